@@ -1,0 +1,96 @@
+#include "octet/graph/attr_tree.h"
+
+#include <torch/nn/cloneable.h>
+
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+struct AttrTreeAccess;
+}
+}  // namespace octet
+
+// torch::nn::Module has no way to replace or drop a buffer. It befriends Cloneable, whose specialization for a type of ours is
+// therefore allowed to reach its dictionaries.
+template <>
+class torch::nn::Cloneable<octet::AttrTreeAccess> {
+ public:
+  static OrderedDict<std::string, at::Tensor>& buffers(Module& module) { return module.buffers_; }
+  static OrderedDict<std::string, std::shared_ptr<Module>>& children(Module& module) { return module.children_; }
+};
+
+namespace octet {
+namespace {
+using Access = torch::nn::Cloneable<AttrTreeAccess>;
+}  // namespace
+
+void AttrTree::put_tensor(const std::string& leaf, const at::Tensor& value, bool is_parameter) {
+  const bool was_parameter = parameters_.contains(leaf);
+  if (was_parameter != is_parameter) drop_tensor(leaf);
+  if (Access::children(*this).contains(leaf)) throw Error(leaf, "names both a module and a tensor");
+  if (at::Tensor* existing = find_tensor(leaf)) {
+    *existing = value;
+  } else if (is_parameter) {
+    register_parameter(leaf, value, value.requires_grad());
+  } else {
+    register_buffer(leaf, value);
+  }
+}
+
+void AttrTree::drop_tensor(const std::string& leaf) {
+  if (parameters_.contains(leaf)) parameters_.erase(leaf);
+  if (Access::buffers(*this).contains(leaf)) Access::buffers(*this).erase(leaf);
+}
+
+at::Tensor* AttrTree::find_tensor(const std::string& leaf) {
+  if (at::Tensor* found = parameters_.find(leaf)) return found;
+  return Access::buffers(*this).find(leaf);
+}
+
+void AttrTree::put_child(const std::string& leaf, std::shared_ptr<torch::nn::Module> module) {
+  if (Access::children(*this).contains(leaf)) {
+    replace_module(leaf, std::move(module));
+  } else {
+    register_module(leaf, std::move(module));
+  }
+}
+
+void AttrTree::drop_child(const std::string& leaf) {
+  if (Access::children(*this).contains(leaf)) unregister_module(leaf);
+}
+
+std::pair<AttrTree*, std::string> AttrTree::walk(const std::string& dotted) {
+  AttrTree* folder = this;
+  size_t start = 0;
+  for (size_t dot = dotted.find('.'); dot != std::string::npos; dot = dotted.find('.', start)) {
+    const std::string part = dotted.substr(start, dot - start);
+    if (part.empty()) break;
+    if (!Access::children(*folder).contains(part)) folder->register_module(part, std::make_shared<AttrTree>());
+    auto* next = dynamic_cast<AttrTree*>(Access::children(*folder).find(part)->get());
+    if (next == nullptr) throw Error(dotted, str("'", part, "' is a callable module and cannot hold tensors"));
+    folder = next;
+    start = dot + 1;
+  }
+  std::string leaf = dotted.substr(start);
+  if (leaf.empty() || leaf.find('.') != std::string::npos) throw Error(dotted, "is no dotted name of an attribute");
+  return {folder, std::move(leaf)};
+}
+
+bool AttrTree::empty() const {
+  auto& self = const_cast<AttrTree&>(*this);
+  return parameters_.is_empty() && Access::buffers(self).is_empty() && Access::children(self).is_empty();
+}
+
+void AttrTree::prune() {
+  std::vector<std::string> empty_children;
+  for (const auto& child : Access::children(*this)) {
+    auto* tree = dynamic_cast<AttrTree*>(child.value().get());
+    if (tree == nullptr) continue;
+    tree->prune();
+    if (tree->empty()) empty_children.push_back(child.key());
+  }
+  for (const std::string& name : empty_children) unregister_module(name);
+}
+
+}  // namespace octet
+

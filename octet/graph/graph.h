@@ -1,0 +1,98 @@
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "octet/graph/node.h"
+
+namespace octet {
+
+using NamedArgs = std::vector<std::pair<std::string, Arg>>;
+
+/// A straight-line program in execution order: placeholders, steps, one output.
+class Graph {
+ public:
+  Graph() = default;
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  /// A snapshot in execution order: nodes may be added and erased while it is walked.
+  std::vector<Node*> nodes() const;
+  std::vector<Node*> placeholders() const;
+  /// The output node; throws octet::Error where the graph has none yet.
+  Node* output() const;
+  /// The node of this name, or nullptr.
+  Node* find(std::string_view name) const;
+  size_t size() const { return nodes_.size(); }
+
+  // New nodes stand at the insert point, which is the end until an InsertPoint says otherwise. `name` is made unique.
+  Node* placeholder(const std::string& name);
+  Node* get_attr(const std::string& target, const std::string& name = "");
+  /// A schema-checked call: arguments by position, then by name, defaults filled in.
+  Node* call(const std::string& op, std::vector<Arg> args, NamedArgs named = {}, const std::string& name = "");
+  Node* call(const Op& op, std::vector<Arg> args, NamedArgs named = {}, const std::string& name = "");
+  Node* get_item(Node* tuple, int64_t index, const std::string& name = "");
+  Node* call_module(const std::string& target, std::vector<Arg> args, const std::string& name = "");
+  Node* output(std::vector<Arg> results);
+
+  /// Removes a node that nobody reads; throws octet::Error naming a reader otherwise.
+  void erase(Node* node);
+  /// Removes what no result and no side effect needs. Placeholders stay. Returns how many nodes went.
+  size_t eliminate_dead_code();
+  /// Moves `node` in front of `position`.
+  void move_before(Node* node, Node* position);
+  /// Throws octet::Error at the first broken rule: use before definition, wrong use counts, no output, schema mismatch.
+  void verify() const;
+  /// True if `a` stands before `b`.
+  bool before(const Node* a, const Node* b) const;
+
+  /// Stable text, a line a node: `%relu : aten.relu.default(%conv2d) -> float32[1, 8, 16, 16]`.
+  std::string text() const;
+  /// A table like torch.fx's print_tabular: opcode, name, target, args.
+  std::string table() const;
+
+  /// Changes with every edit; the interpreter re-plans when it does.
+  int64_t version() const { return version_; }
+  void touch() { ++version_; }
+
+  /// Copies all nodes of `source` into this empty graph. Returns old node -> new node.
+  std::unordered_map<const Node*, Node*> copy_from(const Graph& source);
+
+  /// While it lives, new nodes stand before (or after) `node`. After: several come in the order of their making.
+  class InsertPoint {
+   public:
+    InsertPoint(Graph& graph, std::list<std::unique_ptr<Node>>::iterator position);
+    ~InsertPoint();
+    InsertPoint(const InsertPoint&) = delete;
+    InsertPoint& operator=(const InsertPoint&) = delete;
+
+   private:
+    Graph& graph_;
+    std::list<std::unique_ptr<Node>>::iterator previous_;
+  };
+  [[nodiscard]] InsertPoint inserting_before(Node* node);
+  [[nodiscard]] InsertPoint inserting_after(Node* node);
+
+ private:
+  friend class Node;
+  Node* insert(NodeKind kind, const std::string& target, const std::string& name);
+  std::string unique_name(std::string wanted);
+  void refresh_order() const;
+
+  std::list<std::unique_ptr<Node>> nodes_;
+  std::list<std::unique_ptr<Node>>::iterator insert_at_ = nodes_.end();
+  std::unordered_map<std::string, Node*> by_name_;
+  std::unordered_map<std::string, int64_t> next_suffix_;
+  int64_t version_ = 0;
+  mutable int64_t ordered_version_ = -1;
+};
+
+/// Normalizes arguments against a schema: defaults filled in, constants coerced (int to float, int to int[2]) and checked.
+/// `where` names the node in errors.
+std::vector<Arg> bind_arguments(const Op& op, std::vector<Arg> args, NamedArgs named, const std::string& where);
+
+}  // namespace octet

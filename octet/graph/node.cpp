@@ -1,0 +1,123 @@
+#include "octet/graph/node.h"
+
+#include <sstream>
+
+#include "octet/graph/graph.h"
+#include "octet/support/error.h"
+
+namespace octet {
+
+int64_t TensorMeta::numel() const {
+  int64_t count = 1;
+  for (const int64_t size : sizes) count *= size;
+  return count;
+}
+
+std::string TensorMeta::text() const {
+  std::ostringstream out;
+  out << c10::toString(dtype) << '[';
+  for (size_t i = 0; i < sizes.size(); ++i) out << (i > 0 ? ", " : "") << sizes[i];
+  out << ']';
+  return out.str();
+}
+
+const Arg& Node::arg(size_t index) const {
+  if (index >= args_.size()) throw expected(where(), "argument index", str("below ", args_.size()), std::to_string(index));
+  return args_[index];
+}
+
+const Arg& Node::arg(std::string_view name) const {
+  const int index = op_ ? op_->argument_index(name) : -1;
+  if (index < 0) throw Error(where(), str("has no argument '", name, "'"));
+  return args_[static_cast<size_t>(index)];
+}
+
+bool Node::has_arg(std::string_view name) const { return op_ && op_->argument_index(name) >= 0; }
+
+void Node::set_arg(size_t index, Arg value) {
+  if (index >= args_.size()) throw expected(where(), "argument index", str("below ", args_.size()), std::to_string(index));
+  if (op_) {
+    std::vector<Arg> args = args_;
+    args[index] = std::move(value);
+    value = bind_arguments(*op_, std::move(args), {}, where())[index];
+  }
+  remove_uses(args_[index]);
+  args_[index] = std::move(value);
+  add_uses(args_[index]);
+  graph_->touch();
+}
+
+void Node::set_arg(std::string_view name, Arg value) {
+  const int index = op_ ? op_->argument_index(name) : -1;
+  if (index < 0) throw Error(where(), str("has no argument '", name, "'"));
+  set_arg(static_cast<size_t>(index), std::move(value));
+}
+
+void Node::set_target(const std::string& target) {
+  if (kind_ != NodeKind::kGetAttr && kind_ != NodeKind::kCallModule) {
+    throw Error(where(), "only attribute reads and module calls can be pointed elsewhere");
+  }
+  target_ = target;
+  graph_->touch();
+}
+
+void Node::add_uses(const Arg& arg) {
+  arg.for_each_node([this](Node* node) { ++node->users_[this]; });
+}
+
+void Node::remove_uses(const Arg& arg) {
+  arg.for_each_node([this](Node* node) {
+    const auto found = node->users_.find(this);
+    if (found != node->users_.end() && --found->second == 0) node->users_.erase(found);
+  });
+}
+
+std::vector<Node*> Node::inputs() const {
+  std::vector<Node*> found;
+  for (const Arg& arg : args_) {
+    arg.for_each_node([&](Node* node) {
+      if (std::find(found.begin(), found.end(), node) == found.end()) found.push_back(node);
+    });
+  }
+  return found;
+}
+
+std::vector<Node*> Node::users() const {
+  std::vector<Node*> found;
+  found.reserve(users_.size());
+  for (const auto& [node, count] : users_) found.push_back(node);
+  std::sort(found.begin(), found.end(), [this](const Node* a, const Node* b) { return graph_->before(a, b); });
+  return found;
+}
+
+void Node::replace_all_uses_with(Node* replacement, const std::function<bool(Node*)>& keep) {
+  for (Node* user : users()) {
+    if (user != replacement && !(keep && keep(user))) user->replace_input(this, replacement);
+  }
+}
+
+void Node::replace_input(Node* from, Node* to) {
+  for (Arg& arg : args_) {
+    remove_uses(arg);
+    arg = arg.map_nodes([&](Node* node) { return node == from ? to : node; });
+    add_uses(arg);
+  }
+  graph_->touch();
+}
+
+const std::vector<int64_t>& Node::sizes() const {
+  if (!meta_) throw Error(where(), "the shape is not known here").hint("run propagate_shapes on the module first");
+  return meta_->sizes;
+}
+
+std::string Node::where() const {
+  const std::string what = op_ ? std::string(op_->short_name()) : (kind_ == NodeKind::kPlaceholder ? "input" : "node");
+  const auto note = notes_.find("module_path");
+  if (note != notes_.end() && note->second.type() == typeid(std::string)) {
+    const auto& path = std::any_cast<const std::string&>(note->second);
+    if (!path.empty()) return what + " '" + path + "'";
+  }
+  return what + " '" + name_ + "'";
+}
+
+}  // namespace octet

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "octet/graph/callable_module.h"
+#include "octet/quantize/spec.h"
+
+namespace octet {
+
+/// The grid that a range gives: the one function for scales and zero points (docs: "One truth"). Formulas of torchao's
+/// UniformQuantizationObserverBase: the range is widened to hold 0; symmetric: scale = max|x| / ((qmax-qmin)/2), zero point 0;
+/// affine: scale = (max-min)/(qmax-qmin), zero point = clip(qmin - round_half_even(min/scale)); every scale at least eps.
+/// `min`, `max`: float32, 0-dim or [channels]; an uninitialised range (empty or +inf, -inf) gives scale 1, zero point 0.
+QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t quant_min, int64_t quant_max,
+                       at::QScheme qscheme, double eps);
+
+/// The base of observers and fake quantizers: what prepare puts into a graph. Identity for observers.
+class ObserverBase : public CallableModule {
+ public:
+  at::ScalarType dtype = at::kChar;
+  int64_t quant_min = -128;
+  int64_t quant_max = 127;
+  at::QScheme qscheme = at::kPerTensorAffine;
+  int64_t ch_axis = 0;
+  bool is_dynamic = false;
+
+  at::Tensor call(const std::vector<at::Tensor>& inputs) override { return forward(inputs.at(0)); }
+  virtual at::Tensor forward(const at::Tensor& x) = 0;
+  /// Throws octet::Error for those that have none (Placeholder, Recording).
+  virtual QParams calculate_qparams() const = 0;
+  /// False while no data was seen: the parameters are then the default 1, 0.
+  virtual bool has_data() const { return true; }
+  /// "HistogramObserver"
+  virtual std::string type_name() const = 0;
+  bool is_per_channel() const { return qscheme == at::kPerChannelAffine || qscheme == at::kPerChannelSymmetric; }
+};
+
+// Switches for `module.apply(...)`, by the reference's names.
+void enable_observer(torch::nn::Module& module);
+void disable_observer(torch::nn::Module& module);
+void enable_fake_quant(torch::nn::Module& module);
+void disable_fake_quant(torch::nn::Module& module);
+/// BatchNorm statistics of simulated conv-bn modules stay as they are from now on, or move again.
+void freeze_bn_stats(torch::nn::Module& module);
+void unfreeze_bn_stats(torch::nn::Module& module);
+
+}  // namespace octet

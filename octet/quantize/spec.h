@@ -1,0 +1,138 @@
+#pragma once
+
+#include <c10/core/QScheme.h>
+#include <c10/core/ScalarType.h>
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace octet {
+
+class Node;
+class ObserverBase;
+
+/// A scale and a zero point, per tensor (one element) or per channel (one per index of `ch_axis`).
+struct QParams {
+  at::Tensor scale;       ///< float32, shape [1] or [channels]
+  at::Tensor zero_point;  ///< int64, same shape
+};
+
+/// What an observer or fake quantizer is built from; a spec's own fields.
+struct ObserverArgs {
+  at::ScalarType dtype = at::kChar;
+  std::optional<int64_t> quant_min;
+  std::optional<int64_t> quant_max;
+  at::QScheme qscheme = at::kPerTensorAffine;
+  int64_t ch_axis = 0;
+  bool is_dynamic = false;
+};
+
+/// Makes an observer or a fake quantizer for a spec. Compared and printed by name ("HistogramObserver(eps=2^-12)").
+struct ObserverFactory {
+  std::string name;
+  std::function<std::shared_ptr<ObserverBase>(const ObserverArgs&)> make;
+  bool operator==(const ObserverFactory& other) const { return name == other.name; }
+};
+
+/// A place in the graph that a spec stands for: a node's output, or the edge from a producer into a consumer.
+struct EdgeOrNode {
+  Node* node = nullptr;      ///< the producer, or the node whose output is meant
+  Node* consumer = nullptr;  ///< null for an output
+  EdgeOrNode() = default;
+  EdgeOrNode(Node* output) : node(output) {}
+  EdgeOrNode(Node* producer, Node* reader) : node(producer), consumer(reader) {}
+  bool operator==(const EdgeOrNode&) const = default;
+  bool operator<(const EdgeOrNode& other) const {
+    return std::pair(node, consumer) < std::pair(other.node, other.consumer);
+  }
+  std::string text() const;
+};
+
+/// A fresh observer or fake quantizer from `observer_or_fake_quant`.
+struct QuantizationSpec {
+  at::ScalarType dtype = at::kChar;
+  ObserverFactory observer_or_fake_quant;
+  std::optional<int64_t> quant_min;
+  std::optional<int64_t> quant_max;
+  at::QScheme qscheme = at::kPerTensorAffine;
+  std::optional<int64_t> ch_axis;
+  bool is_dynamic = false;
+  bool operator==(const QuantizationSpec&) const = default;
+};
+
+/// Scale and zero point known beforehand (sigmoid: 1/256, -128).
+struct FixedQParamsQuantizationSpec {
+  at::ScalarType dtype = at::kChar;
+  double scale = 1.0;
+  int64_t zero_point = 0;
+  std::optional<int64_t> quant_min;
+  std::optional<int64_t> quant_max;
+  at::QScheme qscheme = at::kPerTensorAffine;
+  bool is_dynamic = false;
+  bool operator==(const FixedQParamsQuantizationSpec&) const = default;
+};
+
+/// The same observer as another edge or output.
+struct SharedQuantizationSpec {
+  EdgeOrNode edge_or_node;
+  bool operator==(const SharedQuantizationSpec&) const = default;
+};
+
+/// Parameters computed from other observers: a bias' scale is the input's times the weight's.
+struct DerivedQuantizationSpec {
+  std::vector<EdgeOrNode> derived_from;
+  /// Named for comparison and printing ("bias = input * weight").
+  std::string derive_name;
+  std::function<QParams(const std::vector<QParams>&)> derive_qparams;
+  at::ScalarType dtype = at::kInt;
+  std::optional<int64_t> quant_min;
+  std::optional<int64_t> quant_max;
+  at::QScheme qscheme = at::kPerTensorAffine;
+  std::optional<int64_t> ch_axis;
+  bool operator==(const DerivedQuantizationSpec& other) const {
+    return derived_from == other.derived_from && derive_name == other.derive_name && dtype == other.dtype &&
+           quant_min == other.quant_min && quant_max == other.quant_max && qscheme == other.qscheme &&
+           ch_axis == other.ch_axis;
+  }
+};
+
+using AnySpec =
+    std::variant<QuantizationSpec, FixedQParamsQuantizationSpec, SharedQuantizationSpec, DerivedQuantizationSpec>;
+
+/// Throws octet::Error naming the field: quant_min above quant_max, a range outside the dtype, ch_axis below 0 or missing
+/// for a per-channel scheme, a scale that is not positive, a zero point outside the range.
+void validate(const AnySpec& spec, const std::string& where);
+std::string text(const AnySpec& spec);
+
+/// What a quantizer decides for one node; lives in its notes under kAnnotationKey.
+struct QuantizationAnnotation {
+  /// Spec of each input edge by producer, in the order given (convolutions: input, weight, bias).
+  std::vector<std::pair<Node*, AnySpec>> input_qspec_map;
+  std::optional<AnySpec> output_qspec;
+  /// False: edges into this node take no part in implicit sharing.
+  bool allow_implicit_sharing = true;
+  /// Set once a quantizer has decided about the node.
+  bool annotated = false;
+
+  const AnySpec* input(const Node* producer) const;
+  void set_input(Node* producer, AnySpec spec);
+};
+
+inline constexpr const char* kAnnotationKey = "quantization_annotation";
+
+/// The node's annotation, or nullptr.
+QuantizationAnnotation* annotation(Node& node);
+const QuantizationAnnotation* annotation(const Node& node);
+/// The node's annotation, made where missing.
+QuantizationAnnotation& ensure_annotation(Node& node);
+bool is_annotated(const Node& node);
+
+}  // namespace octet
