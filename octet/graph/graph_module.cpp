@@ -145,6 +145,12 @@ std::shared_ptr<GraphModule> GraphModule::copy() const {
     if (!twin) twin = module->copy();
     copied->set_callable(name, twin);
   }
+  for (const auto& [original, twin] : copies) {
+    twin->relink([&](const CallableModule* module) {
+      const auto found = copies.find(module);
+      return found == copies.end() ? nullptr : found->second;
+    });
+  }
   copied->facts_ = facts_;
   copied->is_training() == is_training() ? void() : copied->torch::nn::Module::train(is_training());
   return copied;

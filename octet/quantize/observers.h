@@ -1,0 +1,186 @@
+#pragma once
+
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "octet/quantize/observer.h"
+
+namespace octet {
+
+/// float32's machine epsilon: the smallest scale where a spec asks for nothing else.
+inline constexpr double kDefaultEps = std::numeric_limits<float>::epsilon();
+
+/// Base of the observers that keep a range: buffers `eps` [1], `min_val` and `max_val` (0-dim: +inf, -inf until data came;
+/// per channel: empty until then). forward() watches the detached input and returns it as it came.
+class RangeObserver : public ObserverBase {
+ public:
+  at::Tensor forward(const at::Tensor& x) override;
+  QParams calculate_qparams() const override;
+  bool has_data() const override;
+  /// Forgets everything seen.
+  virtual void reset();
+  double eps() const;
+
+  at::Tensor min_val;
+  at::Tensor max_val;
+
+ protected:
+  /// Throws octet::Error where the scheme is of the other kind than `per_channel`, or a dynamic one not allowed.
+  RangeObserver(const std::string& name, const ObserverArgs& args, double eps, bool per_channel, bool may_be_dynamic);
+  /// `x` is detached, float32 and not empty.
+  virtual void observe(const at::Tensor& x) = 0;
+  /// Buffers of one equal those of the other.
+  void copy_state_from(const RangeObserver& other);
+
+  at::Tensor eps_;
+};
+
+/// The running minimum and maximum of all that was seen.
+class MinMaxObserver : public RangeObserver {
+ public:
+  explicit MinMaxObserver(const ObserverArgs& args, double eps = kDefaultEps);
+  std::string type_name() const override { return "MinMaxObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+
+ protected:
+  MinMaxObserver(const std::string& name, const ObserverArgs& args, double eps, bool may_be_dynamic);
+  void observe(const at::Tensor& x) override;
+};
+
+/// The first range, then v += c * (current - v).
+class MovingAverageMinMaxObserver : public MinMaxObserver {
+ public:
+  explicit MovingAverageMinMaxObserver(const ObserverArgs& args, double averaging_constant = 0.01,
+                                       double eps = kDefaultEps);
+  std::string type_name() const override { return "MovingAverageMinMaxObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+  double averaging_constant() const { return averaging_constant_; }
+
+ protected:
+  void observe(const at::Tensor& x) override;
+
+ private:
+  double averaging_constant_;
+};
+
+/// Minimum and maximum of each index of `ch_axis`.
+class PerChannelMinMaxObserver : public RangeObserver {
+ public:
+  explicit PerChannelMinMaxObserver(const ObserverArgs& args, double eps = kDefaultEps);
+  std::string type_name() const override { return "PerChannelMinMaxObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+
+ protected:
+  PerChannelMinMaxObserver(const std::string& name, const ObserverArgs& args, double eps);
+  void observe(const at::Tensor& x) override;
+  /// Range of each channel of `x`; throws octet::Error where the number of channels changed.
+  std::pair<at::Tensor, at::Tensor> channel_range(const at::Tensor& x) const;
+};
+
+/// PerChannelMinMaxObserver with MovingAverageMinMaxObserver's rule.
+class MovingAveragePerChannelMinMaxObserver : public PerChannelMinMaxObserver {
+ public:
+  explicit MovingAveragePerChannelMinMaxObserver(const ObserverArgs& args, double averaging_constant = 0.01,
+                                                 double eps = kDefaultEps);
+  std::string type_name() const override { return "MovingAveragePerChannelMinMaxObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+  double averaging_constant() const { return averaging_constant_; }
+
+ protected:
+  void observe(const at::Tensor& x) override;
+
+ private:
+  double averaging_constant_;
+};
+
+/// Knows its parameters beforehand; buffers `scale`, `zero_point` [1].
+class FixedQParamsObserver : public ObserverBase {
+ public:
+  FixedQParamsObserver(const ObserverArgs& args, double scale, int64_t zero_point);
+  at::Tensor forward(const at::Tensor& x) override { return x; }
+  QParams calculate_qparams() const override { return {scale, zero_point}; }
+  std::string type_name() const override { return "FixedQParamsObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+
+  at::Tensor scale;
+  at::Tensor zero_point;
+};
+
+/// Carries a spec and sees nothing: dynamic quantization, and types that need no range. calculate_qparams() throws.
+class PlaceholderObserver : public ObserverBase {
+ public:
+  explicit PlaceholderObserver(const ObserverArgs& args, double eps = kDefaultEps);
+  at::Tensor forward(const at::Tensor& x) override { return x; }
+  QParams calculate_qparams() const override;
+  std::string type_name() const override { return "PlaceholderObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+  double eps() const;
+
+ private:
+  at::Tensor eps_;
+};
+
+/// Does nothing at all. calculate_qparams() throws.
+class NoopObserver : public ObserverBase {
+ public:
+  explicit NoopObserver(const ObserverArgs& args);
+  at::Tensor forward(const at::Tensor& x) override { return x; }
+  QParams calculate_qparams() const override;
+  std::string type_name() const override { return "NoopObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+};
+
+/// Keeps a copy of every tensor it sees, for debugging. calculate_qparams() throws.
+class RecordingObserver : public ObserverBase {
+ public:
+  explicit RecordingObserver(const ObserverArgs& args);
+  at::Tensor forward(const at::Tensor& x) override;
+  QParams calculate_qparams() const override;
+  std::string type_name() const override { return "RecordingObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+  const std::vector<at::Tensor>& recorded() const { return recorded_; }
+  void clear() { recorded_.clear(); }
+
+ private:
+  std::vector<at::Tensor> recorded_;
+};
+
+/// How a DerivedObserver computes its parameters from those of its sources; named, so that it can be saved and found again.
+struct Derivation {
+  std::string name;
+  std::function<QParams(const std::vector<QParams>&)> derive;
+};
+/// scale = input scale * weight scale in float32, zero point 0: the int32 accumulator's own grid. Sources: input, weight.
+Derivation bias_derivation();
+/// A derivation by name, for loading; throws octet::Error where it was not registered.
+Derivation find_derivation(const std::string& name);
+void register_derivation(const Derivation& derivation);
+
+/// Parameters computed from other observers whenever they are asked for; identity in forward. Holds its sources; copy() keeps
+/// referring to them until relink() turns it to their copies.
+class DerivedObserver : public ObserverBase {
+ public:
+  DerivedObserver(const ObserverArgs& args, std::vector<std::shared_ptr<ObserverBase>> sources, Derivation derivation);
+  at::Tensor forward(const at::Tensor& x) override { return x; }
+  QParams calculate_qparams() const override;
+  /// True once every source has data.
+  bool has_data() const override;
+  std::string type_name() const override { return "DerivedObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+  void relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) override;
+  const std::vector<std::shared_ptr<ObserverBase>>& sources() const { return sources_; }
+  void set_sources(std::vector<std::shared_ptr<ObserverBase>> sources) { sources_ = std::move(sources); }
+  const Derivation& derivation() const { return derivation_; }
+
+ private:
+  std::vector<std::shared_ptr<ObserverBase>> sources_;
+  Derivation derivation_;
+};
+
+/// Takes a spec's fields into an observer: range resolved against the dtype, see resolve_quant_range.
+void apply_args(ObserverBase& observer, const ObserverArgs& args, const std::string& where);
+
+}  // namespace octet
