@@ -1,0 +1,24 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace octet {
+
+/// A C++ model with one image input and one output. What octet::export_module, octet::train and torch optimizers take.
+class Model : public torch::nn::Module {
+ public:
+  using torch::nn::Module::Module;
+
+  /// `x`: float32 [batch, channels, height, width]. Returns [batch, classes].
+  virtual at::Tensor forward(const at::Tensor& x) = 0;
+  at::Tensor operator()(const at::Tensor& x) { return forward(x); }
+
+  /// One sample without the batch: {channels, height, width}.
+  virtual std::vector<int64_t> sample_shape() const = 0;
+};
+
+}  // namespace octet
