@@ -5,7 +5,12 @@ set(OCTET_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor 
   -Wno-restrict -Wno-stringop-overflow)  # false alarms of GCC 12 inside std::string
 set(OCTET_ROOMS "" CACHE INTERNAL "")
 
+add_library(octet_torch INTERFACE)
+octet_use_torch(octet_torch)
+set_target_properties(octet_torch PROPERTIES EXPORT_NAME torch)
+
 add_library(octet_flags INTERFACE)
+set_target_properties(octet_flags PROPERTIES EXPORT_NAME flags)
 target_compile_options(octet_flags INTERFACE -fPIC)
 target_include_directories(octet_flags INTERFACE
   "$<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>" "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
@@ -16,7 +21,7 @@ endif()
 target_link_libraries(octet_flags INTERFACE octet_torch)
 
 # libtorch's headers cost half a minute a file; one precompiled header serves every room, test and program.
-file(WRITE ${CMAKE_BINARY_DIR}/octet_pch.cpp "// anchor of the precompiled header\n")
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/octet_pch.cpp CONTENT "// anchor of the precompiled header\n")
 add_library(octet_pch OBJECT ${CMAKE_BINARY_DIR}/octet_pch.cpp)
 target_link_libraries(octet_pch PRIVATE octet_flags)
 target_compile_options(octet_pch PRIVATE ${OCTET_WARNINGS})  # -Wpedantic changes predefined macros, and with them the header

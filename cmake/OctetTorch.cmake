@@ -4,7 +4,8 @@
 # installed, and that of a CUDA wheel demands a CUDA toolkit that a CPU build has no use for (docs/dependencies.md).
 #
 # Looked for in this order: OCTET_TORCH_DIR, CMAKE_PREFIX_PATH, the torch that python3 imports, the checkout's .venv.
-# Result: target octet::torch, variables OCTET_TORCH_ROOT and OCTET_TORCH_VERSION.
+# Result: OCTET_TORCH_ROOT, OCTET_TORCH_VERSION, OCTET_TORCH_RPATH, and octet_use_torch(target). Used by the build and by the
+# installed package.
 
 set(OCTET_TORCH_DIR "" CACHE PATH "libtorch folder (holds include/ and lib/), or a site-packages folder with torch/ in it")
 set(OCTET_TORCH_MIN_VERSION 2.9)
@@ -75,13 +76,13 @@ get_filename_component(_site "${OCTET_TORCH_ROOT}" DIRECTORY)
 file(GLOB _nvidia LIST_DIRECTORIES true "${_site}/nvidia/*/lib")
 set(OCTET_TORCH_RPATH "${OCTET_TORCH_ROOT}/lib" ${_nvidia})
 
-add_library(octet_torch INTERFACE)
-add_library(octet::torch ALIAS octet_torch)
-set_target_properties(octet_torch PROPERTIES EXPORT_NAME torch)
-target_include_directories(octet_torch SYSTEM INTERFACE
-  "$<BUILD_INTERFACE:${OCTET_TORCH_ROOT}/include>"
-  "$<BUILD_INTERFACE:${OCTET_TORCH_ROOT}/include/torch/csrc/api/include>")
-target_link_libraries(octet_torch INTERFACE
-  "$<BUILD_INTERFACE:${OCTET_TORCH_ROOT}/lib/libtorch_cpu.so>" "$<BUILD_INTERFACE:${OCTET_TORCH_ROOT}/lib/libc10.so>")
-# libtorch_cpu's own dependencies (libgomp-*.so, libcudart) are found through the rpath, not at link time.
-target_link_options(octet_torch INTERFACE "LINKER:--allow-shlib-undefined" "LINKER:--no-as-needed")
+# Gives an interface target libtorch's headers and libraries.
+function(octet_use_torch target)
+  target_include_directories(${target} SYSTEM INTERFACE
+    "$<BUILD_INTERFACE:${OCTET_TORCH_ROOT}/include>"
+    "$<BUILD_INTERFACE:${OCTET_TORCH_ROOT}/include/torch/csrc/api/include>")
+  # libtorch_cpu's own dependencies (libgomp-*.so, libcudart) are found through the rpath, not at link time.
+  target_link_libraries(${target} INTERFACE
+    "$<BUILD_INTERFACE:${OCTET_TORCH_ROOT}/lib/libtorch_cpu.so>" "$<BUILD_INTERFACE:${OCTET_TORCH_ROOT}/lib/libc10.so>"
+    "$<BUILD_INTERFACE:-Wl,--allow-shlib-undefined>")
+endfunction()
