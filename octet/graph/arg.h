@@ -19,6 +19,7 @@ class Arg {
  public:
   Arg() = default;  ///< None
   Arg(Node* node) : value_(node) {}
+  Arg(const Node*) = delete;  // would be read as a bool
   Arg(c10::IValue constant) : value_(std::move(constant)) {}
   Arg(std::vector<Arg> list) : value_(std::move(list)) {}
   Arg(int64_t value) : value_(c10::IValue(value)) {}

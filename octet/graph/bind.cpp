@@ -9,6 +9,12 @@ namespace {
 using c10::TypeKind;
 
 bool is_symbolic_or_plain_int(TypeKind kind) { return kind == TypeKind::IntType || kind == TypeKind::SymIntType; }
+// Types of values that a node may give: tensors, lists of them, and numbers read from shapes.
+bool can_be_computed(TypeKind kind) {
+  return kind == TypeKind::TensorType || kind == TypeKind::ListType || kind == TypeKind::NumberType ||
+         kind == TypeKind::IntType || kind == TypeKind::SymIntType || kind == TypeKind::FloatType ||
+         kind == TypeKind::SymFloatType || kind == TypeKind::BoolType || kind == TypeKind::SymBoolType;
+}
 bool is_float(TypeKind kind) { return kind == TypeKind::FloatType || kind == TypeKind::SymFloatType; }
 
 struct Binder {
@@ -38,7 +44,7 @@ struct Binder {
     } else if (kind == TypeKind::StringType) {
       if (value.isString()) return value;
     } else if (kind == TypeKind::TensorType) {
-      if (value.isTensor()) return value;
+      if (value.isTensor() || value.isScalar()) return value;
     } else if (kind == TypeKind::DeviceObjType) {
       if (value.isDevice()) return value;
       if (value.isString()) return c10::Device(value.toStringRef());
@@ -100,22 +106,36 @@ struct Binder {
       if (given.is_none()) return given;
       type = type->expectRef<c10::OptionalType>().getElementType();
     }
-    if (given.is_node()) return given;
+    if (given.is_node()) {
+      if (!can_be_computed(type->kind())) throw mismatch(given);
+      return given;
+    }
     const int32_t fixed_length = argument.N().value_or(0);
     if (given.is_constant()) {
       if (given.is_none() && type->kind() == TypeKind::TensorType) throw mismatch(given);
       return Arg(constant(given.constant(), type, fixed_length));
     }
     if (type->kind() != TypeKind::ListType) throw mismatch(given);
+    c10::TypePtr element_type = type->expectRef<c10::ListType>().getElementType();
     bool has_nodes = false;
     given.for_each_node([&](Node*) { has_nodes = true; });
-    if (has_nodes) return given;
-    std::vector<c10::IValue> elements;
+    std::vector<c10::IValue> constants;
+    std::vector<Arg> elements;
+    const bool optional = element_type->kind() == TypeKind::OptionalType;
+    const c10::TypePtr inner = optional ? element_type->expectRef<c10::OptionalType>().getElementType() : element_type;
     for (const Arg& element : given.list()) {
       if (element.is_list()) throw mismatch(given);
-      elements.push_back(element.constant());
+      if (element.is_node()) {
+        elements.push_back(element);
+      } else if (element.is_none() && optional) {
+        constants.push_back(element.constant());
+        elements.push_back(element);
+      } else {
+        constants.push_back(constant(element.constant(), inner, 0));
+        elements.push_back(Arg(constants.back()));
+      }
     }
-    return Arg(typed_list(elements, type->expectRef<c10::ListType>().getElementType()));
+    return has_nodes ? Arg(std::move(elements)) : Arg(typed_list(constants, element_type));
   }
 };
 

@@ -116,7 +116,11 @@ void Graph::erase(Node* node) {
   }
   for (const Arg& arg : node->args_) node->remove_uses(arg);
   by_name_.erase(node->name_);
-  if (insert_at_ == node->position_) ++insert_at_;
+  const auto next = std::next(node->position_);
+  if (insert_at_ == node->position_) insert_at_ = next;
+  for (InsertPoint* point = innermost_; point != nullptr; point = point->outer_) {
+    if (point->previous_ == node->position_) point->previous_ = next;
+  }
   nodes_.erase(node->position_);
   touch();
 }
@@ -127,7 +131,7 @@ size_t Graph::eliminate_dead_code() {
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
     Node* node = *it;
     const bool keeps = node->kind() == NodeKind::kPlaceholder || node->kind() == NodeKind::kOutput ||
-                       (node->is_call() && node->op().mutates());
+                       (node->is_call() && (node->op().mutates() || node->op().schema().returns().empty()));
     if (keeps || node->user_count() > 0) continue;
     erase(node);
     ++erased;
@@ -201,11 +205,15 @@ std::unordered_map<const Node*, Node*> Graph::copy_from(const Graph& source) {
 }
 
 Graph::InsertPoint::InsertPoint(Graph& graph, std::list<std::unique_ptr<Node>>::iterator position)
-    : graph_(graph), previous_(graph.insert_at_) {
+    : graph_(graph), previous_(graph.insert_at_), outer_(graph.innermost_) {
   graph_.insert_at_ = position;
+  graph_.innermost_ = this;
 }
 
-Graph::InsertPoint::~InsertPoint() { graph_.insert_at_ = previous_; }
+Graph::InsertPoint::~InsertPoint() {
+  graph_.insert_at_ = previous_;
+  graph_.innermost_ = outer_;
+}
 
 Graph::InsertPoint Graph::inserting_before(Node* node) { return InsertPoint(*this, node->position_); }
 Graph::InsertPoint Graph::inserting_after(Node* node) { return InsertPoint(*this, std::next(node->position_)); }

@@ -71,8 +71,10 @@ class Graph {
     InsertPoint& operator=(const InsertPoint&) = delete;
 
    private:
+    friend class Graph;
     Graph& graph_;
     std::list<std::unique_ptr<Node>>::iterator previous_;
+    InsertPoint* outer_;
   };
   [[nodiscard]] InsertPoint inserting_before(Node* node);
   [[nodiscard]] InsertPoint inserting_after(Node* node);
@@ -85,6 +87,7 @@ class Graph {
 
   std::list<std::unique_ptr<Node>> nodes_;
   std::list<std::unique_ptr<Node>>::iterator insert_at_ = nodes_.end();
+  InsertPoint* innermost_ = nullptr;
   std::unordered_map<std::string, Node*> by_name_;
   std::unordered_map<std::string, int64_t> next_suffix_;
   int64_t version_ = 0;
@@ -92,7 +95,8 @@ class Graph {
 };
 
 /// Normalizes arguments against a schema: defaults filled in, constants coerced (int to float, int to int[2]) and checked.
-/// `where` names the node in errors.
+/// A number given for a Tensor argument stays a number (`aten.add.Tensor(%x, 1)`, as torch.export writes it); the
+/// interpreter makes a wrapped scalar of it. `where` names the node in errors.
 std::vector<Arg> bind_arguments(const Op& op, std::vector<Arg> args, NamedArgs named, const std::string& where);
 
 }  // namespace octet

@@ -5,7 +5,6 @@
 namespace octet {
 namespace {
 
-
 // The argument that says train or eval, or nullptr: batch_norm calls it `training`, dropout `train`.
 const char* mode_argument(const Op& op) {
   for (const char* name : {"training", "train"}) {
@@ -43,8 +42,10 @@ void GraphModule::set_attr(const std::string& name, const at::Tensor& value, Att
 
 void GraphModule::tie_attr(const std::string& alias, const std::string& name) {
   if (attrs_.count(alias)) throw Error(alias, "is a tensor already and cannot become another name of '" + name + "'");
+  if (const auto further = aliases_.find(name); further != aliases_.end()) return tie_attr(alias, further->second);
   if (!attrs_.count(name)) throw Error(alias, "is tied to '" + name + "', which does not exist");
   aliases_[alias] = name;
+  graph_->touch();
 }
 
 bool GraphModule::has_attr(const std::string& name) const { return find_attr(name) != nullptr; }
@@ -65,6 +66,7 @@ AttrKind GraphModule::attr_kind(const std::string& name) const {
 std::vector<std::string> GraphModule::attr_names() const { return attr_order_; }
 
 void GraphModule::erase_attr(const std::string& name) {
+  if (aliases_.erase(name)) return graph_->touch();
   if (!attrs_.erase(name)) throw Error(name, "cannot be erased: there is no such tensor");
   auto [folder, leaf] = walk(name);
   folder->drop_tensor(leaf);
@@ -130,7 +132,23 @@ void GraphModule::train(bool on) {
   torch::nn::Module::train(on);
   for (Node* node : graph_->nodes()) {
     if (!node->is_call()) continue;
-    if (const char* mode = mode_argument(node->op())) node->set_arg(mode, Arg(on));
+    const char* mode = mode_argument(node->op());
+    if (mode == nullptr || !node->arg(mode).is_constant() || node->arg(mode).is_none()) continue;
+    // Without running statistics BatchNorm knows only those of the batch, whatever the mode.
+    if (node->has_arg("running_mean") && node->arg("running_mean").is_none()) continue;
+    if (node->arg(mode).to_bool() != on) node->set_arg(mode, Arg(on));
+  }
+}
+
+void GraphModule::verify() const {
+  graph_->verify();
+  for (const Node* node : graph_->nodes()) {
+    if (node->kind() == NodeKind::kGetAttr && !has_attr(node->target())) {
+      throw Error(node->where(), "reads '" + node->target() + "', which the module does not have");
+    }
+    if (node->kind() == NodeKind::kCallModule && !callables_.count(node->target())) {
+      throw Error(node->where(), "calls '" + node->target() + "', which the module does not have");
+    }
   }
 }
 
@@ -139,6 +157,8 @@ std::shared_ptr<GraphModule> GraphModule::copy() const {
   copied->graph_->copy_from(*graph_);
   for (const std::string& name : attr_order_) copied->set_attr(name, detached_copy(attr(name)), attrs_.at(name));
   copied->aliases_ = aliases_;
+  // Before the submodules come in: they keep modes of their own, as the nodes' flags do.
+  copied->torch::nn::Module::train(is_training());
   std::map<const CallableModule*, std::shared_ptr<CallableModule>> copies;  // one observer may have several names
   for (const auto& [name, module] : callables_) {
     auto& twin = copies[module.get()];
@@ -152,7 +172,6 @@ std::shared_ptr<GraphModule> GraphModule::copy() const {
     });
   }
   copied->facts_ = facts_;
-  copied->is_training() == is_training() ? void() : copied->torch::nn::Module::train(is_training());
   return copied;
 }
 

@@ -13,6 +13,9 @@
 
 namespace octet {
 
+/// Note (bool) on a node whose mode flag train() leaves alone: the mode it goes back to once the note is gone.
+inline constexpr const char* kHeldModeNote = "held_mode";
+
 enum class AttrKind { kParameter, kBuffer, kConstant };
 
 /// A Graph together with the tensors and submodules that it names. A torch::nn::Module: `parameters()`, `to(device)`,
@@ -61,6 +64,9 @@ class GraphModule : public AttrTree {
   /// Train or eval mode: flips the flag of dropout and batch_norm nodes (`training`, `train`), and of submodules. Every
   /// other argument keeps its value, p and eps and momentum with it.
   void train(bool on = true) override;
+
+  /// Graph::verify, and that every attribute and submodule that a node names is there.
+  void verify() const;
 
   /// A deep copy: graph, tensors, submodules, notes.
   std::shared_ptr<GraphModule> copy() const;

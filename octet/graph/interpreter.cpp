@@ -1,3 +1,5 @@
+#include <ATen/ScalarOps.h>
+
 #include "octet/graph/graph_module.h"
 #include "octet/support/error.h"
 
@@ -7,138 +9,227 @@ namespace {
 using c10::IValue;
 using c10::TypeKind;
 
-// A list argument that holds node values, as the typed list that the kernel takes.
-IValue typed_list(const std::vector<IValue>& elements, const c10::TypePtr& declared) {
-  c10::TypePtr type = declared;
-  if (type->kind() == TypeKind::OptionalType) type = type->expectRef<c10::OptionalType>().getElementType();
+c10::TypePtr without_optional(const c10::TypePtr& type) {
+  return type->kind() == TypeKind::OptionalType ? type->expectRef<c10::OptionalType>().getElementType() : type;
+}
+
+enum class ListKind { kTensors, kOptionalTensors, kInts };
+
+ListKind list_kind(const c10::TypePtr& declared) {
+  const c10::TypePtr type = without_optional(declared);
   if (type->kind() != TypeKind::ListType) throw Error("", "a list is given where the schema has " + type->repr_str());
   const c10::TypePtr element = type->expectRef<c10::ListType>().getElementType();
-  if (element->kind() == TypeKind::TensorType) {
-    c10::List<at::Tensor> tensors;
-    for (const IValue& value : elements) tensors.push_back(value.toTensor());
-    return tensors;
+  switch (element->kind()) {
+    case TypeKind::TensorType: return ListKind::kTensors;
+    case TypeKind::OptionalType: return ListKind::kOptionalTensors;
+    case TypeKind::IntType:
+    case TypeKind::SymIntType: return ListKind::kInts;
+    default: throw Error("", "a list of " + element->repr_str() + " cannot hold values of nodes");
   }
-  if (element->kind() == TypeKind::OptionalType) {
-    c10::List<std::optional<at::Tensor>> tensors;
-    for (const IValue& value : elements) {
-      tensors.push_back(value.isNone() ? std::optional<at::Tensor>() : value.toTensor());
-    }
-    return tensors;
+}
+
+// One line, as errors of octet are.
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (c == '\n') c = ' ';
   }
-  if (element->kind() == TypeKind::IntType || element->kind() == TypeKind::SymIntType) {
-    std::vector<int64_t> ints;
-    for (const IValue& value : elements) ints.push_back(value.toInt());
-    return ints;
-  }
-  throw Error("", "a list of " + element->repr_str() + " cannot hold values of nodes");
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text;
 }
 
 }  // namespace
 
-// The graph flattened: slots instead of pointers, and when each value is read for the last time.
+// The graph flattened: slots instead of pointers, names looked up, and when each value is read for the last time.
 struct GraphModule::Plan {
-  struct Step {
-    const Node* node;
-    std::vector<size_t> dies;  // slots whose last reader is this step
-    std::shared_ptr<CallableModule> callable;
+  struct Operand {
+    enum class From { kConstant, kSlot, kTensors, kOptionalTensors, kInts };
+    From from = From::kConstant;
+    size_t slot = 0;
+    IValue constant;
+    std::vector<Operand> list;
   };
+  struct Step {
+    const Node* node = nullptr;
+    NodeKind kind = NodeKind::kCall;
+    std::vector<Operand> operands;
+    std::vector<size_t> dies;  // slots whose last reader is this step
+    const c10::OperatorHandle* op = nullptr;
+    const at::Tensor* attr = nullptr;
+    std::shared_ptr<CallableModule> callable;
+    size_t index = 0;  // of kGetItem
+  };
+  using Slots = std::unordered_map<const Node*, size_t>;
+
+  static Operand operand(const Arg& arg, const Slots& slots, const c10::TypePtr& type);
+  static IValue value(const Operand& operand, const std::vector<IValue>& values);
+
   int64_t version = -1;
   std::vector<Step> steps;
-  std::unordered_map<const Node*, size_t> slots;
+  size_t inputs = 0;
 };
+
+GraphModule::Plan::Operand GraphModule::Plan::operand(const Arg& arg, const Slots& slots, const c10::TypePtr& type) {
+  Operand made;
+  if (arg.is_node()) {
+    made.from = Operand::From::kSlot;
+    made.slot = slots.at(arg.node());
+  } else if (arg.is_list()) {
+    const ListKind kind = list_kind(type);
+    made.from = kind == ListKind::kTensors           ? Operand::From::kTensors
+                : kind == ListKind::kOptionalTensors ? Operand::From::kOptionalTensors
+                                                     : Operand::From::kInts;
+    const c10::TypePtr element =
+        without_optional(without_optional(type)->expectRef<c10::ListType>().getElementType());
+    for (const Arg& item : arg.list()) made.list.push_back(operand(item, slots, element));
+  } else {
+    made.constant = arg.constant();
+    if (without_optional(type)->kind() == TypeKind::TensorType && made.constant.isScalar()) {
+      made.constant = at::native::wrapped_scalar_tensor(made.constant.toScalar());
+    }
+  }
+  return made;
+}
+
+IValue GraphModule::Plan::value(const Operand& operand, const std::vector<IValue>& values) {
+  switch (operand.from) {
+    case Operand::From::kConstant: return operand.constant;
+    case Operand::From::kSlot: return values[operand.slot];
+    case Operand::From::kTensors: {
+      c10::List<at::Tensor> tensors;
+      tensors.reserve(operand.list.size());
+      for (const Operand& item : operand.list) tensors.push_back(value(item, values).toTensor());
+      return tensors;
+    }
+    case Operand::From::kOptionalTensors: {
+      c10::List<std::optional<at::Tensor>> tensors;
+      tensors.reserve(operand.list.size());
+      for (const Operand& item : operand.list) {
+        IValue element = value(item, values);
+        tensors.push_back(element.isNone() ? std::optional<at::Tensor>() : std::move(element).toTensor());
+      }
+      return tensors;
+    }
+    case Operand::From::kInts: {
+      std::vector<int64_t> ints;
+      ints.reserve(operand.list.size());
+      for (const Operand& item : operand.list) ints.push_back(value(item, values).toInt());
+      return ints;
+    }
+  }
+  return {};
+}
 
 const GraphModule::Plan& GraphModule::plan() {
   if (plan_ && plan_->version == graph_->version()) return *plan_;
   auto fresh = std::make_shared<Plan>();
   fresh->version = graph_->version();
-  std::unordered_map<const Node*, size_t> last_reader;
+  Plan::Slots slots;
+  std::vector<size_t> last_reader;
+  const c10::TypePtr any_tensor = c10::TensorType::get();
   for (const Node* node : graph_->nodes()) {
     const size_t slot = fresh->steps.size();
-    fresh->slots[node] = slot;
-    Plan::Step step{node, {}, nullptr};
-    if (node->kind() == NodeKind::kCallModule) step.callable = callable(node->target());
+    Plan::Step step;
+    step.node = node;
+    step.kind = node->kind();
+    try {
+      switch (node->kind()) {
+        case NodeKind::kPlaceholder: ++fresh->inputs; break;
+        case NodeKind::kGetAttr:
+          step.attr = find_attr(node->target());
+          if (step.attr == nullptr) {
+            throw Error(node->where(), "the module has no parameter, buffer or constant '" + node->target() + "'");
+          }
+          break;
+        case NodeKind::kCallModule: step.callable = callable(node->target()); break;
+        case NodeKind::kGetItem: step.index = static_cast<size_t>(node->args()[1].to_int()); break;
+        case NodeKind::kCall: step.op = &node->op().handle(); break;
+        case NodeKind::kOutput: break;
+      }
+      if (node->kind() == NodeKind::kOutput) {
+        for (const Arg& arg : node->args()[0].list()) step.operands.push_back(Plan::operand(arg, slots, any_tensor));
+      } else {
+        for (size_t i = 0; i < node->args().size(); ++i) {
+          const c10::TypePtr& type = node->is_call() ? node->op().schema().arguments()[i].real_type() : any_tensor;
+          step.operands.push_back(Plan::operand(node->args()[i], slots, type));
+        }
+      }
+    } catch (const Error& error) {
+      throw error.where().empty() ? Error(node->where(), error.what()) : error;
+    } catch (const std::out_of_range&) {
+      throw Error(node->where(), "reads a value that is computed later");
+    }
+    slots[node] = slot;
+    last_reader.push_back(slot);
+    for (const Node* input : node->inputs()) last_reader[slots.at(input)] = slot;
     fresh->steps.push_back(std::move(step));
-    last_reader[node] = slot;
-    for (const Node* input : node->inputs()) last_reader[input] = slot;
   }
-  for (const auto& [node, reader] : last_reader) fresh->steps[reader].dies.push_back(fresh->slots.at(node));
+  for (size_t slot = 0; slot < last_reader.size(); ++slot) fresh->steps[last_reader[slot]].dies.push_back(slot);
   plan_ = std::move(fresh);
   return *plan_;
 }
 
 std::vector<IValue> GraphModule::execute(const std::vector<at::Tensor>& inputs, const Observer* observer) {
-  const std::vector<Node*> placeholders = graph_->placeholders();
-  if (inputs.size() != placeholders.size()) {
-    throw expected("model", "inputs", std::to_string(placeholders.size()), std::to_string(inputs.size()));
+  plan();
+  const std::shared_ptr<const Plan> current = plan_;  // an observer may edit the graph
+  if (inputs.size() != current->inputs) {
+    throw expected("model", "inputs", std::to_string(current->inputs), std::to_string(inputs.size()));
   }
-  const Plan& current = plan();
-  std::vector<IValue> values(current.steps.size());
-  const std::function<IValue(const Arg&)> resolve = [&](const Arg& arg) -> IValue {
-    if (arg.is_node()) return values[current.slots.at(arg.node())];
-    if (arg.is_constant()) return arg.constant();
-    std::vector<IValue> elements;
-    for (const Arg& element : arg.list()) elements.push_back(resolve(element));
-    return c10::ivalue::Tuple::create(std::move(elements));
-  };
+  std::vector<IValue> values(current->steps.size());
   std::vector<IValue> results;
   size_t next_input = 0;
   c10::Stack stack;
-  for (size_t i = 0; i < current.steps.size(); ++i) {
-    const Plan::Step& step = current.steps[i];
-    const Node& node = *step.node;
+  for (size_t i = 0; i < current->steps.size(); ++i) {
+    const Plan::Step& step = current->steps[i];
     try {
-      switch (node.kind()) {
-        case NodeKind::kPlaceholder: values[i] = inputs[next_input++]; break;
-        case NodeKind::kGetAttr: values[i] = attr(node.target()); break;
+      switch (step.kind) {
+        case NodeKind::kPlaceholder:
+          values[i] = inputs[next_input++];
+          if (!values[i].toTensor().defined()) throw Error(step.node->where(), "is given an undefined tensor");
+          break;
+        case NodeKind::kGetAttr: values[i] = *step.attr; break;
         case NodeKind::kGetItem: {
-          const IValue& whole = values[current.slots.at(node.args()[0].node())];
-          const int64_t index = node.args()[1].to_int();
+          const IValue& whole = values[step.operands[0].slot];
+          if (!whole.isTuple() && !whole.isList()) throw Error(step.node->where(), "reads an element of what is no tuple");
           const size_t size = whole.isTuple() ? whole.toTupleRef().elements().size() : whole.toListRef().size();
-          if (index < 0 || static_cast<size_t>(index) >= size) {
-            throw expected(node.where(), "element", str("below ", size), std::to_string(index));
+          if (step.index >= size) {
+            throw expected(step.node->where(), "element", str("below ", size),
+                           std::to_string(static_cast<int64_t>(step.index)));
           }
-          values[i] = whole.isTuple() ? whole.toTupleRef().elements()[static_cast<size_t>(index)]
-                                      : IValue(whole.toListRef()[static_cast<size_t>(index)]);
+          values[i] = whole.isTuple() ? whole.toTupleRef().elements()[step.index] : IValue(whole.toListRef()[step.index]);
           break;
         }
-        case NodeKind::kCall: {
+        case NodeKind::kCall:
           stack.clear();
-          const auto& arguments = node.op().schema().arguments();
-          for (size_t a = 0; a < node.args().size(); ++a) {
-            IValue value = resolve(node.args()[a]);
-            if (node.args()[a].is_list()) {
-              const auto& elements = value.toTupleRef().elements();
-              value = typed_list(std::vector<IValue>(elements.begin(), elements.end()), arguments[a].real_type());
-            }
-            stack.push_back(std::move(value));
-          }
-          node.op().handle().callBoxed(stack);
+          for (const Plan::Operand& operand : step.operands) stack.push_back(Plan::value(operand, values));
+          step.op->callBoxed(stack);
           if (stack.size() == 1) {
             values[i] = std::move(stack[0]);
           } else if (stack.size() > 1) {
             values[i] = c10::ivalue::Tuple::create(std::vector<IValue>(stack.begin(), stack.end()));
           }
           break;
-        }
         case NodeKind::kCallModule: {
           std::vector<at::Tensor> tensors;
-          for (const Arg& arg : node.args()) {
-            const IValue value = resolve(arg);
-            tensors.push_back(value.isNone() ? at::Tensor() : value.toTensor());
+          tensors.reserve(step.operands.size());
+          for (const Plan::Operand& operand : step.operands) {
+            IValue value = Plan::value(operand, values);
+            tensors.push_back(value.isNone() ? at::Tensor() : std::move(value).toTensor());
           }
           values[i] = step.callable->call(tensors);
           break;
         }
         case NodeKind::kOutput:
-          for (const Arg& arg : node.args()[0].list()) results.push_back(resolve(arg));
+          for (const Plan::Operand& operand : step.operands) results.push_back(Plan::value(operand, values));
           break;
       }
-    } catch (const Error&) {
-      throw;
+    } catch (const Error& error) {
+      throw error.where().empty() ? Error(step.node->where(), error.what()) : error;
     } catch (const c10::Error& error) {
-      throw Error(node.where(), error.what_without_backtrace());
+      throw Error(step.node->where(), one_line(error.what_without_backtrace()));
+    } catch (const std::exception& error) {
+      throw Error(step.node->where(), one_line(error.what()));
     }
-    if (observer != nullptr) (*observer)(node, values[i]);
+    if (observer != nullptr) (*observer)(*step.node, values[i]);
     for (const size_t slot : step.dies) values[slot] = IValue();
   }
   return results;
