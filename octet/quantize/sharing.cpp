@@ -53,7 +53,8 @@ std::vector<Place> collect(const Graph& graph) {
     for (const auto& [producer, spec] : note->input_qspec_map) {
       const auto inputs = node->inputs();
       if (std::find(inputs.begin(), inputs.end(), producer) == inputs.end()) {
-        throw Error(node->where(), octet::str("is annotated for an input that it does not read, '", producer->name(), "'"));
+        throw Error(node->where(),
+                    octet::str("is annotated for an input that it does not read, '", producer->name(), "'"));
       }
       places.push_back({EdgeOrNode(producer, node), &spec});
     }

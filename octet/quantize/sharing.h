@@ -9,8 +9,8 @@
 
 namespace octet {
 
-/// Which edges and outputs use one observer. Made from the annotations of a whole graph; the outcome does not depend on the
-/// order in which nodes were annotated or are visited.
+/// Which edges and outputs use one observer. Made from the annotations of a whole graph; the outcome does not depend on
+/// the order in which nodes were annotated or are visited.
 struct SharingGroups {
   struct Group {
     AnySpec spec;  ///< concrete: never a SharedQuantizationSpec
@@ -26,12 +26,12 @@ struct SharingGroups {
 
 /// Resolves every annotated edge and output to a group.
 ///
-/// A SharedQuantizationSpec joins its anchor. An edge into a node that allows implicit sharing also joins the other edges of
-/// the same producer, and then the producer's output, where the specs that they resolve to are equal, observer included.
-/// Sharing is transitive. Edges for which `alone` holds take no part in implicit sharing.
+/// A SharedQuantizationSpec joins its anchor. An edge into a node that allows implicit sharing also joins the other
+/// edges of the same producer, and then the producer's output, where the specs that they resolve to are equal, observer
+/// included. Sharing is transitive. Edges for which `alone` holds take no part in implicit sharing.
 ///
-/// Throws octet::Error naming the edge: an anchor that has no spec, anchors that form a circle, a derived spec without its
-/// source, an invalid spec, a ch_axis outside the tensor.
+/// Throws octet::Error naming the edge: an anchor that has no spec, anchors that form a circle, a derived spec without
+/// its source, an invalid spec, a ch_axis outside the tensor.
 SharingGroups resolve_sharing(const Graph& graph, const std::function<bool(const EdgeOrNode&)>& alone = nullptr);
 
 }  // namespace octet

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "octet/graph/graph_module.h"
+
+namespace octet {
+
+/// Quantizes biases that a conv-bn fold left float in a converted model: int32 with input scale * weight scale, behind
+/// a dequantize per channel or per tensor as the weight is. Knows conv2d, conv_transpose2d and convolution whose input
+/// (an unsqueeze looked through) is dequantized per tensor; all others stay as they are. Models that octet's own
+/// convert wrote have no float bias and pass unchanged; this is for those of the reference.
+class QuantizeFusedConvBnBiasAtenPass {
+ public:
+  /// `default_zero_bias`: convolutions without a bias get one of zeros. `symmetric_quant`: quant_min is -(2^31) + 1.
+  explicit QuantizeFusedConvBnBiasAtenPass(bool default_zero_bias = false, bool symmetric_quant = false)
+      : default_zero_bias_(default_zero_bias), symmetric_quant_(symmetric_quant) {}
+
+  /// Changes `module`. Returns how many biases were quantized.
+  size_t operator()(GraphModule& module) const;
+
+ private:
+  bool quantize_bias(GraphModule& module, Node* conv) const;
+
+  bool default_zero_bias_;
+  bool symmetric_quant_;
+};
+
+}  // namespace octet

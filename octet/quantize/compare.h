@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "octet/graph/graph_module.h"
+
+namespace octet {
+
+/// Note on a node that stands for several of the float model: the name of the last of them, a std::string. A
+/// convolution that a BatchNorm was folded into carries the BatchNorm's name.
+inline constexpr const char* kFloatNameNote = "float_name";
+
+/// One operator of a quantized or prepared model against the same value of the float model.
+struct LayerComparison {
+  std::string name;        ///< in the quantized model
+  std::string float_name;  ///< in the float model
+  std::string op;
+  double sqnr_db = 0.0;  ///< 20 log10(|float| / |float - quantized|): infinite where equal
+};
+
+struct Comparison {
+  std::vector<double> output_sqnr_db;   ///< one for each result
+  std::vector<LayerComparison> layers;  ///< worst first
+};
+
+/// Runs both on `inputs` and compares the results and, by name, the value of every operator that both have: for a
+/// quantized one as its readers see it, behind the quantize and dequantize that follow. Neither model changes. Throws
+/// octet::Error where inputs or results differ in number or shape.
+Comparison compare_models(GraphModule& float_model, GraphModule& quantized, const std::vector<at::Tensor>& inputs);
+
+}  // namespace octet

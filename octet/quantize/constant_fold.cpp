@@ -1,0 +1,102 @@
+#include "octet/quantize/constant_fold.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+bool is_quantize(const Node& node) {
+  return node.is_call("quantized_decomposed.quantize_per_tensor.default") ||
+         node.is_call("quantized_decomposed.quantize_per_channel.default");
+}
+
+bool is_random(const Op& op) { return op.handle().hasTag(at::Tag::nondeterministic_seeded); }
+
+// The tensors that the program itself writes, directly or through a view.
+std::set<std::string> written_attrs(const GraphModule& module) {
+  std::set<std::string> written;
+  const std::function<void(const Node*)> trace = [&](const Node* node) {
+    if (node->is_get_attr()) written.insert(node->target());
+    for (const Node* input : node->inputs()) trace(input);
+  };
+  for (const Node* node : module.graph().nodes()) {
+    if (!node->is_call()) continue;
+    for (size_t i = 0; i < node->args().size(); ++i) {
+      if (node->op().writes_argument(i)) node->arg(i).for_each_node(trace);
+    }
+  }
+  return written;
+}
+
+// The nodes whose value is the same in every run.
+std::unordered_set<const Node*> constant_nodes(const GraphModule& module) {
+  const std::set<std::string> written = written_attrs(module);
+  std::unordered_set<const Node*> constant;
+  for (const Node* node : module.graph().nodes()) {
+    if (node->is_get_attr() && !written.count(node->target())) constant.insert(node);
+    if (!node->is_call() || node->op().mutates() || is_random(node->op()) ||
+        node->op().packet().find("dequantize") != std::string_view::npos) {
+      continue;
+    }
+    const std::vector<Node*> inputs = node->inputs();
+    const bool fixed =
+        std::all_of(inputs.begin(), inputs.end(), [&](const Node* input) { return constant.count(input) > 0; });
+    if (fixed && !inputs.empty()) constant.insert(node);
+  }
+  return constant;
+}
+
+// Runs the part of the program that leads to `targets`, which needs no input.
+std::vector<at::Tensor> evaluate(GraphModule& module, const std::vector<Node*>& targets) {
+  GraphModule part;
+  std::unordered_map<const Node*, Node*> copies;
+  const std::function<Node*(Node*)> copy = [&](Node* node) -> Node* {
+    const auto found = copies.find(node);
+    if (found != copies.end()) return found->second;
+    Node* twin = nullptr;
+    if (node->is_get_attr()) {
+      if (!part.has_attr(node->target())) part.set_attr(node->target(), module.attr(node->target()), AttrKind::kBuffer);
+      twin = part.graph().get_attr(node->target());
+    } else {
+      std::vector<Arg> args;
+      for (const Arg& arg : node->args()) args.push_back(arg.map_nodes(copy));
+      twin = part.graph().call(node->op(), std::move(args));
+    }
+    return copies[node] = twin;
+  };
+  std::vector<Arg> results;
+  for (Node* target : targets) results.emplace_back(copy(target));
+  part.graph().output(std::move(results));
+  return part.run({});
+}
+
+}  // namespace
+
+size_t fold_constant_quantizes(GraphModule& module) {
+  const at::NoGradGuard no_grad;
+  const auto constant = constant_nodes(module);
+  std::vector<Node*> targets;
+  for (Node* node : module.graph().nodes()) {
+    if (is_quantize(*node) && constant.count(node)) targets.push_back(node);
+  }
+  if (targets.empty()) return 0;
+  const std::vector<at::Tensor> values = evaluate(module, targets);
+  size_t number = 0;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    std::string name;
+    do {
+      name = octet::str("_frozen_param", number++);
+    } while (module.has_attr(name));
+    module.set_attr(name, values[i], AttrKind::kBuffer);
+    const auto point = module.graph().inserting_before(targets[i]);
+    Node* frozen = module.graph().get_attr(name);
+    frozen->set_meta(TensorMeta{values[i].scalar_type(), values[i].sizes().vec()});
+    targets[i]->replace_all_uses_with(frozen);
+  }
+  module.graph().eliminate_dead_code();
+  return targets.size();
+}
+
+}  // namespace octet

@@ -1,0 +1,218 @@
+#include <ATen/core/grad_mode.h>
+
+#include "octet/quantize/compare.h"
+#include "octet/quantize/constant_fold.h"
+#include "octet/quantize/observers.h"
+#include "octet/quantize/prepare.h"
+#include "octet/quantize/qat_conv_bn.h"
+#include "octet/quantize/quantize_pt2e.h"
+#include "octet/support/error.h"
+#include "octet/support/log.h"
+
+namespace octet {
+namespace {
+
+bool is_integer_grid(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kByte:
+    case at::kChar:
+    case at::kShort:
+    case at::kInt:
+    case at::kUInt16:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Symmetric dynamic parameters keep the zero point at 0.
+bool is_symmetric(const ObserverBase& observer) {
+  return observer.qscheme == at::kPerTensorSymmetric || observer.qscheme == at::kPerChannelSymmetric;
+}
+
+class Converter {
+ public:
+  explicit Converter(GraphModule& module) : module_(module), graph_(module.graph()) {}
+
+  void run() {
+    for (Node* node : graph_.nodes()) {
+      if (node->kind() != NodeKind::kCallModule) continue;
+      const auto callable = module_.callable(node->target());
+      if (const auto* simulated = dynamic_cast<const QatConvBn*>(callable.get())) expand(node, *simulated);
+    }
+    for (Node* node : graph_.nodes()) {
+      if (node->kind() != NodeKind::kCallModule) continue;
+      const auto callable = module_.callable(node->target());
+      auto* observer = dynamic_cast<ObserverBase*>(callable.get());
+      if (observer == nullptr) throw Error(node->where(), "is a submodule that convert does not know");
+      replace(node, converted(node->arg(0).node(), *observer, node, node->target()));
+    }
+  }
+
+ private:
+  void replace(Node* old, Node* replacement) {
+    old->replace_all_uses_with(replacement);
+    graph_.erase(old);
+  }
+
+  // One convolution with folded parameters, each behind its own quantize and dequantize.
+  void expand(Node* node, const QatConvBn& simulated) {
+    std::vector<at::Tensor> inputs;
+    for (size_t i = 0; i < 7; ++i) {
+      const Arg& arg = node->arg(i);
+      inputs.push_back(i == 0 || arg.is_none() ? at::Tensor() : module_.attr(arg.node()->target()));
+    }
+    const QatConvBn::Folded folded = simulated.fold(inputs);
+    const auto name = node->notes().find(kConvNameNote);
+    const auto point = graph_.inserting_before(node);
+    Node* conv =
+        simulated.emit(graph_, name == node->notes().end() ? node->name() : std::any_cast<std::string>(name->second),
+                       node->arg(0).node(), node->arg(1).node(), node->arg(2).node());
+    conv->set_meta(node->meta());
+    conv->notes() = node->notes();
+    conv->notes().erase(kConvNameNote);
+    replace(node, conv);
+    set_folded_parameters(module_, conv, folded.weight, folded.bias);
+    const auto before_conv = graph_.inserting_before(conv);
+    const std::pair<size_t, ObserverBase*> quantizers[] = {{1, simulated.weight_fake_quant().get()},
+                                                           {2, simulated.bias_fake_quant().get()}};
+    for (const auto& [index, observer] : quantizers) {
+      if (observer == nullptr) continue;
+      Node* value = conv->arg(index).node();
+      conv->set_arg(index, Arg(quantize_dequantize(value, *observer, value->target())));
+    }
+  }
+
+  // What stands in for an observer of `value`: a quantize and a dequantize, or `value` itself. `place` is the
+  // observer's node.
+  Node* converted(Node* value, ObserverBase& observer, Node* place, const std::string& name) {
+    const auto point = graph_.inserting_before(place);
+    if (observer.dtype == at::kHalf) return through_half(value);
+    if (!is_integer_grid(observer.dtype) || observer.type_name() == "RecordingObserver") return value;
+    if (observer.is_dynamic) return quantize_dynamically(value, observer);
+    if (!observer.has_data() && value->is_get_attr()) observer.forward(module_.attr(value->target()));
+    if (!observer.has_data()) {
+      log::warn("the observer of '", value->name(),
+                "' saw no data: scale 1, zero point 0; run the prepared model on samples");
+    }
+    return quantize_dequantize(value, observer, value->is_get_attr() ? value->target() : name);
+  }
+
+  Node* through_half(Node* value) {
+    Node* half = graph_.call("quantized_decomposed.convert_element_type.no_fuse", {Arg(value), Arg(at::kHalf)});
+    return graph_.call("quantized_decomposed.convert_element_type.no_fuse", {Arg(half), Arg(at::kFloat)});
+  }
+
+  Node* quantize_dequantize(Node* value, const ObserverBase& observer, const std::string& name) {
+    const QParams grid = observer.calculate_qparams();
+    const bool per_channel = observer.is_per_channel();
+    std::vector<Arg> parameters;
+    if (per_channel) {
+      parameters = {Arg(buffer(name + "_scale", grid.scale)), Arg(buffer(name + "_zero_point", grid.zero_point)),
+                    Arg(observer.ch_axis)};
+    } else {
+      parameters = {Arg(static_cast<double>(grid.scale.item<float>())), Arg(grid.zero_point.item<int64_t>())};
+    }
+    for (const Arg& limit : {Arg(observer.quant_min), Arg(observer.quant_max), Arg(observer.dtype)}) {
+      parameters.push_back(limit);
+    }
+    return call_pair(per_channel ? "per_channel.default" : "per_tensor.default", value, observer,
+                     std::move(parameters));
+  }
+
+  Node* call_pair(const std::string& kind, Node* value, const ObserverBase& observer, std::vector<Arg> parameters) {
+    std::vector<Arg> args = {Arg(value)};
+    args.insert(args.end(), parameters.begin(), parameters.end());
+    const std::string name = kind.substr(0, kind.find('.'));
+    Node* quantize = graph_.call("quantized_decomposed.quantize_" + kind, args, {}, "quantize_" + name);
+    args[0] = Arg(quantize);
+    NamedArgs options;
+    if (value->meta() && value->meta()->dtype != at::kFloat)
+      options.emplace_back("out_dtype", Arg(value->meta()->dtype));
+    Node* dequantize =
+        graph_.call("quantized_decomposed.dequantize_" + kind, args, std::move(options), "dequantize_" + name);
+    if (value->meta()) {
+      quantize->set_meta(TensorMeta{observer.dtype, value->meta()->sizes});
+      dequantize->set_meta(value->meta());
+    }
+    return dequantize;
+  }
+
+  Node* quantize_dynamically(Node* value, const ObserverBase& observer) {
+    if (observer.dtype != at::kChar && observer.dtype != at::kByte) {
+      throw Error(value->where(), "dynamic quantization knows int8 and uint8 only");
+    }
+    const auto* placeholder = dynamic_cast<const PlaceholderObserver*>(&observer);
+    const double eps = placeholder != nullptr ? placeholder->eps() : kDefaultEps;
+    Node* choose =
+        graph_.call(is_symmetric(observer) ? "quantized_decomposed.choose_qparams_symmetric.tensor"
+                                           : "quantized_decomposed.choose_qparams.tensor",
+                    {Arg(value), Arg(observer.quant_min), Arg(observer.quant_max), Arg(eps), Arg(observer.dtype)});
+    Node* scale = graph_.get_item(choose, 0);
+    Node* zero_point = graph_.get_item(choose, 1);
+    return call_pair(
+        "per_tensor.tensor", value, observer,
+        {Arg(scale), Arg(zero_point), Arg(observer.quant_min), Arg(observer.quant_max), Arg(observer.dtype)});
+  }
+
+  Node* buffer(const std::string& base, const at::Tensor& value) {
+    int64_t number = 0;
+    std::string name;
+    do {
+      name = octet::str(base, "_", number++);
+    } while (module_.has_attr(name));
+    module_.set_attr(name, value.detach().clone(), AttrKind::kBuffer);
+    Node* read = graph_.get_attr(name);
+    read->set_meta(TensorMeta{value.scalar_type(), value.sizes().vec()});
+    return read;
+  }
+
+  GraphModule& module_;
+  Graph& graph_;
+};
+
+bool is_dequantize(const Node& node) {
+  return node.is_call() && node.op().packet().substr(0, 33) == "quantized_decomposed.dequantize_p";
+}
+
+bool has_computed_scale(const Node& dequantize) {
+  return dequantize.arg(1).is_node() && dequantize.arg(1).node()->kind() == NodeKind::kGetItem;
+}
+
+// Every annotated reader gets a dequantize of its own, so that each operator stands between its own pairs.
+void duplicate_dequantizes(Graph& graph) {
+  for (Node* node : graph.nodes()) {
+    if (!is_dequantize(*node) || node->user_count() < 2 || has_computed_scale(*node)) continue;
+    const std::vector<Node*> users = node->users();
+    for (size_t i = 1; i < users.size(); ++i) {
+      if (!users[i]->notes().count(kAnnotatedNote)) continue;
+      const auto point = graph.inserting_before(users[i]);
+      Node* twin = graph.call(node->op(), node->args(), {}, std::string(node->op().short_name()));
+      twin->set_meta(node->meta());
+      users[i]->replace_input(node, twin);
+    }
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<GraphModule> convert_pt2e(std::shared_ptr<GraphModule> prepared, const ConvertOptions& options) {
+  if (!prepared) throw Error("convert", "is given no model");
+  const auto stage = prepared->facts().find(kStageFact);
+  if (stage == prepared->facts().end() || stage->second == kConverted) {
+    throw Error("convert", "the model is not prepared").hint("call prepare_pt2e or prepare_qat_pt2e first");
+  }
+  const at::NoGradGuard no_grad;
+  auto model = prepared->copy();
+  Converter(*model).run();
+  drop_batch_counters(model->graph(), *model);
+  model->graph().eliminate_dead_code();
+  duplicate_dequantizes(model->graph());
+  if (options.fold_quantize) fold_constant_quantizes(*model);
+  model->erase_unused();
+  model->graph().verify();
+  model->facts()[kStageFact] = kConverted;
+  return model;
+}
+
+}  // namespace octet

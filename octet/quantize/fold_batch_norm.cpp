@@ -1,0 +1,208 @@
+#include "octet/quantize/fold_batch_norm.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "octet/quantize/compare.h"
+#include "octet/support/error.h"
+#include "octet/support/log.h"
+
+namespace octet {
+namespace {
+
+// True for BatchNorm ops that give (output, saved mean, saved inverse deviation).
+bool gives_tuple(const Node& node) {
+  return node.is_call("aten._native_batch_norm_legit_no_training.default") ||
+         node.is_call("aten._native_batch_norm_legit.default") || node.is_call("aten.native_batch_norm.default");
+}
+
+bool is_batch_norm(const Node& node) { return node.is_call("aten.batch_norm.default") || gives_tuple(node); }
+
+bool is_static_or_none(const Arg& arg) { return arg.is_none() || (arg.is_node() && arg.node()->is_get_attr()); }
+
+at::Tensor static_value(const GraphModule& module, const Arg& arg) {
+  return arg.is_none() ? at::Tensor() : module.attr(arg.node()->target());
+}
+
+// The node that others read the normalized tensor from, or nullptr where the statistics are read too.
+Node* value_of(Node* batch_norm) {
+  if (!gives_tuple(*batch_norm)) return batch_norm;
+  Node* value = nullptr;
+  for (Node* user : batch_norm->users()) {
+    if (user->kind() != NodeKind::kGetItem) return nullptr;
+    if (user->arg(1).to_int() == 0) {
+      if (value != nullptr) return nullptr;
+      value = user;
+    } else if (user->user_count() > 0) {
+      return nullptr;
+    }
+  }
+  return value;
+}
+
+std::string real_name(const GraphModule& module, const std::string& name) {
+  const auto alias = module.aliases().find(name);
+  return alias == module.aliases().end() ? name : alias->second;
+}
+
+// How many nodes read the tensor, through whatever get_attr node and name.
+size_t reader_count(const GraphModule& module, const Graph& graph, const std::string& name) {
+  const std::string real = real_name(module, name);
+  size_t readers = 0;
+  for (const Node* node : graph.nodes()) {
+    if (node->is_get_attr() && real_name(module, node->target()) == real) readers += node->user_count();
+  }
+  return readers;
+}
+
+// Gives argument `index` of `conv` the value, in the attribute that it reads or, where others read that too, in a new
+// one.
+void set_parameter(GraphModule& module, Node* conv, size_t index, const std::string& fallback,
+                   const at::Tensor& value) {
+  const Arg& current = conv->arg(index);
+  Graph& graph = module.graph();
+  std::string name = fallback;
+  if (current.is_node() && current.node()->is_get_attr()) {
+    name = current.node()->target();
+    if (reader_count(module, graph, name) == 1) {
+      module.set_attr(name, value, module.attr_kind(name));
+      current.node()->set_meta(TensorMeta{value.scalar_type(), value.sizes().vec()});
+      return;
+    }
+  }
+  name = module.free_name(name);
+  module.set_attr(name, value, AttrKind::kParameter);
+  const auto point = graph.inserting_before(conv);
+  Node* read = graph.get_attr(name);
+  read->set_meta(TensorMeta{value.scalar_type(), value.sizes().vec()});
+  conv->set_arg(index, Arg(read));
+}
+
+std::string bias_name(const std::string& weight) {
+  const std::string suffix = "weight";
+  if (weight.size() >= suffix.size() && weight.compare(weight.size() - suffix.size(), suffix.size(), suffix) == 0) {
+    return weight.substr(0, weight.size() - suffix.size()) + "bias";
+  }
+  return weight + "_bias";
+}
+
+}  // namespace
+
+std::optional<ConvInfo> conv_info(const Node& node) {
+  if (!node.is_call()) return std::nullopt;
+  const std::string_view packet = node.op().packet();
+  ConvInfo info;
+  if (packet == "aten.linear") {
+    info.is_linear = true;
+  } else if (packet == "aten.conv_transpose1d" || packet == "aten.conv_transpose2d" ||
+             packet == "aten.conv_transpose3d") {
+    info.is_transposed = true;
+  } else if (packet == "aten.convolution") {
+    info.is_transposed = node.arg("transposed").to_bool();
+  } else if (packet != "aten.conv1d" && packet != "aten.conv2d" && packet != "aten.conv3d") {
+    return std::nullopt;
+  }
+  if (!info.is_linear) info.groups = node.arg("groups").to_int();
+  return info;
+}
+
+double ConvBatchNorm::eps() const { return batch_norm->arg("eps").to_double(); }
+double ConvBatchNorm::momentum() const { return batch_norm->arg("momentum").to_double(); }
+bool ConvBatchNorm::training() const {
+  return batch_norm->has_arg("training") && batch_norm->arg("training").to_bool();
+}
+
+std::vector<ConvBatchNorm> find_conv_batch_norms(Graph& graph) {
+  std::vector<ConvBatchNorm> found;
+  for (Node* node : graph.nodes()) {
+    if (!is_batch_norm(*node) || !node->arg(0).is_node()) continue;
+    Node* conv = node->arg(0).node();
+    const std::optional<ConvInfo> info = conv_info(*conv);
+    if (!info || conv->user_count() != 1) continue;
+    if (info->is_linear && (!conv->meta() || conv->meta()->rank() != 2)) continue;
+    bool is_static = conv->arg(1).is_node() && conv->arg(1).node()->is_get_attr() && is_static_or_none(conv->arg(2));
+    for (const char* name : {"weight", "bias"}) is_static = is_static && is_static_or_none(node->arg(name));
+    for (const char* name : {"running_mean", "running_var"}) {
+      is_static = is_static && node->arg(name).is_node() && node->arg(name).node()->is_get_attr();
+    }
+    Node* value = value_of(node);
+    if (is_static && value != nullptr) found.push_back({conv, node, value, *info});
+  }
+  return found;
+}
+
+at::Tensor batch_norm_factor(const at::Tensor& gamma, const at::Tensor& running_var, double eps) {
+  const at::Tensor deviation = (running_var + eps).sqrt();
+  return gamma.defined() ? gamma / deviation : deviation.reciprocal();
+}
+
+at::Tensor scale_weight(const at::Tensor& weight, const at::Tensor& factor, const ConvInfo& info) {
+  std::vector<int64_t> shape(static_cast<size_t>(weight.dim()), 1);
+  if (!info.is_transposed || info.groups == 1) {
+    shape[static_cast<size_t>(info.weight_axis())] = factor.numel();
+    return weight * factor.view(shape);
+  }
+  // [in, out/groups, ...]: the rows of one group see that group's own output channels.
+  std::vector<int64_t> grouped = {info.groups, weight.size(0) / info.groups};
+  std::vector<int64_t> factors = {info.groups, 1, weight.size(1)};
+  for (int64_t axis = 1; axis < weight.dim(); ++axis) grouped.push_back(weight.size(axis));
+  for (int64_t axis = 2; axis < weight.dim(); ++axis) factors.push_back(1);
+  return (weight.reshape(grouped) * factor.view(factors)).reshape(weight.sizes());
+}
+
+at::Tensor fold_bias(const at::Tensor& bias, const at::Tensor& beta, const at::Tensor& running_mean,
+                     const at::Tensor& factor) {
+  at::Tensor folded = (bias.defined() ? bias - running_mean : -running_mean) * factor;
+  return beta.defined() ? folded + beta : folded;
+}
+
+void set_folded_parameters(GraphModule& module, Node* conv, const at::Tensor& folded_weight,
+                           const at::Tensor& folded_bias) {
+  const std::string weight = conv->arg(1).node()->target();
+  const bool is_parameter = module.attr_kind(weight) == AttrKind::kParameter;
+  const auto ready = [&](const at::Tensor& value) {
+    return value.detach().set_requires_grad(is_parameter && module.attr(weight).requires_grad());
+  };
+  set_parameter(module, conv, 1, weight, ready(folded_weight));
+  set_parameter(module, conv, 2, bias_name(weight), ready(folded_bias));
+}
+
+size_t fold_batch_norms(GraphModule& module) {
+  const at::NoGradGuard no_grad;
+  size_t folded = 0;
+  for (const ConvBatchNorm& pair : find_conv_batch_norms(module.graph())) {
+    if (pair.training()) {
+      log::warn(pair.batch_norm->where(),
+                " stays: it is in train mode; switch the model to eval before it is prepared");
+      continue;
+    }
+    const auto value = [&](const char* name) { return static_value(module, pair.batch_norm->arg(name)); };
+    const at::Tensor factor = batch_norm_factor(value("weight"), value("running_var"), pair.eps());
+    const at::Tensor weight = scale_weight(static_value(module, pair.conv->arg(1)), factor, pair.info);
+    const at::Tensor bias =
+        fold_bias(static_value(module, pair.conv->arg(2)), value("bias"), value("running_mean"), factor);
+    set_folded_parameters(module, pair.conv, weight, bias);
+    pair.conv->notes()[kFloatNameNote] = pair.value->name();
+    pair.value->replace_all_uses_with(pair.conv);
+    ++folded;
+  }
+  if (folded > 0) {
+    drop_batch_counters(module.graph(), module);
+    module.graph().eliminate_dead_code();
+    module.erase_unused();
+  }
+  return folded;
+}
+
+void drop_batch_counters(Graph& graph, const GraphModule& module) {
+  for (Node* node : graph.nodes()) {
+    if (!node->is_call("aten.add_.Tensor") || node->user_count() > 0 || !node->arg(1).is_constant()) continue;
+    Node* counter = node->arg(0).node();
+    if (counter == nullptr || !counter->is_get_attr()) continue;
+    const at::Tensor value = module.attr(counter->target());
+    if (value.dim() == 0 && at::isIntegralType(value.scalar_type(), /*includeBool=*/false)) graph.erase(node);
+  }
+}
+
+}  // namespace octet

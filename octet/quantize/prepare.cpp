@@ -1,0 +1,194 @@
+#include "octet/quantize/prepare.h"
+
+#include "octet/quantize/factories.h"
+#include "octet/quantize/fold_batch_norm.h"
+#include "octet/quantize/qat_rewrite.h"
+#include "octet/quantize/quantize_pt2e.h"
+#include "octet/quantize/sharing.h"
+#include "octet/support/error.h"
+#include "octet/support/log.h"
+
+namespace octet {
+namespace {
+
+// True where the value is state that the model itself updates: a buffer, and no input of the model, leads to it.
+bool comes_from_buffer_alone(const GraphModule& module, const Node* start) {
+  std::vector<const Node*> open = {start};
+  std::set<const Node*> seen;
+  bool buffer = false;
+  while (!open.empty()) {
+    const Node* node = open.back();
+    open.pop_back();
+    if (!seen.insert(node).second) continue;
+    if (node->kind() == NodeKind::kPlaceholder) return false;
+    if (node->is_get_attr() && module.attr_kind(node->target()) == AttrKind::kBuffer) buffer = true;
+    for (const Node* input : node->inputs()) open.push_back(input);
+  }
+  return buffer;
+}
+
+bool is_float(const Node& node) { return !node.meta() || at::isFloatingType(node.meta()->dtype); }
+
+class Inserter {
+ public:
+  Inserter(GraphModule& module, const SharingGroups& groups, const QatRewrite& rewrite, bool qat)
+      : module_(module), groups_(groups), rewrite_(rewrite) {
+    for (const SharingGroups::Group& group : groups.groups) observers_.push_back({make(group.spec, qat), ""});
+  }
+
+  size_t run() {
+    for (Node* node : module_.graph().nodes()) {
+      if (rewrite_.is_rewritten(node)) rewrite_.attach(module_, node, finder());
+    }
+    for (Node* node : module_.graph().nodes()) {
+      if (annotation(*node) == nullptr) continue;
+      observe_inputs(node);
+      observe_output(node);
+    }
+    for (Node* node : module_.graph().nodes()) {
+      // Annotations point at nodes; from here on only the fact counts, which copies with the graph.
+      if (node->notes().erase(kAnnotationKey)) node->notes()[kAnnotatedNote] = true;
+    }
+    return inserted_;
+  }
+
+ private:
+  struct Observer {
+    std::shared_ptr<ObserverBase> module;
+    std::string name;  // empty until it is part of the graph
+  };
+
+  std::shared_ptr<ObserverBase> make(const AnySpec& spec, bool qat) const {
+    if (const auto* plain = std::get_if<QuantizationSpec>(&spec)) return make_observer(*plain);
+    if (const auto* fixed = std::get_if<FixedQParamsQuantizationSpec>(&spec)) return make_observer(*fixed, qat);
+    const auto& derived = std::get<DerivedQuantizationSpec>(spec);
+    std::vector<std::shared_ptr<ObserverBase>> sources;
+    for (const EdgeOrNode& source : derived.derived_from) {
+      sources.push_back(observers_.at(groups_.group_of.at(source)).module);
+    }
+    return make_observer(derived, std::move(sources), qat);
+  }
+
+  QatRewrite::FindObserver finder() const {
+    return [this](const EdgeOrNode& place) -> std::shared_ptr<ObserverBase> {
+      const auto group = groups_.group_of.find(place);
+      return group == groups_.group_of.end() ? nullptr : observers_[group->second].module;
+    };
+  }
+
+  // The value that the original producer `node` gives, whatever observers stand between.
+  Node* original(Node* node) const {
+    const auto found = observed_.find(node);
+    return found == observed_.end() ? node : original(found->second);
+  }
+
+  void observe_inputs(Node* node) {
+    // Derived parameters are computed from the observers of the other inputs, which must run first.
+    for (const bool derived : {false, true}) {
+      for (Node* arg : node->inputs()) {
+        Node* producer = original(arg);
+        const auto group = groups_.group_of.find(EdgeOrNode(producer, node));
+        if (group == groups_.group_of.end() || is_derived(group->second) != derived) continue;
+        if (rewrite_.keeps_inside(node, producer) || !is_float(*producer) || writes_own_state(node, producer)) continue;
+        observe_edge(node, arg, group->second);
+      }
+    }
+  }
+
+  bool is_derived(size_t group) const {
+    return std::holds_alternative<DerivedQuantizationSpec>(groups_.groups[group].spec);
+  }
+
+  bool writes_own_state(const Node* node, const Node* producer) const {
+    return node->is_call() && node->op().writes_argument(0) && node->arg(0).node() != nullptr &&
+           original(node->arg(0).node()) == producer && comes_from_buffer_alone(module_, producer);
+  }
+
+  void observe_edge(Node* node, Node* arg, size_t group) {
+    const auto standing = group_of_node_.find(arg);
+    if (standing != group_of_node_.end() && standing->second == group) return;
+    for (Node* user : arg->users()) {
+      const auto other = group_of_node_.find(user);
+      if (other != group_of_node_.end() && other->second == group && module_.graph().before(user, node)) {
+        node->replace_input(arg, user);
+        return;
+      }
+    }
+    const auto point = module_.graph().inserting_before(node);
+    node->replace_input(arg, insert(arg, group));
+  }
+
+  void observe_output(Node* node) {
+    const auto group = groups_.group_of.find(EdgeOrNode(node));
+    if (group == groups_.group_of.end()) return;
+    if (!node->element_metas().empty() || !is_float(*node)) {
+      log::debug(node->where(), ": its value is not one float tensor and stays unquantized");
+      return;
+    }
+    const auto point = module_.graph().inserting_after(node);
+    Node* observer = insert(node, group->second);
+    node->replace_all_uses_with(observer, [&](Node* user) { return user == observer; });
+  }
+
+  Node* insert(Node* value, size_t group) {
+    Observer& observer = observers_[group];
+    if (observer.name.empty()) {
+      observer.name = module_.free_name(octet::str("activation_post_process_", next_++));
+      observer.module->train(module_.is_training());
+      module_.set_callable(observer.name, observer.module);
+    }
+    Node* node = module_.graph().call_module(observer.name, {Arg(value)});
+    node->set_meta(value->meta());
+    observed_[node] = value;
+    group_of_node_[node] = group;
+    ++inserted_;
+    return node;
+  }
+
+  GraphModule& module_;
+  const SharingGroups& groups_;
+  const QatRewrite& rewrite_;
+  std::vector<Observer> observers_;              // one for each group
+  std::map<Node*, Node*> observed_;              // observer node -> the node it observes
+  std::map<const Node*, size_t> group_of_node_;  // observer node -> group
+  size_t next_ = 0;
+  size_t inserted_ = 0;
+};
+
+std::shared_ptr<GraphModule> prepare(std::shared_ptr<GraphModule> model, Quantizer& quantizer, bool qat) {
+  if (!model) throw Error("prepare", "is given no model");
+  const auto stage = model->facts().find(kStageFact);
+  if (stage != model->facts().end() && stage->second != kConverted) {
+    throw Error("prepare", octet::str("the model is already ", stage->second)).hint("start from the float model");
+  }
+  if (!qat) fold_batch_norms(*model);
+  quantizer.transform_for_annotation(*model);
+  quantizer.annotate(*model);
+  quantizer.validate(*model);
+  QatRewrite rewrite;
+  if (qat) rewrite.run(*model);
+  const SharingGroups groups = resolve_sharing(
+      model->graph(), [&](const EdgeOrNode& edge) { return rewrite.keeps_inside(edge.consumer, edge.node); });
+  const size_t inserted = Inserter(*model, groups, rewrite, qat).run();
+  if (inserted == 0) {
+    log::warn("nothing of this model will be quantized: the quantizer annotated no value of its ",
+              model->graph().size(), " nodes");
+  }
+  model->graph().eliminate_dead_code();
+  model->erase_unused();
+  model->graph().verify();
+  model->facts()[kStageFact] = qat ? kPreparedQat : kPrepared;
+  return model;
+}
+
+}  // namespace
+
+std::shared_ptr<GraphModule> prepare_pt2e(std::shared_ptr<GraphModule> model, Quantizer& quantizer) {
+  return prepare(std::move(model), quantizer, /*qat=*/false);
+}
+
+std::shared_ptr<GraphModule> prepare_qat_pt2e(std::shared_ptr<GraphModule> model, Quantizer& quantizer) {
+  return prepare(std::move(model), quantizer, /*qat=*/true);
+}
+
+}  // namespace octet

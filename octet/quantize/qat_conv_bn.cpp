@@ -1,0 +1,124 @@
+#include "octet/quantize/qat_conv_bn.h"
+
+#include <ATen/ops/addcmul.h>
+#include <ATen/ops/batch_norm.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+constexpr double kLeastGamma = 1e-3;
+
+at::Tensor away_from_zero(const at::Tensor& gamma) {
+  if (!gamma.defined()) return gamma;
+  const at::Tensor floor = at::where(gamma < 0, -kLeastGamma, kLeastGamma).to(gamma.scalar_type());
+  return at::where(gamma.abs() < kLeastGamma, floor, gamma);
+}
+
+template <typename T>
+std::shared_ptr<T> copied(const std::shared_ptr<T>& module) {
+  return module ? std::dynamic_pointer_cast<T>(module->copy()) : nullptr;
+}
+
+}  // namespace
+
+QatConvBn::QatConvBn(const ConvBatchNorm& pair)
+    : CallableModule("QatConvBn"),
+      op_(pair.conv->op()),
+      info_(pair.info),
+      eps_(pair.eps()),
+      momentum_(pair.momentum()) {
+  for (size_t i = 0; i < pair.conv->args().size(); ++i) {
+    literals_.push_back(i < 3 ? c10::IValue() : pair.conv->args()[i].constant());
+  }
+  frozen_ = register_buffer("bn_stats_frozen", at::zeros({1}, at::kByte));
+}
+
+QatConvBn::QatConvBn(const QatConvBn& other, const at::Tensor& frozen)
+    : CallableModule("QatConvBn"),
+      op_(other.op_),
+      literals_(other.literals_),
+      info_(other.info_),
+      eps_(other.eps_),
+      momentum_(other.momentum_) {
+  frozen_ = register_buffer("bn_stats_frozen", frozen);
+}
+
+void QatConvBn::set_fake_quantizers(std::shared_ptr<ObserverBase> weight, std::shared_ptr<ObserverBase> bias) {
+  weight_fake_quant_ = std::move(weight);
+  bias_fake_quant_ = std::move(bias);
+  if (weight_fake_quant_) register_module("weight_fake_quant", weight_fake_quant_);
+  if (bias_fake_quant_) register_module("bias_fake_quant", bias_fake_quant_);
+}
+
+std::shared_ptr<CallableModule> QatConvBn::copy() const {
+  auto weight = copied(weight_fake_quant_);
+  auto bias = copied(bias_fake_quant_);
+  if (bias) {
+    bias->relink([&](const CallableModule* source) -> std::shared_ptr<CallableModule> {
+      return source == weight_fake_quant_.get() ? weight : nullptr;
+    });
+  }
+  std::shared_ptr<QatConvBn> twin(new QatConvBn(*this, frozen_.clone()));
+  twin->set_fake_quantizers(std::move(weight), std::move(bias));
+  twin->train(is_training());
+  return twin;
+}
+
+void QatConvBn::relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) {
+  if (weight_fake_quant_) weight_fake_quant_->relink(twin);
+  if (bias_fake_quant_) bias_fake_quant_->relink(twin);
+}
+
+void QatConvBn::freeze_bn_stats(bool on) { frozen_.fill_(on ? 1 : 0); }
+
+bool QatConvBn::bn_stats_frozen() const { return frozen_.item<uint8_t>() != 0; }
+
+at::Tensor QatConvBn::convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const {
+  c10::Stack stack(literals_.begin(), literals_.end());
+  stack[0] = x;
+  stack[1] = weight;
+  if (bias.defined()) stack[2] = bias;
+  op_.handle().callBoxed(stack);
+  return stack.at(0).toTensor();
+}
+
+QatConvBn::Folded QatConvBn::fold(const std::vector<at::Tensor>& inputs) const {
+  const at::Tensor factor = batch_norm_factor(inputs.at(3), inputs.at(6), eps_);
+  return {scale_weight(inputs.at(1), factor, info_), fold_bias(inputs.at(2), inputs.at(4), inputs.at(5), factor)};
+}
+
+at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs) {
+  if (inputs.size() != 7) throw expected("conv-bn", "inputs", "7", std::to_string(inputs.size()));
+  if (!is_training() || bn_stats_frozen()) {
+    auto [weight, bias] = fold(inputs);
+    if (weight_fake_quant_) weight = weight_fake_quant_->forward(weight);
+    if (bias_fake_quant_) bias = bias_fake_quant_->forward(bias);
+    return convolve(inputs[0], weight, bias);
+  }
+  const at::Tensor& b = inputs[2];
+  const at::Tensor& gamma = inputs[3];
+  const at::Tensor factor = batch_norm_factor(away_from_zero(gamma), inputs[6], eps_);
+  at::Tensor weight = scale_weight(inputs[1], factor, info_);
+  if (weight_fake_quant_) weight = weight_fake_quant_->forward(weight);
+  const at::Tensor y = convolve(inputs[0], weight, {});
+  std::vector<int64_t> per_channel(static_cast<size_t>(y.dim()), 1);
+  per_channel[1] = factor.numel();
+  const at::Tensor inverse = factor.reciprocal().view(per_channel);
+  const at::Tensor u = b.defined() ? at::addcmul(b.view(per_channel), y, inverse) : y * inverse;
+  return at::batch_norm(u, gamma, inputs[4], inputs[5], inputs[6], /*training=*/true, momentum_, eps_,
+                        /*cudnn_enabled=*/true);
+}
+
+Node* QatConvBn::emit(Graph& graph, const std::string& name, Node* x, Node* weight, Node* bias) const {
+  std::vector<Arg> args(literals_.begin(), literals_.end());
+  args[0] = Arg(x);
+  args[1] = Arg(weight);
+  args[2] = Arg(bias);
+  return graph.call(op_, std::move(args), {}, name);
+}
+
+}  // namespace octet

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "octet/graph/callable_module.h"
+#include "octet/quantize/fake_quantize.h"
+#include "octet/quantize/fold_batch_norm.h"
+
+namespace octet {
+
+/// A convolution (or linear) and the BatchNorm behind it, trained as the one convolution that they become at convert.
+///
+/// Inputs: x, weight W, bias b or undefined, gamma or undefined, beta or undefined, running_mean, running_var. With
+/// f = gamma / sqrt(running_var + eps) and FQ the fake quantizers of weight and bias:
+///
+///   statistics of the batch:   y = conv(x, FQ(W * f));  out = BatchNorm(y / f + b), which moves the running statistics
+///   running statistics:        out = conv(x, FQ(W * f), FQ((b - mean) * f + beta)): to the bit what convert writes
+///
+/// The first form is taken in train mode until the statistics are frozen. There, |gamma| is taken as at least 1e-3 in
+/// f, which cancels between W * f and y / f, so that gamma = 0 trains. The convolution's and the BatchNorm's own
+/// numbers (stride, eps, momentum, ...) are kept. Formulas: torchao's QAT simulation, in exact arithmetic.
+class QatConvBn : public CallableModule {
+ public:
+  /// `pair` is read for its literals.
+  explicit QatConvBn(const ConvBatchNorm& pair);
+  /// Once, after construction; either may be null.
+  void set_fake_quantizers(std::shared_ptr<ObserverBase> weight, std::shared_ptr<ObserverBase> bias);
+
+  at::Tensor call(const std::vector<at::Tensor>& inputs) override;
+  std::shared_ptr<CallableModule> copy() const override;
+  void relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) override;
+
+  /// Running statistics stay as they are while frozen, in train mode too. Kept in the buffer `bn_stats_frozen`.
+  void freeze_bn_stats(bool on = true);
+  bool bn_stats_frozen() const;
+
+  /// Weight and bias of the one convolution: W * f and (b - mean) * f + beta.
+  struct Folded {
+    at::Tensor weight;
+    at::Tensor bias;
+  };
+  Folded fold(const std::vector<at::Tensor>& inputs) const;
+
+  /// The convolution node for the folded parameters, at the graph's insert point.
+  Node* emit(Graph& graph, const std::string& name, Node* x, Node* weight, Node* bias) const;
+
+  const Op& op() const { return op_; }
+  const ConvInfo& info() const { return info_; }
+  double eps() const { return eps_; }
+  double momentum() const { return momentum_; }
+  const std::shared_ptr<ObserverBase>& weight_fake_quant() const { return weight_fake_quant_; }
+  const std::shared_ptr<ObserverBase>& bias_fake_quant() const { return bias_fake_quant_; }
+
+ private:
+  QatConvBn(const QatConvBn& other, const at::Tensor& frozen);
+  at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const;
+
+  Op op_;
+  std::vector<c10::IValue> literals_;  ///< one for each argument; the first three are replaced
+  ConvInfo info_;
+  double eps_;
+  double momentum_;
+  std::shared_ptr<ObserverBase> weight_fake_quant_;
+  std::shared_ptr<ObserverBase> bias_fake_quant_;
+  at::Tensor frozen_;
+};
+
+}  // namespace octet

@@ -1,0 +1,157 @@
+#include "octet/quantize/qat_rewrite.h"
+
+#include "octet/quantize/compare.h"
+#include "octet/quantize/factories.h"
+#include "octet/quantize/prepare.h"
+#include "octet/quantize/qat_conv_bn.h"
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+// Where a place of the old pair lies once the structural node stands in for it.
+class Moved {
+ public:
+  Moved(const ConvBatchNorm& pair, Node* structural) : pair_(pair), structural_(structural) {}
+
+  bool is_old(const Node* node) const { return node == pair_.conv || node == pair_.batch_norm || node == pair_.value; }
+  Node* node(Node* old) const { return is_old(old) ? structural_ : old; }
+  EdgeOrNode place(const EdgeOrNode& old) const {
+    // An edge within the pair is no edge any more: what it carried is the pair's output.
+    if (is_old(old.node) && (old.consumer == nullptr || is_old(old.consumer))) return EdgeOrNode(structural_);
+    return EdgeOrNode(node(old.node), old.consumer == nullptr ? nullptr : node(old.consumer));
+  }
+  AnySpec spec(AnySpec old) const {
+    if (auto* shared = std::get_if<SharedQuantizationSpec>(&old)) shared->edge_or_node = place(shared->edge_or_node);
+    if (auto* derived = std::get_if<DerivedQuantizationSpec>(&old)) {
+      for (EdgeOrNode& source : derived->derived_from) source = place(source);
+    }
+    return old;
+  }
+  void apply(QuantizationAnnotation& note) const {
+    for (auto& [producer, input] : note.input_qspec_map) {
+      producer = node(producer);
+      input = spec(input);
+    }
+    if (note.output_qspec) note.output_qspec = spec(*note.output_qspec);
+  }
+
+ private:
+  const ConvBatchNorm& pair_;
+  Node* structural_;
+};
+
+QuantizationAnnotation joined_annotation(const ConvBatchNorm& pair) {
+  QuantizationAnnotation joined = *annotation(*pair.conv);
+  const std::optional<AnySpec> conv_output = std::exchange(joined.output_qspec, std::nullopt);
+  bool decided = false;
+  for (Node* node : {pair.batch_norm, pair.value}) {
+    const QuantizationAnnotation* note = annotation(*node);
+    if (note == nullptr) continue;
+    decided = true;
+    if (note->output_qspec) joined.output_qspec = note->output_qspec;
+  }
+  // A quantizer that knows nothing of the BatchNorm meant the pair's output when it annotated the convolution's.
+  if (!decided) joined.output_qspec = conv_output;
+  joined.annotated = true;
+  return joined;
+}
+
+void erase_pair(Graph& graph, const ConvBatchNorm& pair) {
+  if (pair.value != pair.batch_norm) {
+    for (Node* element : pair.batch_norm->users()) graph.erase(element);
+  }
+  graph.erase(pair.batch_norm);
+  graph.erase(pair.conv);
+}
+
+bool is_static_int(const ObserverBase& observer) {
+  return !observer.is_dynamic && (observer.dtype == at::kChar || observer.dtype == at::kByte);
+}
+
+}  // namespace
+
+void QatRewrite::run(GraphModule& module) {
+  for (const ConvBatchNorm& pair : find_conv_batch_norms(module.graph())) {
+    const QuantizationAnnotation* note = annotation(*pair.conv);
+    if (note != nullptr && note->input(pair.conv->arg(1).node()) != nullptr) rewrite(module, pair);
+  }
+}
+
+bool QatRewrite::keeps_inside(const Node* consumer, const Node* producer) const {
+  const auto found = inside_.find(consumer);
+  return found != inside_.end() && found->second.count(producer) > 0;
+}
+
+void QatRewrite::rewrite(GraphModule& module, const ConvBatchNorm& pair) {
+  Graph& graph = module.graph();
+  auto simulated = std::make_shared<QatConvBn>(pair);
+  // As in the reference: a simulated convolution trains from the start, a linear keeps its BatchNorm's mode.
+  simulated->train(!pair.info.is_linear || pair.training());
+
+  const std::string target = module.free_name(pair.conv->name() + "_bn");
+  std::vector<Arg> args = {pair.conv->arg(0), pair.conv->arg(1), pair.conv->arg(2)};
+  for (const char* name : {"weight", "bias", "running_mean", "running_var"}) args.push_back(pair.batch_norm->arg(name));
+  const auto point = graph.inserting_before(pair.batch_norm);
+  Node* structural = graph.call_module(target, std::move(args), target);
+  module.set_callable(target, simulated);
+  structural->set_meta(pair.value->meta());
+  structural->notes() = pair.conv->notes();
+  structural->notes()[kFloatNameNote] = pair.value->name();
+  structural->notes()[kConvNameNote] = pair.conv->name();
+  structural->notes()[kAnnotationKey] = joined_annotation(pair);
+
+  pair.value->replace_all_uses_with(structural);
+  const Moved moved(pair, structural);
+  for (Node* node : graph.nodes()) {
+    if (QuantizationAnnotation* note = annotation(*node)) moved.apply(*note);
+  }
+  for (const size_t index : {size_t{1}, size_t{2}}) {
+    if (structural->arg(index).is_node()) inside_[structural].insert(structural->arg(index).node());
+  }
+  erase_pair(graph, pair);
+}
+
+void QatRewrite::attach(GraphModule& module, Node* node, const FindObserver& find) const {
+  auto simulated = std::dynamic_pointer_cast<QatConvBn>(module.callable(node->target()));
+  const auto weight = find(EdgeOrNode(node->arg(1).node(), node));
+  std::shared_ptr<ObserverBase> bias;
+  if (node->arg(2).is_node()) bias = find(EdgeOrNode(node->arg(2).node(), node));
+  if (!bias) {
+    Node* x = node->arg(0).node();
+    auto input = find(EdgeOrNode(x, node));
+    if (!input) input = find(EdgeOrNode(x));
+    bias = default_bias_fake_quant(input, weight, simulated->info());
+  }
+  const bool training = simulated->is_training();
+  simulated->set_fake_quantizers(weight, bias);
+  simulated->train(training);
+}
+
+std::shared_ptr<ObserverBase> default_bias_fake_quant(const std::shared_ptr<ObserverBase>& input,
+                                                      const std::shared_ptr<ObserverBase>& weight,
+                                                      const ConvInfo& info) {
+  if (!input || !weight || !is_static_int(*input) || !is_static_int(*weight)) return nullptr;
+  Derivation derivation = bias_derivation();
+  if (weight->is_per_channel() && info.is_transposed && info.groups > 1) {
+    // The weight's channels are those of one group; every group uses the same scales.
+    derivation.name += octet::str(", tiled ", info.groups);
+    derivation.derive = [derive = derivation.derive, groups = info.groups](const std::vector<QParams>& sources) {
+      const QParams one_group = derive(sources);
+      return QParams{one_group.scale.repeat({groups}), one_group.zero_point.repeat({groups})};
+    };
+    register_derivation(derivation);
+  }
+  ObserverArgs args;
+  args.dtype = at::kInt;
+  args.quant_max = std::numeric_limits<int32_t>::max();
+  args.quant_min = std::numeric_limits<int32_t>::min();
+  if (weight->is_per_channel()) {
+    args.quant_min = -*args.quant_max;
+    args.qscheme = at::kPerChannelSymmetric;
+  }
+  const std::vector<std::shared_ptr<ObserverBase>> sources = {input, weight};
+  return std::make_shared<DerivedFakeQuantize>(args, sources, derivation);
+}
+
+}  // namespace octet

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "octet/graph/graph_module.h"
+#include "octet/quantize/fold_batch_norm.h"
+#include "octet/quantize/observer.h"
+#include "octet/quantize/spec.h"
+
+namespace octet {
+
+/// Puts one structural node in the place of each convolution and BatchNorm pair whose weight is quantized. Works on the
+/// annotated graph: specs of both nodes move to the new one, and specs of other nodes that refer to them are pointed at
+/// it.
+class QatRewrite {
+ public:
+  using FindObserver = std::function<std::shared_ptr<ObserverBase>(const EdgeOrNode&)>;
+
+  void run(GraphModule& module);
+  bool is_rewritten(const Node* node) const { return inside_.count(node) > 0; }
+  /// True for weight and bias of a structural node: their fake quantizers live inside its module.
+  bool keeps_inside(const Node* consumer, const Node* producer) const;
+  /// Makes the module of a structural node and gives it its fake quantizers. A bias without a spec is derived from
+  /// input and weight, so that the bias that the fold creates ends up as int32 too.
+  void attach(GraphModule& module, Node* node, const FindObserver& find) const;
+
+ private:
+  void rewrite(GraphModule& module, const ConvBatchNorm& pair);
+
+  std::map<const Node*, std::set<const Node*>> inside_;  // structural node -> its weight and bias
+};
+
+/// int32 on the accumulator's grid, input scale * weight scale: per channel where the weight is. nullptr where input or
+/// weight has no 8-bit grid known before the run.
+std::shared_ptr<ObserverBase> default_bias_fake_quant(const std::shared_ptr<ObserverBase>& input,
+                                                      const std::shared_ptr<ObserverBase>& weight,
+                                                      const ConvInfo& info);
+
+}  // namespace octet

@@ -1,0 +1,157 @@
+#include "octet/quantize/rows.h"
+
+#include <nlohmann/json.hpp>
+
+#include "octet/formats/dtype.h"
+#include "octet/quantize/observer.h"
+#include "octet/quantize/qat_conv_bn.h"
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+constexpr std::string_view kQuantizeOps[] = {
+    "quantized_decomposed.quantize_per_tensor", "quantized_decomposed.quantize_per_channel",
+    "quantized_decomposed.quantize_per_channel_group", "quantized_decomposed.quantize_per_token"};
+constexpr std::string_view kDequantizeOps[] = {
+    "quantized_decomposed.dequantize_per_tensor", "quantized_decomposed.dequantize_per_channel",
+    "quantized_decomposed.dequantize_per_channel_group", "quantized_decomposed.dequantize_per_token"};
+
+bool is_one_of(const Node& node, const std::string_view (&ops)[4]) {
+  return node.is_call() && std::find(std::begin(ops), std::end(ops), node.op().packet()) != std::end(ops);
+}
+
+bool is_bookkeeping(const Node& node) {
+  return node.is_call() && node.op().text().rfind("quantized_decomposed.", 0) == 0;
+}
+
+QuantRecord record(const GraphModule& module, const Node& node) {
+  QuantRecord found;
+  const auto tensor = [&](const char* name) -> std::optional<at::Tensor> {
+    const auto index = node.has_arg(name) ? &node.arg(name) : nullptr;
+    if (index == nullptr || !index->is_node() || !index->node()->is_get_attr()) return std::nullopt;
+    return module.attr(index->node()->target()).detach().cpu();
+  };
+  const char* scale_name = node.has_arg("scales") ? "scales" : "scale";
+  const char* zero_point_name = node.has_arg("zero_points") ? "zero_points" : "zero_point";
+  if (const auto scales = tensor(scale_name)) {
+    const at::Tensor values = scales->to(at::kDouble).contiguous();
+    found.scale.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
+  } else if (node.arg(scale_name).is_constant()) {
+    found.scale = {node.arg(scale_name).to_double()};
+  }
+  if (const auto zero_points = tensor(zero_point_name)) {
+    const at::Tensor values = zero_points->to(at::kLong).contiguous();
+    found.zero_point.assign(values.data_ptr<int64_t>(), values.data_ptr<int64_t>() + values.numel());
+  } else if (node.arg(zero_point_name).is_constant() && !node.arg(zero_point_name).is_none()) {
+    found.zero_point = {node.arg(zero_point_name).to_int()};
+  }
+  if (node.has_arg("axis")) found.axis = node.arg("axis").to_int();
+  if (node.has_arg("quant_min") && node.arg("quant_min").is_constant()) {
+    found.quant_min = node.arg("quant_min").to_int();
+    found.quant_max = node.arg("quant_max").to_int();
+  }
+  found.dtype = dtype_name(static_cast<at::ScalarType>(node.arg("dtype").to_int()));
+  return found;
+}
+
+std::optional<QuantRecord> output_record(const GraphModule& module, const Node& node) {
+  for (const Node* user : node.users()) {
+    if (is_one_of(*user, kQuantizeOps)) return record(module, *user);
+    if (user->kind() == NodeKind::kGetItem) {
+      if (auto behind = output_record(module, *user)) return behind;
+    }
+  }
+  return std::nullopt;
+}
+
+nlohmann::ordered_json to_json(const std::optional<QuantRecord>& found) {
+  if (!found) return nullptr;
+  nlohmann::ordered_json json;
+  json["scale"] = found->scale;
+  json["zero_point"] = found->zero_point;
+  if (found->axis) json["axis"] = *found->axis;
+  json["quant_min"] = found->quant_min;
+  json["quant_max"] = found->quant_max;
+  json["dtype"] = found->dtype;
+  return json;
+}
+
+std::optional<QuantRecord> record_from_json(const nlohmann::ordered_json& json) {
+  if (json.is_null()) return std::nullopt;
+  QuantRecord found;
+  found.scale = json.at("scale").get<std::vector<double>>();
+  found.zero_point = json.at("zero_point").get<std::vector<int64_t>>();
+  if (json.contains("axis")) found.axis = json.at("axis").get<int64_t>();
+  found.quant_min = json.at("quant_min").get<int64_t>();
+  found.quant_max = json.at("quant_max").get<int64_t>();
+  found.dtype = json.at("dtype").get<std::string>();
+  return found;
+}
+
+}  // namespace
+
+std::vector<QuantRow> quantization_rows(const GraphModule& module) {
+  std::vector<QuantRow> rows;
+  for (const Node* node : module.graph().nodes()) {
+    if (is_bookkeeping(*node)) continue;
+    if (node->kind() == NodeKind::kPlaceholder) {
+      rows.push_back({"input", node->name(), {}, output_record(module, *node)});
+      continue;
+    }
+    std::string op = node->target();
+    if (node->kind() == NodeKind::kCallModule) {
+      const auto callable = module.callable(node->target());
+      if (dynamic_cast<const ObserverBase*>(callable.get()) != nullptr) continue;
+      if (const auto* simulated = dynamic_cast<const QatConvBn*>(callable.get())) op = simulated->op().text();
+    } else if (!node->is_call()) {
+      continue;
+    }
+    QuantRow row{op, node->name(), {}, output_record(module, *node)};
+    for (const Arg& arg : node->args()) {
+      arg.for_each_node([&](const Node* input) {
+        row.inputs.push_back(is_one_of(*input, kDequantizeOps) ? std::optional(record(module, *input)) : std::nullopt);
+      });
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+nlohmann::ordered_json to_json(const std::vector<QuantRow>& rows) {
+  auto array = nlohmann::ordered_json::array();
+  for (const QuantRow& row : rows) {
+    nlohmann::ordered_json json;
+    json["op"] = row.op;
+    json["inputs"] = nlohmann::ordered_json::array();
+    for (const auto& input : row.inputs) json["inputs"].push_back(to_json(input));
+    json["output"] = to_json(row.output);
+    array.push_back(std::move(json));
+  }
+  return array;
+}
+
+std::string rows_text(const std::vector<QuantRow>& rows) {
+  std::string text = "[";
+  const nlohmann::ordered_json array = to_json(rows);
+  for (size_t i = 0; i < array.size(); ++i) text += (i > 0 ? ",\n" : "\n") + array[i].dump();
+  return text + "\n]";
+}
+
+std::vector<QuantRow> rows_from_json(const nlohmann::ordered_json& array) {
+  std::vector<QuantRow> rows;
+  try {
+    for (const auto& json : array) {
+      QuantRow row;
+      row.op = json.at("op").get<std::string>();
+      for (const auto& input : json.at("inputs")) row.inputs.push_back(record_from_json(input));
+      row.output = record_from_json(json.at("output"));
+      rows.push_back(std::move(row));
+    }
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(octet::str("row ", rows.size()), error.what());
+  }
+  return rows;
+}
+
+}  // namespace octet

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "octet/graph/graph_module.h"
+
+namespace octet {
+
+/// The grid of one quantized value, as the quantize or dequantize at it says.
+struct QuantRecord {
+  std::vector<double> scale;  ///< one, or one per channel
+  std::vector<int64_t> zero_point;
+  std::optional<int64_t> axis;  ///< of the channels; per tensor: none
+  int64_t quant_min = 0;
+  int64_t quant_max = 0;
+  std::string dtype;  ///< "int8"
+  bool operator==(const QuantRecord&) const = default;
+};
+
+/// One input or operator of a quantized program.
+struct QuantRow {
+  std::string op;    ///< "input", or the op's text
+  std::string name;  ///< of the node; not part of the JSON
+  /// For each tensor argument in order, lists flattened: the dequantize before it; nullopt where it is float.
+  std::vector<std::optional<QuantRecord>> inputs;
+  /// The quantize behind it; nullopt where none follows.
+  std::optional<QuantRecord> output;
+};
+
+/// A row per input and per operator in graph order; quantize, dequantize and getitem left out. Observers of a prepared
+/// model are no operators; a simulated conv-bn is a row of its convolution.
+std::vector<QuantRow> quantization_rows(const GraphModule& module);
+
+/// The array of rows with the keys op, inputs, output; of records scale, zero_point, axis, quant_min, quant_max, dtype.
+nlohmann::ordered_json to_json(const std::vector<QuantRow>& rows);
+/// The array as text, a row a line.
+std::string rows_text(const std::vector<QuantRow>& rows);
+/// The inverse; throws octet::Error naming the row that is no such object.
+std::vector<QuantRow> rows_from_json(const nlohmann::ordered_json& array);
+
+}  // namespace octet

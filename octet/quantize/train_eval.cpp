@@ -1,0 +1,55 @@
+#include "octet/quantize/observer.h"
+#include "octet/quantize/qat_conv_bn.h"
+#include "octet/quantize/quantize_pt2e.h"
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+bool is_batch_norm(const Node& node) {
+  return node.is_call("aten.batch_norm.default") || node.is_call("aten.native_batch_norm.default") ||
+         node.is_call("aten._native_batch_norm_legit.default");
+}
+
+void hold_statistics(GraphModule& module, bool on) {
+  for (Node* node : module.graph().nodes()) {
+    if (!is_batch_norm(*node)) continue;
+    auto& notes = node->notes();
+    const auto held = notes.find(kHeldModeNote);
+    if (on && held == notes.end()) {
+      notes[kHeldModeNote] = node->arg("training").to_bool();
+      node->set_arg("training", Arg(false));
+    } else if (!on && held != notes.end()) {
+      node->set_arg("training", Arg(std::any_cast<bool>(held->second)));
+      notes.erase(held);
+    }
+  }
+}
+
+void set_frozen(torch::nn::Module& module, bool on) {
+  if (auto* simulated = dynamic_cast<QatConvBn*>(&module)) simulated->freeze_bn_stats(on);
+  if (auto* program = dynamic_cast<GraphModule*>(&module)) {
+    hold_statistics(*program, on);
+    for (const std::string& name : program->callable_names()) set_frozen(*program->callable(name), on);
+  }
+}
+
+std::shared_ptr<GraphModule> switched(std::shared_ptr<GraphModule> model, bool on) {
+  if (!model) throw Error("train and eval", "no model is given");
+  model->train(on);
+  return model;
+}
+
+}  // namespace
+
+void freeze_bn_stats(torch::nn::Module& module) { set_frozen(module, true); }
+void unfreeze_bn_stats(torch::nn::Module& module) { set_frozen(module, false); }
+
+std::shared_ptr<GraphModule> move_exported_model_to_train(std::shared_ptr<GraphModule> model) {
+  return switched(std::move(model), true);
+}
+std::shared_ptr<GraphModule> move_exported_model_to_eval(std::shared_ptr<GraphModule> model) {
+  return switched(std::move(model), false);
+}
+
+}  // namespace octet
