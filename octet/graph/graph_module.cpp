@@ -136,7 +136,12 @@ void GraphModule::train(bool on) {
     if (mode == nullptr || !node->arg(mode).is_constant() || node->arg(mode).is_none()) continue;
     // Without running statistics BatchNorm knows only those of the batch, whatever the mode.
     if (node->has_arg("running_mean") && node->arg("running_mean").is_none()) continue;
-    if (node->arg(mode).to_bool() != on) node->set_arg(mode, Arg(on));
+    const auto held = node->notes().find(kHeldModeNote);
+    if (held != node->notes().end()) {
+      held->second = on;
+    } else if (node->arg(mode).to_bool() != on) {
+      node->set_arg(mode, Arg(on));
+    }
   }
 }
 
