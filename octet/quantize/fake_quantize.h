@@ -29,7 +29,8 @@ class FakeQuantizeBase : public ObserverBase {
 };
 
 /// Watches its input through any observer, and rounds it to the observer's grid: buffers `scale`, `zero_point`, submodule
-/// `activation_post_process`. The grid is choose_qparams' of the observed range, the same that convert writes.
+/// `activation_post_process`. The grid is choose_qparams' of the observed range, the same that convert writes. Identity until
+/// data was seen.
 class FakeQuantize : public FakeQuantizeBase {
  public:
   explicit FakeQuantize(std::shared_ptr<ObserverBase> observer);

@@ -1,0 +1,157 @@
+#include "octet/quantize/fake_quantize.h"
+
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+bool is_on(const at::Tensor& flag) {
+  return flag.device().is_cpu() ? *flag.const_data_ptr<uint8_t>() != 0 : flag.item<uint8_t>() != 0;
+}
+
+void assign(at::Tensor& buffer, const at::Tensor& value) {
+  at::NoGradGuard no_grad;
+  if (buffer.sizes() != value.sizes()) buffer.resize_(value.sizes());
+  buffer.copy_(value);
+}
+
+std::shared_ptr<ObserverBase> moving_average(const ObserverArgs& args, double averaging_constant, double eps) {
+  if (args.qscheme == at::kPerChannelAffine || args.qscheme == at::kPerChannelSymmetric) {
+    return std::make_shared<MovingAveragePerChannelMinMaxObserver>(args, averaging_constant, eps);
+  }
+  return std::make_shared<MovingAverageMinMaxObserver>(args, averaging_constant, eps);
+}
+
+template <typename... Kinds>
+std::shared_ptr<ObserverBase> checked_kind(const char* where, const char* wanted,
+                                           std::shared_ptr<ObserverBase> observer) {
+  if (!observer || !((dynamic_cast<Kinds*>(observer.get()) != nullptr) || ...)) {
+    throw expected(where, "observer", wanted, observer ? observer->type_name() : "none");
+  }
+  return observer;
+}
+
+}  // namespace
+
+FakeQuantizeBase::FakeQuantizeBase(const std::string& name) : ObserverBase() {
+  fake_quant_enabled = register_buffer("fake_quant_enabled", at::ones({1}, at::kByte));
+  observer_enabled = register_buffer("observer_enabled", at::ones({1}, at::kByte));
+}
+
+void FakeQuantizeBase::enable_fake_quant(bool on) { fake_quant_enabled.fill_(on ? 1 : 0); }
+void FakeQuantizeBase::enable_observer(bool on) { observer_enabled.fill_(on ? 1 : 0); }
+bool FakeQuantizeBase::is_fake_quant_enabled() const { return is_on(fake_quant_enabled); }
+bool FakeQuantizeBase::is_observer_enabled() const { return is_on(observer_enabled); }
+
+void FakeQuantizeBase::copy_flags_from(const FakeQuantizeBase& other) {
+  torch::nn::Module::to(other.fake_quant_enabled.device());
+  train(other.is_training());
+  assign(fake_quant_enabled, other.fake_quant_enabled);
+  assign(observer_enabled, other.observer_enabled);
+}
+
+at::Tensor FakeQuantizeBase::quantized(const at::Tensor& x, const QParams& grid) const {
+  return fake_quantize(x, grid.scale, grid.zero_point, is_per_channel() ? ch_axis : -1, quant_min, quant_max);
+}
+
+FakeQuantize::FakeQuantize(const std::string& name, std::shared_ptr<ObserverBase> observer)
+    : FakeQuantizeBase(name), observer_(std::move(observer)) {
+  if (!observer_) throw Error(name, "needs an observer");
+  if (dynamic_cast<FakeQuantizeBase*>(observer_.get()) != nullptr) {
+    throw expected(name, "observer", "a plain observer", observer_->type_name());
+  }
+  apply_args(*this, observer_->args(), name);
+  const QParams grid = observer_->calculate_qparams();
+  scale = register_buffer("scale", grid.scale.clone());
+  zero_point = register_buffer("zero_point", grid.zero_point.clone());
+  register_module("activation_post_process", observer_);
+}
+
+FakeQuantize::FakeQuantize(std::shared_ptr<ObserverBase> observer) : FakeQuantize("FakeQuantize", std::move(observer)) {}
+
+void FakeQuantize::refresh() {
+  const QParams grid = observer_->calculate_qparams();
+  assign(scale, grid.scale);
+  assign(zero_point, grid.zero_point);
+}
+
+at::Tensor FakeQuantize::forward(const at::Tensor& x) {
+  if (x.numel() == 0) return x;
+  if (is_observer_enabled()) {
+    observer_->forward(x.detach());
+    refresh();
+  }
+  return is_fake_quant_enabled() && has_data() ? quantized(x, {scale, zero_point}) : x;
+}
+
+template <typename T>
+std::shared_ptr<CallableModule> FakeQuantize::copied() const {
+  auto twin = std::make_shared<T>(std::dynamic_pointer_cast<ObserverBase>(observer_->copy()));
+  twin->copy_flags_from(*this);
+  assign(twin->scale, scale);
+  assign(twin->zero_point, zero_point);
+  return twin;
+}
+
+std::shared_ptr<CallableModule> FakeQuantize::copy() const { return copied<FakeQuantize>(); }
+
+FusedMovingAvgObsFakeQuantize::FusedMovingAvgObsFakeQuantize(const ObserverArgs& args, double averaging_constant,
+                                                             double eps)
+    : FusedMovingAvgObsFakeQuantize(moving_average(args, averaging_constant, eps)) {}
+
+FusedMovingAvgObsFakeQuantize::FusedMovingAvgObsFakeQuantize(std::shared_ptr<ObserverBase> observer)
+    : FakeQuantize("FusedMovingAvgObsFakeQuantize",
+                   checked_kind<MovingAverageMinMaxObserver, MovingAveragePerChannelMinMaxObserver>(
+                       "FusedMovingAvgObsFakeQuantize", "a moving average", std::move(observer))) {}
+
+std::shared_ptr<CallableModule> FusedMovingAvgObsFakeQuantize::copy() const {
+  return copied<FusedMovingAvgObsFakeQuantize>();
+}
+
+FixedQParamsFakeQuantize::FixedQParamsFakeQuantize(const ObserverArgs& args, double fixed_scale,
+                                                   int64_t fixed_zero_point)
+    : FixedQParamsFakeQuantize(std::make_shared<FixedQParamsObserver>(args, fixed_scale, fixed_zero_point)) {}
+
+FixedQParamsFakeQuantize::FixedQParamsFakeQuantize(std::shared_ptr<ObserverBase> observer)
+    : FakeQuantize("FixedQParamsFakeQuantize",
+                   checked_kind<FixedQParamsObserver>("FixedQParamsFakeQuantize", "a FixedQParamsObserver",
+                                                      std::move(observer))) {}
+
+std::shared_ptr<CallableModule> FixedQParamsFakeQuantize::copy() const { return copied<FixedQParamsFakeQuantize>(); }
+
+DerivedFakeQuantize::DerivedFakeQuantize(const ObserverArgs& args, std::vector<std::shared_ptr<ObserverBase>> sources,
+                                         Derivation derivation)
+    : FakeQuantizeBase("DerivedFakeQuantize"),
+      observer_(std::make_shared<DerivedObserver>(args, std::move(sources), std::move(derivation))) {
+  apply_args(*this, args, "DerivedFakeQuantize");
+}
+
+at::Tensor DerivedFakeQuantize::forward(const at::Tensor& x) {
+  if (x.numel() == 0 || !is_fake_quant_enabled() || !has_data()) return x;
+  return quantized(x, calculate_qparams());
+}
+
+std::shared_ptr<CallableModule> DerivedFakeQuantize::copy() const {
+  auto twin = std::make_shared<DerivedFakeQuantize>(args(), observer_->sources(), observer_->derivation());
+  twin->copy_flags_from(*this);
+  return twin;
+}
+
+void DerivedFakeQuantize::relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) {
+  observer_->relink(twin);
+}
+
+void enable_observer(torch::nn::Module& module) {
+  if (auto* fake = dynamic_cast<FakeQuantizeBase*>(&module)) fake->enable_observer(true);
+}
+void disable_observer(torch::nn::Module& module) {
+  if (auto* fake = dynamic_cast<FakeQuantizeBase*>(&module)) fake->enable_observer(false);
+}
+void enable_fake_quant(torch::nn::Module& module) {
+  if (auto* fake = dynamic_cast<FakeQuantizeBase*>(&module)) fake->enable_fake_quant(true);
+}
+void disable_fake_quant(torch::nn::Module& module) {
+  if (auto* fake = dynamic_cast<FakeQuantizeBase*>(&module)) fake->enable_fake_quant(false);
+}
+
+}  // namespace octet

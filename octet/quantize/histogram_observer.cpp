@@ -1,0 +1,106 @@
+#include "octet/quantize/histogram_observer.h"
+
+#include <cmath>
+
+#include "octet/kernels/fake_quantize_kernel.h"
+#include "octet/kernels/histogram_kernel.h"
+#include "octet/support/error.h"
+#include "octet/support/log.h"
+
+namespace octet {
+namespace {
+
+// Parts that an old bin is split into when the range grows.
+constexpr int64_t kUpsample = 16;
+
+float number(const at::Tensor& scalar) { return scalar.item<float>(); }
+
+at::Tensor counted(const at::Tensor& x, int64_t bins, float low, float high) {
+  return at::histc(x, bins, static_cast<double>(low), static_cast<double>(high));
+}
+
+}  // namespace
+
+HistogramObserver::HistogramObserver(const ObserverArgs& args, double eps, int64_t bins)
+    : RangeObserver("HistogramObserver", args, eps, false, false) {
+  if (bins < 1) throw expected("HistogramObserver", "bins", "1 or more", octet::str(bins));
+  histogram = register_buffer("histogram", at::zeros({bins}, at::kFloat));
+}
+
+void HistogramObserver::observe(const at::Tensor& seen) {
+  at::Tensor x = flat_memory(seen);
+  auto [low, high] = min_max(x);
+  if (std::isnan(number(low)) || std::isnan(number(high))) {
+    throw Error("HistogramObserver", "the observed tensor holds NaN").hint("look for a division by 0 in the model");
+  }
+  if (!std::isfinite(number(low)) || !std::isfinite(number(high))) {
+    log::warn("HistogramObserver: infinite elements are left out of the observed range");
+    x = x.masked_select(at::isfinite(x));
+    if (x.numel() == 0) return;
+    std::tie(low, high) = min_max(x);
+  }
+  at::Tensor counts;
+  if (!has_data()) {
+    counts = counted(x, bins(), number(low), number(high));
+  } else {
+    low = at::minimum(min_val, low);
+    high = at::maximum(max_val, high);
+    counts = counted(x, bins(), number(low), number(high)) + rebinned(low, high);
+  }
+  histogram.copy_(counts);
+  min_val.copy_(low);
+  max_val.copy_(high);
+}
+
+// The counts so far on the bins of a range that holds the present one.
+at::Tensor HistogramObserver::rebinned(const at::Tensor& new_min, const at::Tensor& new_max) const {
+  const float low = number(min_val);
+  const float high = number(max_val);
+  const float new_low = number(new_min);
+  const float new_high = number(new_max);
+  if (new_low == low && new_high == high) return histogram;
+  if (low == high) {  // all mass at one value
+    return counted(min_val.reshape({1}), bins(), new_low, new_high) * histogram.sum();
+  }
+  const int64_t parts = bins() * kUpsample;
+  const at::Tensor mass = at::repeat_interleave(histogram, kUpsample) / kUpsample;
+  const at::Tensor part_width = (max_val - min_val) / parts;
+  const at::Tensor middles = at::linspace(low, high, parts + 1, histogram.options()).slice(0, 0, parts) + part_width * 0.5;
+  const at::Tensor edges = at::linspace(new_low, new_high, bins() + 1, histogram.options());
+  const at::Tensor bin = (at::bucketize(middles, edges, /*out_int32=*/false, /*right=*/true) - 1).clamp(0, bins() - 1);
+  return at::bincount(bin, mass, bins());
+}
+
+std::pair<at::Tensor, at::Tensor> HistogramObserver::search_range() const {
+  const at::Tensor counts = histogram.to(at::kCPU).contiguous();
+  const at::Tensor cumulative = at::cumsum(counts, 0);
+  const at::Tensor bin_width = (max_val - min_val) / bins();
+  const auto width = (static_cast<double>(number(max_val)) - static_cast<double>(number(min_val))) /
+                     static_cast<double>(bins());
+  const int64_t levels = int64_t{1} << (8 * c10::elementSize(dtype));
+  const BinRange kept = search_least_error(counts.const_data_ptr<float>(), cumulative.const_data_ptr<float>(), bins(),
+                                           counts.sum().item<double>(), width, levels);
+  return {min_val + bin_width * kept.start, min_val + bin_width * (kept.end + 1)};
+}
+
+QParams HistogramObserver::calculate_qparams() const {
+  const int64_t middle = octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range);
+  if (!has_data()) return choose_qparams(min_val, max_val, quant_min, quant_max, qscheme, eps(), middle);
+  const auto [low, high] = search_range();
+  return choose_qparams(low, high, quant_min, quant_max, qscheme, eps(), middle);
+}
+
+void HistogramObserver::reset() {
+  RangeObserver::reset();
+  histogram.zero_();
+}
+
+std::shared_ptr<CallableModule> HistogramObserver::copy() const {
+  auto twin = std::make_shared<HistogramObserver>(args(), eps(), bins());
+  twin->copy_state_from(*this);
+  at::NoGradGuard no_grad;
+  twin->histogram.copy_(histogram);
+  return twin;
+}
+
+}  // namespace octet

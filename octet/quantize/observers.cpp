@@ -1,0 +1,342 @@
+#include "octet/quantize/observers.h"
+
+#include <cmath>
+#include <limits>
+#include <mutex>
+
+#include "octet/formats/dtype.h"
+#include "octet/kernels/fake_quantize_kernel.h"
+#include "octet/quantize/spec_text.h"
+#include "octet/support/error.h"
+#include "octet/support/log.h"
+
+namespace octet {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// The buffer takes `value`'s shape and values and stays the same tensor, so that module and member never part.
+void assign(at::Tensor& buffer, const at::Tensor& value) {
+  at::NoGradGuard no_grad;
+  if (buffer.sizes() != value.sizes()) buffer.resize_(value.sizes());
+  buffer.copy_(value);
+}
+
+float as_float(const at::Tensor& scalar) {
+  return scalar.device().is_cpu() ? *scalar.const_data_ptr<float>() : scalar.item<float>();
+}
+
+bool is_uninitialised(const at::Tensor& low, const at::Tensor& high) {
+  return low.numel() == 0 || (low.numel() == 1 && as_float(low) == kInfinity && as_float(high) == -kInfinity);
+}
+
+[[noreturn]] void no_parameters(const ObserverBase& observer) {
+  throw Error(observer.type_name(), "has no quantization parameters");
+}
+
+void check_no_nan(const ObserverBase& observer, bool is_nan) {
+  if (is_nan) {
+    throw Error(observer.type_name(), "the observed tensor holds NaN")
+        .hint("look for a diverging loss (lower the learning rate) or a division by 0");
+  }
+}
+
+// Range of all finite elements; infinities come from masks and must not make the grid infinite.
+bool finite_range(const ObserverBase& observer, const at::Tensor& x, at::Tensor& low, at::Tensor& high) {
+  std::tie(low, high) = min_max(x);
+  check_no_nan(observer, std::isnan(as_float(low)) || std::isnan(as_float(high)));
+  if (std::isfinite(as_float(low)) && std::isfinite(as_float(high))) return true;
+  log::warn(observer.type_name(), ": infinite elements are left out of the observed range");
+  const at::Tensor finite = x.masked_select(at::isfinite(x));
+  if (finite.numel() == 0) return false;
+  std::tie(low, high) = min_max(finite);
+  return true;
+}
+
+void move_towards(at::Tensor& average, const at::Tensor& current, double constant) {
+  average.add_((current - average) * constant);  // two roundings, as the formula says: no fused multiply-add
+}
+
+}  // namespace
+
+void apply_args(ObserverBase& observer, const ObserverArgs& args, const std::string& where) {
+  const auto [low, high] = resolve_quant_range(args, where);
+  observer.dtype = args.dtype;
+  observer.quant_min = low;
+  observer.quant_max = high;
+  observer.qscheme = args.qscheme;
+  observer.ch_axis = args.ch_axis;
+  observer.is_dynamic = args.is_dynamic;
+  observer.custom_range = args.quant_min && args.quant_max;
+}
+
+RangeObserver::RangeObserver(const std::string& name, const ObserverArgs& args, double eps, bool per_channel,
+                             bool may_be_dynamic) {
+  apply_args(*this, args, name);
+  const bool is_channel_scheme = this->is_per_channel() || qscheme == at::kPerChannelAffineFloatQParams;
+  if (is_channel_scheme != per_channel) {
+    throw expected(name, "qscheme", per_channel ? "a per-channel one" : "a per-tensor one", qscheme_text(qscheme));
+  }
+  if (per_channel && ch_axis < 0) throw expected(name, "ch_axis", "0 or more", octet::str(ch_axis));
+  if (is_dynamic && !may_be_dynamic) throw Error(name, "cannot serve dynamic quantization").hint("use a placeholder");
+  if (!(eps > 0)) throw expected(name, "eps", "positive", octet::str(eps));
+  eps_ = register_buffer("eps", at::full({1}, eps, at::kFloat));
+  min_val = register_buffer("min_val", per_channel ? at::empty({0}, at::kFloat) : at::full({}, kInfinity, at::kFloat));
+  max_val = register_buffer("max_val", per_channel ? at::empty({0}, at::kFloat) : at::full({}, -kInfinity, at::kFloat));
+}
+
+at::Tensor RangeObserver::forward(const at::Tensor& x) {
+  if (x.numel() == 0) return x;
+  at::NoGradGuard no_grad;
+  observe(x.detach().to(at::kFloat));
+  return x;
+}
+
+QParams RangeObserver::calculate_qparams() const {
+  return choose_qparams(min_val, max_val, quant_min, quant_max, qscheme, eps(),
+                        octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range));
+}
+
+bool RangeObserver::has_data() const { return !is_uninitialised(min_val, max_val); }
+
+void RangeObserver::reset() {
+  const bool per_channel = qscheme != at::kPerTensorAffine && qscheme != at::kPerTensorSymmetric;
+  assign(min_val, per_channel ? min_val.new_empty({0}) : at::full_like(min_val, kInfinity));
+  assign(max_val, per_channel ? max_val.new_empty({0}) : at::full_like(max_val, -kInfinity));
+}
+
+double RangeObserver::eps() const { return as_float(eps_); }
+
+void RangeObserver::copy_state_from(const RangeObserver& other) {
+  torch::nn::Module::to(other.min_val.device());
+  train(other.is_training());
+  assign(eps_, other.eps_);
+  assign(min_val, other.min_val);
+  assign(max_val, other.max_val);
+}
+
+MinMaxObserver::MinMaxObserver(const std::string& name, const ObserverArgs& args, double eps, bool may_be_dynamic)
+    : RangeObserver(name, args, eps, false, may_be_dynamic) {}
+
+MinMaxObserver::MinMaxObserver(const ObserverArgs& args, double eps)
+    : MinMaxObserver("MinMaxObserver", args, eps, false) {}
+
+void MinMaxObserver::observe(const at::Tensor& x) {
+  at::Tensor low;
+  at::Tensor high;
+  if (!finite_range(*this, x, low, high)) return;
+  assign(min_val, at::minimum(min_val, low));
+  assign(max_val, at::maximum(max_val, high));
+}
+
+std::shared_ptr<CallableModule> MinMaxObserver::copy() const {
+  auto twin = std::make_shared<MinMaxObserver>(args(), eps());
+  twin->copy_state_from(*this);
+  return twin;
+}
+
+MovingAverageMinMaxObserver::MovingAverageMinMaxObserver(const ObserverArgs& args, double averaging_constant,
+                                                         double eps)
+    : MinMaxObserver("MovingAverageMinMaxObserver", args, eps, averaging_constant == 1.0),
+      averaging_constant_(averaging_constant) {}
+
+void MovingAverageMinMaxObserver::observe(const at::Tensor& x) {
+  at::Tensor low;
+  at::Tensor high;
+  if (!finite_range(*this, x, low, high)) return;
+  if (!has_data()) {
+    assign(min_val, low);
+    assign(max_val, high);
+    return;
+  }
+  move_towards(min_val, low, averaging_constant_);
+  move_towards(max_val, high, averaging_constant_);
+}
+
+std::shared_ptr<CallableModule> MovingAverageMinMaxObserver::copy() const {
+  auto twin = std::make_shared<MovingAverageMinMaxObserver>(args(), averaging_constant_, eps());
+  twin->copy_state_from(*this);
+  return twin;
+}
+
+PerChannelMinMaxObserver::PerChannelMinMaxObserver(const std::string& name, const ObserverArgs& args, double eps)
+    : RangeObserver(name, args, eps, true, false) {}
+
+PerChannelMinMaxObserver::PerChannelMinMaxObserver(const ObserverArgs& args, double eps)
+    : PerChannelMinMaxObserver("PerChannelMinMaxObserver", args, eps) {}
+
+std::pair<at::Tensor, at::Tensor> PerChannelMinMaxObserver::channel_range(const at::Tensor& x) const {
+  if (ch_axis >= x.dim()) {
+    throw expected(type_name(), "ch_axis", octet::str("below the input's rank ", x.dim()), octet::str(ch_axis));
+  }
+  if (min_val.numel() != 0 && min_val.numel() != x.size(ch_axis)) {
+    throw expected(type_name(), "channels", octet::str(min_val.numel()), octet::str(x.size(ch_axis)));
+  }
+  const at::Tensor rows = x.transpose(0, ch_axis).reshape({x.size(ch_axis), -1});
+  auto [low, high] = at::aminmax(rows, 1);
+  check_no_nan(*this, at::isnan(low).any().item<bool>());
+  return {low, high};
+}
+
+void PerChannelMinMaxObserver::observe(const at::Tensor& x) {
+  const auto [low, high] = channel_range(x);
+  const bool first = min_val.numel() == 0;
+  assign(min_val, first ? low : at::minimum(min_val, low));
+  assign(max_val, first ? high : at::maximum(max_val, high));
+}
+
+std::shared_ptr<CallableModule> PerChannelMinMaxObserver::copy() const {
+  auto twin = std::make_shared<PerChannelMinMaxObserver>(args(), eps());
+  twin->copy_state_from(*this);
+  return twin;
+}
+
+MovingAveragePerChannelMinMaxObserver::MovingAveragePerChannelMinMaxObserver(const ObserverArgs& args,
+                                                                             double averaging_constant, double eps)
+    : PerChannelMinMaxObserver("MovingAveragePerChannelMinMaxObserver", args, eps),
+      averaging_constant_(averaging_constant) {}
+
+void MovingAveragePerChannelMinMaxObserver::observe(const at::Tensor& x) {
+  const auto [low, high] = channel_range(x);
+  if (min_val.numel() == 0) {
+    assign(min_val, low);
+    assign(max_val, high);
+    return;
+  }
+  move_towards(min_val, low, averaging_constant_);
+  move_towards(max_val, high, averaging_constant_);
+}
+
+std::shared_ptr<CallableModule> MovingAveragePerChannelMinMaxObserver::copy() const {
+  auto twin = std::make_shared<MovingAveragePerChannelMinMaxObserver>(args(), averaging_constant_, eps());
+  twin->copy_state_from(*this);
+  return twin;
+}
+
+FixedQParamsObserver::FixedQParamsObserver(const ObserverArgs& args, double fixed_scale, int64_t fixed_zero_point) {
+  apply_args(*this, args, "FixedQParamsObserver");
+  scale = register_buffer("scale", at::full({1}, fixed_scale, at::kFloat));
+  zero_point = register_buffer("zero_point", at::full({1}, fixed_zero_point, at::kLong));
+}
+
+std::shared_ptr<CallableModule> FixedQParamsObserver::copy() const {
+  auto twin = std::make_shared<FixedQParamsObserver>(args(), 1.0, 0);
+  twin->to(scale.device());
+  assign(twin->scale, scale);
+  assign(twin->zero_point, zero_point);
+  return twin;
+}
+
+namespace {
+
+// Observers that need no grid keep whatever range they were given, and may have types that have none.
+void apply_loose_args(ObserverBase& observer, const ObserverArgs& args) {
+  observer.dtype = args.dtype;
+  const auto whole = dtype_range(args.dtype).value_or(std::pair<int64_t, int64_t>{0, 0});
+  observer.custom_range = args.quant_min && args.quant_max;
+  observer.quant_min = observer.custom_range ? *args.quant_min : whole.first;
+  observer.quant_max = observer.custom_range ? *args.quant_max : whole.second;
+  observer.qscheme = args.qscheme;
+  observer.ch_axis = args.ch_axis;
+  observer.is_dynamic = args.is_dynamic;
+}
+
+}  // namespace
+
+PlaceholderObserver::PlaceholderObserver(const ObserverArgs& args, double eps) {
+  apply_loose_args(*this, args);
+  eps_ = register_buffer("eps", at::full({1}, eps, at::kFloat));
+}
+
+QParams PlaceholderObserver::calculate_qparams() const { no_parameters(*this); }
+double PlaceholderObserver::eps() const { return as_float(eps_); }
+std::shared_ptr<CallableModule> PlaceholderObserver::copy() const {
+  auto twin = std::make_shared<PlaceholderObserver>(args(), eps());
+  twin->to(eps_.device());
+  return twin;
+}
+
+NoopObserver::NoopObserver(const ObserverArgs& args) { apply_loose_args(*this, args); }
+QParams NoopObserver::calculate_qparams() const { no_parameters(*this); }
+std::shared_ptr<CallableModule> NoopObserver::copy() const { return std::make_shared<NoopObserver>(args()); }
+
+RecordingObserver::RecordingObserver(const ObserverArgs& args) { apply_loose_args(*this, args); }
+at::Tensor RecordingObserver::forward(const at::Tensor& x) {
+  recorded_.push_back(x.detach().clone());
+  return x;
+}
+QParams RecordingObserver::calculate_qparams() const { no_parameters(*this); }
+std::shared_ptr<CallableModule> RecordingObserver::copy() const {
+  auto twin = std::make_shared<RecordingObserver>(args());
+  for (const at::Tensor& value : recorded_) twin->recorded_.push_back(value.clone());
+  return twin;
+}
+
+namespace {
+
+QParams product_grid(const std::vector<QParams>& sources) {
+  if (sources.size() != 2) {
+    throw expected("bias = input * weight", "sources", "2", octet::str(sources.size()));
+  }
+  const at::Tensor scale = (sources[0].scale * sources[1].scale).reshape({-1});
+  return {scale, at::zeros_like(scale, scale.options().dtype(at::kLong))};
+}
+
+struct Derivations {
+  std::mutex mutex;
+  std::map<std::string, Derivation> by_name;
+};
+
+Derivations& derivations() {
+  static Derivations all;
+  return all;
+}
+
+}  // namespace
+
+Derivation bias_derivation() { return {"bias = input * weight", product_grid}; }
+
+Derivation find_derivation(const std::string& name) {
+  if (name == bias_derivation().name) return bias_derivation();
+  Derivations& all = derivations();
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.by_name.find(name);
+  if (found == all.by_name.end()) {
+    throw Error("", octet::str("unknown derivation '", name, "'")).hint("register_derivation() it before loading");
+  }
+  return found->second;
+}
+
+void register_derivation(const Derivation& derivation) {
+  Derivations& all = derivations();
+  const std::lock_guard lock(all.mutex);
+  all.by_name.insert_or_assign(derivation.name, derivation);
+}
+
+DerivedObserver::DerivedObserver(const ObserverArgs& args, std::vector<std::shared_ptr<ObserverBase>> sources,
+                                 Derivation derivation)
+    : sources_(std::move(sources)), derivation_(std::move(derivation)) {
+  apply_args(*this, args, "DerivedObserver");
+}
+
+QParams DerivedObserver::calculate_qparams() const {
+  std::vector<QParams> grids;
+  for (const auto& source : sources_) grids.push_back(source->calculate_qparams());
+  return derivation_.derive(grids);
+}
+
+bool DerivedObserver::has_data() const {
+  return std::all_of(sources_.begin(), sources_.end(), [](const auto& source) { return source->has_data(); });
+}
+
+std::shared_ptr<CallableModule> DerivedObserver::copy() const {
+  return std::make_shared<DerivedObserver>(args(), sources_, derivation_);
+}
+
+void DerivedObserver::relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) {
+  for (auto& source : sources_) {
+    if (auto copied = std::dynamic_pointer_cast<ObserverBase>(twin(source.get()))) source = copied;
+  }
+}
+
+}  // namespace octet

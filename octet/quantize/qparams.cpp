@@ -1,0 +1,154 @@
+#include <cmath>
+#include <limits>
+
+#include "octet/formats/dtype.h"
+#include "octet/quantize/observer.h"
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+struct Grid {
+  at::QScheme qscheme;
+  int64_t quant_min;
+  int64_t quant_max;
+  float eps;
+  int64_t symmetric_zero_point;
+};
+
+void check_range(float low, float high) {
+  if (std::isnan(low) || std::isnan(high)) {
+    throw Error("choose_qparams", "the observed range holds NaN").hint("look for a diverging loss or a division by 0");
+  }
+  if (!std::isfinite(low) || !std::isfinite(high)) {
+    throw expected("choose_qparams", "observed range", "finite", octet::str("[", low, ", ", high, "]"));
+  }
+  if (low > high) throw expected("choose_qparams", "observed range", "min <= max", octet::str("[", low, ", ", high, "]"));
+}
+
+// float32 step by step, as the reference's tensors compute it.
+std::pair<float, double> scale_and_zero_point(float observed_low, float observed_high, const Grid& grid) {
+  const float low = std::min(observed_low, 0.0F);
+  const float high = std::max(observed_high, 0.0F);
+  const auto steps = static_cast<float>(grid.quant_max - grid.quant_min);
+  switch (grid.qscheme) {
+    case at::kPerTensorSymmetric:
+    case at::kPerChannelSymmetric: {
+      const auto half_steps = static_cast<float>(static_cast<double>(grid.quant_max - grid.quant_min) / 2);
+      const float scale = std::max(std::max(-low, high) / half_steps, grid.eps);
+      return {scale, static_cast<double>(grid.symmetric_zero_point)};
+    }
+    case at::kPerChannelAffineFloatQParams: {
+      const float scale = (observed_high - observed_low) / steps;
+      const float kept = scale > grid.eps ? scale : 1.0F;
+      return {kept, -observed_low / kept};
+    }
+    default: {
+      const float scale = std::max((high - low) / steps, grid.eps);
+      const auto offset = static_cast<int64_t>(std::nearbyint(low / scale));
+      return {scale, static_cast<double>(std::clamp(grid.quant_min - offset, grid.quant_min, grid.quant_max))};
+    }
+  }
+}
+
+}  // namespace
+
+QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t quant_min, int64_t quant_max,
+                       at::QScheme qscheme, double eps, int64_t symmetric_zero_point) {
+  if (quant_min >= quant_max) {
+    throw expected("choose_qparams", "quant_min", octet::str("below quant_max ", quant_max), octet::str(quant_min));
+  }
+  if (!min.defined() || !max.defined() || min.sizes() != max.sizes()) {
+    throw Error("choose_qparams", "min and max must be tensors of one shape");
+  }
+  const bool float_zero_point = qscheme == at::kPerChannelAffineFloatQParams;
+  const auto zero_point_type = float_zero_point ? at::kFloat : at::kLong;
+  const at::Tensor low = min.detach().to(at::kCPU, at::kFloat).contiguous();
+  const at::Tensor high = max.detach().to(at::kCPU, at::kFloat).contiguous();
+  const float* lows = low.const_data_ptr<float>();
+  const float* highs = high.const_data_ptr<float>();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const int64_t count = low.numel();
+  const bool unseen = count == 0 || (count == 1 && lows[0] == kInfinity && highs[0] == -kInfinity);
+
+  at::Tensor scale = at::ones({unseen ? 1 : count}, at::kFloat);
+  at::Tensor zero_point = at::zeros({unseen ? 1 : count}, zero_point_type);
+  if (!unseen) {
+    const Grid grid{qscheme, quant_min, quant_max, static_cast<float>(eps), symmetric_zero_point};
+    float* scales = scale.mutable_data_ptr<float>();
+    for (int64_t i = 0; i < count; ++i) {
+      check_range(lows[i], highs[i]);
+      const auto [s, z] = scale_and_zero_point(lows[i], highs[i], grid);
+      scales[i] = s;
+      if (float_zero_point) {
+        zero_point.mutable_data_ptr<float>()[i] = static_cast<float>(z);
+      } else {
+        zero_point.mutable_data_ptr<int64_t>()[i] = static_cast<int64_t>(z);
+      }
+    }
+  }
+  if (min.device().is_cpu()) return {scale, zero_point};
+  return {scale.to(min.device()), zero_point.to(min.device())};
+}
+
+int64_t symmetric_zero_point(at::ScalarType dtype, int64_t quant_min, int64_t quant_max, bool custom_range) {
+  if (dtype == at::kByte || dtype == at::kQUInt8) return custom_range ? (quant_min + quant_max) >> 1 : 128;
+  if (dtype == at::kUInt16) return 32768;
+  return 0;
+}
+
+std::optional<std::pair<int64_t, int64_t>> dtype_range(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kChar:
+    case at::kQInt8:
+      return std::pair<int64_t, int64_t>{-128, 127};
+    case at::kByte:
+    case at::kQUInt8:
+      return std::pair<int64_t, int64_t>{0, 255};
+    case at::kShort:
+      return std::pair<int64_t, int64_t>{-32768, 32767};
+    case at::kUInt16:
+      return std::pair<int64_t, int64_t>{0, 65535};
+    case at::kInt:
+    case at::kQInt32:
+      return std::pair<int64_t, int64_t>{std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
+    default:
+      return std::nullopt;
+  }
+}
+
+std::pair<int64_t, int64_t> resolve_quant_range(const ObserverArgs& args, const std::string& where) {
+  const auto whole = dtype_range(args.dtype);
+  if (!args.quant_min || !args.quant_max) {
+    if (whole) return *whole;
+    throw Error(where, octet::str(dtype_name(args.dtype), " has no default range"))
+        .hint("set quant_min and quant_max, or a dtype of int8, uint8, int16, uint16, int32");
+  }
+  const int64_t low = *args.quant_min;
+  const int64_t high = *args.quant_max;
+  if (low >= high) throw expected(where, "quant_min", octet::str("below quant_max ", high), octet::str(low));
+  if (low > 0 || high < 0) {
+    throw expected(where, "quantized range", "one that holds 0", octet::str("[", low, ", ", high, "]"));
+  }
+  if (whole && (low < whole->first || high > whole->second)) {
+    throw expected(where, octet::str("quantized range of ", dtype_name(args.dtype)),
+                   octet::str("within [", whole->first, ", ", whole->second, "]"),
+                   octet::str("[", low, ", ", high, "]"));
+  }
+  return {low, high};
+}
+
+ObserverArgs ObserverBase::args() const {
+  ObserverArgs args;
+  args.dtype = dtype;
+  args.qscheme = qscheme;
+  args.ch_axis = ch_axis;
+  args.is_dynamic = is_dynamic;
+  if (custom_range) {
+    args.quant_min = quant_min;
+    args.quant_max = quant_max;
+  }
+  return args;
+}
+
+}  // namespace octet
