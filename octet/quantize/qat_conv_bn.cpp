@@ -117,7 +117,7 @@ Node* QatConvBn::emit(Graph& graph, const std::string& name, Node* x, Node* weig
   std::vector<Arg> args(literals_.begin(), literals_.end());
   args[0] = Arg(x);
   args[1] = Arg(weight);
-  args[2] = Arg(bias);
+  if (bias != nullptr) args[2] = Arg(bias);
   return graph.call(op_, std::move(args), {}, name);
 }
 

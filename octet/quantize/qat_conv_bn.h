@@ -43,7 +43,7 @@ class QatConvBn : public CallableModule {
   };
   Folded fold(const std::vector<at::Tensor>& inputs) const;
 
-  /// The convolution node for the folded parameters, at the graph's insert point.
+  /// The convolution node for the folded parameters, at the graph's insert point; `bias` may be null.
   Node* emit(Graph& graph, const std::string& name, Node* x, Node* weight, Node* bias) const;
 
   const Op& op() const { return op_; }

@@ -1,0 +1,96 @@
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "octet/quantize/compare.h"
+#include "octet/quantize/quantize_pt2e.h"
+#include "octet/quantize/rows.h"
+#include "octet/support/error.h"
+#include "tests/quantize/test_nets.h"
+
+namespace octet {
+namespace {
+
+std::shared_ptr<GraphModule> small_net() {
+  test::Net net({2, 3, 6, 6});
+  net.conv2d("c1", 3, 4, true);
+  net.batch_norm("bn1", 4);
+  net.relu();
+  net.conv2d("c2", 4, 4, false);
+  net.batch_norm("bn2", 4);
+  return net.finish();
+}
+
+TEST(Rows, JsonGoesThereAndBack) {
+  at::manual_seed(0);
+  auto module = small_net();
+  test::SimpleQuantizer quantizer(false);
+  module = prepare_pt2e(module, quantizer);
+  (*module)(at::randn({2, 3, 6, 6}));
+  auto converted = convert_pt2e(module);
+  const auto rows = quantization_rows(*converted);
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(rows[0].op, "input");
+  EXPECT_EQ(rows[1].op, "aten.conv2d.default");
+  const auto json = nlohmann::ordered_json::parse(rows_text(rows));
+  EXPECT_EQ(json, to_json(rows));
+  const std::string text = json[1]["inputs"][1].dump();
+  EXPECT_LT(text.find("scale"), text.find("zero_point"));
+  EXPECT_LT(text.find("zero_point"), text.find("axis"));
+  EXPECT_LT(text.find("axis"), text.find("quant_min"));
+  EXPECT_TRUE(json[1]["output"].is_null());
+  const auto back = rows_from_json(json);
+  ASSERT_EQ(back.size(), rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(back[i].op, rows[i].op);
+    EXPECT_EQ(back[i].inputs, rows[i].inputs);
+    EXPECT_EQ(back[i].output, rows[i].output);
+  }
+  EXPECT_THROW(rows_from_json(nlohmann::ordered_json::parse("[{\"op\": 3}]")), Error);
+}
+
+TEST(Compare, FindsTheLayerThatIsWrong) {
+  at::manual_seed(1);
+  auto float_model = small_net();
+  auto module = float_model->copy();
+  test::SimpleQuantizer quantizer(false);
+  module = prepare_pt2e(module, quantizer);
+  const at::Tensor x = at::randn({2, 3, 6, 6});
+  (*module)(x);
+  auto converted = convert_pt2e(module);
+  Comparison comparison = compare_models(*float_model, *converted, {x});
+  ASSERT_EQ(comparison.output_sqnr_db.size(), 1u);
+  EXPECT_GT(comparison.output_sqnr_db[0], 30);
+  ASSERT_EQ(comparison.layers.size(), 3u);
+  std::set<std::string> names;
+  for (const LayerComparison& layer : comparison.layers) {
+    names.insert(layer.name + " " + layer.float_name);
+    EXPECT_GT(layer.sqnr_db, 30) << layer.name;
+  }
+  // A folded convolution is held against the BatchNorm's value.
+  EXPECT_EQ(names, (std::set<std::string>{"conv2d batch_norm", "relu relu", "conv2d_1 batch_norm_1"}));
+
+  converted->attr("_frozen_param2").neg_();
+  comparison = compare_models(*float_model, *converted, {x});
+  EXPECT_EQ(comparison.layers.front().name, "conv2d_1");
+  EXPECT_LT(comparison.layers.front().sqnr_db, 10);
+}
+
+TEST(Compare, PreparedModelsStayAsTheyAre) {
+  at::manual_seed(2);
+  auto float_model = small_net();
+  auto module = float_model->copy();
+  test::SimpleQuantizer quantizer(true);
+  module = prepare_qat_pt2e(module, quantizer);
+  (*module)(at::randn({2, 3, 6, 6}));
+  std::vector<at::Tensor> before;
+  for (const at::Tensor& buffer : module->buffers()) before.push_back(buffer.clone());
+  module->eval();
+  const Comparison comparison = compare_models(*float_model, *module, {at::randn({2, 3, 6, 6}) * 3});
+  EXPECT_EQ(comparison.layers.size(), 3u);
+  const auto after = module->buffers();
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(at::equal(before[i], after[i]));
+}
+
+}  // namespace
+}  // namespace octet
