@@ -1,0 +1,121 @@
+#include "octet/train/loader.h"
+
+#include <torch/data/dataloader.h>
+#include <torch/data/datasets/base.h>
+#include <torch/data/samplers/base.h>
+
+#include <numeric>
+
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+/// torch::data's view of a Dataset: transformed batches of an epoch.
+class Source : public torch::data::datasets::BatchDataset<Source, Batch, std::vector<size_t>> {
+ public:
+  Source(std::shared_ptr<const Dataset> data, Transform transform, uint64_t seed)
+      : data_(std::move(data)), transform_(std::move(transform)), seed_(seed) {}
+
+  Batch get_batch(std::vector<size_t> request) override {
+    Batch batch = data_->get(std::vector<int64_t>(request.begin(), request.end()));
+    if (transform_) {
+      SampleSeeds seeds;
+      for (size_t index : request) seeds.push_back(mix_seed(seed_, index));
+      batch.inputs[0] = transform_(std::move(batch.inputs[0]), seeds);
+    }
+    return batch;
+  }
+  std::optional<size_t> size() const override { return static_cast<size_t>(data_->size()); }
+
+ private:
+  std::shared_ptr<const Dataset> data_;
+  Transform transform_;
+  uint64_t seed_;
+};
+
+/// A fixed order, so that it depends on the seed alone and not on libtorch's generator.
+class FixedOrder : public torch::data::samplers::Sampler<std::vector<size_t>> {
+ public:
+  explicit FixedOrder(std::vector<size_t> order) : order_(std::move(order)) {}
+  void reset(std::optional<size_t> = std::nullopt) override { next_ = 0; }
+  std::optional<std::vector<size_t>> next(size_t batch_size) override {
+    if (next_ >= order_.size()) return std::nullopt;
+    size_t end = std::min(order_.size(), next_ + batch_size);
+    std::vector<size_t> batch(order_.begin() + static_cast<std::ptrdiff_t>(next_),
+                              order_.begin() + static_cast<std::ptrdiff_t>(end));
+    next_ = end;
+    return batch;
+  }
+  void save(torch::serialize::OutputArchive&) const override {}
+  void load(torch::serialize::InputArchive&) override {}
+
+ private:
+  std::vector<size_t> order_;
+  size_t next_ = 0;
+};
+
+std::vector<size_t> order_of(int64_t size, const LoaderOptions& options, uint64_t seed) {
+  std::vector<size_t> order(static_cast<size_t>(size));
+  std::iota(order.begin(), order.end(), size_t{0});
+  for (size_t i = order.size(); options.shuffle && i > 1; --i) std::swap(order[i - 1], order[mix_seed(seed, i) % i]);
+  if (options.shuffle && options.samples > 0)
+    order.resize(std::min(order.size(), static_cast<size_t>(options.samples)));
+  const auto batch = static_cast<size_t>(options.batch_size);
+  if (options.drop_last) order.resize(order.size() / batch * batch);
+  return order;
+}
+
+}  // namespace
+
+struct Loader::Epoch::Impl {
+  using TorchLoader = torch::data::StatelessDataLoader<Source, FixedOrder>;
+  std::unique_ptr<TorchLoader> loader;
+  std::optional<torch::data::Iterator<Batch>> position;
+};
+
+Loader::Loader(std::shared_ptr<const Dataset> data, LoaderOptions options)
+    : data_(std::move(data)), options_(std::move(options)) {
+  if (options_.batch_size < 1) throw expected("loader", "batch size", "at least 1", str(options_.batch_size));
+}
+
+int64_t Loader::samples() const {
+  return options_.shuffle && options_.samples > 0 ? std::min(options_.samples, data_->size()) : data_->size();
+}
+
+int64_t Loader::batches() const {
+  const int64_t full = samples() / options_.batch_size;
+  return full + (!options_.drop_last && samples() % options_.batch_size != 0 ? 1 : 0);
+}
+
+Loader::Epoch Loader::epoch(int64_t number) const {
+  const uint64_t seed = mix_seed(options_.seed, static_cast<uint64_t>(number));
+  const auto workers = static_cast<size_t>(std::max<int64_t>(0, options_.workers));
+  Epoch epoch;
+  epoch.impl_ = std::make_shared<Epoch::Impl>();
+  epoch.impl_->loader = torch::data::make_data_loader(
+      Source(data_, options_.transform, mix_seed(seed, 1)), FixedOrder(order_of(data_->size(), options_, seed)),
+      torch::data::DataLoaderOptions(static_cast<size_t>(options_.batch_size))
+          .workers(workers)
+          .max_jobs(2 * workers)
+          .enforce_ordering(true));
+  return epoch;
+}
+
+bool Loader::Epoch::next(Batch& batch) {
+  try {
+    auto& position = impl_->position;
+    if (!position) {
+      position = impl_->loader->begin();
+    } else {
+      ++*position;
+    }
+    if (*position == impl_->loader->end()) return false;
+    batch = std::move(**position);
+    return true;
+  } catch (const torch::data::WorkerException& error) {
+    std::rethrow_exception(error.original_exception);
+  }
+}
+
+}  // namespace octet

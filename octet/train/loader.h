@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "octet/train/dataset.h"
+#include "octet/train/transforms.h"
+
+namespace octet {
+
+struct LoaderOptions {
+  int64_t batch_size = 128;
+  /// A new order each epoch, from `seed` and the epoch's number.
+  bool shuffle = false;
+  /// Leaves out the last batch where it is not full.
+  bool drop_last = false;
+  /// With `shuffle`: an epoch is this many samples drawn from all; 0: all.
+  int64_t samples = 0;
+  uint64_t seed = 0;
+  /// Threads that prepare batches ahead; 0: none, each is made when it is asked for. The batches are the same.
+  int64_t workers = 1;
+  /// For input 0.
+  Transform transform = {};
+};
+
+/// Batches of a dataset, prepared ahead by torch::data's loader while the step runs:
+///
+///     Loader loader(data, {.batch_size = 64, .shuffle = true});
+///     for (const Batch& batch : loader.epoch(0)) ...
+class Loader {
+ public:
+  /// Throws octet::Error for a batch size under 1.
+  Loader(std::shared_ptr<const Dataset> data, LoaderOptions options);
+
+  /// Batches an epoch.
+  int64_t batches() const;
+
+  /// One pass. Errors of a worker come out of the iteration as they were thrown.
+  class Epoch {
+   public:
+    class iterator {
+     public:
+      using value_type = Batch;
+      explicit iterator(Epoch* epoch) : epoch_(epoch) { ++*this; }
+      iterator() = default;
+      Batch& operator*() { return batch_; }
+      Batch* operator->() { return &batch_; }
+      iterator& operator++() {
+        if (!epoch_->next(batch_)) epoch_ = nullptr;
+        return *this;
+      }
+      bool operator!=(const iterator& other) const { return epoch_ != other.epoch_; }
+
+     private:
+      Epoch* epoch_ = nullptr;
+      Batch batch_;
+    };
+
+    iterator begin() { return iterator(this); }
+    iterator end() { return {}; }
+    /// False at the end.
+    bool next(Batch& batch);
+
+   private:
+    friend class Loader;
+    struct Impl;
+    std::shared_ptr<Impl> impl_;
+  };
+
+  Epoch epoch(int64_t number) const;
+
+ private:
+  int64_t samples() const;
+
+  std::shared_ptr<const Dataset> data_;
+  LoaderOptions options_;
+};
+
+}  // namespace octet

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "octet/train/dataset.h"
+
+namespace octet {
+
+struct DataOptions {
+  /// At most this many samples; 0: all.
+  int64_t limit = 0;
+};
+
+/// Opens data by its one name, everywhere the same:
+///
+/// - `fashion-mnist`: the Debian package dataset-fashion-mnist, or the folder OCTET_DATA_DIR (or its `fashion-mnist`);
+/// - `idx:FOLDER`: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, plain or `.gz`;
+/// - `cifar10:FOLDER`: the binary version, `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`;
+/// - `npy:GLOB`: arrays for the model as they are, both splits the same (below).
+///
+/// A file of `npy:GLOB` holds samples along dimension 0. Files named `*_I_J.npy` (all of them) are input J of sample
+/// file I, taken in the order of I; others are taken in name order and feed a single input. All files of an input agree
+/// in shape but for dimension 0. Where `labels.npy` lies beside the files, it holds one integer label a sample, in
+/// order; it is never an input. float64 arrays become float32. `natural_batch()` is the number of samples a file where
+/// all files agree in it.
+///
+/// Throws octet::Error that names the file and the reason: wrong magic, truncated, absurd sizes, labels out of range.
+std::shared_ptr<Dataset> open_data(const std::string& spec, Split split, const DataOptions& options = {});
+
+/// The scheme in a line, for help texts.
+const char* data_scheme_help();
+
+}  // namespace octet

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+
+#include "octet/graph/graph_module.h"
+#include "octet/quantize/quantizer.h"
+#include "octet/train/trainer.h"
+
+namespace octet {
+
+struct QatOptions {
+  TrainOptions train;
+  /// Ranges stop moving after this many epochs; negative: after a third of them, at least one.
+  int64_t freeze_observers_after = -1;
+  /// BatchNorm statistics stop moving after this many epochs; negative: never.
+  int64_t freeze_bn_after = -1;
+};
+
+struct QatResult {
+  std::shared_ptr<GraphModule> quantized;
+  TrainResult training;
+};
+
+/// Quantization-aware training of a float model: prepare_qat_pt2e, train, convert_pt2e. `model` becomes the prepared
+/// model on the way: pass a copy to keep it. Observers rest during evaluations. Hooks run after the freezing of an
+/// epoch.
+QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, std::shared_ptr<const Dataset> data,
+                    const QatOptions& options, const TrainHooks& hooks = {},
+                    std::shared_ptr<const Dataset> evaluation = nullptr, Progress* progress = nullptr);
+
+}  // namespace octet

@@ -1,0 +1,82 @@
+#include "octet/train/loader.h"
+
+#include <gtest/gtest.h>
+
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+std::shared_ptr<Dataset> numbers(int64_t count) {
+  return tensor_dataset("numbers", {at::arange(count, at::kFloat).view({count, 1})}, at::arange(count, at::kLong));
+}
+
+std::vector<int64_t> order(const Loader& loader, int64_t epoch) {
+  std::vector<int64_t> seen;
+  for (const Batch& batch : loader.epoch(epoch)) {
+    EXPECT_TRUE(at::equal(batch.inputs[0].flatten().to(at::kLong), batch.labels));
+    for (int64_t i = 0; i < batch.size(); ++i) seen.push_back(batch.labels[i].item<int64_t>());
+  }
+  return seen;
+}
+
+TEST(Loader, KeepsTheOrderAndTheLastBatch) {
+  Loader loader(numbers(10), {.batch_size = 4});
+  EXPECT_EQ(loader.batches(), 3);
+  EXPECT_EQ(order(loader, 0), (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  Loader dropping(numbers(10), {.batch_size = 4, .drop_last = true});
+  EXPECT_EQ(dropping.batches(), 2);
+  EXPECT_EQ(order(dropping, 0).size(), 8u);
+}
+
+TEST(Loader, ShufflesByTheSeedAndTheEpochAlone) {
+  Loader loader(numbers(100), {.batch_size = 7, .shuffle = true, .seed = 5});
+  std::vector<int64_t> first = order(loader, 0);
+  at::manual_seed(99);
+  EXPECT_EQ(first, order(loader, 0));
+  EXPECT_NE(first, order(loader, 1));
+  for (int64_t workers : {0, 3}) {
+    EXPECT_EQ(first, order(Loader(numbers(100), {.batch_size = 7, .shuffle = true, .seed = 5, .workers = workers}), 0));
+  }
+  EXPECT_NE(first, order(Loader(numbers(100), {.batch_size = 7, .shuffle = true, .seed = 6}), 0));
+  std::sort(first.begin(), first.end());
+  for (int64_t i = 0; i < 100; ++i) EXPECT_EQ(first[static_cast<size_t>(i)], i);
+}
+
+TEST(Loader, DrawsAPartOfTheSamples) {
+  Loader loader(numbers(100), {.batch_size = 8, .shuffle = true, .samples = 20});
+  EXPECT_EQ(loader.batches(), 3);
+  EXPECT_EQ(order(loader, 0).size(), 20u);
+  EXPECT_NE(order(loader, 0), order(loader, 1));
+}
+
+TEST(Loader, TransformsWithChanceOfTheSampleAndTheEpoch) {
+  auto images = image_dataset("images", at::randint(256, {6, 1, 9, 9}, at::kByte), at::arange(6, at::kLong), 6,
+                              {{0.5}, {0.5}, true, 2});
+  auto pictures = [&](int64_t batch_size, int64_t workers, int64_t epoch) {
+    std::vector<at::Tensor> all;
+    Loader loader(images, {.batch_size = batch_size, .seed = 3, .workers = workers, .transform = random_crop(4)});
+    for (Batch& batch : loader.epoch(epoch)) all.push_back(batch.inputs[0]);
+    return at::cat(all);
+  };
+  EXPECT_TRUE(at::equal(pictures(1, 0, 0), pictures(4, 2, 0)));
+  EXPECT_FALSE(at::equal(pictures(4, 1, 0), pictures(4, 1, 1)));
+}
+
+TEST(Loader, PassesErrorsOfTheWorkerOn) {
+  for (int64_t workers : {0, 1}) {
+    Loader loader(numbers(10), {.batch_size = 4, .workers = workers, .transform = normalise({0.5}, {0.5})});
+    EXPECT_THROW(order(loader, 0), Error);
+  }
+  EXPECT_THROW(Loader(numbers(3), {.batch_size = 0}), Error);
+}
+
+TEST(Loader, MayBeLeftHalfway) {
+  Loader loader(numbers(1000), {.batch_size = 4, .workers = 2});
+  for (const Batch& batch : loader.epoch(0)) {
+    if (batch.labels[0].item<int64_t>() >= 8) break;
+  }
+}
+
+}  // namespace
+}  // namespace octet

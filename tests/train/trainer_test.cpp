@@ -1,0 +1,270 @@
+#include "octet/train/trainer.h"
+
+#include <gtest/gtest.h>
+#include <torch/optim/adamw.h>
+#include <torch/optim/sgd.h>
+
+#include <sstream>
+
+#include "octet/support/error.h"
+#include "octet/train/demo_recipe.h"
+#include "octet/train/progress.h"
+
+namespace octet {
+namespace {
+
+/// Three groups of points around three corners, easy to tell apart.
+std::shared_ptr<Dataset> corners(int64_t count, uint64_t seed) {
+  auto generator = at::detail::createCPUGenerator(seed);
+  at::Tensor labels = at::randint(3, {count}, generator, at::kLong);
+  at::Tensor centres = at::tensor({2.0F, 0.0F, -2.0F, 1.0F, 0.0F, -2.0F}).view({3, 2});
+  at::Tensor points = centres.index_select(0, labels) + 0.5 * at::randn({count, 2}, generator, at::kFloat);
+  return tensor_dataset("corners", {points}, labels, 3);
+}
+
+/// Two layers and dropout, without torch/nn.
+struct Net {
+  std::vector<at::Tensor> parameters;
+  bool training = false;
+  explicit Net(uint64_t seed = 1) {
+    at::manual_seed(seed);
+    for (auto shape : std::vector<std::vector<int64_t>>{{16, 2}, {16}, {3, 16}, {3}}) {
+      parameters.push_back((0.3 * at::randn(shape)).requires_grad_(true));
+    }
+  }
+  ModelHandle handle() {
+    return {[this](const std::vector<at::Tensor>& inputs) {
+              at::Tensor h = at::relu(at::linear(inputs[0], parameters[0], parameters[1]));
+              return at::linear(at::dropout(h, 0.2, training), parameters[2], parameters[3]);
+            },
+            parameters, [this](bool on) { training = on; }};
+  }
+};
+
+TrainOptions quick() {
+  TrainOptions options;
+  options.epochs = 3;
+  options.batch_size = 32;
+  options.learning_rate = 0.1;
+  return options;
+}
+
+TEST(Train, LearnsASeparableProblem) {
+  for (OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdamW}) {
+    Net net;
+    TrainOptions options = quick();
+    options.optimizer.kind = kind;
+    options.learning_rate = kind == OptimizerKind::kSgd ? 0.1 : 0.01;
+    options.label_smoothing = 0.05;
+    options.clip_norm = 5;
+    options.warmup_epochs = 0.5;
+    Accuracy before = evaluate(net.handle(), corners(600, 8));
+    TrainResult result = train(net.handle(), corners(1500, 7), options, {}, corners(600, 8));
+    ASSERT_EQ(result.epochs.size(), 3u);
+    EXPECT_GT(before.loss, 0.5);
+    EXPECT_LT(result.epochs[2].evaluation->loss, 0.2);
+    EXPECT_GT(result.epochs[2].evaluation->top1, 0.97);
+    EXPECT_LT(result.epochs[2].loss, result.epochs[0].loss);
+    EXPECT_EQ(result.epochs[2].evaluation->top5, 1.0);
+    EXPECT_EQ(result.images, 3 * (1500 / 32) * 32);
+    EXPECT_FALSE(net.training);
+  }
+}
+
+TEST(Train, TheSeedDecidesEveryBit) {
+  auto weights = [](uint64_t seed, int64_t workers) {
+    Net net;
+    TrainOptions options = quick();
+    options.seed = seed;
+    options.workers = workers;
+    at::rand({static_cast<int64_t>(workers + 3)});  // the generator's state before must not matter
+    train(net.handle(), corners(300, 7), options);
+    std::vector<at::Tensor> flat;
+    for (const at::Tensor& p : net.parameters) flat.push_back(p.detach().flatten());
+    return at::cat(flat);
+  };
+  at::Tensor first = weights(4, 1);
+  EXPECT_TRUE(at::equal(first, weights(4, 1)));
+  EXPECT_TRUE(at::equal(first, weights(4, 0)));
+  EXPECT_FALSE(at::equal(first, weights(5, 1)));
+}
+
+TEST(Train, CallsHooksInOrder) {
+  Net net;
+  TrainOptions options = quick();
+  options.epochs = 2;
+  options.schedule = ScheduleKind::kStep;
+  options.step_factor = 0.5;
+  std::ostringstream log;
+  std::vector<double> rates;
+  TrainHooks hooks;
+  hooks.on_epoch_begin = [&](int64_t epoch) {
+    EXPECT_TRUE(net.training);
+    log << 'b' << epoch;
+  };
+  hooks.on_step = [&](const StepInfo& info) {
+    EXPECT_EQ(info.steps_per_epoch, 3);
+    log << 's' << info.step;
+    rates.push_back(info.learning_rate);
+  };
+  hooks.on_epoch_end = [&](const EpochInfo& info) {
+    EXPECT_FALSE(net.training);
+    ASSERT_TRUE(info.evaluation.has_value());
+    log << 'e' << info.epoch;
+  };
+  train(net.handle(), corners(100, 7), options, hooks, corners(50, 8));
+  EXPECT_EQ(log.str(), "b0s0s1s2e0b1s0s1s2e1");
+  EXPECT_EQ(rates, (std::vector<double>{0.1, 0.1, 0.1, 0.05, 0.05, 0.05}));
+}
+
+TEST(Train, MatchesLibtorchStepByStep) {
+  // Without dropout: SGD with momentum and weight decay on one full batch, against the plain formula.
+  at::Tensor x = at::randn({8, 4}), y = at::randint(3, {8}, at::kLong);
+  at::Tensor w = at::randn({3, 4}).requires_grad_(true);
+  at::Tensor own = w.detach().clone(), momentum = at::zeros_like(own);
+  ModelHandle model{[&](const std::vector<at::Tensor>& in) { return at::linear(in[0], w); }, {w}, [](bool) {}};
+  TrainOptions options;
+  options.epochs = 4;
+  options.batch_size = 8;
+  options.learning_rate = 0.2;
+  options.schedule = ScheduleKind::kConstant;
+  options.optimizer = {.momentum = 0.9, .nesterov = true, .weight_decay = 0.01};
+  options.label_smoothing = 0.1;
+  train(model, tensor_dataset("points", {x}, y, 3), options);
+  at::Tensor target = at::one_hot(y, 3) * 0.9 + 0.1 / 3;
+  for (int step = 0; step < 4; ++step) {
+    at::Tensor gradient = (at::softmax(at::linear(x, own), 1) - target).t().mm(x) / 8 + 0.01 * own;
+    momentum = 0.9 * momentum + gradient;
+    own = own - 0.2 * (gradient + 0.9 * momentum);
+  }
+  EXPECT_TRUE(at::allclose(w, own, 1e-4, 1e-5));
+}
+
+TEST(Train, RefusesWhatCannotWork) {
+  Net net;
+  TrainOptions options = quick();
+  auto says = [&](std::shared_ptr<const Dataset> data, const std::string& part) {
+    try {
+      train(net.handle(), std::move(data), options);
+      ADD_FAILURE() << "no error: " << part;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  };
+  says(tensor_dataset("bare", {at::zeros({64, 2})}), "[bare] has no labels");
+  says(corners(20, 1), "[corners] samples: expected a batch of 32, got 20");
+  says(tensor_dataset("wide", {at::zeros({64, 2})}, at::full({64}, 3, at::kLong)),
+       "[wide] labels: expected below 3, got 3");
+  options.clip_norm = 0;
+  says(tensor_dataset("nan", {at::full({64, 2}, NAN)}, at::zeros({64}, at::kLong)),
+       "the loss is nan in epoch 1, step 1");
+  options.epochs = 0;
+  says(corners(64, 1), "epochs: expected at least 1");
+}
+
+TEST(Train, ChannelsLastChangesNoNumberMuch) {
+  auto result = [](bool channels_last) {
+    at::manual_seed(2);
+    at::Tensor w = (0.2 * at::randn({8, 3, 3, 3})).requires_grad_(true), head = at::randn({4, 8}).requires_grad_(true);
+    ModelHandle model{[&](const std::vector<at::Tensor>& in) {
+                        EXPECT_EQ(in[0].is_contiguous(at::MemoryFormat::ChannelsLast), channels_last);
+                        return at::linear(at::conv2d(in[0], w, {}, 1, 1).mean({2, 3}), head);
+                      },
+                      {w, head},
+                      [](bool) {}};
+    TrainOptions options;
+    options.batch_size = 16;
+    options.channels_last = channels_last;
+    auto data = tensor_dataset("noise", {at::randn({64, 3, 6, 6})}, at::randint(4, {64}, at::kLong), 4);
+    train(model, data, options);
+    EXPECT_EQ(w.is_contiguous(at::MemoryFormat::ChannelsLast), channels_last);
+    return at::cat({w.detach().contiguous().flatten(), head.detach().flatten()});
+  };
+  EXPECT_TRUE(at::allclose(result(true), result(false), 1e-3, 1e-4));
+}
+
+TEST(Train, ShowsProgress) {
+  Net net;
+  std::ostringstream out;
+  double now = 0;
+  Progress progress("", Progress::Mode::kPlain, out, [&] { return now += 1; });
+  progress.set_plain_seconds(2);
+  train(net.handle(), corners(320, 7), quick(), {}, corners(64, 8), &progress, "float");
+  EXPECT_NE(out.str().find("float 1/3  step "), std::string::npos) << out.str();
+  EXPECT_NE(out.str().find("float 3/3  loss "), std::string::npos) << out.str();
+  EXPECT_NE(out.str().find("step 30/30"), std::string::npos) << out.str();
+}
+
+TEST(CountTop, RanksByValueAndTrustsNoTie) {
+  at::Tensor logits = at::tensor({1.0F, 3.0F, 2.0F, 5.0F, 5.0F, 0.0F, NAN, 1.0F, 2.0F}).view({3, 3});
+  EXPECT_EQ(count_top(logits, at::tensor({1, 2, 2}, at::kLong), 1), 2);  // the NaN row's 2 is the greatest number
+  EXPECT_EQ(count_top(logits, at::tensor({2, 0, 0}, at::kLong), 1), 0);  // second, tie, NaN
+  EXPECT_EQ(count_top(logits, at::tensor({2, 0, 0}, at::kLong), 2), 2);
+  EXPECT_EQ(count_top(logits, at::tensor({0, 2, 1}, at::kLong), 5), 3);
+}
+
+TEST(Evaluate, CountsAllSamplesAndTheLoss) {
+  at::Tensor logits = at::randn({23, 7});
+  at::Tensor labels = at::randint(7, {23}, at::kLong);
+  bool training = true;
+  ModelHandle model{[](const std::vector<at::Tensor>& in) {
+                      EXPECT_FALSE(at::GradMode::is_enabled());
+                      return in[0];
+                    },
+                    {},
+                    [&](bool on) { training = on; }};
+  Accuracy accuracy = evaluate(model, tensor_dataset("logits", {logits}, labels, 7), {.batch_size = 5});
+  EXPECT_FALSE(training);
+  EXPECT_EQ(accuracy.samples, 23);
+  EXPECT_DOUBLE_EQ(accuracy.top1, static_cast<double>(logits.argmax(1).eq(labels).sum().item<int64_t>()) / 23);
+  at::Tensor best5 = std::get<1>(logits.topk(5));
+  EXPECT_DOUBLE_EQ(accuracy.top5, static_cast<double>(best5.eq(labels.unsqueeze(1)).any(1).sum().item<int64_t>()) / 23);
+  EXPECT_NEAR(accuracy.loss, at::cross_entropy_loss(logits, labels).item<double>(), 1e-5);
+  EXPECT_THROW(evaluate(model, tensor_dataset("bare", {logits})), Error);
+}
+
+TEST(MakeOptimizer, GroupsKeepTheirOwnOptions) {
+  std::vector<at::Tensor> parameters = {at::zeros({2, 2}).requires_grad_(true), at::zeros({2}).requires_grad_(true)};
+  for (double decay : {0.0, 0.01, 0.02}) {  // 0.01 is AdamW's own default
+    auto adamw =
+        make_optimizer(parameters, {.kind = OptimizerKind::kAdamW, .weight_decay = decay, .decay_vectors = false}, 0.1);
+    auto& groups = adamw->param_groups();
+    ASSERT_EQ(groups.size(), 2u);
+    EXPECT_EQ(static_cast<torch::optim::AdamWOptions&>(groups[0].options()).weight_decay(), decay);
+    EXPECT_EQ(static_cast<torch::optim::AdamWOptions&>(groups[1].options()).weight_decay(), 0.0);
+    auto sgd = make_optimizer(parameters, {.momentum = 0.5, .nesterov = true, .weight_decay = decay}, 0.1);
+    ASSERT_EQ(sgd->param_groups().size(), 1u);
+    auto& options = static_cast<torch::optim::SGDOptions&>(sgd->param_groups()[0].options());
+    EXPECT_EQ(options.weight_decay(), decay);
+    EXPECT_EQ(options.momentum(), 0.5);
+    EXPECT_TRUE(options.nesterov());
+    set_learning_rate(*sgd, 0.25);
+    EXPECT_EQ(options.lr(), 0.25);
+  }
+  EXPECT_THROW(make_optimizer({}, {}, 0.1), Error);
+  EXPECT_THROW(make_optimizer(parameters, {.momentum = 0, .nesterov = true}, 0.1), Error);
+  EXPECT_THROW(optimizer_kind("adam"), Error);
+}
+
+TEST(ClipGradients, ScalesToTheCommonNorm) {
+  at::Tensor a = at::zeros({2}).requires_grad_(true), b = at::zeros({1}).requires_grad_(true);
+  a.mutable_grad() = at::tensor({3.0F, 0.0F});
+  b.mutable_grad() = at::tensor({4.0F});
+  EXPECT_DOUBLE_EQ(clip_gradients({a, b}, 10), 5.0);
+  EXPECT_FLOAT_EQ(b.grad().item<float>(), 4.0F);
+  EXPECT_DOUBLE_EQ(clip_gradients({a, b}, 1), 5.0);
+  EXPECT_FLOAT_EQ(a.grad()[0].item<float>(), 0.6F);
+  EXPECT_FLOAT_EQ(b.grad().item<float>(), 0.8F);
+}
+
+TEST(DemoRecipe, IsComplete) {
+  for (bool full : {false, true}) {
+    DemoRecipe recipe = demo_recipe(full);
+    EXPECT_GT(recipe.float_training.epochs, 0);
+    EXPECT_GT(recipe.freeze_observers_after, 0);
+    EXPECT_LT(recipe.freeze_observers_after, recipe.qat.epochs);
+  }
+}
+
+}  // namespace
+}  // namespace octet
