@@ -13,7 +13,8 @@ class Node;
 
 /// An argument of a node: another node's value, a constant, or a list that holds such.
 ///
-/// Constants are c10::IValue; None is the IValue of no value. A list without nodes in it is stored as one typed constant
+/// Constants are c10::IValue; None is the IValue of no value. A list without nodes in it is stored as one typed
+/// constant
 /// (`int[]` as c10::List<int64_t>) once a schema is known.
 class Arg {
  public:

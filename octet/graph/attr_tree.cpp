@@ -10,8 +10,8 @@ struct AttrTreeAccess;
 }
 }  // namespace octet
 
-// torch::nn::Module has no way to replace or drop a buffer. It befriends Cloneable, whose specialization for a type of ours is
-// therefore allowed to reach its dictionaries.
+// torch::nn::Module has no way to replace or drop a buffer. It befriends Cloneable, whose specialization for a type of
+// ours is therefore allowed to reach its dictionaries.
 template <>
 class torch::nn::Cloneable<octet::AttrTreeAccess> {
  public:
@@ -93,4 +93,3 @@ void AttrTree::prune() {
 }
 
 }  // namespace octet
-

@@ -23,7 +23,8 @@ struct Binder {
   const std::string& where;
 
   Error mismatch(const Arg& got) const {
-    return expected(where, str("argument '", argument.name(), "' of ", op.text()), argument.type()->repr_str(), got.text());
+    return expected(where, str("argument '", argument.name(), "' of ", op.text()), argument.type()->repr_str(),
+                    got.text());
   }
 
   // A constant of the schema's type, or an error. `type` is the schema's type with optionals peeled off.
@@ -150,7 +151,8 @@ std::vector<Arg> bind_arguments(const Op& op, std::vector<Arg> args, NamedArgs n
   for (size_t i = 0; i < args.size(); ++i) slots[i] = std::move(args[i]);
   for (auto& [name, value] : named) {
     const int index = op.argument_index(name);
-    if (index < 0) throw Error(where, octet::str(op.text(), " has no argument '", name, "'; its schema is ", op.schema()));
+    if (index < 0)
+      throw Error(where, octet::str(op.text(), " has no argument '", name, "'; its schema is ", op.schema()));
     if (slots[index]) throw Error(where, str("argument '", name, "' of ", op.text(), " is given twice"));
     slots[index] = std::move(value);
   }

@@ -16,8 +16,9 @@ class CallableModule : public torch::nn::Module {
   virtual at::Tensor call(const std::vector<at::Tensor>& inputs) = 0;
   /// A deep copy: own buffers, own submodules.
   virtual std::shared_ptr<CallableModule> copy() const = 0;
-  /// Called on each copy once a whole graph module was copied: what refers to other submodules (a derived observer to its
-  /// sources) turns to their copies. `twin` gives the copy of an original, or nullptr where that is no part of the graph.
+  /// Called on each copy once a whole graph module was copied: what refers to other submodules (a derived observer to
+  /// its sources) turns to their copies. `twin` gives the copy of an original, or nullptr where that is no part of the
+  /// graph.
   virtual void relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) {}
 };
 

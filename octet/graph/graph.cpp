@@ -179,9 +179,9 @@ void Graph::verify() const {
     const auto& counted = uses[owned.get()];
     const auto& kept = owned->users_;
     const bool same = counted.size() == kept.size() && std::all_of(kept.begin(), kept.end(), [&](const auto& entry) {
-      const auto found = counted.find(entry.first);
-      return found != counted.end() && found->second == entry.second;
-    });
+                        const auto found = counted.find(entry.first);
+                        return found != counted.end() && found->second == entry.second;
+                      });
     if (!same) throw Error(owned->where(), "the list of its users is wrong");
   }
 }

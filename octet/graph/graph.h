@@ -94,9 +94,9 @@ class Graph {
   mutable int64_t ordered_version_ = -1;
 };
 
-/// Normalizes arguments against a schema: defaults filled in, constants coerced (int to float, int to int[2]) and checked.
-/// A number given for a Tensor argument stays a number (`aten.add.Tensor(%x, 1)`, as torch.export writes it); the
-/// interpreter makes a wrapped scalar of it. `where` names the node in errors.
+/// Normalizes arguments against a schema: defaults filled in, constants coerced (int to float, int to int[2]) and
+/// checked. A number given for a Tensor argument stays a number (`aten.add.Tensor(%x, 1)`, as torch.export writes it);
+/// the interpreter makes a wrapped scalar of it. `where` names the node in errors.
 std::vector<Arg> bind_arguments(const Op& op, std::vector<Arg> args, NamedArgs named, const std::string& where);
 
 }  // namespace octet

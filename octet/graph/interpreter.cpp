@@ -20,11 +20,15 @@ ListKind list_kind(const c10::TypePtr& declared) {
   if (type->kind() != TypeKind::ListType) throw Error("", "a list is given where the schema has " + type->repr_str());
   const c10::TypePtr element = type->expectRef<c10::ListType>().getElementType();
   switch (element->kind()) {
-    case TypeKind::TensorType: return ListKind::kTensors;
-    case TypeKind::OptionalType: return ListKind::kOptionalTensors;
+    case TypeKind::TensorType:
+      return ListKind::kTensors;
+    case TypeKind::OptionalType:
+      return ListKind::kOptionalTensors;
     case TypeKind::IntType:
-    case TypeKind::SymIntType: return ListKind::kInts;
-    default: throw Error("", "a list of " + element->repr_str() + " cannot hold values of nodes");
+    case TypeKind::SymIntType:
+      return ListKind::kInts;
+    default:
+      throw Error("", "a list of " + element->repr_str() + " cannot hold values of nodes");
   }
 }
 
@@ -78,8 +82,7 @@ GraphModule::Plan::Operand GraphModule::Plan::operand(const Arg& arg, const Slot
     made.from = kind == ListKind::kTensors           ? Operand::From::kTensors
                 : kind == ListKind::kOptionalTensors ? Operand::From::kOptionalTensors
                                                      : Operand::From::kInts;
-    const c10::TypePtr element =
-        without_optional(without_optional(type)->expectRef<c10::ListType>().getElementType());
+    const c10::TypePtr element = without_optional(without_optional(type)->expectRef<c10::ListType>().getElementType());
     for (const Arg& item : arg.list()) made.list.push_back(operand(item, slots, element));
   } else {
     made.constant = arg.constant();
@@ -92,8 +95,10 @@ GraphModule::Plan::Operand GraphModule::Plan::operand(const Arg& arg, const Slot
 
 IValue GraphModule::Plan::value(const Operand& operand, const std::vector<IValue>& values) {
   switch (operand.from) {
-    case Operand::From::kConstant: return operand.constant;
-    case Operand::From::kSlot: return values[operand.slot];
+    case Operand::From::kConstant:
+      return operand.constant;
+    case Operand::From::kSlot:
+      return values[operand.slot];
     case Operand::From::kTensors: {
       c10::List<at::Tensor> tensors;
       tensors.reserve(operand.list.size());
@@ -133,17 +138,26 @@ const GraphModule::Plan& GraphModule::plan() {
     step.kind = node->kind();
     try {
       switch (node->kind()) {
-        case NodeKind::kPlaceholder: ++fresh->inputs; break;
+        case NodeKind::kPlaceholder:
+          ++fresh->inputs;
+          break;
         case NodeKind::kGetAttr:
           step.attr = find_attr(node->target());
           if (step.attr == nullptr) {
             throw Error(node->where(), "the module has no parameter, buffer or constant '" + node->target() + "'");
           }
           break;
-        case NodeKind::kCallModule: step.callable = callable(node->target()); break;
-        case NodeKind::kGetItem: step.index = static_cast<size_t>(node->args()[1].to_int()); break;
-        case NodeKind::kCall: step.op = &node->op().handle(); break;
-        case NodeKind::kOutput: break;
+        case NodeKind::kCallModule:
+          step.callable = callable(node->target());
+          break;
+        case NodeKind::kGetItem:
+          step.index = static_cast<size_t>(node->args()[1].to_int());
+          break;
+        case NodeKind::kCall:
+          step.op = &node->op().handle();
+          break;
+        case NodeKind::kOutput:
+          break;
       }
       if (node->kind() == NodeKind::kOutput) {
         for (const Arg& arg : node->args()[0].list()) step.operands.push_back(Plan::operand(arg, slots, any_tensor));
@@ -186,16 +200,20 @@ std::vector<IValue> GraphModule::execute(const std::vector<at::Tensor>& inputs, 
           values[i] = inputs[next_input++];
           if (!values[i].toTensor().defined()) throw Error(step.node->where(), "is given an undefined tensor");
           break;
-        case NodeKind::kGetAttr: values[i] = *step.attr; break;
+        case NodeKind::kGetAttr:
+          values[i] = *step.attr;
+          break;
         case NodeKind::kGetItem: {
           const IValue& whole = values[step.operands[0].slot];
-          if (!whole.isTuple() && !whole.isList()) throw Error(step.node->where(), "reads an element of what is no tuple");
+          if (!whole.isTuple() && !whole.isList())
+            throw Error(step.node->where(), "reads an element of what is no tuple");
           const size_t size = whole.isTuple() ? whole.toTupleRef().elements().size() : whole.toListRef().size();
           if (step.index >= size) {
             throw expected(step.node->where(), "element", str("below ", size),
                            std::to_string(static_cast<int64_t>(step.index)));
           }
-          values[i] = whole.isTuple() ? whole.toTupleRef().elements()[step.index] : IValue(whole.toListRef()[step.index]);
+          values[i] =
+              whole.isTuple() ? whole.toTupleRef().elements()[step.index] : IValue(whole.toListRef()[step.index]);
           break;
         }
         case NodeKind::kCall:
@@ -237,7 +255,8 @@ std::vector<IValue> GraphModule::execute(const std::vector<at::Tensor>& inputs, 
 
 std::vector<at::Tensor> GraphModule::run_observed(const std::vector<at::Tensor>& inputs, const Observer& observer) {
   std::vector<at::Tensor> tensors;
-  for (const IValue& value : execute(inputs, &observer)) tensors.push_back(value.isTensor() ? value.toTensor() : at::Tensor());
+  for (const IValue& value : execute(inputs, &observer))
+    tensors.push_back(value.isTensor() ? value.toTensor() : at::Tensor());
   return tensors;
 }
 

@@ -13,16 +13,49 @@ int64_t TensorMeta::numel() const {
   return count;
 }
 
+namespace {
+
+// Python's names of the types.
+const char* dtype_text(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat:
+      return "float32";
+    case at::kDouble:
+      return "float64";
+    case at::kHalf:
+      return "float16";
+    case at::kBFloat16:
+      return "bfloat16";
+    case at::kLong:
+      return "int64";
+    case at::kInt:
+      return "int32";
+    case at::kShort:
+      return "int16";
+    case at::kChar:
+      return "int8";
+    case at::kByte:
+      return "uint8";
+    case at::kBool:
+      return "bool";
+    default:
+      return c10::toString(dtype);
+  }
+}
+
+}  // namespace
+
 std::string TensorMeta::text() const {
   std::ostringstream out;
-  out << c10::toString(dtype) << '[';
+  out << dtype_text(dtype) << '[';
   for (size_t i = 0; i < sizes.size(); ++i) out << (i > 0 ? ", " : "") << sizes[i];
   out << ']';
   return out.str();
 }
 
 const Arg& Node::arg(size_t index) const {
-  if (index >= args_.size()) throw expected(where(), "argument index", str("below ", args_.size()), std::to_string(index));
+  if (index >= args_.size())
+    throw expected(where(), "argument index", str("below ", args_.size()), std::to_string(index));
   return args_[index];
 }
 
@@ -35,7 +68,8 @@ const Arg& Node::arg(std::string_view name) const {
 bool Node::has_arg(std::string_view name) const { return op_ && op_->argument_index(name) >= 0; }
 
 void Node::set_arg(size_t index, Arg value) {
-  if (index >= args_.size()) throw expected(where(), "argument index", str("below ", args_.size()), std::to_string(index));
+  if (index >= args_.size())
+    throw expected(where(), "argument index", str("below ", args_.size()), std::to_string(index));
   if (op_) {
     std::vector<Arg> args = args_;
     args[index] = std::move(value);

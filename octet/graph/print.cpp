@@ -7,12 +7,18 @@ namespace {
 
 const char* kind_text(NodeKind kind) {
   switch (kind) {
-    case NodeKind::kPlaceholder: return "placeholder";
-    case NodeKind::kGetAttr: return "get_attr";
-    case NodeKind::kCall: return "call_function";
-    case NodeKind::kGetItem: return "call_function";
-    case NodeKind::kCallModule: return "call_module";
-    case NodeKind::kOutput: return "output";
+    case NodeKind::kPlaceholder:
+      return "placeholder";
+    case NodeKind::kGetAttr:
+      return "get_attr";
+    case NodeKind::kCall:
+      return "call_function";
+    case NodeKind::kGetItem:
+      return "call_function";
+    case NodeKind::kCallModule:
+      return "call_module";
+    case NodeKind::kOutput:
+      return "output";
   }
   return "?";
 }
@@ -62,12 +68,24 @@ std::string Graph::text() const {
   for (const Node* node : nodes()) {
     out << '%' << node->name() << " : ";
     switch (node->kind()) {
-      case NodeKind::kPlaceholder: out << "placeholder"; break;
-      case NodeKind::kGetAttr: out << "get_attr['" << node->target() << "']"; break;
-      case NodeKind::kCall: out << node->target() << arguments_text(*node); break;
-      case NodeKind::kGetItem: out << node->args()[0].text() << '[' << node->args()[1].text() << ']'; break;
-      case NodeKind::kCallModule: out << "call_module['" << node->target() << "']" << arguments_text(*node); break;
-      case NodeKind::kOutput: out << "output" << arguments_text(*node); break;
+      case NodeKind::kPlaceholder:
+        out << "placeholder";
+        break;
+      case NodeKind::kGetAttr:
+        out << "get_attr['" << node->target() << "']";
+        break;
+      case NodeKind::kCall:
+        out << node->target() << arguments_text(*node);
+        break;
+      case NodeKind::kGetItem:
+        out << node->args()[0].text() << '[' << node->args()[1].text() << ']';
+        break;
+      case NodeKind::kCallModule:
+        out << "call_module['" << node->target() << "']" << arguments_text(*node);
+        break;
+      case NodeKind::kOutput:
+        out << "output" << arguments_text(*node);
+        break;
     }
     out << value_text(*node) << '\n';
   }
@@ -79,8 +97,8 @@ std::string Graph::table() const {
   for (const Node* node : nodes()) {
     const std::string target = node->kind() == NodeKind::kGetItem ? "getitem" : node->target();
     const std::string value = value_text(*node);
-    rows.push_back({kind_text(node->kind()), node->name(), target, arguments_text(*node),
-                    value.empty() ? "" : value.substr(4)});
+    rows.push_back(
+        {kind_text(node->kind()), node->name(), target, arguments_text(*node), value.empty() ? "" : value.substr(4)});
   }
   std::array<size_t, 5> widths{};
   for (const auto& row : rows) {
@@ -95,7 +113,8 @@ std::string Graph::table() const {
     out << '\n';
   };
   line(rows[0]);
-  for (size_t i = 0; i < widths.size(); ++i) out << std::string(widths[i], '-') << (i + 1 < widths.size() ? "  " : "\n");
+  for (size_t i = 0; i < widths.size(); ++i)
+    out << std::string(widths[i], '-') << (i + 1 < widths.size() ? "  " : "\n");
   for (size_t i = 1; i < rows.size(); ++i) line(rows[i]);
   return out.str();
 }

@@ -1,6 +1,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "octet/graph/graph_module.h"
+#include "octet/graph/state_guard.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -8,34 +9,11 @@ namespace {
 
 TensorMeta meta_of(const at::Tensor& tensor) { return {tensor.scalar_type(), tensor.sizes().vec()}; }
 
-// What a run may change in place goes back to what it was: buffers of a BatchNorm in train mode, observers.
-class StateGuard {
- public:
-  explicit StateGuard(GraphModule& module) {
-    for (at::Tensor& buffer : module.buffers()) saved_.emplace_back(buffer, buffer.clone());
-  }
-  ~StateGuard() {
-    const at::NoGradGuard no_grad;
-    for (auto& [buffer, value] : saved_) {
-      if (buffer.sizes() == value.sizes()) {
-        buffer.copy_(value);
-      } else {
-        buffer.set_(value);
-      }
-    }
-  }
-  StateGuard(const StateGuard&) = delete;
-  StateGuard& operator=(const StateGuard&) = delete;
-
- private:
-  std::vector<std::pair<at::Tensor, at::Tensor>> saved_;
-};
-
 }  // namespace
 
 void propagate_shapes(GraphModule& module, const std::vector<at::Tensor>& inputs) {
   const at::NoGradGuard no_grad;
-  const StateGuard guard(module);
+  const StateGuard guard(module.buffers());
   module.run_observed(inputs, [](const Node& node, const c10::IValue& value) {
     Node& writable = const_cast<Node&>(node);
     writable.set_meta(std::nullopt);
@@ -45,7 +23,8 @@ void propagate_shapes(GraphModule& module, const std::vector<at::Tensor>& inputs
     } else if (value.isTuple() || value.isTensorList()) {
       std::vector<TensorMeta> metas;
       const auto add = [&](const c10::IValue& element) {
-        metas.push_back(element.isTensor() && element.toTensor().defined() ? meta_of(element.toTensor()) : TensorMeta{});
+        metas.push_back(element.isTensor() && element.toTensor().defined() ? meta_of(element.toTensor())
+                                                                           : TensorMeta{});
       };
       if (value.isTuple()) {
         for (const auto& element : value.toTupleRef().elements()) add(element);

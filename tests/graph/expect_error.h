@@ -22,7 +22,8 @@ inline std::string error_of(const std::function<void()>& action) {
 
 inline void expect_error(const std::function<void()>& action, const std::vector<std::string>& parts) {
   const std::string message = error_of(action);
-  for (const std::string& part : parts) EXPECT_NE(message.find(part), std::string::npos) << message << "\nlacks: " << part;
+  for (const std::string& part : parts)
+    EXPECT_NE(message.find(part), std::string::npos) << message << "\nlacks: " << part;
   EXPECT_EQ(message.find('\n'), std::string::npos) << message;
 }
 

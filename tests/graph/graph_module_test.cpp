@@ -25,8 +25,8 @@ std::shared_ptr<GraphModule> conv_bn_dropout() {
   Node* conv = g.call("aten.conv2d", {x, g.get_attr("features.0.weight")});
   g.call("aten.add_.Tensor", {g.get_attr("features.1.num_batches_tracked"), 1});
   Node* bn = g.call("aten.batch_norm", {conv, g.get_attr("features.1.weight"), g.get_attr("features.1.bias"),
-                                        g.get_attr("features.1.running_mean"), g.get_attr("features.1.running_var"), true,
-                                        0.03, 1e-3, false});
+                                        g.get_attr("features.1.running_mean"), g.get_attr("features.1.running_var"),
+                                        true, 0.03, 1e-3, false});
   Node* drop = g.call("aten.dropout", {bn, 0.3, true});
   g.output({drop});
   return module;
@@ -185,7 +185,7 @@ TEST(Shapes, PropagateLeavesBuffersAlone) {
   EXPECT_EQ(module->attr("features.1.running_mean").abs().sum().item<float>(), 0);
   EXPECT_EQ(module->attr("features.1.num_batches_tracked").item<int64_t>(), 0);
   EXPECT_EQ(module->graph().find("batch_norm")->sizes(), (std::vector<int64_t>{2, 4, 4, 4}));
-  EXPECT_EQ(module->graph().find("x")->meta()->text(), "Float[2, 3, 6, 6]");
+  EXPECT_EQ(module->graph().find("x")->meta()->text(), "float32[2, 3, 6, 6]");
   module->forward(x);
   EXPECT_GT(module->attr("features.1.running_mean").abs().sum().item<float>(), 0);
   EXPECT_EQ(module->attr("features.1.num_batches_tracked").item<int64_t>(), 1);

@@ -74,8 +74,11 @@ TEST(Call, ErrorsNameNodeArgumentAndKinds) {
   expect_error([&] { graph.call("aten.conv2d", {x}); }, {"[conv2d 'conv2d']", "'weight'", "missing"});
   expect_error([&] { graph.call("aten.relu", {x}, {{"alpha", 1}}); }, {"no argument 'alpha'", "relu(Tensor self)"});
   expect_error([&] { graph.call("aten.relu", {x}, {{"self", x}}); }, {"'self'", "given twice"});
-  expect_error([&] { graph.call("aten.dropout", {x, "half", true}); },
-               {"[dropout 'dropout']", "argument 'p'", "expected float", "got 'half'"});
+  expect_error(
+      [&] {
+        graph.call("aten.dropout", {x, "half", true});
+      },
+      {"[dropout 'dropout']", "argument 'p'", "expected float", "got 'half'"});
   expect_error([&] { graph.call("aten.relu", {Arg()}); }, {"argument 'self'", "got None"});
   expect_error([&] { graph.call("aten.conv2d.padding", {x, x, x, 1, x}); }, {"argument 'padding'", "expected str"});
   expect_error([&] { graph.call("aten.cat", {std::vector<Arg>{x, Arg("y")}}); }, {"argument 'tensors'", "got 'y'"});
@@ -134,16 +137,16 @@ TEST(Graph, TextLeavesDefaultsOut) {
   Node* sum = graph.call("aten.sum.dim_IntList", {cat, Ints{1}}, {{"dtype", at::kDouble}});
   graph.output({sum});
   EXPECT_EQ(graph.text(),
-            "%x : placeholder -> Float[1, 3, 8, 8]\n"
+            "%x : placeholder -> float32[1, 3, 8, 8]\n"
             "%conv_weight : get_attr['conv.weight']\n"
             "%conv2d : aten.conv2d.default(%x, %conv_weight, groups=3)\n"
-            "%max_pool2d_with_indices : aten.max_pool2d_with_indices.default(%conv2d, [2, 2]) -> (Float[1, 3, 4, 4], "
-            "Long[1, 3, 4, 4])\n"
+            "%max_pool2d_with_indices : aten.max_pool2d_with_indices.default(%conv2d, [2, 2]) -> (float32[1, 3, 4, 4], "
+            "int64[1, 3, 4, 4])\n"
             "%getitem : %max_pool2d_with_indices[0]\n"
             "%a : call_module['observers.a'](%getitem)\n"
             "%cat : aten.cat.default([%a, %getitem], 1)\n"
-            "%sum_1 : aten.sum.dim_IntList(%cat, [1], dtype=7)\n"
-            "%output : output([%sum_1])\n");
+            "%sum : aten.sum.dim_IntList(%cat, [1], dtype=7)\n"
+            "%output : output([%sum])\n");
   const std::string table = graph.table();
   EXPECT_NE(table.find("call_function  conv2d"), std::string::npos) << table;
   EXPECT_NE(table.find("call_module    a"), std::string::npos) << table;
@@ -160,7 +163,8 @@ TEST(Graph, DeadCodeGoesSideEffectsStay) {
   graph.placeholder("unused");
   graph.output({x});
   EXPECT_EQ(graph.eliminate_dead_code(), 2U);
-  EXPECT_EQ(names(graph.nodes()), (std::vector<std::string>{"x", "bn_num_batches_tracked", "add_", "unused", "output"}));
+  EXPECT_EQ(names(graph.nodes()),
+            (std::vector<std::string>{"x", "bn_num_batches_tracked", "add_", "unused", "output"}));
 }
 
 TEST(Graph, ReplaceAllUses) {

@@ -152,7 +152,8 @@ TEST(Interpreter, OverheadPerNodeIsSmall) {
     for (int i = 0; i < 20; ++i) {
       const auto start = std::chrono::steady_clock::now();
       work();
-      fastest = std::min(fastest, std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+      fastest = std::min(fastest,
+                         std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
     }
     return fastest;
   };
@@ -161,7 +162,8 @@ TEST(Interpreter, OverheadPerNodeIsSmall) {
   const double direct_us = best([&] {
                              at::Tensor y = x;
                              for (int64_t i = 0; i < kNodes; ++i) y = at::add(y, one);
-                           }) / kNodes;
+                           }) /
+                           kNodes;
   RecordProperty("overhead_us_per_node", std::to_string(graph_us - direct_us));
   std::printf("add: %.2f us by the graph, %.2f us directly\n", graph_us, direct_us);
   EXPECT_LT(graph_us - direct_us, 20.0);
