@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "octet/quantize/bias_pass.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/support/error.h"
 
@@ -35,7 +36,9 @@ std::shared_ptr<GraphModule> calibrate_and_quantize(std::shared_ptr<GraphModule>
     move_exported_model_to_eval(prepared);
     calibrate(*prepared, samples);
   }
-  return convert_pt2e(std::move(prepared));
+  auto converted = convert_pt2e(std::move(prepared));
+  QuantizeFusedConvBnBiasAtenPass(/*default_zero_bias=*/false, /*symmetric_quant=*/true)(*converted);
+  return converted;
 }
 
 }  // namespace octet

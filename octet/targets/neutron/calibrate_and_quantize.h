@@ -9,7 +9,7 @@
 
 namespace octet {
 
-/// From a float model to a quantized one in one call. Changes `model` and returns it.
+/// From a float model to a quantized one in one call. `model` becomes the prepared model on the way: pass a copy to keep it.
 ///
 /// Post-training: prepare, run every sample, convert.
 /// Quantization-aware: prepare, `train` where it is given (called on the model in train mode), else every sample in eval mode;

@@ -145,7 +145,8 @@ std::vector<OperatorRule> make_rules() {
 
       // Moving values.
       shared_by_all("aten.cat.default", {{"tensors", kShared}}, Sharing::kAnyInputOrOwn, "CONCATENATION"),
-      shared({"aten.dropout.default", "aten.dropout_.default"}, "input", ""),
+      shared({"aten.dropout.default"}, "input", ""),
+      shared({"aten.dropout_.default"}, "self", ""),
       shared({"aten.flatten.using_ints"}, "self", "RESHAPE"),
       shared({"aten.reshape.default"}, "self", "RESHAPE"),
       shared({"aten.view.default"}, "self", "RESHAPE"),
