@@ -86,8 +86,7 @@ bool QatRewrite::keeps_inside(const Node* consumer, const Node* producer) const 
 void QatRewrite::rewrite(GraphModule& module, const ConvBatchNorm& pair) {
   Graph& graph = module.graph();
   auto simulated = std::make_shared<QatConvBn>(pair);
-  // As in the reference: a simulated convolution trains from the start, a linear keeps its BatchNorm's mode.
-  simulated->train(!pair.info.is_linear || pair.training());
+  simulated->train(pair.training());  // the model's mode stays as it was
 
   const std::string target = module.free_name(pair.conv->name() + "_bn");
   std::vector<Arg> args = {pair.conv->arg(0), pair.conv->arg(1), pair.conv->arg(2)};
