@@ -4,8 +4,8 @@
 
 namespace octet {
 
-/// The small CIFAR-10 network of NXP's examples: three 5x5 convolutions on input padded by 2, max pools, one linear, softmax.
-/// No BatchNorm, no activations between. Parameters `conv1`, `conv2`, `conv3`, `fc`; input [batch, 3, 32, 32].
+/// The small CIFAR-10 network of NXP's examples: three 5x5 convolutions on input padded by 2, max pools, one linear,
+/// softmax. No BatchNorm, no activations between. Parameters `conv1`, `conv2`, `conv3`, `fc`; input [batch, 3, 32, 32].
 class CifarNet : public Model {
  public:
   explicit CifarNet(int64_t num_classes = 10);

@@ -17,11 +17,8 @@ at::Tensor Relu6::forward(const at::Tensor& x) {
 
 std::shared_ptr<torch::nn::Conv2dImpl> conv(int64_t in, int64_t out, int64_t kernel, int64_t stride, bool bias,
                                             int64_t groups) {
-  return std::make_shared<torch::nn::Conv2dImpl>(torch::nn::Conv2dOptions(in, out, kernel)
-                                                     .stride(stride)
-                                                     .padding((kernel - 1) / 2)
-                                                     .groups(groups)
-                                                     .bias(bias));
+  return std::make_shared<torch::nn::Conv2dImpl>(
+      torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding((kernel - 1) / 2).groups(groups).bias(bias));
 }
 
 std::shared_ptr<torch::nn::BatchNorm2dImpl> batch_norm(int64_t channels) {

@@ -44,8 +44,8 @@ std::shared_ptr<torch::nn::BatchNorm2dImpl> batch_norm(int64_t channels);
 /// torchvision's Conv2dNormActivation with ReLU6: children "0" (conv without bias), "1" (BatchNorm), "2" (ReLU6).
 std::shared_ptr<Chain> conv_bn_relu6(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t groups = 1);
 
-/// torchvision's initialisation of MobileNetV2: convolutions He-normal over the fan out, BatchNorm 1 and 0, linear weights
-/// N(0, 0.01), biases 0. Draws from libtorch's default generator.
+/// torchvision's initialisation of MobileNetV2: convolutions He-normal over the fan out, BatchNorm 1 and 0, linear
+/// weights N(0, 0.01), biases 0. Draws from libtorch's default generator.
 void initialise(torch::nn::Module& module);
 
 }  // namespace octet::layers

@@ -31,8 +31,9 @@ struct MobileNetV2Options {
   MobileNetV2Options& small_input();
 };
 
-/// MobileNetV2 (Sandler et al. 2018) as torchvision builds it: the same structure, parameter names (`features.0.0.weight`,
-/// `features.1.conv.0.0.weight`, `classifier.1.weight`), order and initialisation, so its checkpoints load.
+/// MobileNetV2 (Sandler et al. 2018) as torchvision builds it: the same structure, parameter names
+/// (`features.0.0.weight`, `features.1.conv.0.0.weight`, `classifier.1.weight`), order and initialisation, so its
+/// checkpoints load.
 class MobileNetV2 : public Model {
  public:
   explicit MobileNetV2(const MobileNetV2Options& options = {});

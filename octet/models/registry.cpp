@@ -22,7 +22,8 @@ Error unknown(const std::string& name) {
 }
 
 bool take_suffix(std::string& name, const std::string& suffix) {
-  if (name.size() < suffix.size() || name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) return false;
+  if (name.size() < suffix.size() || name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0)
+    return false;
   name.resize(name.size() - suffix.size());
   return true;
 }

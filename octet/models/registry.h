@@ -20,8 +20,8 @@ struct ModelOptions {
 };
 
 /// A model by name: `cifarnet`, `resnet8`, `mobilenet_v2`, the last with an optional width in hundredths and `_small`
-/// for 32x32 images (`mobilenet_v2_w025`, `mobilenet_v2_w050_small`). Throws octet::Error listing the names, or naming an
-/// option that the model does not have.
+/// for 32x32 images (`mobilenet_v2_w025`, `mobilenet_v2_w050_small`). Throws octet::Error listing the names, or naming
+/// an option that the model does not have.
 std::shared_ptr<Model> make_model(const std::string& name, const ModelOptions& options = {});
 
 /// The names that make_model takes, for help texts.

@@ -4,8 +4,8 @@
 
 namespace octet {
 
-/// MLPerf Tiny's CIFAR-10 ResNet8: a 3x3 convolution to 16 channels, three residual stacks of 16, 32 and 64 channels with
-/// strides 1, 2, 2 (1x1 convolutions on the shortcuts of the strided ones), average pool, linear. Returns logits.
+/// MLPerf Tiny's CIFAR-10 ResNet8: a 3x3 convolution to 16 channels, three residual stacks of 16, 32 and 64 channels
+/// with strides 1, 2, 2 (1x1 convolutions on the shortcuts of the strided ones), average pool, linear. Returns logits.
 /// Parameters `conv`, `bn`, `stack{1,2,3}.{conv1,bn1,conv2,bn2,shortcut}`, `fc`; 78,186 for 10 classes and 3 channels.
 class ResNet8 : public Model {
  public:

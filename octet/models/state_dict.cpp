@@ -68,7 +68,8 @@ LoadReport load_state_dict(torch::nn::Module& module, const StateDict& state, bo
   if (strict && (!report.missing.empty() || !report.unexpected.empty())) {
     std::string text;
     if (!report.missing.empty()) text += "missing " + list(report.missing);
-    if (!report.unexpected.empty()) text += (text.empty() ? "" : "; ") + std::string("unexpected ") + list(report.unexpected);
+    if (!report.unexpected.empty())
+      text += (text.empty() ? "" : "; ") + std::string("unexpected ") + list(report.unexpected);
     throw Error("state dict", text);
   }
   at::NoGradGuard no_grad;

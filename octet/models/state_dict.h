@@ -24,9 +24,9 @@ struct LoadReport {
   std::vector<std::string> unexpected;
 };
 
-/// Copies `state` into the module's parameters and buffers, converting types. Nothing is written unless everything fits.
-/// Throws octet::Error naming the entries: of another shape or given twice always; missing or unexpected where `strict`.
-/// BatchNorm's `num_batches_tracked` may be missing (files older than it), and then keeps its value.
+/// Copies `state` into the module's parameters and buffers, converting types. Nothing is written unless everything
+/// fits. Throws octet::Error naming the entries: of another shape or given twice always; missing or unexpected where
+/// `strict`. BatchNorm's `num_batches_tracked` may be missing (files older than it), and then keeps its value.
 LoadReport load_state_dict(torch::nn::Module& module, const StateDict& state, bool strict = true);
 
 }  // namespace octet
