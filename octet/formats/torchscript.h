@@ -1,0 +1,24 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "octet/graph/record.h"
+
+namespace octet {
+
+/// Loads a TorchScript file (`torch.jit.save`, scripted or traced), runs its `forward` once on the sample inputs and
+/// records that, as octet::export_module does for C++ modules: parameters and buffers under the script module's names,
+/// each Python `if` on sizes or flags as it went for these inputs. Throws octet::Error where the file is damaged or is
+/// none, where no sample is given (the file does not say the inputs' shapes), and where control flow depends on the
+/// values of tensors.
+std::shared_ptr<GraphModule> load_torchscript(const std::string& path, const Tensors& sample_inputs,
+                                              const ExportOptions& options = {});
+
+/// The same with float32 samples of these sizes, one list an input.
+std::shared_ptr<GraphModule> load_torchscript_of_sizes(const std::string& path,
+                                                       const std::vector<std::vector<int64_t>>& input_sizes,
+                                                       const ExportOptions& options = {});
+
+}  // namespace octet
