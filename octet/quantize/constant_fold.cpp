@@ -17,7 +17,9 @@ bool is_random(const Op& op) { return op.handle().hasTag(at::Tag::nondeterminist
 // The tensors that the program itself writes, directly or through a view.
 std::set<std::string> written_attrs(const GraphModule& module) {
   std::set<std::string> written;
+  std::unordered_set<const Node*> seen;
   const std::function<void(const Node*)> trace = [&](const Node* node) {
+    if (!seen.insert(node).second) return;
     if (node->is_get_attr()) written.insert(node->target());
     for (const Node* input : node->inputs()) trace(input);
   };

@@ -47,6 +47,7 @@ class Converter {
       if (observer == nullptr) throw Error(node->where(), "is a submodule that convert does not know");
       replace(node, converted(node->arg(0).node(), *observer, node, node->target()));
     }
+    warn_of_empty_observers();
   }
 
  private:
@@ -79,6 +80,7 @@ class Converter {
     for (const auto& [index, observer] : quantizers) {
       if (observer == nullptr) continue;
       Node* value = conv->arg(index).node();
+      if (!observer->has_data()) observer->forward(module_.attr(value->target()));
       conv->set_arg(index, Arg(quantize_dequantize(value, *observer, value->target())));
     }
   }
@@ -91,11 +93,17 @@ class Converter {
     if (!is_integer_grid(observer.dtype) || observer.type_name() == "RecordingObserver") return value;
     if (observer.is_dynamic) return quantize_dynamically(value, observer);
     if (!observer.has_data() && value->is_get_attr()) observer.forward(module_.attr(value->target()));
-    if (!observer.has_data()) {
-      log::warn("the observer of '", value->name(),
-                "' saw no data: scale 1, zero point 0; run the prepared model on samples");
-    }
+    if (!observer.has_data() && !value->is_get_attr()) empty_.push_back(value->name());
     return quantize_dequantize(value, observer, value->is_get_attr() ? value->target() : name);
+  }
+
+  void warn_of_empty_observers() const {
+    if (empty_.empty()) return;
+    std::string names;
+    for (size_t i = 0; i < std::min<size_t>(empty_.size(), 4); ++i) names += (i > 0 ? ", '" : "'") + empty_[i] + "'";
+    if (empty_.size() > 4) names += octet::str(" and ", empty_.size() - 4, " more");
+    log::warn("observers saw no data and get scale 1, zero point 0: those of ", names,
+              "; run the prepared model on samples before convert");
   }
 
   Node* through_half(Node* value) {
@@ -169,6 +177,7 @@ class Converter {
 
   GraphModule& module_;
   Graph& graph_;
+  std::vector<std::string> empty_;  // values whose observers saw nothing
 };
 
 bool is_dequantize(const Node& node) {
@@ -204,6 +213,7 @@ std::shared_ptr<GraphModule> convert_pt2e(std::shared_ptr<GraphModule> prepared,
   }
   const at::NoGradGuard no_grad;
   auto model = prepared->copy();
+  model->eval();
   Converter(*model).run();
   drop_batch_counters(model->graph(), *model);
   model->graph().eliminate_dead_code();

@@ -108,8 +108,10 @@ std::vector<QuantRow> quantization_rows(const GraphModule& module) {
       continue;
     }
     QuantRow row{op, node->name(), {}, output_record(module, *node)};
-    for (const Arg& arg : node->args()) {
-      arg.for_each_node([&](const Node* input) {
+    // A simulated conv-bn stands for its convolution: input, weight and bias.
+    const size_t count = node->is_call() ? node->args().size() : std::min<size_t>(node->args().size(), 3);
+    for (size_t i = 0; i < count; ++i) {
+      node->arg(i).for_each_node([&](const Node* input) {
         row.inputs.push_back(is_one_of(*input, kDequantizeOps) ? std::optional(record(module, *input)) : std::nullopt);
       });
     }

@@ -198,7 +198,9 @@ TEST(Convert, ObserversThatSawNothingAreNamed) {
   test::SimpleQuantizer quantizer(false);
   module = prepare_pt2e(module, quantizer);
   const std::string warning = warning_of([&] { convert_pt2e(module); });
-  EXPECT_NE(warning.find("observer of 'relu' saw no data"), std::string::npos) << warning;
+  EXPECT_NE(warning.find("observers saw no data and get scale 1, zero point 0: those of 'x', 'relu'"),
+            std::string::npos)
+      << warning;
 }
 
 TEST(Convert, DynamicAndHalfAndPlaceholders) {
@@ -231,6 +233,39 @@ TEST(Convert, DynamicAndHalfAndPlaceholders) {
   EXPECT_EQ(test::calls(*converted, "quantized_decomposed.convert_element_type.no_fuse").size(), 2u);
   const at::Tensor input = at::randn({4, 6});
   EXPECT_TRUE(at::allclose((*converted)(input), input.relu(), 0.02, 0.02));
+}
+
+// Searching every path through residual additions would take 2^60 steps.
+TEST(Convert, InPlaceOperatorsInResidualNetsAreNoTrap) {
+  test::Net net({1, 2});
+  Node* w = net.parameter("w", at::randn({1, 2}));
+  net.call("aten.mul.Tensor", {Arg(net.last), Arg(w)});
+  for (int i = 0; i < 60; ++i) {
+    Node* skip = net.last;
+    net.relu();
+    net.call("aten.add.Tensor", {Arg(net.last), Arg(skip)});
+    net.call("aten.relu_.default", {Arg(net.last)});
+  }
+  auto module = net.finish();
+  test::SimpleQuantizer quantizer(false);
+  module = prepare_pt2e(module, quantizer);
+  (*module)(at::randn({1, 2}));
+  convert_pt2e(module);
+}
+
+// A model that was never run still has sound weights.
+TEST(Convert, WeightsNeedNoRun) {
+  at::manual_seed(3);
+  for (const bool qat : {false, true}) {
+    test::Net net({2, 3, 6, 6});
+    net.conv2d("c", 3, 4, true);
+    net.batch_norm("bn", 4);
+    auto module = net.finish();
+    test::SimpleQuantizer quantizer(qat);
+    module = qat ? prepare_qat_pt2e(module, quantizer) : prepare_pt2e(module, quantizer);
+    auto converted = convert_pt2e(module);
+    EXPECT_EQ(converted->attr("_frozen_param0").abs().amax().item<int64_t>(), 127) << qat;
+  }
 }
 
 TEST(Convert, FoldsAWeightThatIsTransposedOnItsWay) {
