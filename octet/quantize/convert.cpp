@@ -6,6 +6,7 @@
 #include "octet/quantize/prepare.h"
 #include "octet/quantize/qat_conv_bn.h"
 #include "octet/quantize/quantize_pt2e.h"
+#include "octet/quantize/small_work.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 
@@ -212,6 +213,7 @@ std::shared_ptr<GraphModule> convert_pt2e(std::shared_ptr<GraphModule> prepared,
     throw Error("convert", "the model is not prepared").hint("call prepare_pt2e or prepare_qat_pt2e first");
   }
   const at::NoGradGuard no_grad;
+  const SmallWork alone(*prepared);
   auto model = prepared->copy();
   model->eval();
   Converter(*model).run();

@@ -5,6 +5,7 @@
 #include "octet/quantize/qat_rewrite.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/sharing.h"
+#include "octet/quantize/small_work.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 
@@ -161,6 +162,7 @@ std::shared_ptr<GraphModule> prepare(std::shared_ptr<GraphModule> model, Quantiz
   if (stage != model->facts().end() && stage->second != kConverted) {
     throw Error("prepare", octet::str("the model is already ", stage->second)).hint("start from the float model");
   }
+  const SmallWork alone(*model);
   if (!qat) fold_batch_norms(*model);
   quantizer.transform_for_annotation(*model);
   quantizer.annotate(*model);
