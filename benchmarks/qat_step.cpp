@@ -1,0 +1,98 @@
+// MobileNetV2 at 224x224: a float training step against a QAT step, in one process and in turn, and what prepare and convert take.
+// usage: qat_step [batch = 16] [threads = 2] [rounds = 5]
+#include <ATen/Parallel.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <torch/optim/sgd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+#include "octet/graph/batch.h"
+#include "octet/graph/record.h"
+#include "octet/models/registry.h"
+#include "octet/quantize/quantize_pt2e.h"
+#include "octet/targets/neutron/neutron_quantizer.h"
+
+namespace {
+
+double seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+struct Figures {
+  std::vector<double> values;
+  double at(double quantile) {
+    std::sort(values.begin(), values.end());
+    return values[static_cast<size_t>(quantile * static_cast<double>(values.size() - 1))];
+  }
+};
+
+struct Trainee {
+  std::shared_ptr<octet::GraphModule> module;
+  std::unique_ptr<torch::optim::SGD> optimizer;
+
+  explicit Trainee(std::shared_ptr<octet::GraphModule> graph) : module(std::move(graph)) {
+    for (at::Tensor& parameter : module->parameters()) {
+      if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast));
+    }
+    module->train(true);
+    optimizer = std::make_unique<torch::optim::SGD>(module->parameters(), torch::optim::SGDOptions(1e-3).momentum(0.9));
+  }
+  void step(const at::Tensor& images, const at::Tensor& labels) {
+    optimizer->zero_grad();
+    at::cross_entropy_loss(module->forward(images), labels).backward();
+    optimizer->step();
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int64_t batch = argc > 1 ? std::atoll(argv[1]) : 16;
+  at::set_num_threads(argc > 2 ? std::atoi(argv[2]) : 2);
+  const int rounds = argc > 3 ? std::atoi(argv[3]) : 5;
+  at::manual_seed(0);
+
+  auto model = octet::make_model("mobilenet_v2");
+  model->eval();
+  auto exported = octet::export_module(*model, {at::randn({1, 3, 224, 224})});
+  octet::make_batch_flexible(*exported);
+
+  Figures prepare, convert;
+  std::shared_ptr<octet::GraphModule> prepared;
+  octet::NeutronQuantizer quantizer(octet::NeutronTargetSpec("imxrt700"), /*is_qat=*/true);
+  for (int round = 0; round < 3; ++round) {
+    auto copy = exported->copy();
+    prepare.values.push_back(seconds([&] { prepared = octet::prepare_qat_pt2e(copy, quantizer); }));
+  }
+
+  Trainee plain(exported->copy());
+  Trainee quantized(prepared);
+  const at::Tensor images = at::randn({batch, 3, 224, 224}).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor labels = at::randint(1000, {batch});
+  plain.step(images, labels);
+  quantized.step(images, labels);
+  Figures float_step, qat_step, ratio;
+  for (int round = 0; round < rounds; ++round) {
+    const double a = seconds([&] { plain.step(images, labels); });
+    const double b = seconds([&] { quantized.step(images, labels); });
+    float_step.values.push_back(a);
+    qat_step.values.push_back(b);
+    ratio.values.push_back(b / a);
+  }
+  octet::move_exported_model_to_eval(prepared);
+  for (int round = 0; round < 3; ++round) {
+    auto copy = prepared->copy();
+    convert.values.push_back(seconds([&] { octet::convert_pt2e(copy); }));
+  }
+  std::printf("MobileNetV2 224x224, batch %ld, %d threads, %d rounds\n", static_cast<long>(batch), at::get_num_threads(), rounds);
+  std::printf("  float step  %8.1f ms (%.1f to %.1f)\n", 1e3 * float_step.at(0.5), 1e3 * float_step.at(0), 1e3 * float_step.at(1));
+  std::printf("  QAT step    %8.1f ms (%.1f to %.1f)\n", 1e3 * qat_step.at(0.5), 1e3 * qat_step.at(0), 1e3 * qat_step.at(1));
+  std::printf("  QAT / float %8.2f    (%.2f to %.2f)\n", ratio.at(0.5), ratio.at(0), ratio.at(1));
+  std::printf("  prepare     %8.1f ms, convert %.1f ms, together %.1f ms\n", 1e3 * prepare.at(0.5), 1e3 * convert.at(0.5),
+              1e3 * (prepare.at(0.5) + convert.at(0.5)));
+  return 0;
+}

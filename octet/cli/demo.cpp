@@ -1,0 +1,135 @@
+#include <ATen/core/grad_mode.h>
+
+#include <chrono>
+#include <iostream>
+
+#include "octet/cli/common.h"
+#include "octet/cli/data.h"
+#include "octet/cli/table.h"
+#include "octet/cli/verbs.h"
+#include "octet/formats/container.h"
+#include "octet/graph/batch.h"
+#include "octet/graph/record.h"
+#include "octet/models/registry.h"
+#include "octet/support/error.h"
+#include "octet/support/log.h"
+#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/train/demo_recipe.h"
+#include "octet/train/loader.h"
+#include "octet/train/progress.h"
+#include "octet/train/qat.h"
+
+namespace octet::cli {
+namespace {
+
+struct Options {
+  bool full = false;
+  std::string target = "imxrt700";
+  std::string save;
+};
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+std::vector<std::vector<at::Tensor>> calibration(std::shared_ptr<Dataset> data, const Transform& transform,
+                                                 const DemoRecipe& recipe) {
+  LoaderOptions options;
+  options.batch_size = recipe.calibration_batch;
+  options.transform = transform;
+  std::vector<std::vector<at::Tensor>> samples;
+  for (Batch& batch : Loader(first_samples(std::move(data), recipe.calibration_samples), options).epoch(0)) {
+    samples.push_back(std::move(batch.inputs));
+  }
+  return samples;
+}
+
+void demo(const Options& options) {
+  const Stopwatch whole;
+  DemoRecipe recipe = demo_recipe(options.full);
+  recipe.seed = seed();
+  recipe.float_training.seed = recipe.qat.seed = recipe.seed;
+  auto train_data = open_data(recipe.data, Split::kTrain);
+  auto test_data = open_data(recipe.data, Split::kTest);
+
+  ModelOptions model_options;
+  model_options.in_channels = recipe.in_channels;
+  model_options.num_classes = recipe.num_classes;
+  auto model = make_model(recipe.model, model_options);
+  const std::vector<int64_t> sample = model->sample_shape();
+  std::vector<int64_t> example = sample;
+  example.insert(example.begin(), 1);
+  const Transform plain = standard_transform(*test_data, sample, /*augment=*/false);
+  recipe.float_training.transform = recipe.qat.transform =
+      recipe.crops ? standard_transform(*train_data, sample, /*augment=*/true) : compose({random_mirror(), plain});
+  log::info("octet demo: ", recipe.model, " on ", recipe.data, ", ", train_data->size(), " training and ", test_data->size(),
+            " test images");
+
+  model->eval();
+  auto graph = export_module(*model, {at::zeros(example)});
+  make_batch_flexible(*graph);
+  Progress progress("float");
+  EvaluateOptions evaluation;
+  evaluation.transform = plain;
+  evaluation.progress = &progress;
+  const auto measure = [&](std::shared_ptr<GraphModule> module) { return evaluate(model_handle(module), test_data, evaluation); };
+
+  Table table({"model", "top-1", "top-5", "size", "time"});
+  const auto report = [&](const std::string& name, const Accuracy& accuracy, GraphModule& module, double time) {
+    table.row({name, fixed(accuracy.top1, 4), fixed(accuracy.top5, 4), bytes_text(model_bytes(module)), duration_text(time)});
+    progress.message(octet::str(name, ": top-1 ", fixed(accuracy.top1, 4)));
+  };
+
+  const Stopwatch float_time;
+  train(model_handle(graph), train_data, recipe.float_training, {}, nullptr, &progress, "float");
+  graph->train(false);
+  const double float_seconds = float_time.seconds();
+  report("float", measure(graph), *graph, float_seconds);
+
+  const NeutronTargetSpec target(options.target);
+  const Stopwatch ptq_time;
+  NeutronQuantizer ptq_quantizer(target);
+  std::shared_ptr<GraphModule> ptq;
+  {
+    const at::NoGradGuard no_grad;
+    ptq = calibrate_and_quantize(graph->copy(), calibration(train_data, plain, recipe), ptq_quantizer);
+  }
+  const double ptq_seconds = ptq_time.seconds();
+  report("PTQ int8", measure(ptq), *ptq, ptq_seconds);
+
+  const Stopwatch qat_time;
+  NeutronQuantizer qat_quantizer(target, /*is_qat=*/true);
+  QatOptions qat_options;
+  qat_options.train = recipe.qat;
+  qat_options.freeze_observers_after = recipe.freeze_observers_after;
+  qat_options.freeze_bn_after = recipe.freeze_bn_after;
+  const QatResult qat = train_qat(graph->copy(), qat_quantizer, train_data, qat_options, {}, nullptr, &progress);
+  const double qat_seconds = qat_time.seconds();
+  report("QAT int8", measure(qat.quantized), *qat.quantized, qat_seconds);
+
+  if (!options.save.empty()) {
+    save_octet(*graph, options.save + "/float.octet");
+    save_octet(*ptq, options.save + "/ptq.octet");
+    save_octet(*qat.quantized, options.save + "/qat.octet");
+  }
+  std::cout << '\n' << table.text() << "\n" << recipe.model << " on " << recipe.data << ", seed " << recipe.seed << ", "
+            << duration_text(whole.seconds()) << " in all\n";
+}
+
+}  // namespace
+
+void add_demo(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = program.add_subcommand("demo", "Fashion-MNIST from nothing: train in float, quantize after training, train quantization-aware, compare");
+  verb->add_flag("--full", options->full, "Train longer, for the best accuracy");
+  verb->add_option("--target", options->target, "NPU")->capture_default_str();
+  verb->add_option("--save", options->save, "Folder for the three models")->check(CLI::ExistingDirectory);
+  verb->callback([options] { demo(*options); });
+}
+
+}  // namespace octet::cli

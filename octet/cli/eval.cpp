@@ -1,0 +1,56 @@
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "octet/cli/common.h"
+#include "octet/cli/data.h"
+#include "octet/cli/verbs.h"
+#include "octet/train/progress.h"
+
+namespace octet::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  DataChoice data;
+  std::string split = "test";
+  bool json = false;
+  std::vector<std::string> input_sizes;
+};
+
+void eval(const Options& options) {
+  auto model = open_model(options.model, options.input_sizes);
+  const ModelData data = open_data_for(*model, options.data, options.split == "train" ? Split::kTrain : Split::kTest, 250);
+  Progress progress("eval");
+  EvaluateOptions evaluation;
+  evaluation.batch_size = data.batch_size;
+  evaluation.transform = data.transform;
+  evaluation.progress = &progress;
+  const Accuracy accuracy = evaluate(model_handle(model), data.dataset, evaluation);
+  if (options.json) {
+    const nlohmann::ordered_json json = {{"model", options.model},      {"data", options.data.spec},
+                                         {"samples", accuracy.samples}, {"top1", accuracy.top1},
+                                         {"top5", accuracy.top5},       {"loss", accuracy.loss}};
+    std::cout << json.dump(2) << '\n';
+  } else {
+    std::cout << "top-1 " << fixed(accuracy.top1, 4) << "  top-5 " << fixed(accuracy.top5, 4) << "  loss "
+              << fixed(accuracy.loss, 4) << "  (" << accuracy.samples << " samples, "
+              << fixed(accuracy.images_per_second, 0) << " a second)\n";
+  }
+}
+
+}  // namespace
+
+void add_eval(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = program.add_subcommand("eval", "Accuracy of a float or quantized model");
+  verb->add_option("MODEL", options->model, "Float or quantized model")->required();
+  verb->add_option("--data", options->data.spec, std::string("Labelled data: ") + data_scheme_help())->required();
+  verb->add_option("--split", options->split, "Which part of the data")->capture_default_str()->check(CLI::IsMember({"train", "test"}));
+  verb->add_option("--samples", options->data.samples, "At most this many samples; 0: all")->check(CLI::NonNegativeNumber);
+  verb->add_option("--batch-size", options->data.batch_size, "Samples a run")->check(CLI::PositiveNumber);
+  verb->add_flag("--json", options->json, "Print JSON");
+  add_input_size(*verb, options->input_sizes);
+  verb->callback([options] { eval(*options); });
+}
+
+}  // namespace octet::cli

@@ -1,0 +1,78 @@
+#include <ATen/core/grad_mode.h>
+
+#include <iostream>
+
+#include "octet/cli/common.h"
+#include "octet/cli/data.h"
+#include "octet/cli/verbs.h"
+#include "octet/formats/container.h"
+#include "octet/quantize/rows.h"
+#include "octet/support/error.h"
+#include "octet/support/log.h"
+#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/train/loader.h"
+
+namespace octet::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  DataChoice data;
+  std::string target = "imxrt700";
+  bool qat = false;
+  std::string output;
+  std::vector<std::string> input_sizes;
+};
+
+void quantize(const Options& options) {
+  auto model = open_model(options.model, options.input_sizes);
+  const int64_t float_bytes = model_bytes(*model);
+  if (is_quantized(*model)) throw Error(options.model, "is quantized already").hint("give the float model");
+  NeutronQuantizer quantizer(NeutronTargetSpec(options.target), options.qat);
+  const ModelData data = open_data_for(*model, options.data, Split::kTrain, 32);
+  LoaderOptions loading;
+  loading.batch_size = data.batch_size;
+  loading.transform = data.transform;
+  std::vector<std::vector<at::Tensor>> samples;
+  int64_t count = 0;
+  for (Batch& batch : Loader(data.dataset, loading).epoch(0)) {
+    count += batch.size();
+    samples.push_back(std::move(batch.inputs));
+  }
+  log::info("calibrating on ", count, " samples of ", options.data.spec);
+  const at::NoGradGuard no_grad;
+  auto quantized = calibrate_and_quantize(model, samples, quantizer, options.qat);
+  save_octet(*quantized, options.output);
+  size_t operators = 0;
+  size_t in_float = 0;
+  for (const QuantRow& row : quantization_rows(*quantized)) {
+    if (row.op == "input") continue;
+    ++operators;
+    bool any = row.output.has_value();
+    for (const auto& input : row.inputs) any = any || input.has_value();
+    in_float += any ? 0 : 1;
+  }
+  std::cout << options.output << ": " << operators << " operators, " << operators - in_float << " quantized for "
+            << options.target << (in_float > 0 ? octet::str(", ", in_float, " left in float") : "") << "; "
+            << bytes_text(float_bytes) << " -> " << bytes_text(model_bytes(*quantized)) << '\n';
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& program) {
+  auto options = std::make_shared<Options>();
+  options->data.samples = 256;
+  CLI::App* verb = program.add_subcommand("quantize", "Quantize a float model after training, its ranges from calibration data");
+  verb->add_option("MODEL", options->model, "Float model")->required();
+  verb->add_option("--calibrate", options->data.spec, std::string("Calibration data: ") + data_scheme_help())->required();
+  verb->add_option("--samples", options->data.samples, "At most this many samples; 0: all")->capture_default_str()->check(CLI::NonNegativeNumber);
+  verb->add_option("--batch-size", options->data.batch_size, "Samples a run (default: as the files hold them, or 32)")->check(CLI::PositiveNumber);
+  verb->add_option("--target", options->target, "NPU")->capture_default_str();
+  verb->add_flag("--qat", options->qat, "The program of quantization-aware training, its ranges calibrated and no step trained");
+  verb->add_option("-o,--output", options->output, "Quantized model to write")->required();
+  add_input_size(*verb, options->input_sizes);
+  verb->callback([options] { quantize(*options); });
+}
+
+}  // namespace octet::cli

@@ -1,0 +1,187 @@
+// The program as a user runs it: exit status, one-line errors, files in and out.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "octet/formats/npy.h"
+#include "tests/support/test_data.h"
+
+namespace octet {
+namespace {
+
+struct Run {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+std::string slurp(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class Program : public testing::Test {
+ protected:
+  Run run(const std::string& arguments) {
+    const char* program = std::getenv("OCTET_PROGRAM");
+    const std::string err = folder_.file("stderr");
+    const std::string command = std::string(program != nullptr ? program : "build/octet") + " " + arguments + " 2> " + err;
+    Run result;
+    FILE* pipe = popen(command.c_str(), "r");
+    std::array<char, 4096> buffer;
+    size_t read = 0;
+    while ((read = fread(buffer.data(), 1, buffer.size(), pipe)) > 0) result.out.append(buffer.data(), read);
+    const int status = pclose(pipe);
+    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    result.err = slurp(err);
+    return result;
+  }
+  static std::string golden(const std::string& name) { return test::data("golden/cases/" + name); }
+  std::string file(const std::string& name) const { return folder_.file(name); }
+
+  test::TemporaryFolder folder_;
+};
+
+size_t lines(const std::string& text) { return static_cast<size_t>(std::count(text.begin(), text.end(), '\n')); }
+
+TEST_F(Program, WrongUsageExitsWithTwo) {
+  for (const char* arguments : {"", "frobnicate", "inspect", "quantize m.pt2", "inspect m.pt2 --no-such-option"}) {
+    const Run result = run(arguments);
+    EXPECT_EQ(result.status, 2) << arguments;
+    EXPECT_EQ(lines(result.err), 1u) << arguments << ": " << result.err;
+  }
+}
+
+TEST_F(Program, EveryVerbHasHelp) {
+  EXPECT_EQ(run("--help").status, 0);
+  for (const char* verb : {"quantize", "train", "eval", "run", "inspect", "compare", "demo"}) {
+    const Run result = run(std::string(verb) + " --help");
+    EXPECT_EQ(result.status, 0) << verb;
+    EXPECT_NE(result.out.find("--help"), std::string::npos) << verb;
+  }
+}
+
+TEST_F(Program, FailuresAreOneLineThatNamesTheFile) {
+  std::ofstream(file("broken.pt2")) << "this is no archive";
+  for (const std::string& path : {file("absent.pt2"), file("broken.pt2")}) {
+    const Run result = run("inspect " + path);
+    EXPECT_EQ(result.status, 1);
+    EXPECT_EQ(lines(result.err), 1u) << result.err;
+    EXPECT_NE(result.err.find(path), std::string::npos) << result.err;
+  }
+}
+
+TEST_F(Program, InspectSaysWhatAFloatModelIs) {
+  const Run text = run("inspect " + golden("net_cifarnet/model.pt2"));
+  ASSERT_EQ(text.status, 0) << text.err;
+  EXPECT_NE(text.out.find("aten.conv2d.default"), std::string::npos);
+  const Run json = run("inspect --json " + golden("net_cifarnet/model.pt2"));
+  ASSERT_EQ(json.status, 0) << json.err;
+  const auto facts = nlohmann::json::parse(json.out);
+  EXPECT_EQ(facts.at("inputs").at(0).at("shape"), (std::vector<int64_t>{1, 3, 32, 32}));
+  EXPECT_EQ(facts.at("ops").at("aten.conv2d.default"), 3);
+  EXPECT_GT(facts.at("parameters").get<int64_t>(), 80000);
+}
+
+void expect_close(const nlohmann::json& got, const nlohmann::json& wanted, double tolerance, int zero_point, const std::string& where) {
+  ASSERT_EQ(got.is_null(), wanted.is_null()) << where;
+  if (wanted.is_null()) return;
+  ASSERT_EQ(got.at("scale").size(), wanted.at("scale").size()) << where;
+  for (size_t i = 0; i < wanted.at("scale").size(); ++i) {
+    const double expected_scale = wanted.at("scale")[i];
+    EXPECT_NEAR(got.at("scale")[i].get<double>(), expected_scale, tolerance * expected_scale) << where;
+    EXPECT_LE(std::abs(got.at("zero_point")[i].get<int64_t>() - wanted.at("zero_point")[i].get<int64_t>()), zero_point) << where;
+  }
+  for (const char* key : {"quant_min", "quant_max", "dtype"}) EXPECT_EQ(got.at(key), wanted.at(key)) << where;
+  EXPECT_EQ(got.contains("axis"), wanted.contains("axis")) << where;
+}
+
+class QuantizeGolden : public Program, public testing::WithParamInterface<std::tuple<const char*, bool>> {};
+
+TEST_P(QuantizeGolden, GivesTheReferencesRows) {
+  const auto [name, qat] = GetParam();
+  const std::string folder = golden(name);
+  const std::string output = file("q.octet");
+  const Run quantized = run("quantize " + folder + "/model.pt2 --calibrate 'npy:" + folder + "/calib_*.npy' -o " + output +
+                            (qat ? " --qat" : ""));
+  ASSERT_EQ(quantized.status, 0) << quantized.err;
+  const Run inspected = run("inspect --json " + output);
+  ASSERT_EQ(inspected.status, 0) << inspected.err;
+  const auto rows = nlohmann::json::parse(inspected.out);
+  const auto wanted = nlohmann::json::parse(slurp(folder + (qat ? "/qat.json" : "/ptq.json")));
+  ASSERT_EQ(rows.size(), wanted.size());
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    const std::string where = std::to_string(i) + " " + wanted[i].at("op").get<std::string>();
+    EXPECT_EQ(rows[i].at("op"), wanted[i].at("op")) << where;
+    ASSERT_EQ(rows[i].at("inputs").size(), wanted[i].at("inputs").size()) << where;
+    for (size_t j = 0; j < wanted[i].at("inputs").size(); ++j) {
+      expect_close(rows[i].at("inputs")[j], wanted[i].at("inputs")[j], qat ? 0.01 : 0.002, qat ? 2 : 1, where);
+    }
+    expect_close(rows[i].at("output"), wanted[i].at("output"), qat ? 0.01 : 0.002, qat ? 2 : 1, where);
+  }
+
+  const Run ran = run("run " + output + " --input " + folder + "/test_0.npy --output " + file("out.npy"));
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const at::Tensor got = read_npy(file("out.npy"));
+  const at::Tensor reference = read_npy(folder + (qat ? "/qat_out.npy" : "/ptq_out.npy"));
+  const double sqnr = 20.0 * std::log10((reference.norm() / (reference - got).norm()).item<double>());
+  EXPECT_GE(sqnr, 35.0);
+
+  const Run compared = run("compare --json " + folder + "/model.pt2 " + output + " --input " + folder + "/test_0.npy");
+  ASSERT_EQ(compared.status, 0) << compared.err;
+  const auto comparison = nlohmann::json::parse(compared.out);
+  ASSERT_EQ(comparison.at("output_sqnr_db").size(), 1u);
+  EXPECT_GT(comparison.at("output_sqnr_db")[0].get<double>(), 10.0);
+  EXPECT_GE(comparison.at("layers").size(), 5u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, QuantizeGolden,
+                         testing::Combine(testing::Values("net_cifarnet", "net_mobilenet_v2_w025"), testing::Bool()),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param)) + (std::get<1>(info.param) ? "_qat" : "_ptq");
+                         });
+
+TEST_F(Program, TrainsAndEvaluatesOnDataInFiles) {
+  const std::string folder = golden("net_cifarnet");
+  at::manual_seed(0);
+  const at::Tensor labels = at::arange(64).remainder(2);
+  at::Tensor images = 0.1 * at::randn({64, 3, 32, 32});
+  images.select(1, 0).add_(labels.to(at::kFloat).view({64, 1, 1}) * 2 - 1);
+  write_npy(file("images_0.npy"), images);
+  write_npy(file("labels.npy"), labels);
+  const std::string data = "'npy:" + file("images_*.npy") + "'";
+  for (const std::string mode : {"--float", "--qat"}) {
+    const Run trained = run("train " + folder + "/model.pt2 " + mode + " --data " + data + " --epochs 6 --batch-size 16 --lr 0.02 -o " + file("t.octet"));
+    ASSERT_EQ(trained.status, 0) << trained.err;
+    const Run evaluated = run("eval --json " + file("t.octet") + " --data " + data);
+    ASSERT_EQ(evaluated.status, 0) << evaluated.err;
+    const auto facts = nlohmann::json::parse(evaluated.out);
+    EXPECT_EQ(facts.at("samples"), 64);
+    EXPECT_GE(facts.at("top1").get<double>(), 0.9) << mode;
+  }
+  EXPECT_EQ(run("train " + folder + "/model.pt2 --data " + data + " --epochs 1 -o " + file("t.octet")).status, 2);
+}
+
+TEST_F(Program, RunChecksItsFiles) {
+  const std::string model = golden("net_cifarnet/model.pt2");
+  const std::string input = golden("net_cifarnet/test_0.npy");
+  const Run two = run("run " + model + " --input " + input + " --input " + input + " --output " + file("o.npy"));
+  EXPECT_EQ(two.status, 1);
+  EXPECT_NE(two.err.find("expected 1"), std::string::npos) << two.err;
+  write_npy(file("wrong.npy"), at::zeros({1, 4, 32, 32}));
+  const Run shape = run("run " + model + " --input " + file("wrong.npy") + " --output " + file("o.npy"));
+  EXPECT_EQ(shape.status, 1);
+  EXPECT_EQ(lines(shape.err), 1u) << shape.err;
+  EXPECT_NE(shape.err.find("conv2d"), std::string::npos) << shape.err;
+  EXPECT_FALSE(std::ifstream(file("o.npy")).good());
+}
+
+}  // namespace
+}  // namespace octet
