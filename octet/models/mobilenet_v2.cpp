@@ -60,9 +60,10 @@ int64_t make_divisible(double value, int64_t divisor) {
   return static_cast<double>(rounded) < 0.9 * value ? rounded + divisor : rounded;
 }
 
-MobileNetV2Options& MobileNetV2Options::small_input() {
+MobileNetV2Options& MobileNetV2Options::small_input(bool fine) {
   stem_stride = 2;
   stage_strides = {1, 2, 2, 2, 1, 1, 1};
+  if (fine) stage_strides = {1, 1, 2, 2, 1, 2, 1};
   input_size = 32;
   return *this;
 }

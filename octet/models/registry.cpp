@@ -42,7 +42,7 @@ std::optional<double> take_width(std::string& name) {
 
 }  // namespace
 
-std::vector<std::string> model_names() { return {"cifarnet", "resnet8", "mobilenet_v2[_wNNN][_small]"}; }
+std::vector<std::string> model_names() { return {"cifarnet", "resnet8", "mobilenet_v2[_wNNN][_small|_fine]"}; }
 
 std::shared_ptr<Model> make_model(const std::string& name, const ModelOptions& options) {
   if (name == "cifarnet" || name == "resnet8") {
@@ -56,7 +56,11 @@ std::shared_ptr<Model> make_model(const std::string& name, const ModelOptions& o
   }
   std::string base = name;
   MobileNetV2Options mobilenet;
-  if (take_suffix(base, "_small") || options.small_input) mobilenet.small_input();
+  if (take_suffix(base, "_fine")) {
+    mobilenet.small_input(/*fine=*/true);
+  } else if (take_suffix(base, "_small") || options.small_input) {
+    mobilenet.small_input();
+  }
   if (std::optional<double> width = take_width(base)) mobilenet.width = *width;
   if (base != "mobilenet_v2") throw unknown(name);
   mobilenet.width = options.width.value_or(mobilenet.width);

@@ -162,6 +162,11 @@ TEST(Registry, ReadsNamesAndOptions) {
   EXPECT_DOUBLE_EQ(small->options().width, 0.35);
   EXPECT_EQ(small->options().input_size, 32);
   EXPECT_EQ(small->options().num_classes, 5);
+  EXPECT_EQ(small->options().stage_strides[1], 2);
+  auto fine = std::dynamic_pointer_cast<MobileNetV2>(make_model("mobilenet_v2_w035_fine"));
+  ASSERT_NE(fine, nullptr);
+  EXPECT_EQ(fine->options().input_size, 32);
+  EXPECT_EQ(fine->options().stage_strides[1], 1);
   EXPECT_THROW(make_model("mobilenet_v3"), Error);
   EXPECT_THROW(make_model("mobilenet_v2_wide"), Error);
   ModelOptions wide;
