@@ -134,12 +134,7 @@ std::shared_ptr<ObserverBase> default_bias_fake_quant(const std::shared_ptr<Obse
   Derivation derivation = bias_derivation();
   if (weight->is_per_channel() && info.is_transposed && info.groups > 1) {
     // The weight's channels are those of one group; every group uses the same scales.
-    derivation.name += octet::str(", tiled ", info.groups);
-    derivation.derive = [derive = derivation.derive, groups = info.groups](const std::vector<QParams>& sources) {
-      const QParams one_group = derive(sources);
-      return QParams{one_group.scale.repeat({groups}), one_group.zero_point.repeat({groups})};
-    };
-    register_derivation(derivation);
+    derivation = find_derivation(octet::str(derivation.name, ", tiled ", info.groups));
   }
   ObserverArgs args;
   args.dtype = at::kInt;

@@ -6,9 +6,9 @@
 
 namespace octet {
 
-/// While it lives, the calling thread works alone. Folding and rounding a network's weights is hundreds of passes over small
-/// tensors: on a machine whose cores are busy, waiting for a second thread at each takes thirty times as long as the work.
-/// Models of more than 100 million values keep their threads.
+/// While it lives, the calling thread works alone. Folding and rounding a network's weights is hundreds of passes over
+/// small tensors: on a machine whose cores are busy, waiting for a second thread at each takes thirty times as long as
+/// the work. Models of more than 100 million values keep their threads.
 class SmallWork {
  public:
   explicit SmallWork(const GraphModule& module) : threads_(at::get_num_threads()) {
