@@ -1,0 +1,297 @@
+#include "octet/formats/pickle.h"
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+
+#include "octet/support/byte_reader.h"
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+constexpr uint64_t kMaxBytes = uint64_t{256} << 20;
+constexpr size_t kMaxValues = 4 << 20;  // a tensor takes about 30
+
+// The functions whose calls are kept; storages and dtypes are recognized by their form.
+constexpr std::array<std::string_view, 7> kFunctions = {
+    "collections.OrderedDict",          "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3",
+    "torch._utils._rebuild_parameter",  "torch._tensor._rebuild_from_type_v2", "torch.Size",
+    "torch._utils._rebuild_parameter_with_state",
+};
+constexpr std::array<std::string_view, 5> kClasses = {
+    "torch.storage.UntypedStorage", "torch.UntypedStorage", "torch.nn.parameter.Parameter", "torch.Tensor", "torch.nn.parameter.Buffer",
+};
+
+bool is_function(std::string_view name) { return std::find(kFunctions.begin(), kFunctions.end(), name) != kFunctions.end(); }
+
+// torch.FloatStorage, torch.float32
+bool is_torch_type(std::string_view name) {
+  constexpr std::string_view kPrefix = "torch.";
+  if (name.substr(0, kPrefix.size()) != kPrefix) return false;
+  name.remove_prefix(kPrefix.size());
+  if (name.size() > 7 && name.substr(name.size() - 7) == "Storage") return name.find('.') == std::string_view::npos;
+  for (const std::string_view kind : {"float", "bfloat", "int", "uint", "complex", "bool", "half", "double", "long", "short"}) {
+    if (name.substr(0, kind.size()) == kind && name.find('.') == std::string_view::npos) return true;
+  }
+  return false;
+}
+
+const char* kind_name(const Pickle::Value& value) {
+  constexpr std::array kNames = {"None", "a bool", "an integer", "a float", "a text", "a class", "an object", "a tuple", "a list", "a dict"};
+  return kNames[value.index()];
+}
+
+}  // namespace
+
+class Unpickler {
+ public:
+  Unpickler(std::string_view bytes, const std::string& where) : reader_(where, bytes) { result_.where_ = where; }
+
+  Pickle run() {
+    bool stopped = false;
+    while (!stopped) stopped = step(reader_.u8());
+    result_.root_ = pop();
+    result_.size_ = reader_.offset();
+    return std::move(result_);
+  }
+
+ private:
+  using Ref = Pickle::Ref;
+  using Value = Pickle::Value;
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(reader_.where(), str("pickle offset ", reader_.offset(), ": ", what));
+  }
+
+  Ref make(Value value) {
+    if (result_.arena_.size() >= kMaxValues) fail(str("holds more than ", kMaxValues, " values"));
+    result_.arena_.push_back(std::move(value));
+    return static_cast<Ref>(result_.arena_.size() - 1);
+  }
+  void push(Value value) { stack_.push_back(make(std::move(value))); }
+  size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
+  Ref pop() {
+    if (stack_.size() <= floor()) fail("takes a value from an empty stack");
+    const Ref top = stack_.back();
+    stack_.pop_back();
+    return top;
+  }
+  Value& top() {
+    if (stack_.size() <= floor()) fail("needs a value on an empty stack");
+    return result_.arena_[stack_.back()];
+  }
+  std::vector<Ref> pop_to_mark() {
+    if (marks_.empty()) fail("looks for a mark that was not set");
+    std::vector<Ref> items(stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back()), stack_.end());
+    stack_.resize(marks_.back());
+    marks_.pop_back();
+    return items;
+  }
+  void push_tuple(size_t count) {
+    std::vector<Ref> items(count);
+    for (size_t i = count; i-- > 0;) items[i] = pop();
+    push(Pickle::Tuple{std::move(items)});
+  }
+
+  void put(uint32_t slot) {
+    top();
+    memo_[slot] = stack_.back();
+  }
+  void get(uint32_t slot) {
+    const auto found = memo_.find(slot);
+    if (found == memo_.end()) fail(str("reads memo ", slot, ", which was not written"));
+    stack_.push_back(found->second);
+  }
+
+  void long_integer(uint64_t size) {
+    const std::string_view raw = reader_.bytes(size);
+    // The magic number of the format before PyTorch 1.6 is the one integer beyond 64 bits; it is kept as its bytes.
+    if (size > 8) return push(std::string(raw));
+    uint64_t bits = size > 0 && (static_cast<uint8_t>(raw.back()) & 0x80) ? ~uint64_t{0} : 0;
+    for (size_t i = raw.size(); i-- > 0;) bits = bits << 8 | static_cast<uint8_t>(raw[i]);
+    push(static_cast<int64_t>(bits));
+  }
+
+  double big_endian_double() {
+    const std::string_view raw = reader_.bytes(8);
+    const std::string turned(raw.rbegin(), raw.rend());
+    return ByteReader(reader_.where(), turned).read<double>();
+  }
+
+  void global(const std::string& name) {
+    if (!is_function(name) && !is_torch_type(name) && std::find(kClasses.begin(), kClasses.end(), name) == kClasses.end()) {
+      throw Error(reader_.where(), "holds the Python object '" + name + "', which octet does not load: only tensors and plain data")
+          .hint("save model.state_dict() instead of the whole model");
+    }
+    push(Pickle::Global{name});
+  }
+
+  void reduce() {
+    const Ref args = pop();
+    const Ref function = pop();
+    const auto* callee = result_.get<Pickle::Global>(function);
+    if (callee == nullptr || !is_function(callee->name)) fail("calls something that may not be called");
+    const auto* tuple = result_.get<Pickle::Tuple>(args);
+    if (tuple == nullptr) fail("calls '" + callee->name + "' without a tuple of arguments");
+    if (callee->name == "collections.OrderedDict") {
+      if (!tuple->items.empty()) fail("makes an OrderedDict with arguments");
+      return push(Pickle::Dict{});
+    }
+    if (callee->name == "torch.Size") {
+      if (tuple->items.size() != 1) fail("makes a torch.Size of more than one argument");
+      stack_.push_back(tuple->items[0]);
+      return;
+    }
+    Pickle::Call call{callee->name, tuple->items};
+    push(std::move(call));
+  }
+
+  // BUILD sets attributes (`_metadata` of an OrderedDict); none of them matters here.
+  void build() {
+    pop();
+    top();
+  }
+
+  void append(const std::vector<Ref>& items) {
+    auto* list = std::get_if<Pickle::List>(&top());
+    if (list == nullptr) fail("appends to something that is no list");
+    list->items.insert(list->items.end(), items.begin(), items.end());
+  }
+  void set_items(const std::vector<Ref>& items) {
+    auto* dict = std::get_if<Pickle::Dict>(&top());
+    if (dict == nullptr) fail("sets an item of something that is no dict");
+    if (items.size() % 2 != 0) fail("sets a key without a value");
+    for (size_t i = 0; i < items.size(); i += 2) dict->items.emplace_back(items[i], items[i + 1]);
+  }
+
+  // True at STOP.
+  bool step(uint8_t opcode) {
+    switch (opcode) {
+      case 0x80: protocol(); break;
+      case 0x95: reader_.skip(8); break;  // FRAME: only a hint for buffering
+      case '.': return true;
+      case '(': marks_.push_back(stack_.size()); break;
+      case '0': pop(); break;
+      case '1': pop_to_mark(); break;
+      case '2': top(), stack_.push_back(stack_.back()); break;
+      case 'N': push(Pickle::None{}); break;
+      case 0x88: push(true); break;
+      case 0x89: push(false); break;
+      case 'J': push(static_cast<int64_t>(reader_.read<int32_t>())); break;
+      case 'K': push(static_cast<int64_t>(reader_.u8())); break;
+      case 'M': push(static_cast<int64_t>(reader_.u16())); break;
+      case 0x8a: long_integer(reader_.u8()); break;
+      case 0x8b: long_integer(reader_.u32()); break;
+      case 'G': push(big_endian_double()); break;
+      case 'X': push(std::string(reader_.bytes(reader_.u32()))); break;
+      case 0x8c: push(std::string(reader_.bytes(reader_.u8()))); break;
+      case 0x8d: push(std::string(reader_.bytes(reader_.u64()))); break;
+      case 'U': push(std::string(reader_.bytes(reader_.u8()))); break;
+      case 'T': push(std::string(reader_.bytes(reader_.u32()))); break;
+      case 'C': push(std::string(reader_.bytes(reader_.u8()))); break;
+      case 'B': push(std::string(reader_.bytes(reader_.u32()))); break;
+      case ')': push(Pickle::Tuple{}); break;
+      case 't': push(Pickle::Tuple{pop_to_mark()}); break;
+      case 0x85: push_tuple(1); break;
+      case 0x86: push_tuple(2); break;
+      case 0x87: push_tuple(3); break;
+      case ']': push(Pickle::List{}); break;
+      case 'l': push(Pickle::List{pop_to_mark()}); break;
+      case 'a': {
+        const Ref item = pop();
+        append({item});
+        break;
+      }
+      case 'e': append(pop_to_mark()); break;
+      case '}': push(Pickle::Dict{}); break;
+      case 's': {
+        const Ref value = pop();
+        const Ref key = pop();
+        set_items({key, value});
+        break;
+      }
+      case 'u': set_items(pop_to_mark()); break;
+      case 'q': put(reader_.u8()); break;
+      case 'r': put(reader_.u32()); break;
+      case 0x94: put(static_cast<uint32_t>(memo_.size())); break;
+      case 'h': get(reader_.u8()); break;
+      case 'j': get(reader_.u32()); break;
+      case 'c': {
+        const std::string module(reader_.until('\n'));
+        global(module + "." + std::string(reader_.until('\n')));
+        break;
+      }
+      case 0x93: {
+        const std::string name = result_.to_string(pop(), "name of a class");
+        global(result_.to_string(pop(), "module of a class") + "." + name);
+        break;
+      }
+      case 'Q': {
+        const Ref id = pop();
+        push(Pickle::Call{"persistent_id", {id}});
+        break;
+      }
+      case 'R': reduce(); break;
+      case 'b': build(); break;
+      default: {
+        char code[8];
+        std::snprintf(code, sizeof code, "0x%02x", opcode);
+        fail(str("opcode ", code, " is not allowed in a state dict"));
+      }
+    }
+    return false;
+  }
+
+  void protocol() {
+    const int version = reader_.u8();
+    if (version < 2 || version > 5) fail(str("protocol ", version, " is not supported (2 to 5 are)"));
+  }
+
+  ByteReader reader_;
+  Pickle result_;
+  std::vector<Ref> stack_;
+  std::vector<size_t> marks_;
+  std::unordered_map<uint32_t, Ref> memo_;
+};
+
+Pickle read_pickle(std::string_view bytes, const std::string& where) {
+  return Unpickler(bytes.substr(0, kMaxBytes), where).run();
+}
+
+namespace {
+
+[[noreturn]] void mismatch(const Pickle& pickle, Pickle::Ref ref, const char* what, const char* wanted) {
+  throw expected(pickle.where(), what, wanted, kind_name(pickle[ref]));
+}
+
+}  // namespace
+
+int64_t Pickle::to_int(Ref ref, const char* what) const {
+  if (const auto* value = get<int64_t>(ref)) return *value;
+  mismatch(*this, ref, what, "an integer");
+}
+
+bool Pickle::to_bool(Ref ref, const char* what) const {
+  if (const auto* value = get<bool>(ref)) return *value;
+  mismatch(*this, ref, what, "a bool");
+}
+
+const std::string& Pickle::to_string(Ref ref, const char* what) const {
+  if (const auto* value = get<std::string>(ref)) return *value;
+  mismatch(*this, ref, what, "a text");
+}
+
+const std::vector<Pickle::Ref>& Pickle::to_items(Ref ref, const char* what) const {
+  if (const auto* tuple = get<Tuple>(ref)) return tuple->items;
+  if (const auto* list = get<List>(ref)) return list->items;
+  mismatch(*this, ref, what, "a tuple");
+}
+
+std::vector<int64_t> Pickle::to_ints(Ref ref, const char* what) const {
+  std::vector<int64_t> ints;
+  for (const Ref item : to_items(ref, what)) ints.push_back(to_int(item, what));
+  return ints;
+}
+
+}  // namespace octet

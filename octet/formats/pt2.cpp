@@ -1,0 +1,48 @@
+#include "octet/formats/pt2.h"
+
+#include "octet/formats/json.h"
+#include "octet/formats/pt2_archive.h"
+#include "octet/formats/pt2_builder.h"
+#include "octet/formats/pt2_schema.h"
+#include "octet/formats/pt2_symbols.h"
+#include "octet/formats/zip.h"
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+// "training": composite operators whole, as torch.export gives them; "aten": decomposed.
+std::string dialect(const pt2::Program& program) {
+  for (const std::string& verifier : program.verifiers) {
+    if (verifier == "TRAINING") return "training";
+  }
+  return program.verifiers.empty() ? "unknown" : "aten";
+}
+
+std::shared_ptr<GraphModule> load(const std::string& path, const Pt2Options& options) {
+  const pt2::Archive archive = pt2::read_archive(ZipReader::open(path), options.model);
+  const nlohmann::json document = parse_json(archive.program, archive.program_where);
+  const pt2::Program program = pt2::read_program(JsonCursor(document, archive.program_where));
+  const pt2::Symbols symbols(program, options.batch);
+  std::shared_ptr<GraphModule> module = pt2::build_module(program, archive, symbols);
+  module->facts()["source"] = "pt2";
+  module->facts()["torch_version"] = program.torch_version;
+  module->facts()["schema"] = str(program.schema_major, ".", program.schema_minor);
+  module->facts()["dialect"] = dialect(program);
+  module->facts()["layout"] = archive.layout;
+  return module;
+}
+
+}  // namespace
+
+std::shared_ptr<GraphModule> load_pt2(const std::string& path, const Pt2Options& options) {
+  try {
+    return load(path, options);
+  } catch (const c10::Error& error) {  // libtorch refuses something that the checks let through
+    throw Error(path, error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    throw Error(path, "needs more memory than there is");
+  }
+}
+
+}  // namespace octet

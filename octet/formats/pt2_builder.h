@@ -1,0 +1,15 @@
+#pragma once
+
+#include <memory>
+
+#include "octet/formats/pt2_archive.h"
+#include "octet/formats/pt2_schema.h"
+#include "octet/formats/pt2_symbols.h"
+#include "octet/graph/graph_module.h"
+
+namespace octet::pt2 {
+
+/// The program as a graph, its tensors attached. Throws octet::Error naming the place in the file.
+std::shared_ptr<GraphModule> build_module(const Program& program, const Archive& archive, const Symbols& symbols);
+
+}  // namespace octet::pt2

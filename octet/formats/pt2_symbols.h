@@ -1,0 +1,34 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "octet/formats/pt2_schema.h"
+#include "octet/graph/node.h"
+
+namespace octet::pt2 {
+
+/// Values of the program's symbolic sizes: those it was traced with, or those that a given batch asks for.
+class Symbols {
+ public:
+  /// With `batch` above 0, dimension 0 of every user input that is a symbol takes this size. Throws octet::Error where it is
+  /// an expression that no whole size of its symbol brings to `batch`.
+  Symbols(const Program& program, int64_t batch);
+
+  /// The value; throws octet::Error where it depends on data.
+  c10::IValue evaluate(const SymValue& value) const;
+  /// The value of a named or constant argument.
+  c10::IValue evaluate(const Symbol& symbol, const std::string& where) const;
+  /// Shape and type of a tensor value; nullopt where its sizes depend on data.
+  std::optional<TensorMeta> meta(const std::string& tensor) const;
+
+ private:
+  void learn(const SymValue& value);
+  void set_batch(const SymValue& size, int64_t batch);
+
+  const Program& program_;
+  std::map<std::string, int64_t> values_;
+  bool specialised_ = false;  // hints no longer hold
+};
+
+}  // namespace octet::pt2

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace octet {
+
+/// Tensors by name, in the file's order. Names are unique.
+using StateDict = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// Reads a state dict of any format that octet knows, told by the content: safetensors, or a PyTorch `.pth`/`.pt`. Throws
+/// octet::Error naming the file where it is neither.
+StateDict load_state_dict(const std::string& path);
+
+}  // namespace octet

@@ -1,0 +1,89 @@
+"""Makes the files of this folder with PyTorch (2.13 was used); the suite only reads them.
+
+    python3 tests/data/formats/make_fixtures.py
+"""
+import collections
+import os
+import warnings
+
+import torch
+from torch import nn
+
+warnings.filterwarnings("ignore")
+here = os.path.dirname(os.path.abspath(__file__))
+os.chdir(here)
+torch.manual_seed(0)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(4, eps=1e-3, momentum=0.03)
+        self.fc = nn.Linear(4, 5)
+
+    def forward(self, x):
+        x = torch.relu(self.bn(self.conv(x)))
+        return self.fc(x.mean((2, 3)))
+
+
+class Sizes(nn.Module):
+    """Symbolic sizes as arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(12, 5)
+
+    def forward(self, x, y):
+        n = x.shape[0]
+        a, b = torch.split(self.fc(x.view(n, 12)), [2, 3], dim=1)
+        z = torch.cat([a, b], 1).reshape(n * 5) + torch.full((n * 5,), 0.5)
+        v, i = torch.max(y, dim=1)
+        return z.view(n, 5), v + i.float(), torch.topk(y, 2, dim=1)[0]
+
+
+def case(name, module, inputs, decompose=False, **kwargs):
+    ep = torch.export.export(module, inputs, **kwargs)
+    if decompose:
+        ep = ep.run_decompositions()
+    torch.export.save(ep, name + ".pt2")
+    return ep
+
+
+x = torch.randn(4, 3, 6, 6)
+net = Net().train()
+eager = Net().train()
+eager.load_state_dict(net.state_dict())
+case("train_decomposed", net, (x,), decompose=True)
+torch.save({"input": x, "output": eager(x).detach(), "running_mean": eager.bn.running_mean, "running_var": eager.bn.running_var,
+            "eval_output": eager.eval()(x).detach()}, "train_decomposed.pth")
+
+sizes = Sizes().eval()
+batch = torch.export.Dim("batch", min=1, max=64)
+x, y = torch.randn(3, 3, 4), torch.randn(3, 7)
+case("symbolic_sizes", sizes, (x, y), dynamic_shapes={"x": {0: batch}, "y": {0: batch}})
+x, y = torch.randn(5, 3, 4), torch.randn(5, 7)
+data = {"x": x, "y": y}
+data.update({f"out_{i}": o.detach() for i, o in enumerate(sizes(x, y))})
+torch.save(data, "symbolic_sizes.pth")
+
+# State dicts in every form that torch.save gives them.
+net = Net().eval()
+weights = collections.OrderedDict(net.state_dict())
+base = torch.arange(24, dtype=torch.float32).reshape(4, 6)
+weights["view.transposed"] = base.t()
+weights["view.slice"] = base[1:3, 2:5]
+weights["view.row"] = base[2]
+weights["tied"] = weights["conv.weight"]
+for dtype in ("float16", "bfloat16", "float64", "int8", "uint8", "int16", "int32", "int64", "bool"):
+    weights["dtype." + dtype] = torch.arange(5).to(getattr(torch, dtype))
+weights["dtype.uint16"] = torch.arange(5).to(torch.uint16)
+weights["scalar"] = torch.tensor(2.5)
+weights["empty"] = torch.zeros(0, 3)
+weights["parameter"] = nn.Parameter(torch.ones(2), requires_grad=True)
+torch.save(weights, "weights.pth")
+legacy = collections.OrderedDict((k, v) for k, v in weights.items() if k != "dtype.uint16")
+torch.save(legacy, "weights_legacy.pth", _use_new_zipfile_serialization=False)
+torch.save({"epoch": 3, "lr": 0.1, "state_dict": net.state_dict(), "note": "text", "steps": [1, 2, None, True]}, "checkpoint.pth")
+torch.save(net, "whole_module.pth")
+torch.jit.save(torch.jit.trace(net, torch.randn(1, 3, 6, 6)), "torchscript.pt")
