@@ -14,14 +14,18 @@ bool is_quantize(const Node& node) {
 
 bool is_random(const Op& op) { return op.handle().hasTag(at::Tag::nondeterministic_seeded); }
 
-// The tensors that the program itself writes, directly or through a view.
+// The tensors that the program itself writes, directly or through a view of them. A value that an operator computed anew is no
+// view: relu_ behind a convolution writes the convolution's result, not its weight.
 std::set<std::string> written_attrs(const GraphModule& module) {
   std::set<std::string> written;
   std::unordered_set<const Node*> seen;
   const std::function<void(const Node*)> trace = [&](const Node* node) {
     if (!seen.insert(node).second) return;
     if (node->is_get_attr()) written.insert(node->target());
-    for (const Node* input : node->inputs()) trace(input);
+    for (size_t i = 0; i < node->args().size(); ++i) {
+      const bool is_view = !node->is_call() || node->op().schema().arguments()[i].alias_info() != nullptr;
+      if (is_view) node->arg(i).for_each_node(trace);
+    }
   };
   for (const Node* node : module.graph().nodes()) {
     if (!node->is_call()) continue;

@@ -268,6 +268,20 @@ TEST(Convert, WeightsNeedNoRun) {
   }
 }
 
+// relu_ writes what the convolution computed, and no more: the weight is still a constant.
+TEST(Convert, AnInPlaceActivationKeepsTheWeightConstant) {
+  test::Net net({2, 3, 6, 6});
+  net.conv2d("c", 3, 4, true);
+  net.call("aten.hardtanh_.default", {Arg(net.last), Arg(0.0), Arg(6.0)});
+  auto module = net.finish();
+  test::SimpleQuantizer quantizer(false);
+  module = prepare_pt2e(module, quantizer);
+  (*module)(at::randn({2, 3, 6, 6}));
+  auto converted = convert_pt2e(module);
+  EXPECT_FALSE(converted->has_attr("c.weight"));
+  EXPECT_EQ(converted->attr("_frozen_param0").scalar_type(), at::kChar);
+}
+
 TEST(Convert, FoldsAWeightThatIsTransposedOnItsWay) {
   test::Net net({2, 3});
   Node* x = net.last;
