@@ -36,7 +36,7 @@ std::optional<std::string> behind(const std::string& spec, const std::string& sc
 
 std::shared_ptr<Dataset> open_all(const std::string& spec, Split split) {
   if (spec == "fashion-mnist") {
-    ImageFacts facts{{0.2860}, {0.3530}, /*mirror=*/true, /*crop_margin=*/2};
+    ImageFacts facts{{0.2860}, {0.3530}, /*mirror=*/true, /*crop_margin=*/1};
     return readers::idx(spec, fashion_folder(), split, facts, 10);
   }
   if (auto folder = behind(spec, "idx")) {
