@@ -1,6 +1,9 @@
 #include "octet/graph/graph_module.h"
 
 #include <gtest/gtest.h>
+#include <torch/serialize/archive.h>
+
+#include <sstream>
 
 #include "expect_error.h"
 
@@ -99,6 +102,24 @@ TEST(GraphModule, SetReplaceEraseAndTie) {
   expect_error([&] { module.tie_attr("a", "b"); }, {"[a]", "'b'", "does not exist"});
   expect_error([&] { module.set_attr("a", at::Tensor(), AttrKind::kBuffer); }, {"[a]", "undefined"});
   expect_error([&] { module.set_attr("a..b", at::ones({}), AttrKind::kBuffer); }, {"a..b"});
+}
+
+TEST(GraphModule, SavesAndLoadsAsTorchModulesDo) {
+  auto module = conv_bn_dropout();
+  module->forward(at::randn({4, 3, 5, 5}));  // statistics that are no defaults
+  std::stringstream bytes;
+  torch::serialize::OutputArchive out;
+  module->save(out);
+  out.save_to(bytes);
+  auto other = conv_bn_dropout();
+  torch::serialize::InputArchive in;
+  in.load_from(bytes);
+  other->load(in);
+  EXPECT_EQ(other->attr("features.1.num_batches_tracked").item<int64_t>(), 1);
+  module->eval();
+  other->eval();
+  const at::Tensor x = at::randn({2, 3, 5, 5});
+  EXPECT_TRUE(at::equal(module->forward(x), other->forward(x)));
 }
 
 TEST(GraphModule, EraseUnused) {
