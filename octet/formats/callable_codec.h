@@ -10,8 +10,8 @@
 
 namespace octet {
 
-/// How submodules that a graph calls go into a container. Formats know none of them; the room that defines them registers this
-/// once (octet/quantize/codec.cpp).
+/// How submodules that a graph calls go into a container. Formats know none of them; the room that defines them
+/// registers this once (octet/quantize/codec.cpp).
 struct CallableCodec {
   /// Type and settings of the submodule of that name.
   std::function<nlohmann::json(const GraphModule&, const CallableModule&)> config;

@@ -102,13 +102,14 @@ void load_callables(const ZipReader& zip, const JsonCursor& entries, GraphModule
   }
 }
 
-std::shared_ptr<GraphModule> load(const std::string& path) {
-  const ZipReader zip = ZipReader::open(path);
+std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source) {
+  const ZipReader zip(source);
   const json document = parse_json(zip.read(kProgram, JsonLimits{}.max_bytes), zip.where(kProgram));
   const JsonCursor root(document, zip.where(kProgram));
   const int64_t version = root.at("version").to_int();
   if (version != kVersion) {
-    throw expected(root.at("version").where(), "version of the container", std::to_string(kVersion), std::to_string(version))
+    throw expected(root.at("version").where(), "version of the container", std::to_string(kVersion),
+                   std::to_string(version))
         .hint("a newer octet may have written it");
   }
   auto module = std::make_shared<GraphModule>();
@@ -150,8 +151,8 @@ const CallableCodec& callable_codec() {
 void save_octet(const GraphModule& module, const std::string& path) {
   ZipWriter zip(path);
   TensorWriter tensors(zip);
-  json root = {{"version", kVersion},          {"facts", module.facts()},  {"training", module.is_training()},
-               {"aliases", module.aliases()},  {"tensors", json::array()}, {"graph", graph_to_json(module.graph())}};
+  json root = {{"version", kVersion},         {"facts", module.facts()},  {"training", module.is_training()},
+               {"aliases", module.aliases()}, {"tensors", json::array()}, {"graph", graph_to_json(module.graph())}};
   for (const std::string& name : module.attr_names()) {
     const at::Tensor tensor = module.attr(name);
     json entry = tensors.add(tensor);
@@ -172,13 +173,15 @@ bool is_octet(const std::string& path) {
   return ZipReader::is_zip(*source) && ZipReader(source).has(kProgram);
 }
 
-std::shared_ptr<GraphModule> load_octet(const std::string& path) {
+std::shared_ptr<GraphModule> load_octet(const std::string& path) { return load_octet(open_file(path)); }
+
+std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source) {
   try {
-    return load(path);
+    return load(source);
   } catch (const c10::Error& error) {  // libtorch refuses something that the checks let through
-    throw Error(path, error.what_without_backtrace());
+    throw Error(source->name(), error.what_without_backtrace());
   } catch (const std::bad_alloc&) {
-    throw Error(path, "needs more memory than there is");
+    throw Error(source->name(), "needs more memory than there is");
   }
 }
 

@@ -10,15 +10,16 @@ namespace octet {
 
 /// octet's own file for a GraphModule in any state, float, prepared or quantized: a zip of stored members.
 ///
-///     octet.json          version, facts, mode, nodes with arguments, metas and notes, table of tensors, submodules' settings
-///     tensors/0, 1, ...   raw little-endian bytes in C order, 64-byte aligned
+///     octet.json          version, facts, mode, nodes with arguments, metas and notes, table of tensors, submodules'
+///     settings tensors/0, 1, ...   raw little-endian bytes in C order, 64-byte aligned
 ///
-/// It is faithful: every argument, float32 and double comes back to the bit, and so do observers' states. Channels-last tensors come
-/// back channels-last. The file appears whole or not at all.
+/// It is faithful: every argument, float32 and double comes back to the bit, and so do observers' states. Channels-last
+/// tensors come back channels-last. The file appears whole or not at all.
 void save_octet(const GraphModule& module, const std::string& path);
 
 /// Throws octet::Error naming file and entry for anything damaged, or written by a newer octet.
 std::shared_ptr<GraphModule> load_octet(const std::string& path);
+std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source);
 /// True for a zip that holds octet.json.
 bool is_octet(const std::string& path);
 

@@ -14,16 +14,26 @@ struct Name {
 };
 
 constexpr std::array kNames = {
-    Name{at::kFloat, "float32"},       Name{at::kHalf, "float16"},
-    Name{at::kBFloat16, "bfloat16"},   Name{at::kDouble, "float64"},
-    Name{at::kByte, "uint8"},          Name{at::kChar, "int8"},
-    Name{at::kShort, "int16"},         Name{at::kInt, "int32"},
-    Name{at::kLong, "int64"},          Name{at::kBool, "bool"},
-    Name{at::kUInt16, "uint16"},       Name{at::kUInt32, "uint32"},
-    Name{at::kUInt64, "uint64"},       Name{at::kComplexHalf, "complex32"},
-    Name{at::kComplexFloat, "complex64"}, Name{at::kComplexDouble, "complex128"},
-    Name{at::kFloat8_e4m3fn, "float8_e4m3fn"}, Name{at::kFloat8_e5m2, "float8_e5m2"},
-    Name{at::kFloat8_e4m3fnuz, "float8_e4m3fnuz"}, Name{at::kFloat8_e5m2fnuz, "float8_e5m2fnuz"},
+    Name{at::kFloat, "float32"},
+    Name{at::kHalf, "float16"},
+    Name{at::kBFloat16, "bfloat16"},
+    Name{at::kDouble, "float64"},
+    Name{at::kByte, "uint8"},
+    Name{at::kChar, "int8"},
+    Name{at::kShort, "int16"},
+    Name{at::kInt, "int32"},
+    Name{at::kLong, "int64"},
+    Name{at::kBool, "bool"},
+    Name{at::kUInt16, "uint16"},
+    Name{at::kUInt32, "uint32"},
+    Name{at::kUInt64, "uint64"},
+    Name{at::kComplexHalf, "complex32"},
+    Name{at::kComplexFloat, "complex64"},
+    Name{at::kComplexDouble, "complex128"},
+    Name{at::kFloat8_e4m3fn, "float8_e4m3fn"},
+    Name{at::kFloat8_e5m2, "float8_e5m2"},
+    Name{at::kFloat8_e4m3fnuz, "float8_e4m3fnuz"},
+    Name{at::kFloat8_e5m2fnuz, "float8_e5m2fnuz"},
 };
 
 }  // namespace

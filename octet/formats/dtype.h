@@ -13,8 +13,8 @@ std::string dtype_name(at::ScalarType dtype);
 /// The type of a name; throws octet::Error naming `where` for one that octet does not know.
 at::ScalarType dtype_from_name(const std::string& name, const std::string& where);
 
-/// Bytes of a contiguous tensor of these sizes. Throws octet::Error naming `where` for a negative size or one whose bytes
-/// don't fit in 63 bits.
+/// Bytes of a contiguous tensor of these sizes. Throws octet::Error naming `where` for a negative size or one whose
+/// bytes don't fit in 63 bits.
 uint64_t checked_bytes(const std::vector<int64_t>& sizes, at::ScalarType dtype, const std::string& where);
 /// "[1, 3, 32, 32]"
 std::string sizes_text(const std::vector<int64_t>& sizes);

@@ -139,7 +139,8 @@ void graph_from_json(const JsonCursor& nodes, Graph& graph) {
       throw Error(entry.where(), error.what());
     }
     if (node->name() != entry.at("name").to_string()) {
-      throw Error(entry.at("name").where(), "stands twice, or is no identifier: '" + entry.at("name").to_string() + "'");
+      throw Error(entry.at("name").where(),
+                  "stands twice, or is no identifier: '" + entry.at("name").to_string() + "'");
     }
     if (entry.has("meta")) node->set_meta(meta_from(entry.at("meta")));
     if (entry.has("element_metas")) {

@@ -5,10 +5,11 @@
 
 namespace octet {
 
-/// A graph as JSON: an array of nodes in order, each with kind, name, target, args, metas, and those of its notes that are texts,
-/// bools and ints.
+/// A graph as JSON: an array of nodes in order, each with kind, name, target, args, metas, and those of its notes that
+/// are texts, bools and ints.
 nlohmann::json graph_to_json(const Graph& graph);
-/// Adds the nodes to an empty graph, calls checked against their schemas. Throws octet::Error naming the place in the document.
+/// Adds the nodes to an empty graph, calls checked against their schemas. Throws octet::Error naming the place in the
+/// document.
 void graph_from_json(const JsonCursor& nodes, Graph& graph);
 
 }  // namespace octet

@@ -30,17 +30,21 @@ json parse_json(std::string_view text, const std::string& where, const JsonLimit
     switch (event) {
       case json::parse_event_t::object_start:
       case json::parse_event_t::array_start:
-        if (keys.size() >= limits.max_depth) throw Error(where, str("is nested deeper than ", limits.max_depth, " levels"));
+        if (keys.size() >= limits.max_depth)
+          throw Error(where, str("is nested deeper than ", limits.max_depth, " levels"));
         keys.emplace_back();
         break;
       case json::parse_event_t::object_end:
-      case json::parse_event_t::array_end: keys.pop_back(); break;
+      case json::parse_event_t::array_end:
+        keys.pop_back();
+        break;
       case json::parse_event_t::key:
         if (!keys.back().insert(parsed.get_ref<const std::string&>()).second) {
           throw Error(where, "the key " + shortened(parsed) + " stands twice in one object");
         }
         break;
-      default: break;
+      default:
+        break;
     }
     return true;
   };
@@ -118,7 +122,9 @@ std::vector<int64_t> JsonCursor::to_ints() const {
   return ints;
 }
 
-void JsonCursor::mismatch(const char* wanted) const { throw Error(where(), str("expected ", wanted, ", got ", shortened(*value_))); }
+void JsonCursor::mismatch(const char* wanted) const {
+  throw Error(where(), str("expected ", wanted, ", got ", shortened(*value_)));
+}
 
 json json_double(double value) {
   if (std::isnan(value)) return "NaN";

@@ -13,8 +13,8 @@ struct JsonLimits {
   size_t max_depth = 100;
 };
 
-/// Parses one JSON document. Throws octet::Error naming `where` for malformed text, a key that stands twice in an object, or
-/// a document larger or deeper than the limits.
+/// Parses one JSON document. Throws octet::Error naming `where` for malformed text, a key that stands twice in an
+/// object, or a document larger or deeper than the limits.
 nlohmann::json parse_json(std::string_view text, const std::string& where, const JsonLimits& limits = {});
 
 /// A value inside a JSON document that knows its path, so that every failing read says where:

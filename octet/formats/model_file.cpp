@@ -39,11 +39,13 @@ std::shared_ptr<GraphModule> load_model(const std::string& path, const ModelFile
       return load_octet(path);
     case Kind::kTorchScript:
       if (options.input_sizes.empty()) {
-        throw Error(path, "is a TorchScript file, which does not say the shapes of its inputs").hint("give them: --input-size 1,3,224,224");
+        throw Error(path, "is a TorchScript file, which does not say the shapes of its inputs")
+            .hint("give them: --input-size 1,3,224,224");
       }
       return load_torchscript_of_sizes(path, options.input_sizes);
     case Kind::kStateDict:
-      throw Error(path, "holds weights without a program").hint("export the model: torch.export.save(torch.export.export(model, inputs), 'model.pt2')");
+      throw Error(path, "holds weights without a program")
+          .hint("export the model: torch.export.save(torch.export.export(model, inputs), 'model.pt2')");
     case Kind::kUnknown:
       break;
   }

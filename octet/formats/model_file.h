@@ -13,8 +13,8 @@ struct ModelFileOptions {
   std::vector<std::vector<int64_t>> input_sizes;
 };
 
-/// Reads a model, told by its content and not by its name: a `.pt2` of torch.export, octet's own container, a TorchScript file.
-/// Throws octet::Error that says what the file is instead (a state dict, no archive at all).
+/// Reads a model, told by its content and not by its name: a `.pt2` of torch.export, octet's own container, a
+/// TorchScript file. Throws octet::Error that says what the file is instead (a state dict, no archive at all).
 std::shared_ptr<GraphModule> load_model(const std::string& path, const ModelFileOptions& options = {});
 
 }  // namespace octet

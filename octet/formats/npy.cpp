@@ -22,9 +22,10 @@ struct Code {
   const char* code;  // NumPy's kind and size
 };
 constexpr std::array kCodes = {
-    Code{at::kFloat, "f4"},  Code{at::kDouble, "f8"},       Code{at::kHalf, "f2"},          Code{at::kChar, "i1"},
-    Code{at::kShort, "i2"},  Code{at::kInt, "i4"},          Code{at::kLong, "i8"},          Code{at::kByte, "u1"},
-    Code{at::kUInt16, "u2"}, Code{at::kUInt32, "u4"},       Code{at::kUInt64, "u8"},        Code{at::kBool, "b1"},
+    Code{at::kFloat, "f4"},        Code{at::kDouble, "f8"},         Code{at::kHalf, "f2"},
+    Code{at::kChar, "i1"},         Code{at::kShort, "i2"},          Code{at::kInt, "i4"},
+    Code{at::kLong, "i8"},         Code{at::kByte, "u1"},           Code{at::kUInt16, "u2"},
+    Code{at::kUInt32, "u4"},       Code{at::kUInt64, "u8"},         Code{at::kBool, "b1"},
     Code{at::kComplexFloat, "c8"}, Code{at::kComplexDouble, "c16"},
 };
 
@@ -139,7 +140,8 @@ class HeaderParser {
     int64_t value = 0;
     const size_t begin = at_;
     for (; at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_) {
-      if (__builtin_mul_overflow(value, int64_t{10}, &value) || __builtin_add_overflow(value, text_[at_] - '0', &value)) {
+      if (__builtin_mul_overflow(value, int64_t{10}, &value) ||
+          __builtin_add_overflow(value, text_[at_] - '0', &value)) {
         fail("has an absurd size");
       }
     }
@@ -163,7 +165,8 @@ void swap_bytes(at::Tensor& tensor) {
 }  // namespace
 
 at::Tensor parse_npy(std::string_view bytes, const std::string& where) {
-  if (bytes.substr(0, kMagic.size()) != kMagic) throw Error(where, "is no .npy file: it does not begin with \\x93NUMPY");
+  if (bytes.substr(0, kMagic.size()) != kMagic)
+    throw Error(where, "is no .npy file: it does not begin with \\x93NUMPY");
   ByteReader reader(where, bytes);
   reader.skip(kMagic.size());
   const int major = reader.u8();
@@ -192,7 +195,8 @@ std::string npy_bytes(const at::Tensor& tensor, const std::string& where) {
     if (entry.dtype == tensor.scalar_type()) code = entry.code;
   }
   if (code == nullptr) {
-    throw Error(where, "NumPy has no type for " + dtype_name(tensor.scalar_type())).hint("convert the tensor to float32");
+    throw Error(where, "NumPy has no type for " + dtype_name(tensor.scalar_type()))
+        .hint("convert the tensor to float32");
   }
   std::string header = str("{'descr': '", c10::elementSize(tensor.scalar_type()) == 1 ? '|' : '<', code,
                            "', 'fortran_order': False, 'shape': (");

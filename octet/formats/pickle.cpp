@@ -15,15 +15,22 @@ constexpr size_t kMaxValues = 4 << 20;  // a tensor takes about 30
 
 // The functions whose calls are kept; storages and dtypes are recognized by their form.
 constexpr std::array<std::string_view, 7> kFunctions = {
-    "collections.OrderedDict",          "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3",
-    "torch._utils._rebuild_parameter",  "torch._tensor._rebuild_from_type_v2", "torch.Size",
+    "collections.OrderedDict",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_tensor_v3",
+    "torch._utils._rebuild_parameter",
+    "torch._tensor._rebuild_from_type_v2",
+    "torch.Size",
     "torch._utils._rebuild_parameter_with_state",
 };
 constexpr std::array<std::string_view, 5> kClasses = {
-    "torch.storage.UntypedStorage", "torch.UntypedStorage", "torch.nn.parameter.Parameter", "torch.Tensor", "torch.nn.parameter.Buffer",
+    "torch.storage.UntypedStorage", "torch.UntypedStorage", "torch.nn.parameter.Parameter", "torch.Tensor",
+    "torch.nn.parameter.Buffer",
 };
 
-bool is_function(std::string_view name) { return std::find(kFunctions.begin(), kFunctions.end(), name) != kFunctions.end(); }
+bool is_function(std::string_view name) {
+  return std::find(kFunctions.begin(), kFunctions.end(), name) != kFunctions.end();
+}
 
 // torch.FloatStorage, torch.float32
 bool is_torch_type(std::string_view name) {
@@ -31,14 +38,16 @@ bool is_torch_type(std::string_view name) {
   if (name.substr(0, kPrefix.size()) != kPrefix) return false;
   name.remove_prefix(kPrefix.size());
   if (name.size() > 7 && name.substr(name.size() - 7) == "Storage") return name.find('.') == std::string_view::npos;
-  for (const std::string_view kind : {"float", "bfloat", "int", "uint", "complex", "bool", "half", "double", "long", "short"}) {
+  for (const std::string_view kind :
+       {"float", "bfloat", "int", "uint", "complex", "bool", "half", "double", "long", "short"}) {
     if (name.substr(0, kind.size()) == kind && name.find('.') == std::string_view::npos) return true;
   }
   return false;
 }
 
 const char* kind_name(const Pickle::Value& value) {
-  constexpr std::array kNames = {"None", "a bool", "an integer", "a float", "a text", "a class", "an object", "a tuple", "a list", "a dict"};
+  constexpr std::array kNames = {"None",    "a bool",    "an integer", "a float", "a text",
+                                 "a class", "an object", "a tuple",    "a list",  "a dict"};
   return kNames[value.index()];
 }
 
@@ -120,8 +129,10 @@ class Unpickler {
   }
 
   void global(const std::string& name) {
-    if (!is_function(name) && !is_torch_type(name) && std::find(kClasses.begin(), kClasses.end(), name) == kClasses.end()) {
-      throw Error(reader_.where(), "holds the Python object '" + name + "', which octet does not load: only tensors and plain data")
+    if (!is_function(name) && !is_torch_type(name) &&
+        std::find(kClasses.begin(), kClasses.end(), name) == kClasses.end()) {
+      throw Error(reader_.where(),
+                  "holds the Python object '" + name + "', which octet does not load: only tensors and plain data")
           .hint("save model.state_dict() instead of the whole model");
     }
     push(Pickle::Global{name});
@@ -168,55 +179,130 @@ class Unpickler {
   // True at STOP.
   bool step(uint8_t opcode) {
     switch (opcode) {
-      case 0x80: protocol(); break;
-      case 0x95: reader_.skip(8); break;  // FRAME: only a hint for buffering
-      case '.': return true;
-      case '(': marks_.push_back(stack_.size()); break;
-      case '0': pop(); break;
-      case '1': pop_to_mark(); break;
-      case '2': top(), stack_.push_back(stack_.back()); break;
-      case 'N': push(Pickle::None{}); break;
-      case 0x88: push(true); break;
-      case 0x89: push(false); break;
-      case 'J': push(static_cast<int64_t>(reader_.read<int32_t>())); break;
-      case 'K': push(static_cast<int64_t>(reader_.u8())); break;
-      case 'M': push(static_cast<int64_t>(reader_.u16())); break;
-      case 0x8a: long_integer(reader_.u8()); break;
-      case 0x8b: long_integer(reader_.u32()); break;
-      case 'G': push(big_endian_double()); break;
-      case 'X': push(std::string(reader_.bytes(reader_.u32()))); break;
-      case 0x8c: push(std::string(reader_.bytes(reader_.u8()))); break;
-      case 0x8d: push(std::string(reader_.bytes(reader_.u64()))); break;
-      case 'U': push(std::string(reader_.bytes(reader_.u8()))); break;
-      case 'T': push(std::string(reader_.bytes(reader_.u32()))); break;
-      case 'C': push(std::string(reader_.bytes(reader_.u8()))); break;
-      case 'B': push(std::string(reader_.bytes(reader_.u32()))); break;
-      case ')': push(Pickle::Tuple{}); break;
-      case 't': push(Pickle::Tuple{pop_to_mark()}); break;
-      case 0x85: push_tuple(1); break;
-      case 0x86: push_tuple(2); break;
-      case 0x87: push_tuple(3); break;
-      case ']': push(Pickle::List{}); break;
-      case 'l': push(Pickle::List{pop_to_mark()}); break;
+      case 0x80:
+        protocol();
+        break;
+      case 0x95:
+        reader_.skip(8);
+        break;  // FRAME: only a hint for buffering
+      case '.':
+        return true;
+      case '(':
+        marks_.push_back(stack_.size());
+        break;
+      case '0':
+        pop();
+        break;
+      case '1':
+        pop_to_mark();
+        break;
+      case '2':
+        top(), stack_.push_back(stack_.back());
+        break;
+      case 'N':
+        push(Pickle::None{});
+        break;
+      case 0x88:
+        push(true);
+        break;
+      case 0x89:
+        push(false);
+        break;
+      case 'J':
+        push(static_cast<int64_t>(reader_.read<int32_t>()));
+        break;
+      case 'K':
+        push(static_cast<int64_t>(reader_.u8()));
+        break;
+      case 'M':
+        push(static_cast<int64_t>(reader_.u16()));
+        break;
+      case 0x8a:
+        long_integer(reader_.u8());
+        break;
+      case 0x8b:
+        long_integer(reader_.u32());
+        break;
+      case 'G':
+        push(big_endian_double());
+        break;
+      case 'X':
+        push(std::string(reader_.bytes(reader_.u32())));
+        break;
+      case 0x8c:
+        push(std::string(reader_.bytes(reader_.u8())));
+        break;
+      case 0x8d:
+        push(std::string(reader_.bytes(reader_.u64())));
+        break;
+      case 'U':
+        push(std::string(reader_.bytes(reader_.u8())));
+        break;
+      case 'T':
+        push(std::string(reader_.bytes(reader_.u32())));
+        break;
+      case 'C':
+        push(std::string(reader_.bytes(reader_.u8())));
+        break;
+      case 'B':
+        push(std::string(reader_.bytes(reader_.u32())));
+        break;
+      case ')':
+        push(Pickle::Tuple{});
+        break;
+      case 't':
+        push(Pickle::Tuple{pop_to_mark()});
+        break;
+      case 0x85:
+        push_tuple(1);
+        break;
+      case 0x86:
+        push_tuple(2);
+        break;
+      case 0x87:
+        push_tuple(3);
+        break;
+      case ']':
+        push(Pickle::List{});
+        break;
+      case 'l':
+        push(Pickle::List{pop_to_mark()});
+        break;
       case 'a': {
         const Ref item = pop();
         append({item});
         break;
       }
-      case 'e': append(pop_to_mark()); break;
-      case '}': push(Pickle::Dict{}); break;
+      case 'e':
+        append(pop_to_mark());
+        break;
+      case '}':
+        push(Pickle::Dict{});
+        break;
       case 's': {
         const Ref value = pop();
         const Ref key = pop();
         set_items({key, value});
         break;
       }
-      case 'u': set_items(pop_to_mark()); break;
-      case 'q': put(reader_.u8()); break;
-      case 'r': put(reader_.u32()); break;
-      case 0x94: put(static_cast<uint32_t>(memo_.size())); break;
-      case 'h': get(reader_.u8()); break;
-      case 'j': get(reader_.u32()); break;
+      case 'u':
+        set_items(pop_to_mark());
+        break;
+      case 'q':
+        put(reader_.u8());
+        break;
+      case 'r':
+        put(reader_.u32());
+        break;
+      case 0x94:
+        put(static_cast<uint32_t>(memo_.size()));
+        break;
+      case 'h':
+        get(reader_.u8());
+        break;
+      case 'j':
+        get(reader_.u32());
+        break;
       case 'c': {
         const std::string module(reader_.until('\n'));
         global(module + "." + std::string(reader_.until('\n')));
@@ -232,8 +318,12 @@ class Unpickler {
         push(Pickle::Call{"persistent_id", {id}});
         break;
       }
-      case 'R': reduce(); break;
-      case 'b': build(); break;
+      case 'R':
+        reduce();
+        break;
+      case 'b':
+        build();
+        break;
       default: {
         char code[8];
         std::snprintf(code, sizeof code, "0x%02x", opcode);

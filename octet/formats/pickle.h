@@ -9,8 +9,8 @@
 
 namespace octet {
 
-/// What a pickle describes, as plain data. Nothing is executed: classes and functions are names, and a call is kept as the
-/// name and its arguments. Only the names that PyTorch's state dicts need are accepted.
+/// What a pickle describes, as plain data. Nothing is executed: classes and functions are names, and a call is kept as
+/// the name and its arguments. Only the names that PyTorch's state dicts need are accepted.
 ///
 /// Values live in an arena and refer to one another by index, so that deep or circular pickles cost no stack.
 class Pickle {
@@ -65,8 +65,9 @@ class Pickle {
   std::string where_;
 };
 
-/// Reads one pickle of protocol 2 (the opcodes that torch.save writes, and protocol 4's framing) from the front of `bytes`.
-/// Throws octet::Error naming `where` for anything else: other opcodes, names that are not on the list, data that end early.
+/// Reads one pickle of protocol 2 (the opcodes that torch.save writes, and protocol 4's framing) from the front of
+/// `bytes`. Throws octet::Error naming `where` for anything else: other opcodes, names that are not on the list, data
+/// that end early.
 Pickle read_pickle(std::string_view bytes, const std::string& where);
 
 }  // namespace octet

@@ -19,8 +19,8 @@ std::string dialect(const pt2::Program& program) {
   return program.verifiers.empty() ? "unknown" : "aten";
 }
 
-std::shared_ptr<GraphModule> load(const std::string& path, const Pt2Options& options) {
-  const pt2::Archive archive = pt2::read_archive(ZipReader::open(path), options.model);
+std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source, const Pt2Options& options) {
+  const pt2::Archive archive = pt2::read_archive(ZipReader(source), options.model);
   const nlohmann::json document = parse_json(archive.program, archive.program_where);
   const pt2::Program program = pt2::read_program(JsonCursor(document, archive.program_where));
   const pt2::Symbols symbols(program, options.batch);
@@ -35,14 +35,18 @@ std::shared_ptr<GraphModule> load(const std::string& path, const Pt2Options& opt
 
 }  // namespace
 
-std::shared_ptr<GraphModule> load_pt2(const std::string& path, const Pt2Options& options) {
+std::shared_ptr<GraphModule> load_pt2(const std::shared_ptr<const ByteSource>& source, const Pt2Options& options) {
   try {
-    return load(path, options);
+    return load(source, options);
   } catch (const c10::Error& error) {  // libtorch refuses something that the checks let through
-    throw Error(path, error.what_without_backtrace());
+    throw Error(source->name(), error.what_without_backtrace());
   } catch (const std::bad_alloc&) {
-    throw Error(path, "needs more memory than there is");
+    throw Error(source->name(), "needs more memory than there is");
   }
+}
+
+std::shared_ptr<GraphModule> load_pt2(const std::string& path, const Pt2Options& options) {
+  return load_pt2(open_file(path), options);
 }
 
 }  // namespace octet

@@ -5,26 +5,30 @@
 #include <string>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/byte_source.h"
 
 namespace octet {
 
 struct Pt2Options {
-  /// Size of dimension 0 where the file leaves it symbolic; 0 takes the size that the model was traced with. A file with a
-  /// fixed batch is taken as it is.
+  /// Size of dimension 0 where the file leaves it symbolic; 0 takes the size that the model was traced with. A file
+  /// with a fixed batch is taken as it is.
   int64_t batch = 0;
   /// Which program of a package with several.
   std::string model = "model";
 };
 
-/// Reads a `.pt2` of torch.export.save, torch 2.6 and later: both archive layouts, the training and the decomposed dialect.
+/// Reads a `.pt2` of torch.export.save, torch 2.6 and later: both archive layouts, the training and the decomposed
+/// dialect.
 ///
-/// Parameters, buffers and constants become attributes under their dotted names, tied ones aliases; every call is checked
-/// against its operator's schema; sizes are specialised; node names and metas are the file's. Multi-output operators become a
-/// call and get_item nodes. Results that only update buffers are written back in place, as in the training dialect, and no
-/// longer returned. Assertions about the traced metadata are left out. Facts: "source", "torch_version", "schema", "dialect",
-/// "layout". Nodes carry notes()["module_path"] (std::string), the Python module's path, where the file knows it.
+/// Parameters, buffers and constants become attributes under their dotted names, tied ones aliases; every call is
+/// checked against its operator's schema; sizes are specialised; node names and metas are the file's. Multi-output
+/// operators become a call and get_item nodes. Results that only update buffers are written back in place, as in the
+/// training dialect, and no longer returned. Assertions about the traced metadata are left out. Facts: "source",
+/// "torch_version", "schema", "dialect", "layout". Nodes carry notes()["module_path"] (std::string), the Python
+/// module's path, where the file knows it.
 ///
 /// Throws octet::Error naming file, entry and reason for anything damaged, hostile or unsupported.
 std::shared_ptr<GraphModule> load_pt2(const std::string& path, const Pt2Options& options = {});
+std::shared_ptr<GraphModule> load_pt2(const std::shared_ptr<const ByteSource>& source, const Pt2Options& options = {});
 
 }  // namespace octet

@@ -29,7 +29,8 @@ bool is_archive_layout(const ZipReader& zip) {
 }
 
 int64_t constant_int(const SymValue& value, const char* what) {
-  if (!value.value || !value.value->isInt()) throw Error(value.where, str("a weight's ", what, " is not a plain integer"));
+  if (!value.value || !value.value->isInt())
+    throw Error(value.where, str("a weight's ", what, " is not a plain integer"));
   return value.value->toInt();
 }
 
@@ -65,7 +66,8 @@ at::Tensor load_view(const ZipReader& zip, const std::string& entry_name, const 
 }
 
 // A config file names, for each tensor, the entry that holds its storage and how it lies in it.
-std::map<std::string, Weight> read_config(const ZipReader& zip, const std::string& folder, const std::string& config_name) {
+std::map<std::string, Weight> read_config(const ZipReader& zip, const std::string& folder,
+                                          const std::string& config_name) {
   const std::string where = zip.where(config_name);
   const nlohmann::json document = parse_json(zip.read(config_name, kMaxJson), where);
   std::map<std::string, Weight> weights;
@@ -77,7 +79,8 @@ std::map<std::string, Weight> read_config(const ZipReader& zip, const std::strin
           .hint("export the float model, or one quantized with plain int8 tensors");
     }
     if (!cursor.has("tensor_meta")) {
-      throw Error(cursor.where(), "is no tensor: '" + entry_name + "' holds a custom object, which octet does not load");
+      throw Error(cursor.where(),
+                  "is no tensor: '" + entry_name + "' holds a custom object, which octet does not load");
     }
     const JsonCursor meta = cursor.at("tensor_meta");
     Weight weight;
@@ -114,14 +117,16 @@ std::map<std::string, Weight> read_payload(const ZipReader& zip, const std::stri
 Archive read_packaged(const ZipReader& zip, const std::string& wanted) {
   const std::string root = root_folder(zip);
   const std::string version = zip.read(root + "archive_version", 64);
-  if (version != "0" && version != "0\n") throw expected(zip.where(root + "archive_version"), "archive version", "0", version.substr(0, 20));
+  if (version != "0" && version != "0\n")
+    throw expected(zip.where(root + "archive_version"), "archive version", "0", version.substr(0, 20));
   if (zip.has(root + "byteorder") && zip.read(root + "byteorder", 16) != "little") {
     throw Error(zip.where(root + "byteorder"), "is not little-endian");
   }
   const std::string front = root + "models/";
   std::vector<std::string> models;
   for (const ZipEntry& entry : zip.entries()) {
-    if (entry.name.size() > front.size() + 5 && entry.name.compare(0, front.size(), front) == 0 && entry.name.ends_with(".json")) {
+    if (entry.name.size() > front.size() + 5 && entry.name.compare(0, front.size(), front) == 0 &&
+        entry.name.ends_with(".json")) {
       models.push_back(entry.name.substr(front.size(), entry.name.size() - front.size() - 5));
     }
   }

@@ -17,9 +17,9 @@ struct Weight {
 
 /// The parts of a `.pt2`, whichever way it is laid out.
 struct Archive {
-  std::string layout;       ///< "archive" (torch 2.8 and later) or "flat"
-  std::string program;      ///< the JSON program's text
-  std::string program_where;  ///< file and entry of it
+  std::string layout;                       ///< "archive" (torch 2.8 and later) or "flat"
+  std::string program;                      ///< the JSON program's text
+  std::string program_where;                ///< file and entry of it
   std::map<std::string, Weight> weights;    ///< the state dict
   std::map<std::string, Weight> constants;  ///< lifted constants and buffers that are not in the state dict
 };

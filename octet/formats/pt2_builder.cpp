@@ -17,9 +17,8 @@ constexpr const char* kBatchNormFunctional = "aten._native_batch_norm_legit_func
 
 // Checks of what was true while the model was traced; they compute nothing, and another batch may break them.
 constexpr std::array<std::string_view, 7> kAssertions = {
-    "aten._assert_tensor_metadata.default",      "aten._assert_scalar.default",
-    "aten.sym_constrain_range.default",          "aten.sym_constrain_range_for_size.default",
-    "aten._assert_async.default",                "aten._assert_async.msg",
+    "aten._assert_tensor_metadata.default",      "aten._assert_scalar.default", "aten.sym_constrain_range.default",
+    "aten.sym_constrain_range_for_size.default", "aten._assert_async.default",  "aten._assert_async.msg",
     "aten._functional_assert_scalar.default",
 };
 
@@ -68,12 +67,14 @@ class Builder {
     for (size_t i = 0; i < program_.outputs.size(); ++i) {
       const Spec& spec = program_.output_specs[i];
       if (spec.kind != "buffer_mutation" && spec.kind != "parameter_mutation") continue;
-      if (program_.outputs[i].kind != ArgumentKind::kTensor) throw Error(program_.outputs[i].where, "a mutation without a tensor");
+      if (program_.outputs[i].kind != ArgumentKind::kTensor)
+        throw Error(program_.outputs[i].where, "a mutation without a tensor");
       mutations_[program_.outputs[i].names[0]] = spec.target;
     }
   }
 
-  // True where `value` is computed only to become the new value of the buffer that `input` reads, and nothing else reads either.
+  // True where `value` is computed only to become the new value of the buffer that `input` reads, and nothing else
+  // reads either.
   bool only_updates(const std::string& value, const Argument& input) const {
     if (input.kind != ArgumentKind::kTensor) return false;
     const auto mutation = mutations_.find(value);
@@ -152,7 +153,8 @@ class Builder {
   void add_node(const ProgramNode& node) {
     if (!node.outputs.empty() && std::all_of(node.outputs.begin(), node.outputs.end(), is_symbolic)) return;  // a size
     const Op op = find_op(node);
-    if (std::find(kAssertions.begin(), kAssertions.end(), op.text()) != kAssertions.end() && node.outputs.empty()) return;
+    if (std::find(kAssertions.begin(), kAssertions.end(), op.text()) != kAssertions.end() && node.outputs.empty())
+      return;
     if (std::find(kAssertions.begin(), kAssertions.end(), op.text()) != kAssertions.end()) {
       throw Error(node.where, op.text() + " gives a value that orders side effects, which is not supported");
     }
@@ -180,20 +182,25 @@ class Builder {
 
   Arg to_arg(const Argument& argument) const {
     switch (argument.kind) {
-      case ArgumentKind::kConstant: return Arg(argument.constant);
-      case ArgumentKind::kTensor: return Arg(value(argument.names[0], argument.where));
+      case ArgumentKind::kConstant:
+        return Arg(argument.constant);
+      case ArgumentKind::kTensor:
+        return Arg(value(argument.names[0], argument.where));
       case ArgumentKind::kTensors: {
         std::vector<Arg> list;
-        for (const std::string& name : argument.names) list.push_back(name.empty() ? Arg() : Arg(value(name, argument.where)));
+        for (const std::string& name : argument.names)
+          list.push_back(name.empty() ? Arg() : Arg(value(name, argument.where)));
         return Arg(std::move(list));
       }
-      case ArgumentKind::kSymbol: return Arg(symbols_.evaluate(argument.symbols[0], argument.where));
+      case ArgumentKind::kSymbol:
+        return Arg(symbols_.evaluate(argument.symbols[0], argument.where));
       case ArgumentKind::kSymbols: {
         std::vector<Arg> list;
         for (const Symbol& symbol : argument.symbols) list.push_back(Arg(symbols_.evaluate(symbol, argument.where)));
         return Arg(std::move(list));
       }
-      case ArgumentKind::kOther: break;
+      case ArgumentKind::kOther:
+        break;
     }
     throw Error(argument.where, "an argument of kind " + argument.tag + " is not supported");
   }
@@ -224,7 +231,8 @@ class Builder {
   void add_call(const Op& op, const ProgramNode& node) {
     const size_t returns = op.schema().returns().size();
     if (node.outputs.size() > returns) {
-      throw expected(node.where, "outputs of " + op.text(), str("at most ", returns), std::to_string(node.outputs.size()));
+      throw expected(node.where, "outputs of " + op.text(), str("at most ", returns),
+                     std::to_string(node.outputs.size()));
     }
     if (node.outputs.size() == 1 && returns == 1 && node.outputs[0].kind == ArgumentKind::kTensor) {
       const std::string& name = node.outputs[0].names[0];
@@ -232,7 +240,8 @@ class Builder {
     }
     Node* whole = call(op, node, whole_name(op, node));
     if (node.outputs.empty()) return;
-    if (returns == 1 && node.outputs[0].kind == ArgumentKind::kTensors) return add_items(whole, node.outputs[0].names, node);
+    if (returns == 1 && node.outputs[0].kind == ArgumentKind::kTensors)
+      return add_items(whole, node.outputs[0].names, node);
     std::vector<std::string> names;
     for (const Argument& output : node.outputs) {
       if (output.kind != ArgumentKind::kTensor && !output.constant.isNone()) {
@@ -262,8 +271,8 @@ class Builder {
 
   // --- updates of buffers
 
-  // Puts the functional updates of a decomposed training graph back in place, so that training, autograd and the switch to
-  // eval mode work on them as on the training dialect. False where `node` is no such update.
+  // Puts the functional updates of a decomposed training graph back in place, so that training, autograd and the switch
+  // to eval mode work on them as on the training dialect. False where `node` is no such update.
   bool add_in_place(const Op& op, const ProgramNode& node) {
     const auto input = [&](std::string_view name) -> const Argument* {
       for (const auto& [argument_name, argument] : node.inputs) {
@@ -271,7 +280,9 @@ class Builder {
       }
       return nullptr;
     };
-    const auto output = [&](size_t i) { return node.outputs[i].kind == ArgumentKind::kTensor ? node.outputs[i].names[0] : ""; };
+    const auto output = [&](size_t i) {
+      return node.outputs[i].kind == ArgumentKind::kTensor ? node.outputs[i].names[0] : "";
+    };
     if (op.text() == "aten.add.Tensor" && node.outputs.size() == 1 && input("self") != nullptr &&
         only_updates(output(0), *input("self"))) {
       call(Op::find("aten.add_.Tensor"), node, output(0));
@@ -310,13 +321,15 @@ class Builder {
         throw Error(program_.output_specs[i].where, "an output of kind '" + kind + "' is not supported");
       }
     }
-    if (results.empty()) throw Error(program_.outputs.empty() ? "" : program_.outputs[0].where, "the program returns no tensor");
+    if (results.empty())
+      throw Error(program_.outputs.empty() ? "" : program_.outputs[0].where, "the program returns no tensor");
     graph().output(std::move(results));
   }
 
   void write_back(const Argument& output, const Spec& spec) {
     if (in_place_.count(output.names[0])) return;
-    if (!module_->has_attr(spec.target)) throw Error(spec.where, "updates '" + spec.target + "', which the program does not read");
+    if (!module_->has_attr(spec.target))
+      throw Error(spec.where, "updates '" + spec.target + "', which the program does not read");
     Node* target = graph().get_attr(spec.target, spec.target);
     graph().call("aten.copy_.default", {Arg(target), Arg(value(output.names[0], output.where))});
   }

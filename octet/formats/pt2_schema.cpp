@@ -10,37 +10,63 @@ constexpr int64_t kSchemaMajor = 8;
 // The file's numbers, which are not c10's.
 at::ScalarType read_dtype(const JsonCursor& cursor) {
   switch (cursor.to_int()) {
-    case 1: return at::kByte;
-    case 2: return at::kChar;
-    case 3: return at::kShort;
-    case 4: return at::kInt;
-    case 5: return at::kLong;
-    case 6: return at::kHalf;
-    case 7: return at::kFloat;
-    case 8: return at::kDouble;
-    case 9: return at::kComplexHalf;
-    case 10: return at::kComplexFloat;
-    case 11: return at::kComplexDouble;
-    case 12: return at::kBool;
-    case 13: return at::kBFloat16;
-    case 28: return at::kUInt16;
-    case 29: return at::kFloat8_e4m3fn;
-    case 30: return at::kFloat8_e5m2;
-    case 31: return at::kFloat8_e4m3fnuz;
-    case 32: return at::kFloat8_e5m2fnuz;
-    case 34: return at::kUInt32;
-    case 35: return at::kUInt64;
-    default: throw Error(cursor.where(), str("dtype ", cursor.to_int(), " is not supported"));
+    case 1:
+      return at::kByte;
+    case 2:
+      return at::kChar;
+    case 3:
+      return at::kShort;
+    case 4:
+      return at::kInt;
+    case 5:
+      return at::kLong;
+    case 6:
+      return at::kHalf;
+    case 7:
+      return at::kFloat;
+    case 8:
+      return at::kDouble;
+    case 9:
+      return at::kComplexHalf;
+    case 10:
+      return at::kComplexFloat;
+    case 11:
+      return at::kComplexDouble;
+    case 12:
+      return at::kBool;
+    case 13:
+      return at::kBFloat16;
+    case 28:
+      return at::kUInt16;
+    case 29:
+      return at::kFloat8_e4m3fn;
+    case 30:
+      return at::kFloat8_e5m2;
+    case 31:
+      return at::kFloat8_e4m3fnuz;
+    case 32:
+      return at::kFloat8_e5m2fnuz;
+    case 34:
+      return at::kUInt32;
+    case 35:
+      return at::kUInt64;
+    default:
+      throw Error(cursor.where(), str("dtype ", cursor.to_int(), " is not supported"));
   }
 }
 
 int64_t read_memory_format(const JsonCursor& cursor) {
   switch (cursor.to_int()) {
-    case 1: return static_cast<int64_t>(at::MemoryFormat::Contiguous);
-    case 2: return static_cast<int64_t>(at::MemoryFormat::ChannelsLast);
-    case 3: return static_cast<int64_t>(at::MemoryFormat::ChannelsLast3d);
-    case 4: return static_cast<int64_t>(at::MemoryFormat::Preserve);
-    default: throw Error(cursor.where(), str("memory format ", cursor.to_int(), " is not supported"));
+    case 1:
+      return static_cast<int64_t>(at::MemoryFormat::Contiguous);
+    case 2:
+      return static_cast<int64_t>(at::MemoryFormat::ChannelsLast);
+    case 3:
+      return static_cast<int64_t>(at::MemoryFormat::ChannelsLast3d);
+    case 4:
+      return static_cast<int64_t>(at::MemoryFormat::Preserve);
+    default:
+      throw Error(cursor.where(), str("memory format ", cursor.to_int(), " is not supported"));
   }
 }
 
@@ -271,7 +297,8 @@ Program read_program(const JsonCursor& document) {
   }
   if (document.has("torch_version")) program.torch_version = document.at("torch_version").to_string();
   if (document.has("verifiers")) {
-    program.verifiers = read_list<std::string>(document.at("verifiers"), [](const JsonCursor& c) { return c.to_string(); });
+    program.verifiers =
+        read_list<std::string>(document.at("verifiers"), [](const JsonCursor& c) { return c.to_string(); });
   }
   const JsonCursor module = document.at("graph_module");
   const JsonCursor graph = module.at("graph");

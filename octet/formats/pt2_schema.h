@@ -14,9 +14,9 @@ namespace octet::pt2 {
 
 /// A number that may be symbolic.
 struct SymValue {
-  std::optional<c10::IValue> value;   ///< where it is a constant
-  std::string expression;             ///< else
-  std::optional<c10::IValue> hint;    ///< the value when the model was traced
+  std::optional<c10::IValue> value;  ///< where it is a constant
+  std::string expression;            ///< else
+  std::optional<c10::IValue> hint;   ///< the value when the model was traced
   std::string where;
 };
 
@@ -63,7 +63,7 @@ struct ProgramNode {
 };
 
 struct Spec {
-  std::string kind;  ///< "parameter", "buffer", "user_input", "buffer_mutation", ...
+  std::string kind;    ///< "parameter", "buffer", "user_input", "buffer_mutation", ...
   std::string target;  ///< the parameter's, buffer's or constant's dotted name
   std::string where;
 };
@@ -82,8 +82,8 @@ struct Program {
   std::map<std::string, SymValue> symbol_values;
 };
 
-/// Throws octet::Error naming the path in the document for a missing or mistyped field, an unknown tag or enumerator, or
-/// another schema major.
+/// Throws octet::Error naming the path in the document for a missing or mistyped field, an unknown tag or enumerator,
+/// or another schema major.
 Program read_program(const JsonCursor& document);
 TensorValue read_tensor_value(const JsonCursor& cursor);
 

@@ -53,7 +53,8 @@ void Symbols::set_batch(const SymValue& size, int64_t batch) {
   specialised_ = specialised_ || values_[symbol] != wanted;
   values_[symbol] = wanted;
   const c10::IValue got = evaluate(size);
-  if (!got.isInt() || got.toInt() != batch) throw Error(size.where, str("dimension 0 is ", size.expression, " and cannot be ", batch));
+  if (!got.isInt() || got.toInt() != batch)
+    throw Error(size.where, str("dimension 0 is ", size.expression, " and cannot be ", batch));
 }
 
 c10::IValue Symbols::evaluate(const SymValue& value) const {
@@ -61,7 +62,8 @@ c10::IValue Symbols::evaluate(const SymValue& value) const {
   try {
     const SymNumber number = evaluate_symbolic(value.expression, values_, value.where);
     // An integral double is an exact division of sizes; a hint says which kind was meant.
-    if (value.hint && value.hint->isBool() && std::holds_alternative<int64_t>(number)) return std::get<int64_t>(number) != 0;
+    if (value.hint && value.hint->isBool() && std::holds_alternative<int64_t>(number))
+      return std::get<int64_t>(number) != 0;
     if (std::holds_alternative<int64_t>(number)) return std::get<int64_t>(number);
     return std::get<double>(number);
   } catch (const Error&) {
@@ -73,7 +75,8 @@ c10::IValue Symbols::evaluate(const SymValue& value) const {
 c10::IValue Symbols::evaluate(const Symbol& symbol, const std::string& where) const {
   if (symbol.name.empty()) return symbol.value;
   const auto found = program_.symbol_values.find(symbol.name);
-  if (found == program_.symbol_values.end()) throw Error(where, "the symbolic value '" + symbol.name + "' is not defined");
+  if (found == program_.symbol_values.end())
+    throw Error(where, "the symbolic value '" + symbol.name + "' is not defined");
   return evaluate(found->second);
 }
 

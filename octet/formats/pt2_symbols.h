@@ -11,8 +11,8 @@ namespace octet::pt2 {
 /// Values of the program's symbolic sizes: those it was traced with, or those that a given batch asks for.
 class Symbols {
  public:
-  /// With `batch` above 0, dimension 0 of every user input that is a symbol takes this size. Throws octet::Error where it is
-  /// an expression that no whole size of its symbol brings to `batch`.
+  /// With `batch` above 0, dimension 0 of every user input that is a symbol takes this size. Throws octet::Error where
+  /// it is an expression that no whole size of its symbol brings to `batch`.
   Symbols(const Program& program, int64_t batch);
 
   /// The value; throws octet::Error where it depends on data.

@@ -25,7 +25,8 @@ at::Tensor tensor_from_bytes(std::string_view bytes, const std::vector<int64_t>&
                              const std::string& where) {
   const uint64_t wanted = checked_bytes(sizes, dtype, where);
   if (wanted != bytes.size()) {
-    throw expected(where, str("data for ", dtype_name(dtype), sizes_text(sizes)), str(wanted, " bytes"), str(bytes.size()));
+    throw expected(where, str("data for ", dtype_name(dtype), sizes_text(sizes)), str(wanted, " bytes"),
+                   str(bytes.size()));
   }
   at::Tensor tensor = at::empty(sizes, at::TensorOptions(dtype));
   if (wanted > 0) std::memcpy(tensor.data_ptr(), bytes.data(), wanted);
@@ -33,7 +34,9 @@ at::Tensor tensor_from_bytes(std::string_view bytes, const std::vector<int64_t>&
   return tensor;
 }
 
-at::Tensor empty_storage(uint64_t size) { return at::empty({static_cast<int64_t>(size)}, at::TensorOptions(at::kByte)); }
+at::Tensor empty_storage(uint64_t size) {
+  return at::empty({static_cast<int64_t>(size)}, at::TensorOptions(at::kByte));
+}
 
 at::Tensor tensor_from_storage(const at::Tensor& storage, const StridedView& view, const std::string& where) {
   if (view.strides.size() != view.sizes.size()) {
@@ -55,7 +58,8 @@ at::Tensor tensor_from_storage(const at::Tensor& storage, const StridedView& vie
   overflow = overflow || __builtin_add_overflow(last, int64_t{1}, &end) || __builtin_mul_overflow(end, width, &end);
   if (bytes > 0 && (overflow || static_cast<uint64_t>(end) > capacity)) {
     throw Error(where, str("reaches past the end of its data: ", dtype_name(view.dtype), sizes_text(view.sizes),
-                           " with strides ", sizes_text(view.strides), " and offset ", view.offset, " in ", capacity, " bytes"));
+                           " with strides ", sizes_text(view.strides), " and offset ", view.offset, " in ", capacity,
+                           " bytes"));
   }
   if (bytes > capacity && bytes > kRepeatedBytes) {
     throw Error(where, str("has absurd sizes: ", sizes_text(view.sizes), " for ", capacity, " bytes of data"));

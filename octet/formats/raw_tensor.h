@@ -8,8 +8,8 @@
 
 namespace octet {
 
-/// A contiguous tensor that owns a copy of these bytes (little-endian). Throws octet::Error naming `where` unless the bytes
-/// are exactly as many as sizes and type ask for.
+/// A contiguous tensor that owns a copy of these bytes (little-endian). Throws octet::Error naming `where` unless the
+/// bytes are exactly as many as sizes and type ask for.
 at::Tensor tensor_from_bytes(std::string_view bytes, const std::vector<int64_t>& sizes, at::ScalarType dtype,
                              const std::string& where);
 
@@ -22,8 +22,8 @@ struct StridedView {
   bool operator==(const StridedView&) const = default;
 };
 
-/// The view's tensor, with memory of its own: `storage` (uint8[N]) itself where the view covers it all, else a copy. Throws
-/// octet::Error naming `where` where the view reaches past the storage or its sizes are absurd.
+/// The view's tensor, with memory of its own: `storage` (uint8[N]) itself where the view covers it all, else a copy.
+/// Throws octet::Error naming `where` where the view reaches past the storage or its sizes are absurd.
 at::Tensor tensor_from_storage(const at::Tensor& storage, const StridedView& view, const std::string& where);
 
 /// uint8[size]: memory to read a storage into.

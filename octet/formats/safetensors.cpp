@@ -25,10 +25,21 @@ struct Code {
   const char* code;
 };
 constexpr std::array kCodes = {
-    Code{at::kFloat, "F32"},   Code{at::kHalf, "F16"},   Code{at::kBFloat16, "BF16"}, Code{at::kDouble, "F64"},
-    Code{at::kByte, "U8"},     Code{at::kChar, "I8"},    Code{at::kShort, "I16"},     Code{at::kInt, "I32"},
-    Code{at::kLong, "I64"},    Code{at::kBool, "BOOL"},  Code{at::kUInt16, "U16"},    Code{at::kUInt32, "U32"},
-    Code{at::kUInt64, "U64"},  Code{at::kFloat8_e4m3fn, "F8_E4M3"},  Code{at::kFloat8_e5m2, "F8_E5M2"},
+    Code{at::kFloat, "F32"},
+    Code{at::kHalf, "F16"},
+    Code{at::kBFloat16, "BF16"},
+    Code{at::kDouble, "F64"},
+    Code{at::kByte, "U8"},
+    Code{at::kChar, "I8"},
+    Code{at::kShort, "I16"},
+    Code{at::kInt, "I32"},
+    Code{at::kLong, "I64"},
+    Code{at::kBool, "BOOL"},
+    Code{at::kUInt16, "U16"},
+    Code{at::kUInt32, "U32"},
+    Code{at::kUInt64, "U64"},
+    Code{at::kFloat8_e4m3fn, "F8_E4M3"},
+    Code{at::kFloat8_e5m2, "F8_E5M2"},
     Code{at::kComplexFloat, "C64"},
 };
 
@@ -67,8 +78,8 @@ void check_layout(const std::vector<Entry>& entries, uint64_t data_size, const s
   int64_t next = 0;
   for (const Entry& entry : entries) {
     if (entry.begin != next) {
-      throw Error(where, str("'", entry.name, "' begins at ", entry.begin, " where ", next, " was expected: ",
-                             entry.begin < next ? "tensors overlap" : "there is a hole"));
+      throw Error(where, str("'", entry.name, "' begins at ", entry.begin, " where ", next,
+                             " was expected: ", entry.begin < next ? "tensors overlap" : "there is a hole"));
     }
     next = entry.end;
   }
@@ -78,7 +89,12 @@ void check_layout(const std::vector<Entry>& entries, uint64_t data_size, const s
 }  // namespace
 
 StateDict read_safetensors(const std::string& path, std::map<std::string, std::string>* metadata) {
-  const auto source = open_file(path);
+  return read_safetensors(open_file(path), metadata);
+}
+
+StateDict read_safetensors(const std::shared_ptr<const ByteSource>& source,
+                           std::map<std::string, std::string>* metadata) {
+  const std::string& path = source->name();
   const std::string prefix = source->read(0, 8);
   const uint64_t header_size = ByteReader(path, prefix).u64();
   if (header_size > kMaxHeader || header_size > source->size() - 8) {
@@ -115,14 +131,18 @@ StateDict read_safetensors(const std::string& path, std::map<std::string, std::s
   return tensors;
 }
 
-void write_safetensors(const std::string& path, const StateDict& tensors, const std::map<std::string, std::string>& metadata) {
+void write_safetensors(const std::string& path, const StateDict& tensors,
+                       const std::map<std::string, std::string>& metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const auto* code = std::find_if(kCodes.begin(), kCodes.end(), [&](const Code& c) { return c.dtype == tensor.scalar_type(); });
-    if (code == kCodes.end()) throw Error(path, "'" + name + "' is " + dtype_name(tensor.scalar_type()) + ", which safetensors lacks");
-    if (name == "__metadata__" || header.contains(name)) throw Error(path, "the name '" + name + "' cannot be written twice");
+    const auto* code =
+        std::find_if(kCodes.begin(), kCodes.end(), [&](const Code& c) { return c.dtype == tensor.scalar_type(); });
+    if (code == kCodes.end())
+      throw Error(path, "'" + name + "' is " + dtype_name(tensor.scalar_type()) + ", which safetensors lacks");
+    if (name == "__metadata__" || header.contains(name))
+      throw Error(path, "the name '" + name + "' cannot be written twice");
     const uint64_t end = offset + tensor.numel() * tensor.element_size();
     header[name] = {{"dtype", code->code}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, end}}};
     offset = end;
@@ -141,13 +161,14 @@ void write_safetensors(const std::string& path, const StateDict& tensors, const 
   file.commit();
 }
 
-StateDict load_state_dict(const std::string& path) {
-  const auto source = open_file(path);
-  if (ZipReader::is_zip(*source)) return load_torch_save(path);
+StateDict load_state_dict(const std::string& path) { return load_state_dict(open_file(path)); }
+
+StateDict load_state_dict(const std::shared_ptr<const ByteSource>& source) {
+  if (ZipReader::is_zip(*source)) return load_torch_save(source);
   const std::string front = source->read(0, std::min<uint64_t>(source->size(), 16));
-  if (front.substr(0, 2) == "\x80\x02") return load_torch_save(path);
-  if (front.size() > 8 && front[8] == '{') return read_safetensors(path);
-  throw Error(path, "is no state dict: neither safetensors nor a file of torch.save");
+  if (front.substr(0, 2) == "\x80\x02") return load_torch_save(source);
+  if (front.size() > 8 && front[8] == '{') return read_safetensors(source);
+  throw Error(source->name(), "is no state dict: neither safetensors nor a file of torch.save");
 }
 
 }  // namespace octet

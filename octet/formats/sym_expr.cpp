@@ -14,7 +14,8 @@ namespace {
 constexpr int kMaxDepth = 100;
 
 double to_double(const SymNumber& value) {
-  return std::holds_alternative<int64_t>(value) ? static_cast<double>(std::get<int64_t>(value)) : std::get<double>(value);
+  return std::holds_alternative<int64_t>(value) ? static_cast<double>(std::get<int64_t>(value))
+                                                : std::get<double>(value);
 }
 bool both_ints(const SymNumber& a, const SymNumber& b) {
   return std::holds_alternative<int64_t>(a) && std::holds_alternative<int64_t>(b);
@@ -109,7 +110,8 @@ class Evaluator {
       if (!take(")")) fail("lacks a ')'");
       return value;
     }
-    if (at_ < text_.size() && (std::isdigit(static_cast<unsigned char>(text_[at_])) || text_[at_] == '.')) return number();
+    if (at_ < text_.size() && (std::isdigit(static_cast<unsigned char>(text_[at_])) || text_[at_] == '.'))
+      return number();
     const std::string name = identifier();
     if (name == "true" || name == "True") return int64_t{1};
     if (name == "false" || name == "False") return int64_t{0};
@@ -139,13 +141,16 @@ class Evaluator {
     errno = 0;
     const SymNumber value = whole ? SymNumber{int64_t{std::strtoll(digits.c_str(), &end, 10)}}
                                   : SymNumber{std::strtod(digits.c_str(), &end)};
-    if (digits.empty() || *end != '\0' || errno == ERANGE) fail("holds the number '" + digits + "', which cannot be read");
+    if (digits.empty() || *end != '\0' || errno == ERANGE)
+      fail("holds the number '" + digits + "', which cannot be read");
     return value;
   }
 
   std::string identifier() {
     const size_t begin = at_;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_' || text_[at_] == '.')) ++at_;
+    while (at_ < text_.size() &&
+           (std::isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_' || text_[at_] == '.'))
+      ++at_;
     if (at_ == begin) fail(str("cannot be read from position ", at_));
     std::string name(text_.substr(begin, at_ - begin));
     return name.substr(name.rfind('.') + 1);  // "torch.utils._sympy.functions.FloorDiv"
@@ -206,7 +211,8 @@ class Evaluator {
     return add(a, multiply(int64_t{-1}, multiply(floor_divide(a, b), b)));
   }
   SymNumber raise(const SymNumber& base, const SymNumber& exponent) const {
-    if (!both_ints(base, exponent) || std::get<int64_t>(exponent) < 0) return std::pow(to_double(base), to_double(exponent));
+    if (!both_ints(base, exponent) || std::get<int64_t>(exponent) < 0)
+      return std::pow(to_double(base), to_double(exponent));
     if (std::get<int64_t>(exponent) > 64) fail("has an absurd power");
     SymNumber result = int64_t{1};
     for (int64_t i = 0; i < std::get<int64_t>(exponent); ++i) result = multiply(result, base);
@@ -219,33 +225,59 @@ class Evaluator {
   SymNumber compare(std::string_view relation, const SymNumber& a, const SymNumber& b) const {
     const double x = to_double(a);
     const double y = to_double(b);
-    const bool holds = relation == "<=" ? x <= y : relation == ">=" ? x >= y : relation == "==" ? x == y
-                     : relation == "!=" ? x != y : relation == "<" ? x < y : x > y;
+    const bool holds = relation == "<="   ? x <= y
+                       : relation == ">=" ? x >= y
+                       : relation == "==" ? x == y
+                       : relation == "!=" ? x != y
+                       : relation == "<"  ? x < y
+                                          : x > y;
     return int64_t{holds};
   }
 
   SymNumber call(const std::string& name, const std::vector<SymNumber>& args) const {
     using Two = std::function<SymNumber(const SymNumber&, const SymNumber&)>;
     using One = std::function<SymNumber(double)>;
-    const auto relation = [&](const char* text) { return Two([this, text](const auto& a, const auto& b) { return compare(text, a, b); }); };
+    const auto relation = [&](const char* text) {
+      return Two([this, text](const auto& a, const auto& b) { return compare(text, a, b); });
+    };
     const Two divides = [this](const auto& a, const auto& b) { return divide(a, b); };
     const Two floors = [this](const auto& a, const auto& b) { return floor_divide(a, b); };
     const Two rests = [this](const auto& a, const auto& b) { return modulo(a, b); };
     const Two powers = [this](const auto& a, const auto& b) { return raise(a, b); };
     const std::map<std::string_view, Two> pairs = {
-        {"FloorDiv", floors}, {"CleanDiv", floors}, {"Mod", rests}, {"PythonMod", rests}, {"Pow", powers},
-        {"PowByNatural", powers}, {"Rational", divides}, {"IntTrueDiv", divides}, {"FloatTrueDiv", divides},
-        {"CeilDiv", [this](const auto& a, const auto& b) {
-           return multiply(int64_t{-1}, floor_divide(multiply(int64_t{-1}, a), b)); }},
-        {"Equality", relation("==")}, {"Eq", relation("==")}, {"Unequality", relation("!=")}, {"Ne", relation("!=")},
-        {"GreaterThan", relation(">=")}, {"Ge", relation(">=")}, {"LessThan", relation("<=")}, {"Le", relation("<=")},
-        {"StrictGreaterThan", relation(">")}, {"Gt", relation(">")}, {"StrictLessThan", relation("<")}, {"Lt", relation("<")},
+        {"FloorDiv", floors},
+        {"CleanDiv", floors},
+        {"Mod", rests},
+        {"PythonMod", rests},
+        {"Pow", powers},
+        {"PowByNatural", powers},
+        {"Rational", divides},
+        {"IntTrueDiv", divides},
+        {"FloatTrueDiv", divides},
+        {"CeilDiv", [this](const auto& a,
+                           const auto& b) { return multiply(int64_t{-1}, floor_divide(multiply(int64_t{-1}, a), b)); }},
+        {"Equality", relation("==")},
+        {"Eq", relation("==")},
+        {"Unequality", relation("!=")},
+        {"Ne", relation("!=")},
+        {"GreaterThan", relation(">=")},
+        {"Ge", relation(">=")},
+        {"LessThan", relation("<=")},
+        {"Le", relation("<=")},
+        {"StrictGreaterThan", relation(">")},
+        {"Gt", relation(">")},
+        {"StrictLessThan", relation("<")},
+        {"Lt", relation("<")},
     };
     const std::map<std::string_view, One> singles = {
-        {"floor", [this](double x) { return whole(std::floor(x)); }}, {"FloorToInt", [this](double x) { return whole(std::floor(x)); }},
-        {"ceiling", [this](double x) { return whole(std::ceil(x)); }}, {"CeilToInt", [this](double x) { return whole(std::ceil(x)); }},
-        {"TruncToInt", [this](double x) { return whole(std::trunc(x)); }}, {"RoundToInt", [this](double x) { return whole(std::nearbyint(x)); }},
-        {"TruncToFloat", [](double x) { return SymNumber{std::trunc(x)}; }}, {"ToFloat", [](double x) { return SymNumber{x}; }},
+        {"floor", [this](double x) { return whole(std::floor(x)); }},
+        {"FloorToInt", [this](double x) { return whole(std::floor(x)); }},
+        {"ceiling", [this](double x) { return whole(std::ceil(x)); }},
+        {"CeilToInt", [this](double x) { return whole(std::ceil(x)); }},
+        {"TruncToInt", [this](double x) { return whole(std::trunc(x)); }},
+        {"RoundToInt", [this](double x) { return whole(std::nearbyint(x)); }},
+        {"TruncToFloat", [](double x) { return SymNumber{std::trunc(x)}; }},
+        {"ToFloat", [](double x) { return SymNumber{x}; }},
         {"Not", [](double x) { return SymNumber{int64_t{x == 0}}; }},
     };
     const std::map<std::string_view, Two> folds = {
@@ -253,10 +285,12 @@ class Evaluator {
         {"Mul", [this](const auto& a, const auto& b) { return multiply(a, b); }},
         {"Max", [](const auto& a, const auto& b) { return to_double(a) < to_double(b) ? b : a; }},
         {"Min", [](const auto& a, const auto& b) { return to_double(b) < to_double(a) ? b : a; }},
-        {"And", [](const auto& a, const auto& b) { return SymNumber{int64_t{to_double(a) != 0 && to_double(b) != 0}}; }},
+        {"And",
+         [](const auto& a, const auto& b) { return SymNumber{int64_t{to_double(a) != 0 && to_double(b) != 0}}; }},
         {"Or", [](const auto& a, const auto& b) { return SymNumber{int64_t{to_double(a) != 0 || to_double(b) != 0}}; }},
     };
-    if (const auto found = pairs.find(name); found != pairs.end() && args.size() == 2) return found->second(args[0], args[1]);
+    if (const auto found = pairs.find(name); found != pairs.end() && args.size() == 2)
+      return found->second(args[0], args[1]);
     if (args.size() == 1) {
       if (name == "Abs") return to_double(args[0]) < 0 ? multiply(int64_t{-1}, args[0]) : args[0];
       if (name == "Identity") return args[0];
@@ -282,16 +316,19 @@ class Evaluator {
 
 }  // namespace
 
-SymNumber evaluate_symbolic(std::string_view text, const std::map<std::string, int64_t>& symbols, const std::string& where) {
+SymNumber evaluate_symbolic(std::string_view text, const std::map<std::string, int64_t>& symbols,
+                            const std::string& where) {
   return Evaluator(text, symbols, where).run();
 }
 
-int64_t evaluate_symbolic_int(std::string_view text, const std::map<std::string, int64_t>& symbols, const std::string& where) {
+int64_t evaluate_symbolic_int(std::string_view text, const std::map<std::string, int64_t>& symbols,
+                              const std::string& where) {
   const SymNumber value = evaluate_symbolic(text, symbols, where);
   if (std::holds_alternative<int64_t>(value)) return std::get<int64_t>(value);
   const double real = std::get<double>(value);
   if (real != std::floor(real) || !(std::abs(real) < 9.0e18)) {
-    throw Error(where, str("the symbolic expression \"", std::string(text.substr(0, 80)), "\" gives ", real, ", not an integer"));
+    throw Error(where, str("the symbolic expression \"", std::string(text.substr(0, 80)), "\" gives ", real,
+                           ", not an integer"));
   }
   return static_cast<int64_t>(real);
 }

@@ -27,13 +27,20 @@ struct StorageName {
   at::ScalarType dtype;
 };
 constexpr std::array kStorages = {
-    StorageName{"torch.FloatStorage", at::kFloat},     StorageName{"torch.HalfStorage", at::kHalf},
-    StorageName{"torch.BFloat16Storage", at::kBFloat16}, StorageName{"torch.DoubleStorage", at::kDouble},
-    StorageName{"torch.IntStorage", at::kInt},         StorageName{"torch.LongStorage", at::kLong},
-    StorageName{"torch.ShortStorage", at::kShort},     StorageName{"torch.CharStorage", at::kChar},
-    StorageName{"torch.ByteStorage", at::kByte},       StorageName{"torch.BoolStorage", at::kBool},
-    StorageName{"torch.ComplexFloatStorage", at::kComplexFloat}, StorageName{"torch.ComplexDoubleStorage", at::kComplexDouble},
-    StorageName{"torch.UntypedStorage", at::kByte},    StorageName{"torch.storage.UntypedStorage", at::kByte},
+    StorageName{"torch.FloatStorage", at::kFloat},
+    StorageName{"torch.HalfStorage", at::kHalf},
+    StorageName{"torch.BFloat16Storage", at::kBFloat16},
+    StorageName{"torch.DoubleStorage", at::kDouble},
+    StorageName{"torch.IntStorage", at::kInt},
+    StorageName{"torch.LongStorage", at::kLong},
+    StorageName{"torch.ShortStorage", at::kShort},
+    StorageName{"torch.CharStorage", at::kChar},
+    StorageName{"torch.ByteStorage", at::kByte},
+    StorageName{"torch.BoolStorage", at::kBool},
+    StorageName{"torch.ComplexFloatStorage", at::kComplexFloat},
+    StorageName{"torch.ComplexDoubleStorage", at::kComplexDouble},
+    StorageName{"torch.UntypedStorage", at::kByte},
+    StorageName{"torch.storage.UntypedStorage", at::kByte},
 };
 
 // What a pickle says of a storage: ("storage", class, key, device, numel).
@@ -55,7 +62,8 @@ StorageRef read_storage_ref(const Pickle& pickle, Pickle::Ref ref) {
   const auto* known = std::find_if(kStorages.begin(), kStorages.end(), [&](const StorageName& entry) {
     return type != nullptr && entry.name == type->name;
   });
-  if (known == kStorages.end()) throw Error(pickle.where(), "has a storage of type '" + (type ? type->name : "?") + "', which cannot be read");
+  if (known == kStorages.end())
+    throw Error(pickle.where(), "has a storage of type '" + (type ? type->name : "?") + "', which cannot be read");
   storage.dtype = known->dtype;
   storage.key = pickle.to_string(parts[2], "storage key");
   storage.numel = pickle.to_int(parts[4], "storage size");
@@ -183,8 +191,8 @@ int64_t storage_bytes(const StorageRef& storage, const std::string& where) {
   return static_cast<int64_t>(checked_bytes({storage.numel}, storage.dtype, where));
 }
 
-// Before PyTorch 1.6: pickles one after another (magic, version, system, the object, storage keys), then for every storage
-// its element count and its bytes.
+// Before PyTorch 1.6: pickles one after another (magic, version, system, the object, storage keys), then for every
+// storage its element count and its bytes.
 std::vector<SavedTensor> read_legacy(const std::string& bytes, const std::string& where) {
   ByteReader reader(where, bytes);
   const auto next = [&] {
@@ -211,7 +219,8 @@ std::vector<SavedTensor> read_legacy(const std::string& bytes, const std::string
     const auto storage = declared.find(key);
     if (storage == declared.end()) throw Error(where, "holds data of a storage '" + key + "' that no tensor names");
     const auto count = reader.read<int64_t>();
-    if (count != storage->second.numel) throw expected(where, "elements of storage '" + key + "'", str(storage->second.numel), str(count));
+    if (count != storage->second.numel)
+      throw expected(where, "elements of storage '" + key + "'", str(storage->second.numel), str(count));
     data[key] = reader.bytes(static_cast<uint64_t>(storage_bytes(storage->second, where)));
   }
   return read_tensors(object, [&](const StorageRef& storage) {
@@ -256,17 +265,18 @@ std::vector<SavedTensor> read_torch_save(const ZipReader& zip) {
   });
 }
 
-StateDict load_torch_save(const std::string& path) {
-  const auto source = open_file(path);
+StateDict load_torch_save(const std::string& path) { return load_torch_save(open_file(path)); }
+
+StateDict load_torch_save(const std::shared_ptr<const ByteSource>& source) {
   std::vector<SavedTensor> tensors;
   if (ZipReader::is_zip(*source)) {
     tensors = read_torch_save(ZipReader(source));
   } else {
     const std::string bytes = source->read(0, source->size());
     if (std::string_view(bytes).substr(0, kLegacyMagic.size()) != kLegacyMagic) {
-      throw Error(path, "is no file of torch.save: neither a zip archive nor its older format");
+      throw Error(source->name(), "is no file of torch.save: neither a zip archive nor its older format");
     }
-    tensors = read_legacy(bytes, path);
+    tensors = read_legacy(bytes, source->name());
   }
   StateDict dict;
   for (SavedTensor& saved : tensors) dict.emplace_back(saved.name, saved.tensor);

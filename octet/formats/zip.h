@@ -15,9 +15,9 @@ namespace octet {
 /// What a zip may ask of its reader. The defaults pass any model that tools write and refuse zip bombs.
 struct ZipLimits {
   uint64_t max_entries = 1 << 20;
-  uint64_t max_total_size = uint64_t{1} << 40;        ///< sum of all uncompressed sizes, bytes
-  uint64_t max_inflate_ratio = 200;                   ///< uncompressed over compressed size, where above the next
-  uint64_t inflate_ratio_free = uint64_t{16} << 20;   ///< bytes an entry may inflate to at any ratio
+  uint64_t max_total_size = uint64_t{1} << 40;       ///< sum of all uncompressed sizes, bytes
+  uint64_t max_inflate_ratio = 200;                  ///< uncompressed over compressed size, where above the next
+  uint64_t inflate_ratio_free = uint64_t{16} << 20;  ///< bytes an entry may inflate to at any ratio
 };
 
 /// One file of an archive, as its central directory tells.
@@ -32,9 +32,9 @@ struct ZipEntry {
 
 /// Reads zip archives: STORED and DEFLATE members, zip64, data descriptors. Members are read on demand.
 ///
-/// Opening checks the whole central directory: names unique, sizes inside the file, no overlapping members, no encryption,
-/// the limits. Reading a member checks its local header, size and CRC. Every failure is an octet::Error that names the
-/// archive and the member; nothing is allocated by a length that was not checked against the file.
+/// Opening checks the whole central directory: names unique, sizes inside the file, no overlapping members, no
+/// encryption, the limits. Reading a member checks its local header, size and CRC. Every failure is an octet::Error
+/// that names the archive and the member; nothing is allocated by a length that was not checked against the file.
 class ZipReader {
  public:
   explicit ZipReader(std::shared_ptr<const ByteSource> source, const ZipLimits& limits = {});

@@ -99,7 +99,8 @@ void apply_zip64(ZipEntry& entry, std::string_view extra, const std::string& whe
 }
 
 ZipEntry read_entry(ByteReader& reader, const std::string& archive) {
-  if (reader.u32() != kCentralMagic) throw Error(reader.where(), str("has a wrong magic number at entry offset ", reader.offset()));
+  if (reader.u32() != kCentralMagic)
+    throw Error(reader.where(), str("has a wrong magic number at entry offset ", reader.offset()));
   reader.skip(4);
   const uint16_t flags = reader.u16();
   ZipEntry entry;
@@ -117,7 +118,8 @@ ZipEntry read_entry(ByteReader& reader, const std::string& archive) {
   const std::string where = archive + "/" + entry.name;
   apply_zip64(entry, reader.bytes(extra_size), where);
   reader.skip(comment_size);
-  if (entry.name.empty() || entry.name.find('\0') != std::string::npos) throw Error(archive, "has an entry without a name");
+  if (entry.name.empty() || entry.name.find('\0') != std::string::npos)
+    throw Error(archive, "has an entry without a name");
   if ((flags & 0x2041) != 0) throw Error(where, "is encrypted");
   if (entry.method != 0 && entry.method != 8) {
     throw expected(where, "compression method", "0 (stored) or 8 (deflate)", str(entry.method));
@@ -163,7 +165,8 @@ void inflate_into(const std::string& packed, void* to, uint64_t size, const std:
     if (got > out) throw Error(where, str("inflates to more than its ", size, " bytes"));
     written += got;
     if (status == Z_STREAM_END) break;
-    if (status != Z_OK) throw Error(where, str("is damaged: its compressed data ", stream.msg ? stream.msg : "end early"));
+    if (status != Z_OK)
+      throw Error(where, str("is damaged: its compressed data ", stream.msg ? stream.msg : "end early"));
   }
   if (written != size) throw expected(where, "size after inflating", str(size, " bytes"), str(written));
 }
@@ -194,10 +197,12 @@ void ZipReader::read_directory(const ZipLimits& limits) {
     ZipEntry entry = read_entry(reader, name());
     check_sizes(entry, *source_, limits);
     if (entry.size > limits.max_total_size - total) {
-      throw Error(name(), str("is refused as a zip bomb: its entries inflate to more than ", limits.max_total_size, " bytes"));
+      throw Error(name(),
+                  str("is refused as a zip bomb: its entries inflate to more than ", limits.max_total_size, " bytes"));
     }
     total += entry.size;
-    if (!by_name_.emplace(entry.name, entries_.size()).second) throw Error(where(entry.name), "appears twice in the archive");
+    if (!by_name_.emplace(entry.name, entries_.size()).second)
+      throw Error(where(entry.name), "appears twice in the archive");
     entries_.push_back(std::move(entry));
   }
   check_overlap(directory.offset);
@@ -261,7 +266,8 @@ std::string ZipReader::read(const ZipEntry& entry) const {
 std::string ZipReader::read(const std::string& name, uint64_t limit) const {
   const ZipEntry* entry = find(name);
   if (entry == nullptr) throw Error(where(name), "is missing from the archive");
-  if (entry->size > limit) throw Error(where(name), str("is too large: ", entry->size, " bytes, at most ", limit, " expected"));
+  if (entry->size > limit)
+    throw Error(where(name), str("is too large: ", entry->size, " bytes, at most ", limit, " expected"));
   return read(*entry);
 }
 

@@ -7,8 +7,8 @@
 namespace octet {
 
 /// A file that appears whole or not at all: it is written under a temporary name in the same folder, synced to disk and
-/// renamed by commit(). Without commit() nothing remains. A target that exists and is no regular file (a device, a pipe) is
-/// written directly; a symbolic link is followed.
+/// renamed by commit(). Without commit() nothing remains. A target that exists and is no regular file (a device, a
+/// pipe) is written directly; a symbolic link is followed.
 class AtomicFile {
  public:
   /// Throws octet::Error with the system's reason where the folder can't be written.

@@ -10,8 +10,8 @@
 
 namespace octet {
 
-/// Reads little-endian numbers and byte runs from memory it doesn't own. Every read is checked: one that reaches past the
-/// end throws octet::Error naming `where` and the offset, and moves nothing.
+/// Reads little-endian numbers and byte runs from memory it doesn't own. Every read is checked: one that reaches past
+/// the end throws octet::Error naming `where` and the offset, and moves nothing.
 class ByteReader {
  public:
   /// `where` names the file or the entry in errors; `bytes` must outlive the reader.

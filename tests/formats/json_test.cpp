@@ -28,7 +28,8 @@ TEST(Json, RefusesDepthSizeAndBrokenText) {
 }
 
 TEST(Json, NamesThePathOfAWrongValue) {
-  const auto document = parse_json(R"({"graph": {"nodes": [{"target": "a"}, {"target": 5}], "big": 18446744073709551615}})", "f");
+  const auto document =
+      parse_json(R"({"graph": {"nodes": [{"target": "a"}, {"target": 5}], "big": 18446744073709551615}})", "f");
   const JsonCursor graph = JsonCursor(document, "f").at("graph");
   EXPECT_EQ(graph.at("nodes").elements()[0].at("target").to_string(), "a");
   EXPECT_TRUE(fails_with([&] { graph.at("nodes").elements()[1].at("target").to_string(); },
@@ -81,7 +82,8 @@ TEST(SymbolicExpression, RefusesWhatHasNoValue) {
   EXPECT_TRUE(fails_with([&] { value("Piecewise(s0, 1, 2)"); }, "cannot evaluate"));
   EXPECT_TRUE(fails_with([&] { value(std::string(100000, '(')); }, "nested too deeply"));
   EXPECT_TRUE(fails_with([&] { value(std::string(100000, '-')); }, "nested too deeply"));
-  for (const char* text : {"", "(", "s0 +", "Add(", "Add(s0 s0)", "Symbol(", "Symbol('s0'", "2 ** 99999", "s0)", "Integer(--1)", "..", "1e999x"}) {
+  for (const char* text : {"", "(", "s0 +", "Add(", "Add(s0 s0)", "Symbol(", "Symbol('s0'", "2 ** 99999", "s0)",
+                           "Integer(--1)", "..", "1e999x"}) {
     EXPECT_TRUE(test::works_or_reports([&] { value(text); })) << text;
   }
 }

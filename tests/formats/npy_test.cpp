@@ -24,10 +24,12 @@ std::string npy(const std::string& header, const std::string& data, int version 
 
 TEST(Npy, ReadsWhatItWrites) {
   const test::TemporaryFolder folder;
-  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kHalf, at::kChar, at::kByte, at::kShort, at::kInt, at::kLong, at::kBool,
-                                     at::kComplexFloat, at::kComplexDouble, at::kUInt16, at::kUInt32, at::kUInt64}) {
+  for (const at::ScalarType dtype :
+       {at::kFloat, at::kDouble, at::kHalf, at::kChar, at::kByte, at::kShort, at::kInt, at::kLong, at::kBool,
+        at::kComplexFloat, at::kComplexDouble, at::kUInt16, at::kUInt32, at::kUInt64}) {
     for (const std::vector<int64_t>& sizes : {std::vector<int64_t>{}, {3}, {2, 3}, {0, 4}, {2, 1, 3, 2}}) {
-      const at::Tensor tensor = (at::arange(c10::multiply_integers(sizes), at::kFloat) - 2).abs().reshape(sizes).to(dtype);
+      const at::Tensor tensor =
+          (at::arange(c10::multiply_integers(sizes), at::kFloat) - 2).abs().reshape(sizes).to(dtype);
       write_npy(folder.file("a.npy"), tensor);
       const at::Tensor read = read_npy(folder.file("a.npy"));
       EXPECT_EQ(read.scalar_type(), dtype);
@@ -60,18 +62,26 @@ TEST(Npy, ReadsAGoldenFile) {
 }
 
 TEST(Npy, RefusesWhatItCannotRead) {
-  const auto parse = [](const std::string& header, const std::string& data = "") { parse_npy(npy(header, data), "x.npy"); };
+  const auto parse = [](const std::string& header, const std::string& data = "") {
+    parse_npy(npy(header, data), "x.npy");
+  };
   EXPECT_TRUE(fails_with([] { parse_npy("hello", "x.npy"); }, "[x.npy] is no .npy file"));
   EXPECT_TRUE(fails_with([] { parse_npy(npy("", "", 9), "x.npy"); }, "format version"));
-  EXPECT_TRUE(fails_with([&] { parse("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", "1234567"); }, "8 bytes, got 7"));
-  EXPECT_TRUE(fails_with([&] { parse("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999), }"); }, "absurd"));
-  EXPECT_TRUE(fails_with([&] { parse("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }"); }, "absurd"));
+  EXPECT_TRUE(fails_with([&] { parse("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }", "1234567"); },
+                         "8 bytes, got 7"));
+  EXPECT_TRUE(fails_with(
+      [&] { parse("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999), }"); }, "absurd"));
+  EXPECT_TRUE(fails_with([&] { parse("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }"); },
+                         "absurd"));
   EXPECT_TRUE(fails_with([&] { parse("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }"); }, "malformed"));
   EXPECT_TRUE(fails_with([&] { parse("{'descr': '|O', 'fortran_order': False, 'shape': (), }"); }, "'|O'"));
-  EXPECT_TRUE(fails_with([&] { parse("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (), }"); }, "structured"));
+  EXPECT_TRUE(
+      fails_with([&] { parse("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (), }"); }, "structured"));
   EXPECT_TRUE(fails_with([&] { parse("{'descr': '<f4', 'shape': (), }"); }, "lacks one of"));
-  EXPECT_TRUE(fails_with([&] { parse("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (), }"); }, "unexpected key"));
-  EXPECT_TRUE(fails_with([&] { parse("{'descr': '<f4', 'fortran_order': 0, 'shape': (), }"); }, "neither True nor False"));
+  EXPECT_TRUE(fails_with([&] { parse("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (), }"); },
+                         "unexpected key"));
+  EXPECT_TRUE(
+      fails_with([&] { parse("{'descr': '<f4', 'fortran_order': 0, 'shape': (), }"); }, "neither True nor False"));
 }
 
 TEST(Npy, SurvivesTruncationAndDamage) {
@@ -88,7 +98,8 @@ TEST(Npy, SurvivesTruncationAndDamage) {
 }
 
 TEST(Npy, ReadsBoolsOfAnyByteAsZeroOrOne) {
-  const at::Tensor read = parse_npy(npy("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", std::string("\x00\x07\xff", 3)), "t");
+  const at::Tensor read =
+      parse_npy(npy("{'descr': '|b1', 'fortran_order': False, 'shape': (3,), }", std::string("\x00\x07\xff", 3)), "t");
   EXPECT_TRUE(at::equal(read.to(at::kInt), at::tensor({0, 1, 1}, at::kInt)));
 }
 

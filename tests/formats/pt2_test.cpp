@@ -42,7 +42,8 @@ std::vector<fs::path> golden_folders(const std::string& kind) {
 
 std::string folder_name(const ::testing::TestParamInfo<fs::path>& info) {
   std::string name = info.param.filename().string();
-  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
 }
 
@@ -69,7 +70,8 @@ TEST_P(GoldenModel, RecordsTheShapesThatItComputes) {
   module->run_observed(read_all(GetParam(), "test"), [&](const Node& node, const c10::IValue& value) {
     if (!value.isTensor()) return;
     ASSERT_TRUE(node.meta()) << node.name();
-    EXPECT_EQ(*node.meta(), (TensorMeta{value.toTensor().scalar_type(), value.toTensor().sizes().vec()})) << node.name();
+    EXPECT_EQ(*node.meta(), (TensorMeta{value.toTensor().scalar_type(), value.toTensor().sizes().vec()}))
+        << node.name();
     ++compared;
   });
   EXPECT_GT(compared, 1u);
@@ -89,7 +91,9 @@ TEST(Pt2, ReadsEveryOperatorOfTheCatalogue) {
 }
 
 TEST(Pt2, KnowsWhereTheModelCameFrom) {
-  const auto facts = [](const std::string& name) { return load_pt2(test::data("golden/pt2_variants/" + name + "/model.pt2"))->facts(); };
+  const auto facts = [](const std::string& name) {
+    return load_pt2(test::data("golden/pt2_variants/" + name + "/model.pt2"))->facts();
+  };
   auto newer = facts("torch2.14_decomposed_resnet8");
   EXPECT_EQ(newer["source"], "pt2");
   EXPECT_EQ(newer["schema"], "8.20");
@@ -118,7 +122,8 @@ TEST(Pt2, KeepsNamesAndModulePaths) {
 
 TEST(Pt2, TiesWeightsAndReadsConstants) {
   for (const char* torch : {"torch2.14", "torch2.6"}) {
-    const auto module = load_pt2(test::data(str("golden/pt2_variants/", torch, "_eval_tied_weights_and_constants/model.pt2")));
+    const auto module =
+        load_pt2(test::data(str("golden/pt2_variants/", torch, "_eval_tied_weights_and_constants/model.pt2")));
     EXPECT_EQ(module->attr_kind("k"), AttrKind::kBuffer);
     EXPECT_EQ(module->attr_kind("lifted_tensor_0"), AttrKind::kConstant);
     EXPECT_EQ(module->parameters().size(), 3u);  // one weight, two biases
@@ -155,7 +160,8 @@ TEST(Pt2, FoldsSymbolicSizesForAGivenBatch) {
   ASSERT_EQ(got.size(), 3u);
   for (size_t i = 0; i < 3; ++i) EXPECT_LT(relative_error(got[i], data.at(str("out_", i))), 1e-6) << i;
   EXPECT_EQ(module->graph().find("full")->arg("size").to_ints(), std::vector<int64_t>{25});
-  EXPECT_EQ(load_pt2(test::data("formats/symbolic_sizes.pt2"))->graph().find("full")->arg("size").to_ints(), std::vector<int64_t>{15});
+  EXPECT_EQ(load_pt2(test::data("formats/symbolic_sizes.pt2"))->graph().find("full")->arg("size").to_ints(),
+            std::vector<int64_t>{15});
 }
 
 TEST(Pt2, TrainsADecomposedGraphAndSwitchesItToEval) {

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <random>
 
 #include "octet/formats/pickle.h"
@@ -38,7 +37,8 @@ TEST_P(TorchSaveFile, ReadsTensorsOfEveryForm) {
   EXPECT_TRUE(at::equal(tensor_named(dict, "view.slice"), base.slice(0, 1, 3).slice(1, 2, 5)));
   EXPECT_TRUE(at::equal(tensor_named(dict, "view.row"), base[2]));
   EXPECT_TRUE(tensor_named(dict, "tied").is_same(tensor_named(dict, "conv.weight")));
-  for (const at::ScalarType dtype : {at::kHalf, at::kBFloat16, at::kDouble, at::kChar, at::kByte, at::kShort, at::kInt, at::kLong, at::kBool}) {
+  for (const at::ScalarType dtype :
+       {at::kHalf, at::kBFloat16, at::kDouble, at::kChar, at::kByte, at::kShort, at::kInt, at::kLong, at::kBool}) {
     bool found = false;
     for (const auto& [name, tensor] : dict) {
       if (name.substr(0, 6) != "dtype." || tensor.scalar_type() != dtype) continue;
@@ -67,17 +67,42 @@ TEST(TorchSave, FindsTheStateDictOfACheckpoint) {
 }
 
 TEST(TorchSave, ExecutesNothing) {
-  EXPECT_TRUE(fails_with([] { load_torch_save(test::data("formats/whole_module.pth")); }, "state_dict() instead of the whole model"));
+  EXPECT_TRUE(fails_with([] { load_torch_save(test::data("formats/whole_module.pth")); },
+                         "state_dict() instead of the whole model"));
   EXPECT_TRUE(fails_with([] { load_torch_save(test::data("formats/torchscript.pt")); }, "TorchScript program"));
-  EXPECT_TRUE(fails_with([] { read_pickle("\x80\x02" "cos\nsystem\nU\x02lsR."s, "p"); }, "'os.system'"));
-  EXPECT_TRUE(fails_with([] { read_pickle("\x80\x02" "cbuiltins\neval\n."s, "p"); }, "'builtins.eval'"));
+  EXPECT_TRUE(fails_with(
+      [] {
+        read_pickle(
+            "\x80\x02"
+            "cos\nsystem\nU\x02lsR."s,
+            "p");
+      },
+      "'os.system'"));
+  EXPECT_TRUE(fails_with(
+      [] {
+        read_pickle(
+            "\x80\x02"
+            "cbuiltins\neval\n."s,
+            "p");
+      },
+      "'builtins.eval'"));
   EXPECT_TRUE(fails_with([] { read_pickle("\x80\x04\x8c\x05posix\x8c\x06system\x93."s, "p"); }, "'posix.system'"));
-  EXPECT_TRUE(fails_with([] { read_pickle("\x80\x02" "ctorch\nFloatStorage\n)R."s, "p"); }, "may not be called"));
+  EXPECT_TRUE(fails_with(
+      [] {
+        read_pickle(
+            "\x80\x02"
+            "ctorch\nFloatStorage\n)R."s,
+            "p");
+      },
+      "may not be called"));
 }
 
 TEST(Pickle, ReadsPlainData) {
-  const Pickle pickle = read_pickle("\x80\x02(X\x01\x00\x00\x00" "aK\x05G\x3f\xe0\x00\x00\x00\x00\x00\x00\x8a\x02\x00\xff\x88N]q\x01(K\x01K\x02"
-                                    "eh\x01t."s, "p");
+  const Pickle pickle = read_pickle(
+      "\x80\x02(X\x01\x00\x00\x00"
+      "aK\x05G\x3f\xe0\x00\x00\x00\x00\x00\x00\x8a\x02\x00\xff\x88N]q\x01(K\x01K\x02"
+      "eh\x01t."s,
+      "p");
   const auto& items = pickle.to_items(pickle.root(), "root");
   ASSERT_EQ(items.size(), 8u);
   EXPECT_EQ(pickle.to_string(items[0], ""), "a");
@@ -92,9 +117,29 @@ TEST(Pickle, ReadsPlainData) {
 }
 
 TEST(Pickle, RefusesBrokenPrograms) {
-  for (const std::string& bytes : {""s, "."s, "0."s, "t."s, "e."s, "(."s, "K"s, "h\x07."s, "]K\x01s."s, "}K\x01" "a."s, "}(K\x01u."s, "R."s,
-                                   "\x80\x09."s, "\xfe."s, "X\xff\xff\xff\xff" "abc."s, "\x8b\xff\xff\xff\xff."s, "\x8d\xff\xff\xff\xff\xff\xff\xff\x7f."s,
-                                   "ctorch"s, "K\x01Q"s, "(K\x01" "0000."s}) {
+  for (const std::string& bytes : {""s,
+                                   "."s,
+                                   "0."s,
+                                   "t."s,
+                                   "e."s,
+                                   "(."s,
+                                   "K"s,
+                                   "h\x07."s,
+                                   "]K\x01s."s,
+                                   "}K\x01"
+                                   "a."s,
+                                   "}(K\x01u."s,
+                                   "R."s,
+                                   "\x80\x09."s,
+                                   "\xfe."s,
+                                   "X\xff\xff\xff\xff"
+                                   "abc."s,
+                                   "\x8b\xff\xff\xff\xff."s,
+                                   "\x8d\xff\xff\xff\xff\xff\xff\xff\x7f."s,
+                                   "ctorch"s,
+                                   "K\x01Q"s,
+                                   "(K\x01"
+                                   "0000."s}) {
     EXPECT_TRUE(fails_with([&] { read_pickle(bytes, "p"); }, "[p]"));
   }
   std::string deep = "\x80\x02N";
@@ -115,9 +160,13 @@ std::string saved_with(const test::TemporaryFolder& folder, const std::string& p
 
 // {"w": _rebuild_tensor_v2(FloatStorage '0' of `numel`, offset, (size,), (stride,), False, OrderedDict())}
 std::string tensor_pickle(uint8_t numel, uint8_t offset, const std::string& size, const std::string& stride) {
-  return "\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x00"
-         "0X\x03\x00\x00\x00" "cpuK"s + static_cast<char>(numel) + "tQK" + static_cast<char>(offset) + size + "\x85" + stride +
-         "\x85\x89" "ccollections\nOrderedDict\n)RtRs.";
+  return "\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n(("
+         "X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x00"
+         "0X\x03\x00\x00\x00"
+         "cpuK"s +
+         static_cast<char>(numel) + "tQK" + static_cast<char>(offset) + size + "\x85" + stride +
+         "\x85\x89"
+         "ccollections\nOrderedDict\n)RtRs.";
 }
 std::string small(uint8_t value) { return "K"s + static_cast<char>(value); }
 std::string large(int64_t value) {
@@ -129,7 +178,9 @@ std::string large(int64_t value) {
 TEST(TorchSave, ChecksTensorsAgainstTheirStorage) {
   const test::TemporaryFolder folder;
   const std::string four(16, '\0');
-  const auto load = [&](const std::string& pickle, const std::string& storage) { return load_torch_save(saved_with(folder, pickle, storage)); };
+  const auto load = [&](const std::string& pickle, const std::string& storage) {
+    return load_torch_save(saved_with(folder, pickle, storage));
+  };
   EXPECT_EQ(load(tensor_pickle(4, 0, small(4), small(1)), four)[0].second.numel(), 4);
   EXPECT_EQ(load(tensor_pickle(4, 1, small(3), small(0)), four)[0].second.numel(), 3);
   EXPECT_TRUE(fails_with([&] { load(tensor_pickle(4, 0, small(5), small(1)), four); }, "reaches past the end"));
@@ -140,13 +191,15 @@ TEST(TorchSave, ChecksTensorsAgainstTheirStorage) {
   EXPECT_TRUE(fails_with([&] { load(tensor_pickle(4, 0, large(int64_t{1} << 40), small(0)), four); }, "absurd"));
   EXPECT_TRUE(fails_with([&] { load(tensor_pickle(4, 0, large(-4), small(1)), four); }, "negative size"));
   EXPECT_TRUE(fails_with([&] { load(tensor_pickle(4, 0, small(4), large(-1)), four); }, "negative strides"));
-  EXPECT_TRUE(fails_with([&] { load(tensor_pickle(5, 0, small(4), small(1)), four); }, "w.pth/archive/data/0] storage: expected 20 bytes"));
+  EXPECT_TRUE(fails_with([&] { load(tensor_pickle(5, 0, small(4), small(1)), four); },
+                         "w.pth/archive/data/0] storage: expected 20 bytes"));
 }
 
 TEST(Safetensors, ReadsWhatItWrites) {
   const test::TemporaryFolder folder;
   StateDict dict;
-  for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble, at::kChar, at::kByte, at::kShort, at::kInt, at::kLong, at::kBool}) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble, at::kChar, at::kByte,
+                                     at::kShort, at::kInt, at::kLong, at::kBool}) {
     dict.emplace_back(c10::toString(dtype), at::arange(6).reshape({2, 3}).to(dtype));
   }
   dict.emplace_back("transposed", at::arange(6, at::kFloat).reshape({2, 3}).t());
@@ -179,32 +232,53 @@ TEST(Safetensors, RefusesHostileHeaders) {
   EXPECT_NO_THROW(load(safetensors(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", data)));
   EXPECT_TRUE(fails_with([&] { load(std::string(8, '\xff') + "{}"); }, "a header of"));
   EXPECT_TRUE(fails_with([&] { load("{}"); }, "ends early"));
-  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", data)); }, "12 bytes, got 8"));
-  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})", data)); }, "expected 16 bytes"));
-  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", data)); }, "hole"));
-  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", data)); }, "overlap"));
-  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", data)); }, "twice"));
-  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}})", data)); }, "'F99'"));
-  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", data)); }, "negative"));
-  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F32","shape":[9223372036854775807,9223372036854775807],"data_offsets":[0,8]}})", data)); }, "absurd"));
+  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", data)); },
+                         "12 bytes, got 8"));
+  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})", data)); },
+                         "expected 16 bytes"));
+  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", data)); },
+                         "hole"));
+  EXPECT_TRUE(fails_with(
+      [&] {
+        load(safetensors(
+            R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+            data));
+      },
+      "overlap"));
+  EXPECT_TRUE(fails_with(
+      [&] {
+        load(safetensors(
+            R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+            data));
+      },
+      "twice"));
+  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}})", data)); },
+                         "'F99'"));
+  EXPECT_TRUE(fails_with([&] { load(safetensors(R"({"w":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", data)); },
+                         "negative"));
+  EXPECT_TRUE(fails_with(
+      [&] {
+        load(safetensors(
+            R"({"w":{"dtype":"F32","shape":[9223372036854775807,9223372036854775807],"data_offsets":[0,8]}})", data));
+      },
+      "absurd"));
 }
 
 TEST(StateDict, SurvivesDamageOfEveryFormat) {
   const test::TemporaryFolder folder;
   write_safetensors(folder.file("good.safetensors"), {{"w", at::arange(6, at::kFloat)}, {"b", at::arange(3)}});
   std::mt19937 random(3);
-  for (const std::string& path : {test::data("formats/weights.pth"), test::data("formats/weights_legacy.pth"), folder.file("good.safetensors")}) {
+  for (const std::string& path :
+       {test::data("formats/weights.pth"), test::data("formats/weights_legacy.pth"), folder.file("good.safetensors")}) {
     const std::string good = read_file(path);
-    const auto load = [&](const std::string& bytes) {
-      std::ofstream(folder.file("bad"), std::ios::binary) << bytes;
-      load_state_dict(folder.file("bad"));
-    };
+    const auto load = [](const std::string& bytes) { load_state_dict(memory_source("bad", bytes)); };
     for (size_t size = 0; size < good.size(); size += 1 + good.size() / 200) {
       ASSERT_TRUE(fails_with([&] { load(good.substr(0, size)); }, "bad")) << path << " cut at " << size;
     }
     for (int round = 0; round < 400; ++round) {
       std::string bad = good;
-      for (int flips = 1 + static_cast<int>(random() % 2); flips > 0; --flips) bad[random() % bad.size()] = static_cast<char>(random());
+      for (int flips = 1 + static_cast<int>(random() % 2); flips > 0; --flips)
+        bad[random() % bad.size()] = static_cast<char>(random());
       ASSERT_TRUE(test::works_or_reports([&] { load(bad); })) << path;
     }
   }
@@ -221,7 +295,8 @@ TEST(Pickle, SurvivesDamage) {
   }
   for (int round = 0; round < 5000; ++round) {
     std::string bad = good;
-    for (int flips = 1 + static_cast<int>(random() % 3); flips > 0; --flips) bad[random() % bad.size()] = static_cast<char>(random());
+    for (int flips = 1 + static_cast<int>(random() % 3); flips > 0; --flips)
+      bad[random() % bad.size()] = static_cast<char>(random());
     ASSERT_TRUE(test::works_or_reports([&] {
       read_torch_save(ZipReader(memory_source("bad.pth", test::with_payload(archive, zip, "weights/data.pkl", bad))));
     }));

@@ -9,14 +9,16 @@
 namespace octet::test {
 
 /// A stored archive with one member's payload replaced by another of the same length, its checksum made right.
-inline std::string with_payload(std::string archive, const ZipReader& zip, const std::string& name, const std::string& payload) {
+inline std::string with_payload(std::string archive, const ZipReader& zip, const std::string& name,
+                                const std::string& payload) {
   const ZipEntry* entry = zip.find(name);
   const auto byte = [&](size_t at) { return static_cast<size_t>(static_cast<unsigned char>(archive[at])); };
   const size_t header = entry->header_offset;
   const size_t names = byte(header + 26) + 256 * byte(header + 27);
   const size_t extra = byte(header + 28) + 256 * byte(header + 29);
   archive.replace(header + 30 + names + extra, payload.size(), payload);
-  const auto crc = static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const unsigned char*>(payload.data()), payload.size()));
+  const auto crc =
+      static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const unsigned char*>(payload.data()), payload.size()));
   for (size_t at = archive.find("PK\x01\x02"); at != std::string::npos; at = archive.find("PK\x01\x02", at + 1)) {
     if (archive.compare(at + 46, name.size(), name) != 0) continue;
     for (size_t i = 0; i < 4; ++i) archive[at + 16 + i] = static_cast<char>(crc >> (8 * i) & 0xff);

@@ -56,7 +56,8 @@ std::string as_deflated(const std::string& packed, uint64_t size, uint32_t crc) 
 }
 
 uint32_t crc_of(const std::string& bytes) {
-  return static_cast<uint32_t>(crc32(0, reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<unsigned>(bytes.size())));
+  return static_cast<uint32_t>(
+      crc32(0, reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<unsigned>(bytes.size())));
 }
 
 const std::vector<std::pair<std::string, std::string>> kEntries = {
@@ -116,7 +117,8 @@ TEST(Zip, ChecksInflatedDataAgainstTheDirectory) {
   EXPECT_TRUE(fails_with([&] { read(as_deflated(packed, 2999, crc_of(text))); }, "inflates to more"));
   EXPECT_TRUE(fails_with([&] { read(as_deflated(packed, 3001, crc_of(text))); }, "size after inflating"));
   EXPECT_TRUE(fails_with([&] { read(as_deflated(packed, 3000, 1)); }, "CRC-32"));
-  EXPECT_TRUE(fails_with([&] { read(as_deflated(packed.substr(0, packed.size() - 3), 3000, crc_of(text))); }, "damaged"));
+  EXPECT_TRUE(
+      fails_with([&] { read(as_deflated(packed.substr(0, packed.size() - 3), 3000, crc_of(text))); }, "damaged"));
   EXPECT_TRUE(fails_with([&] { read(as_deflated("\xff\xff\xff\xff", 3000, crc_of(text))); }, "damaged"));
 }
 
@@ -127,8 +129,11 @@ TEST(Zip, RefusesZipBombs) {
   EXPECT_TRUE(fails_with([&] { from_memory(as_deflated(packed, 0xfffffff0, 0)); }, "zip bomb"));
   ZipLimits limits;
   limits.max_total_size = 1000;
-  EXPECT_TRUE(fails_with([&] { from_memory(written({{"a", std::string(600, 'a')}, {"b", std::string(600, 'b')}}), limits); },
-                         "zip bomb"));
+  EXPECT_TRUE(fails_with(
+      [&] {
+        from_memory(written({{"a", std::string(600, 'a')}, {"b", std::string(600, 'b')}}), limits);
+      },
+      "zip bomb"));
   limits = {};
   limits.max_entries = 1;
   EXPECT_TRUE(fails_with([&] { from_memory(written({{"a", ""}, {"b", ""}}), limits); }, "claims 2 entries"));
@@ -180,7 +185,8 @@ TEST(Zip, SurvivesRandomDamage) {
     const std::string good = written(kEntries, zip64);
     for (int round = 0; round < 3000; ++round) {
       std::string bad = good;
-      for (int flips = 1 + static_cast<int>(random() % 3); flips > 0; --flips) bad[random() % bad.size()] = static_cast<char>(random());
+      for (int flips = 1 + static_cast<int>(random() % 3); flips > 0; --flips)
+        bad[random() % bad.size()] = static_cast<char>(random());
       ASSERT_TRUE(test::works_or_reports([&] {
         const ZipReader zip = from_memory(bad);
         for (const ZipEntry& entry : zip.entries()) zip.read(entry);
