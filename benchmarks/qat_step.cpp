@@ -1,5 +1,5 @@
-// MobileNetV2 at 224x224: a float training step against a QAT step, in one process and in turn, and what prepare and convert take.
-// usage: qat_step [batch = 16] [threads = 2] [rounds = 5]
+// MobileNetV2 at 224x224: a float training step against a QAT step, in one process and in turn, and what prepare and
+// convert take. usage: qat_step [batch = 16] [threads = 2] [rounds = 5]
 #include <ATen/Parallel.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <torch/optim/sgd.h>
@@ -88,11 +88,14 @@ int main(int argc, char** argv) {
     auto copy = prepared->copy();
     convert.values.push_back(seconds([&] { octet::convert_pt2e(copy); }));
   }
-  std::printf("MobileNetV2 224x224, batch %ld, %d threads, %d rounds\n", static_cast<long>(batch), at::get_num_threads(), rounds);
-  std::printf("  float step  %8.1f ms (%.1f to %.1f)\n", 1e3 * float_step.at(0.5), 1e3 * float_step.at(0), 1e3 * float_step.at(1));
-  std::printf("  QAT step    %8.1f ms (%.1f to %.1f)\n", 1e3 * qat_step.at(0.5), 1e3 * qat_step.at(0), 1e3 * qat_step.at(1));
+  std::printf("MobileNetV2 224x224, batch %ld, %d threads, %d rounds\n", static_cast<long>(batch),
+              at::get_num_threads(), rounds);
+  std::printf("  float step  %8.1f ms (%.1f to %.1f)\n", 1e3 * float_step.at(0.5), 1e3 * float_step.at(0),
+              1e3 * float_step.at(1));
+  std::printf("  QAT step    %8.1f ms (%.1f to %.1f)\n", 1e3 * qat_step.at(0.5), 1e3 * qat_step.at(0),
+              1e3 * qat_step.at(1));
   std::printf("  QAT / float %8.2f    (%.2f to %.2f)\n", ratio.at(0.5), ratio.at(0), ratio.at(1));
-  std::printf("  prepare     %8.1f ms, convert %.1f ms, together %.1f ms\n", 1e3 * prepare.at(0.5), 1e3 * convert.at(0.5),
-              1e3 * (prepare.at(0.5) + convert.at(0.5)));
+  std::printf("  prepare     %8.1f ms, convert %.1f ms, together %.1f ms\n", 1e3 * prepare.at(0.5),
+              1e3 * convert.at(0.5), 1e3 * (prepare.at(0.5) + convert.at(0.5)));
   return 0;
 }

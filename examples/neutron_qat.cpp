@@ -1,5 +1,5 @@
-// The example of NXP's guide to quantization-aware training with the Neutron backend, line for line, in C++ and on real data:
-// MobileNetV2 on Fashion-MNIST. usage: neutron_qat [epochs] [batches an epoch, 0: all]
+// The example of NXP's guide to quantization-aware training with the Neutron backend, line for line, in C++ and on real
+// data: MobileNetV2 on Fashion-MNIST. usage: neutron_qat [epochs] [batches an epoch, 0: all]
 #include <ATen/ops/cross_entropy_loss.h>
 #include <octet/graph/batch.h>
 #include <octet/graph/record.h>
@@ -36,8 +36,8 @@ int main(int argc, char** argv) try {
   make_batch_flexible(*training_ep);
 
   // Steps different from PTQ (3-6)
-  auto prepared_model = prepare_qat_pt2e(training_ep, quantizer);   // (3) !!! Different prepare function
-  prepared_model = move_exported_model_to_train(prepared_model);  // (4)
+  auto prepared_model = prepare_qat_pt2e(training_ep, quantizer);  // (3) !!! Different prepare function
+  prepared_model = move_exported_model_to_train(prepared_model);   // (4)
 
   // ---------------- Training phase (5) ----------------
   torch::optim::SGD optimizer(prepared_model->parameters(), torch::optim::SGDOptions(1e-2).momentum(0.9));
@@ -68,7 +68,7 @@ int main(int argc, char** argv) try {
   // --------------- End of training phase ---------------
 
   prepared_model = move_exported_model_to_eval(prepared_model);  // (6)
-  auto quantized_model = convert_pt2e(prepared_model);             // (7)
+  auto quantized_model = convert_pt2e(prepared_model);           // (7)
 
   // Optional step - fixes biasless convolutions of programs from elsewhere; here every bias is int32 already
   const size_t fixed = QuantizeFusedConvBnBiasAtenPass(/*default_zero_bias=*/true)(*quantized_model);

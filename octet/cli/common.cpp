@@ -57,7 +57,8 @@ void apply_global_options() {
 uint64_t seed() { return globals().seed; }
 
 void add_input_size(CLI::App& verb, std::vector<std::string>& input_sizes) {
-  verb.add_option("--input-size", input_sizes, "Sizes of an input, 1,3,224,224; one each, for TorchScript files, which do not hold them");
+  verb.add_option("--input-size", input_sizes,
+                  "Sizes of an input, 1,3,224,224; one each, for TorchScript files, which do not hold them");
 }
 
 std::shared_ptr<GraphModule> open_model(const std::string& path, const std::vector<std::string>& input_sizes) {

@@ -17,8 +17,8 @@ void apply_global_options();
 /// The seed given, 0 by default.
 uint64_t seed();
 
-/// Reads a .pt2, an octet container or a TorchScript file. `input_sizes` ("1,3,224,224" each) are for TorchScript, which
-/// records no shapes.
+/// Reads a .pt2, an octet container or a TorchScript file. `input_sizes` ("1,3,224,224" each) are for TorchScript,
+/// which records no shapes.
 std::shared_ptr<GraphModule> open_model(const std::string& path, const std::vector<std::string>& input_sizes = {});
 /// Option --input-size for verbs that open a model.
 void add_input_size(CLI::App& verb, std::vector<std::string>& input_sizes);

@@ -40,8 +40,10 @@ void compare(const Options& options) {
     for (const double sqnr : result.output_sqnr_db) json["output_sqnr_db"].push_back(decibel(sqnr));
     json["layers"] = nlohmann::ordered_json::array();
     for (const LayerComparison& layer : result.layers) {
-      json["layers"].push_back(
-          {{"op", layer.op}, {"name", layer.name}, {"float_name", layer.float_name}, {"sqnr_db", decibel(layer.sqnr_db)}});
+      json["layers"].push_back({{"op", layer.op},
+                                {"name", layer.name},
+                                {"float_name", layer.float_name},
+                                {"sqnr_db", decibel(layer.sqnr_db)}});
     }
     std::cout << json.dump(2) << '\n';
     return;
@@ -58,7 +60,8 @@ void compare(const Options& options) {
 
 void add_compare(CLI::App& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand("compare", "Signal to quantization noise of the outputs and of every layer, worst first");
+  CLI::App* verb =
+      program.add_subcommand("compare", "Signal to quantization noise of the outputs and of every layer, worst first");
   verb->add_option("FLOAT", options->float_model, "Float model")->required();
   verb->add_option("QUANTIZED", options->quantized, "Quantized or prepared model")->required();
   verb->add_option("--input", options->inputs, ".npy file, one for each input, in order")->required();

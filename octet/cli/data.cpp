@@ -16,7 +16,8 @@ void check_inputs(const GraphModule& module, const Dataset& data) {
   const std::vector<Node*> inputs = module.graph().placeholders();
   const auto shapes = data.sample_shapes();
   if (inputs.size() != shapes.size()) {
-    throw expected(data.name(), "inputs a sample", octet::str(inputs.size(), ", as many as the model has"), std::to_string(shapes.size()));
+    throw expected(data.name(), "inputs a sample", octet::str(inputs.size(), ", as many as the model has"),
+                   std::to_string(shapes.size()));
   }
   if (data.image_facts() != nullptr) return;  // images are brought to the model's size
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -36,7 +37,7 @@ ModelData open_data_for(GraphModule& module, const DataChoice& choice, Split spl
   ModelData data;
   data.dataset = open_data(choice.spec, split, options);
   check_inputs(module, *data.dataset);
-  data.batch_size = choice.batch_size > 0                   ? choice.batch_size
+  data.batch_size = choice.batch_size > 0               ? choice.batch_size
                     : data.dataset->natural_batch() > 0 ? data.dataset->natural_batch()
                                                         : std::min<int64_t>(default_batch, data.dataset->size());
   const Node& input = *module.graph().placeholders().at(0);

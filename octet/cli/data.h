@@ -24,8 +24,8 @@ struct ModelData {
   int64_t batch_size = 1;
 };
 
-/// Opens the data, checks it against the model's inputs, and makes the model take the batch. Throws octet::Error naming the input
-/// and the shapes where they differ.
+/// Opens the data, checks it against the model's inputs, and makes the model take the batch. Throws octet::Error naming
+/// the input and the shapes where they differ.
 ModelData open_data_for(GraphModule& module, const DataChoice& choice, Split split, int64_t default_batch);
 
 }  // namespace octet::cli

@@ -67,8 +67,8 @@ void demo(const Options& options) {
   const Transform plain = standard_transform(*test_data, sample, /*augment=*/false);
   recipe.float_training.transform = recipe.qat.transform =
       recipe.crops ? standard_transform(*train_data, sample, /*augment=*/true) : compose({random_mirror(), plain});
-  log::info("octet demo: ", recipe.model, " on ", recipe.data, ", ", train_data->size(), " training and ", test_data->size(),
-            " test images");
+  log::info("octet demo: ", recipe.model, " on ", recipe.data, ", ", train_data->size(), " training and ",
+            test_data->size(), " test images");
 
   model->eval();
   auto graph = export_module(*model, {at::zeros(example)});
@@ -77,11 +77,14 @@ void demo(const Options& options) {
   EvaluateOptions evaluation;
   evaluation.transform = plain;
   evaluation.progress = &progress;
-  const auto measure = [&](std::shared_ptr<GraphModule> module) { return evaluate(model_handle(module), test_data, evaluation); };
+  const auto measure = [&](std::shared_ptr<GraphModule> module) {
+    return evaluate(model_handle(module), test_data, evaluation);
+  };
 
   Table table({"model", "top-1", "top-5", "size", "time"});
   const auto report = [&](const std::string& name, const Accuracy& accuracy, GraphModule& module, double time) {
-    table.row({name, fixed(accuracy.top1, 4), fixed(accuracy.top5, 4), bytes_text(model_bytes(module)), duration_text(time)});
+    table.row(
+        {name, fixed(accuracy.top1, 4), fixed(accuracy.top5, 4), bytes_text(model_bytes(module)), duration_text(time)});
     progress.message(octet::str(name, ": top-1 ", fixed(accuracy.top1, 4)));
   };
 
@@ -117,7 +120,9 @@ void demo(const Options& options) {
     save_octet(*ptq, options.save + "/ptq.octet");
     save_octet(*qat.quantized, options.save + "/qat.octet");
   }
-  std::cout << '\n' << table.text() << "\n" << recipe.model << " on " << recipe.data << ", seed " << recipe.seed << ", "
+  std::cout << '\n'
+            << table.text() << "\n"
+            << recipe.model << " on " << recipe.data << ", seed " << recipe.seed << ", "
             << duration_text(whole.seconds()) << " in all\n";
 }
 
@@ -125,7 +130,8 @@ void demo(const Options& options) {
 
 void add_demo(CLI::App& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand("demo", "Fashion-MNIST from nothing: train in float, quantize after training, train quantization-aware, compare");
+  CLI::App* verb = program.add_subcommand(
+      "demo", "Fashion-MNIST from nothing: train in float, quantize after training, train quantization-aware, compare");
   verb->add_flag("--full", options->full, "Train longer, for the best accuracy");
   verb->add_option("--target", options->target, "NPU")->capture_default_str();
   verb->add_option("--save", options->save, "Folder for the three models")->check(CLI::ExistingDirectory);

@@ -19,7 +19,8 @@ struct Options {
 
 void eval(const Options& options) {
   auto model = open_model(options.model, options.input_sizes);
-  const ModelData data = open_data_for(*model, options.data, options.split == "train" ? Split::kTrain : Split::kTest, 250);
+  const ModelData data =
+      open_data_for(*model, options.data, options.split == "train" ? Split::kTrain : Split::kTest, 250);
   Progress progress("eval");
   EvaluateOptions evaluation;
   evaluation.batch_size = data.batch_size;
@@ -45,8 +46,11 @@ void add_eval(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("eval", "Accuracy of a float or quantized model");
   verb->add_option("MODEL", options->model, "Float or quantized model")->required();
   verb->add_option("--data", options->data.spec, std::string("Labelled data: ") + data_scheme_help())->required();
-  verb->add_option("--split", options->split, "Which part of the data")->capture_default_str()->check(CLI::IsMember({"train", "test"}));
-  verb->add_option("--samples", options->data.samples, "At most this many samples; 0: all")->check(CLI::NonNegativeNumber);
+  verb->add_option("--split", options->split, "Which part of the data")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"train", "test"}));
+  verb->add_option("--samples", options->data.samples, "At most this many samples; 0: all")
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--batch-size", options->data.batch_size, "Samples a run")->check(CLI::PositiveNumber);
   verb->add_flag("--json", options->json, "Print JSON");
   add_input_size(*verb, options->input_sizes);

@@ -20,17 +20,28 @@ struct Options {
 
 std::string dtype_text(at::ScalarType dtype) {
   switch (dtype) {
-    case at::kFloat: return "float32";
-    case at::kDouble: return "float64";
-    case at::kHalf: return "float16";
-    case at::kBFloat16: return "bfloat16";
-    case at::kLong: return "int64";
-    case at::kInt: return "int32";
-    case at::kShort: return "int16";
-    case at::kChar: return "int8";
-    case at::kByte: return "uint8";
-    case at::kBool: return "bool";
-    default: return c10::toString(dtype);
+    case at::kFloat:
+      return "float32";
+    case at::kDouble:
+      return "float64";
+    case at::kHalf:
+      return "float16";
+    case at::kBFloat16:
+      return "bfloat16";
+    case at::kLong:
+      return "int64";
+    case at::kInt:
+      return "int32";
+    case at::kShort:
+      return "int16";
+    case at::kChar:
+      return "int8";
+    case at::kByte:
+      return "uint8";
+    case at::kBool:
+      return "bool";
+    default:
+      return c10::toString(dtype);
   }
 }
 
@@ -74,8 +85,9 @@ void print_facts(const GraphModule& module, const ModelStats& stats) {
   for (const auto& [key, value] : module.facts()) std::cout << key << ": " << value << '\n';
   for (const Node* node : module.graph().placeholders()) std::cout << "input   " << value_text(*node) << '\n';
   for (const Node* node : results(module)) std::cout << "output  " << value_text(*node) << '\n';
-  std::cout << "parameters " << stats.parameters << ", stored in " << bytes_text(stats.parameter_bytes + stats.buffer_bytes) << "; " << fixed(static_cast<double>(stats.macs) / 1e6, 2)
-            << " million multiply-accumulates\n\n";
+  std::cout << "parameters " << stats.parameters << ", stored in "
+            << bytes_text(stats.parameter_bytes + stats.buffer_bytes) << "; "
+            << fixed(static_cast<double>(stats.macs) / 1e6, 2) << " million multiply-accumulates\n\n";
   Table table({"count", "op"});
   for (const auto& [op, count] : stats.op_counts) table.row({std::to_string(count), op});
   std::cout << table.text();
@@ -124,7 +136,8 @@ void inspect(const Options& options) {
 
 void add_inspect(CLI::App& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand("inspect", "Inputs, outputs, operators and sizes; of a quantized model every scale and zero point");
+  CLI::App* verb = program.add_subcommand(
+      "inspect", "Inputs, outputs, operators and sizes; of a quantized model every scale and zero point");
   verb->add_option("MODEL", options->model, "Float or quantized model")->required();
   verb->add_flag("--json", options->json, "JSON: facts of a float model, a row an operator of a quantized one");
   verb->add_flag("--graph", options->graph, "The program, a line a node");

@@ -21,8 +21,11 @@ std::string one_line(std::string text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App program("octet: quantization for edge NPUs. Reads a PyTorch export (.pt2), quantizes or trains it, measures it.", "octet");
-  program.set_version_flag("--version", octet::str("octet ", octet::version(), " (libtorch ", octet::torch_version(), ")"));
+  CLI::App program(
+      "octet: quantization for edge NPUs. Reads a PyTorch export (.pt2), quantizes or trains it, measures it.",
+      "octet");
+  program.set_version_flag("--version",
+                           octet::str("octet ", octet::version(), " (libtorch ", octet::torch_version(), ")"));
   program.require_subcommand(1);
   program.fallthrough();
   octet::cli::add_global_options(program);

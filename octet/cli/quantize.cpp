@@ -63,13 +63,19 @@ void quantize(const Options& options) {
 void add_quantize(CLI::App& program) {
   auto options = std::make_shared<Options>();
   options->data.samples = 256;
-  CLI::App* verb = program.add_subcommand("quantize", "Quantize a float model after training, its ranges from calibration data");
+  CLI::App* verb =
+      program.add_subcommand("quantize", "Quantize a float model after training, its ranges from calibration data");
   verb->add_option("MODEL", options->model, "Float model")->required();
-  verb->add_option("--calibrate", options->data.spec, std::string("Calibration data: ") + data_scheme_help())->required();
-  verb->add_option("--samples", options->data.samples, "At most this many samples; 0: all")->capture_default_str()->check(CLI::NonNegativeNumber);
-  verb->add_option("--batch-size", options->data.batch_size, "Samples a run (default: as the files hold them, or 32)")->check(CLI::PositiveNumber);
+  verb->add_option("--calibrate", options->data.spec, std::string("Calibration data: ") + data_scheme_help())
+      ->required();
+  verb->add_option("--samples", options->data.samples, "At most this many samples; 0: all")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--batch-size", options->data.batch_size, "Samples a run (default: as the files hold them, or 32)")
+      ->check(CLI::PositiveNumber);
   verb->add_option("--target", options->target, "NPU")->capture_default_str();
-  verb->add_flag("--qat", options->qat, "The program of quantization-aware training, its ranges calibrated and no step trained");
+  verb->add_flag("--qat", options->qat,
+                 "The program of quantization-aware training, its ranges calibrated and no step trained");
   verb->add_option("-o,--output", options->output, "Quantized model to write")->required();
   add_input_size(*verb, options->input_sizes);
   verb->callback([options] { quantize(*options); });

@@ -19,11 +19,13 @@ void run(const Options& options) {
   auto module = open_model(options.model, options.input_sizes);
   const size_t wanted = module->graph().placeholders().size();
   if (options.inputs.size() != wanted) {
-    throw expected(options.model, "--input", str(wanted, " files, one for each input"), std::to_string(options.inputs.size()));
+    throw expected(options.model, "--input", str(wanted, " files, one for each input"),
+                   std::to_string(options.inputs.size()));
   }
   const size_t results = module->graph().output()->args()[0].list().size();
   if (options.outputs.size() != results) {
-    throw expected(options.model, "--output", str(results, " files, one for each output"), std::to_string(options.outputs.size()));
+    throw expected(options.model, "--output", str(results, " files, one for each output"),
+                   std::to_string(options.outputs.size()));
   }
   std::vector<at::Tensor> inputs;
   for (const std::string& path : options.inputs) inputs.push_back(read_npy(path));

@@ -89,22 +89,44 @@ void add_train(CLI::App& program) {
   verb->add_flag("--float", options->in_float, "Train in float");
   verb->add_flag("--qat", options->qat, "Train with quantization in the loop and write the quantized model");
   verb->add_option("--epochs", training.epochs, "Passes over the data")->required()->check(CLI::PositiveNumber);
-  verb->add_option("--batch-size", training.batch_size, "Samples a step")->capture_default_str()->check(CLI::PositiveNumber);
+  verb->add_option("--batch-size", training.batch_size, "Samples a step")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   verb->add_option("--lr", training.learning_rate, "Learning rate")->capture_default_str()->check(CLI::PositiveNumber);
-  verb->add_option("--optimizer", options->optimizer, "sgd or adamw")->capture_default_str()->check(CLI::IsMember({"sgd", "adamw"}));
-  verb->add_option("--momentum", training.optimizer.momentum, "Of sgd")->capture_default_str()->check(CLI::Range(0.0, 1.0));
-  verb->add_option("--weight-decay", training.optimizer.weight_decay, "Weight decay")->capture_default_str()->check(CLI::NonNegativeNumber);
-  verb->add_option("--schedule", options->schedule, "constant, cosine or step")->capture_default_str()->check(CLI::IsMember({"constant", "cosine", "step"}));
-  verb->add_option("--step-epochs", training.step_epochs, "Epochs between falls of the step schedule")->capture_default_str()->check(CLI::PositiveNumber);
-  verb->add_option("--warmup-epochs", training.warmup_epochs, "Linear rise of the learning rate")->capture_default_str()->check(CLI::NonNegativeNumber);
-  verb->add_option("--label-smoothing", training.label_smoothing, "Label smoothing")->capture_default_str()->check(CLI::Range(0.0, 1.0));
-  verb->add_option("--freeze-observers-after", options->training.freeze_observers_after, "Epochs after which ranges stop moving (default: a third)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--freeze-bn-after", options->training.freeze_bn_after, "Epochs after which BatchNorm statistics stop moving (default: never)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--samples", options->data.samples, "At most this many samples; 0: all")->check(CLI::NonNegativeNumber);
+  verb->add_option("--optimizer", options->optimizer, "sgd or adamw")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"sgd", "adamw"}));
+  verb->add_option("--momentum", training.optimizer.momentum, "Of sgd")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  verb->add_option("--weight-decay", training.optimizer.weight_decay, "Weight decay")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--schedule", options->schedule, "constant, cosine or step")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"constant", "cosine", "step"}));
+  verb->add_option("--step-epochs", training.step_epochs, "Epochs between falls of the step schedule")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--warmup-epochs", training.warmup_epochs, "Linear rise of the learning rate")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--label-smoothing", training.label_smoothing, "Label smoothing")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  verb->add_option("--freeze-observers-after", options->training.freeze_observers_after,
+                   "Epochs after which ranges stop moving (default: a third)")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--freeze-bn-after", options->training.freeze_bn_after,
+                   "Epochs after which BatchNorm statistics stop moving (default: never)")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--samples", options->data.samples, "At most this many samples; 0: all")
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--target", options->target, "NPU, for --qat")->capture_default_str();
   verb->add_flag("--no-augment", options->no_augment, "Train on the images as they are");
   verb->add_flag("--no-eval", options->no_eval, "Leave out the evaluations on the test data");
-  verb->add_option("-o,--output", options->output, "Model to write: the trained float model, or the quantized one")->required();
+  verb->add_option("-o,--output", options->output, "Model to write: the trained float model, or the quantized one")
+      ->required();
   add_input_size(*verb, options->input_sizes);
   verb->callback([options] { train_verb(*options); });
 }

@@ -7,7 +7,8 @@ namespace {
 // Containers hold prepared models once this room is linked in.
 [[maybe_unused]] const bool kRegistered = [] {
   register_callable_codec({
-      .config = [](const GraphModule& graph, const CallableModule& module) { return callable_config(module, names_in(graph)); },
+      .config = [](const GraphModule& graph,
+                   const CallableModule& module) { return callable_config(module, names_in(graph)); },
       .make = callable_from_config,
       .resolve = [](const GraphModule& graph, CallableModule& module,
                     const JsonCursor& config) { resolve_sources(module, config, finder_in(graph)); },

@@ -32,7 +32,8 @@ class Program : public testing::Test {
   Outcome run(const std::string& arguments) {
     const char* program = std::getenv("OCTET_PROGRAM");
     const std::string err = folder_.file("stderr");
-    const std::string command = std::string(program != nullptr ? program : "build/octet") + " " + arguments + " 2> " + err;
+    const std::string command =
+        std::string(program != nullptr ? program : "build/octet") + " " + arguments + " 2> " + err;
     Outcome result;
     FILE* pipe = popen(command.c_str(), "r");
     std::array<char, 4096> buffer;
@@ -90,14 +91,16 @@ TEST_F(Program, InspectSaysWhatAFloatModelIs) {
   EXPECT_GT(facts.at("parameters").get<int64_t>(), 80000);
 }
 
-void expect_close(const nlohmann::json& got, const nlohmann::json& wanted, double tolerance, int zero_point, const std::string& where) {
+void expect_close(const nlohmann::json& got, const nlohmann::json& wanted, double tolerance, int zero_point,
+                  const std::string& where) {
   ASSERT_EQ(got.is_null(), wanted.is_null()) << where;
   if (wanted.is_null()) return;
   ASSERT_EQ(got.at("scale").size(), wanted.at("scale").size()) << where;
   for (size_t i = 0; i < wanted.at("scale").size(); ++i) {
     const double expected_scale = wanted.at("scale")[i];
     EXPECT_NEAR(got.at("scale")[i].get<double>(), expected_scale, tolerance * expected_scale) << where;
-    EXPECT_LE(std::abs(got.at("zero_point")[i].get<int64_t>() - wanted.at("zero_point")[i].get<int64_t>()), zero_point) << where;
+    EXPECT_LE(std::abs(got.at("zero_point")[i].get<int64_t>() - wanted.at("zero_point")[i].get<int64_t>()), zero_point)
+        << where;
   }
   for (const char* key : {"quant_min", "quant_max", "dtype"}) EXPECT_EQ(got.at(key), wanted.at(key)) << where;
   EXPECT_EQ(got.contains("axis"), wanted.contains("axis")) << where;
@@ -109,10 +112,11 @@ TEST_P(QuantizeGolden, GivesTheReferencesRows) {
   const auto [name, qat] = GetParam();
   const std::string folder = golden(name);
   const std::string output = file("q.octet");
-  const Outcome quantized = run("quantize " + folder + "/model.pt2 --calibrate 'npy:" + folder + "/calib_*.npy' -o " + output +
-                            (qat ? " --qat" : ""));
+  const Outcome quantized = run("quantize " + folder + "/model.pt2 --calibrate 'npy:" + folder + "/calib_*.npy' -o " +
+                                output + (qat ? " --qat" : ""));
   ASSERT_EQ(quantized.status, 0) << quantized.err;
-  EXPECT_LT(std::filesystem::file_size(output), 0.6 * static_cast<double>(std::filesystem::file_size(folder + "/model.pt2")));
+  EXPECT_LT(std::filesystem::file_size(output),
+            0.6 * static_cast<double>(std::filesystem::file_size(folder + "/model.pt2")));
   const Outcome inspected = run("inspect --json " + output);
   ASSERT_EQ(inspected.status, 0) << inspected.err;
   const auto rows = nlohmann::json::parse(inspected.out);
@@ -137,7 +141,8 @@ TEST_P(QuantizeGolden, GivesTheReferencesRows) {
   const double sqnr = 20.0 * std::log10((reference.norm() / (reference - got).norm()).item<double>());
   EXPECT_GE(sqnr, 35.0);
 
-  const Outcome compared = run("compare --json " + folder + "/model.pt2 " + output + " --input " + folder + "/test_0.npy");
+  const Outcome compared =
+      run("compare --json " + folder + "/model.pt2 " + output + " --input " + folder + "/test_0.npy");
   ASSERT_EQ(compared.status, 0) << compared.err;
   const auto comparison = nlohmann::json::parse(compared.out);
   ASSERT_EQ(comparison.at("output_sqnr_db").size(), 1u);
@@ -148,7 +153,8 @@ TEST_P(QuantizeGolden, GivesTheReferencesRows) {
 INSTANTIATE_TEST_SUITE_P(Networks, QuantizeGolden,
                          testing::Combine(testing::Values("net_cifarnet", "net_mobilenet_v2_w025"), testing::Bool()),
                          [](const auto& instance) {
-                           return std::string(std::get<0>(instance.param)) + (std::get<1>(instance.param) ? "_qat" : "_ptq");
+                           return std::string(std::get<0>(instance.param)) +
+                                  (std::get<1>(instance.param) ? "_qat" : "_ptq");
                          });
 
 TEST_F(Program, TrainsAndEvaluatesOnDataInFiles) {
@@ -161,7 +167,8 @@ TEST_F(Program, TrainsAndEvaluatesOnDataInFiles) {
   write_npy(file("labels.npy"), labels);
   const std::string data = "'npy:" + file("images_*.npy") + "'";
   for (const std::string mode : {"--float", "--qat"}) {
-    const Outcome trained = run("train " + folder + "/model.pt2 " + mode + " --data " + data + " --epochs 6 --batch-size 16 --lr 0.02 -o " + file("t.octet"));
+    const Outcome trained = run("train " + folder + "/model.pt2 " + mode + " --data " + data +
+                                " --epochs 6 --batch-size 16 --lr 0.02 -o " + file("t.octet"));
     ASSERT_EQ(trained.status, 0) << trained.err;
     const Outcome evaluated = run("eval --json " + file("t.octet") + " --data " + data);
     ASSERT_EQ(evaluated.status, 0) << evaluated.err;
