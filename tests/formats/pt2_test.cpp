@@ -7,6 +7,7 @@
 
 #include "octet/formats/npy.h"
 #include "octet/formats/state_dict.h"
+#include "octet/formats/zip.h"
 #include "tests/support/error_test.h"
 #include "tests/support/test_data.h"
 
@@ -131,6 +132,57 @@ TEST(Pt2, TiesWeightsAndReadsConstants) {
   const auto module = load_pt2(test::data("golden/pt2_variants/torch2.14_eval_tied_weights_and_constants/model.pt2"));
   EXPECT_EQ(module->aliases().size(), 1u);
   EXPECT_TRUE(module->attr("a.weight").is_same(module->attr("b.weight")));
+}
+
+// torch 2.8 laid archives out as later releases do, but put the tensors into files of torch.save.
+TEST(Pt2, ReadsNestedWeightsInTheNewerLayout) {
+  const at::NoGradGuard no_grad;
+  const fs::path older = test::data("golden/pt2_variants/torch2.6_eval_tied_weights_and_constants");
+  const ZipReader flat = ZipReader::open(older / "model.pt2");
+  const ZipReader newer =
+      ZipReader::open(test::data("golden/pt2_variants/torch2.14_eval_tied_weights_and_constants/model.pt2"));
+  const test::TemporaryFolder folder;
+  ZipWriter writer(folder.file("m.pt2"));
+  for (const char* name : {"archive_format", "archive_version", "models/model.json"}) {
+    writer.add(str("any root/", name), newer.read(str("model/", name)));
+  }
+  writer.add("any root/data/weights/model.pt", flat.read("serialized_state_dict.pt"));
+  writer.add("any root/data/constants/model.pt", flat.read("serialized_constants.pt"));
+  writer.finish();
+  const at::Tensor got = load_pt2(folder.file("m.pt2"))->forward(read_npy(older / "test_0.npy"));
+  EXPECT_LT(relative_error(got, read_npy(older / "float_out.npy")), 1e-6);
+}
+
+TEST(Pt2, ChoosesAProgramOfAPackage) {
+  const ZipReader one = ZipReader::open(test::data("golden/cases/linear/model.pt2"));
+  const ZipReader two = ZipReader::open(test::data("golden/cases/conv_relu/model.pt2"));
+  const test::TemporaryFolder folder;
+  ZipWriter writer(folder.file("m.pt2"));
+  writer.add("m/archive_format", "pt2");
+  writer.add("m/archive_version", "0");
+  const auto add = [&](const ZipReader& from, const std::string& name) {
+    for (const ZipEntry& entry : from.entries()) {
+      std::string to = entry.name.substr(entry.name.find('/') + 1);
+      if (to != "models/model.json" && to.rfind("data/", 0) != 0) continue;
+      if (to.rfind("data/sample_inputs", 0) == 0) continue;
+      if (to == "models/model.json") to = "models/" + name + ".json";
+      const size_t config = to.find("/model_");
+      if (config != std::string::npos) to.replace(config + 1, 5, name);
+      std::string bytes = from.read(entry);
+      if (to.find("/weight_") != std::string::npos) to += name;  // each program has weights of its own
+      for (size_t at = 0; to.ends_with("_config.json") && (at = bytes.find("\"weight_", at)) != std::string::npos;
+           ++at) {
+        bytes.insert(bytes.find('"', at + 1), name);
+      }
+      writer.add("m/" + to, bytes);
+    }
+  };
+  add(one, "first");
+  add(two, "second");
+  writer.finish();
+  EXPECT_NE(load_pt2(folder.file("m.pt2"), {.batch = 0, .model = "first"})->graph().find("linear"), nullptr);
+  EXPECT_NE(load_pt2(folder.file("m.pt2"), {.batch = 0, .model = "second"})->graph().find("conv2d"), nullptr);
+  EXPECT_TRUE(test::fails_with([&] { load_pt2(folder.file("m.pt2")); }, "holds no program 'model', but first, second"));
 }
 
 TEST(Pt2, RunsDynamicBatchesOfAnotherSize) {
