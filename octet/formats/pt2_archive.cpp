@@ -14,7 +14,7 @@ namespace {
 constexpr uint64_t kMaxJson = uint64_t{256} << 20;
 constexpr const char* kFlatProgram = "serialized_exported_program.json";
 
-// Older writers put everything into folders named after the file; the first entry tells.
+// Everything stands in one folder, usually named after the file; the first entry tells.
 std::string root_folder(const ZipReader& zip) {
   for (const ZipEntry& entry : zip.entries()) {
     const size_t slash = entry.name.find('/');

@@ -216,6 +216,18 @@ TEST(Safetensors, ReadsWhatItWrites) {
   }
 }
 
+TEST(Safetensors, ReadsAFileOfTheReferenceLibrary) {
+  std::map<std::string, std::string> metadata;
+  const StateDict read = read_safetensors(test::data("formats/weights.safetensors"), &metadata);
+  const StateDict wanted = load_torch_save(test::data("formats/weights.pth"));
+  EXPECT_EQ(metadata.at("format"), "pt");
+  ASSERT_EQ(read.size(), wanted.size());
+  for (const auto& [name, tensor] : wanted) {
+    EXPECT_EQ(tensor_named(read, name).scalar_type(), tensor.scalar_type()) << name;
+    EXPECT_TRUE(at::equal(tensor_named(read, name).to(at::kDouble), tensor.to(at::kDouble))) << name;
+  }
+}
+
 std::string safetensors(const std::string& header, const std::string& data) {
   std::string bytes;
   for (int i = 0; i < 8; ++i) bytes += static_cast<char>(header.size() >> (8 * i) & 0xff);

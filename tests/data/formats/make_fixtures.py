@@ -1,4 +1,4 @@
-"""Makes the files of this folder with PyTorch (2.13 was used); the suite only reads them.
+"""Makes the files of this folder with PyTorch (2.13 was used) and safetensors; the suite only reads them.
 
     python3 tests/data/formats/make_fixtures.py
 """
@@ -7,6 +7,7 @@ import os
 import warnings
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 warnings.filterwarnings("ignore")
@@ -82,6 +83,8 @@ weights["scalar"] = torch.tensor(2.5)
 weights["empty"] = torch.zeros(0, 3)
 weights["parameter"] = nn.Parameter(torch.ones(2), requires_grad=True)
 torch.save(weights, "weights.pth")
+separate = {k: v.detach().clone().contiguous() for k, v in weights.items()}
+save_file(separate, "weights.safetensors", metadata={"format": "pt"})
 legacy = collections.OrderedDict((k, v) for k, v in weights.items() if k != "dtype.uint16")
 torch.save(legacy, "weights_legacy.pth", _use_new_zipfile_serialization=False)
 torch.save({"epoch": 3, "lr": 0.1, "state_dict": net.state_dict(), "note": "text", "steps": [1, 2, None, True]}, "checkpoint.pth")
