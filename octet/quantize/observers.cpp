@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <limits>
-#include <mutex>
 
 #include "octet/formats/dtype.h"
 #include "octet/kernels/fake_quantize_kernel.h"
@@ -270,47 +269,6 @@ std::shared_ptr<CallableModule> RecordingObserver::copy() const {
   auto twin = std::make_shared<RecordingObserver>(args());
   for (const at::Tensor& value : recorded_) twin->recorded_.push_back(value.clone());
   return twin;
-}
-
-namespace {
-
-QParams product_grid(const std::vector<QParams>& sources) {
-  if (sources.size() != 2) {
-    throw expected("bias = input * weight", "sources", "2", octet::str(sources.size()));
-  }
-  const at::Tensor scale = (sources[0].scale * sources[1].scale).reshape({-1});
-  return {scale, at::zeros_like(scale, scale.options().dtype(at::kLong))};
-}
-
-struct Derivations {
-  std::mutex mutex;
-  std::map<std::string, Derivation> by_name;
-};
-
-Derivations& derivations() {
-  static Derivations all;
-  return all;
-}
-
-}  // namespace
-
-Derivation bias_derivation() { return {"bias = input * weight", product_grid}; }
-
-Derivation find_derivation(const std::string& name) {
-  if (name == bias_derivation().name) return bias_derivation();
-  Derivations& all = derivations();
-  const std::lock_guard lock(all.mutex);
-  const auto found = all.by_name.find(name);
-  if (found == all.by_name.end()) {
-    throw Error("", octet::str("unknown derivation '", name, "'")).hint("register_derivation() it before loading");
-  }
-  return found->second;
-}
-
-void register_derivation(const Derivation& derivation) {
-  Derivations& all = derivations();
-  const std::lock_guard lock(all.mutex);
-  all.by_name.insert_or_assign(derivation.name, derivation);
 }
 
 DerivedObserver::DerivedObserver(const ObserverArgs& args, std::vector<std::shared_ptr<ObserverBase>> sources,

@@ -155,7 +155,9 @@ struct Derivation {
 };
 /// scale = input scale * weight scale in float32, zero point 0: the int32 accumulator's own grid. Sources: input, weight.
 Derivation bias_derivation();
-/// A derivation by name, for loading; throws octet::Error where it was not registered.
+/// A derivation by name, for loading. Knows every form of the product of two grids, "[bias = ]input * weight", followed by
+/// ", tiled N" (the scales repeated N times) or " for N channels" (repeated up to N); others must have been registered.
+/// Throws octet::Error otherwise.
 Derivation find_derivation(const std::string& name);
 void register_derivation(const Derivation& derivation);
 

@@ -15,16 +15,18 @@ namespace octet {
 /// Inputs: x, weight W, bias b or undefined, gamma or undefined, beta or undefined, running_mean, running_var. With
 /// f = gamma / sqrt(running_var + eps) and FQ the fake quantizers of weight and bias:
 ///
-///   statistics of the batch:   y = conv(x, FQ(W * f));  out = BatchNorm(y / f + b), which moves the running statistics
+///   statistics of the batch:   out = BatchNorm(conv(x, FQ(W * f) / f, b)), which moves the running statistics
 ///   running statistics:        out = conv(x, FQ(W * f), FQ((b - mean) * f + beta)): to the bit what convert writes
 ///
 /// The first form is taken in train mode until the statistics are frozen. There, |gamma| is taken as at least 1e-3 in
-/// f, which cancels between W * f and y / f, so that gamma = 0 trains. The convolution's and the BatchNorm's own
+/// f, which cancels between the two, so that gamma = 0 trains. The convolution's and the BatchNorm's own
 /// numbers (stride, eps, momentum, ...) are kept. Formulas: torchao's QAT simulation, in exact arithmetic.
 class QatConvBn : public CallableModule {
  public:
   /// `pair` is read for its literals.
   explicit QatConvBn(const ConvBatchNorm& pair);
+  /// From what op(), literals(), info(), eps() and momentum() of another gave.
+  QatConvBn(Op op, std::vector<c10::IValue> literals, ConvInfo info, double eps, double momentum);
   /// Once, after construction; either may be null.
   void set_fake_quantizers(std::shared_ptr<ObserverBase> weight, std::shared_ptr<ObserverBase> bias);
 
@@ -47,6 +49,8 @@ class QatConvBn : public CallableModule {
   Node* emit(Graph& graph, const std::string& name, Node* x, Node* weight, Node* bias) const;
 
   const Op& op() const { return op_; }
+  /// The convolution's arguments; None for input, weight and bias.
+  const std::vector<c10::IValue>& literals() const { return literals_; }
   const ConvInfo& info() const { return info_; }
   double eps() const { return eps_; }
   double momentum() const { return momentum_; }

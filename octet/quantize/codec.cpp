@@ -1,0 +1,258 @@
+#include "octet/quantize/codec.h"
+
+#include "octet/formats/dtype.h"
+#include "octet/quantize/fake_quantize.h"
+#include "octet/quantize/histogram_observer.h"
+#include "octet/quantize/observers.h"
+#include "octet/quantize/qat_conv_bn.h"
+#include "octet/quantize/spec_text.h"
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+using nlohmann::json;
+
+json literal_json(const c10::IValue& value) {
+  if (value.isNone()) return nullptr;
+  if (value.isBool()) return value.toBool();
+  if (value.isInt()) return value.toInt();
+  if (value.isString()) return value.toStringRef();
+  if (value.isIntList()) return value.toIntVector();
+  throw Error("conv-bn", octet::str("cannot save an argument of type ", value.tagKind()));
+}
+
+c10::IValue literal_from(const JsonCursor& cursor) {
+  const json& value = cursor.json();
+  if (value.is_null()) return {};
+  if (value.is_boolean()) return cursor.to_bool();
+  if (value.is_string()) return cursor.to_string();
+  if (value.is_array()) return cursor.to_ints();
+  return cursor.to_int();
+}
+
+json args_json(const ObserverBase& observer) {
+  json config = {{"type", observer.type_name()},
+                 {"dtype", dtype_name(observer.dtype)},
+                 {"qscheme", qscheme_text(observer.qscheme)},
+                 {"ch_axis", observer.ch_axis},
+                 {"is_dynamic", observer.is_dynamic}};
+  if (observer.custom_range) {
+    config["quant_min"] = observer.quant_min;
+    config["quant_max"] = observer.quant_max;
+  }
+  return config;
+}
+
+ObserverArgs args_from(const JsonCursor& config) {
+  ObserverArgs args;
+  args.dtype = dtype_from_name(config.at("dtype").to_string(), config.at("dtype").where());
+  try {
+    args.qscheme = qscheme_from_text(config.at("qscheme").to_string());
+  } catch (const Error& error) {
+    throw Error(config.at("qscheme").where(), error.what());
+  }
+  args.ch_axis = config.at("ch_axis").to_int();
+  args.is_dynamic = config.at("is_dynamic").to_bool();
+  if (config.has("quant_min")) args.quant_min = config.at("quant_min").to_int();
+  if (config.has("quant_max")) args.quant_max = config.at("quant_max").to_int();
+  return args;
+}
+
+json derived_json(const ObserverBase& observer, const DerivedObserver& derived, const NameOfModule& name_of) {
+  json config = args_json(observer);
+  config["derivation"] = derived.derivation().name;
+  config["sources"] = json::array();
+  for (const auto& source : derived.sources()) {
+    if (!name_of) throw Error(observer.type_name(), "its sources have no names outside of a graph");
+    config["sources"].push_back(name_of(*source));
+  }
+  return config;
+}
+
+json conv_bn_json(const QatConvBn& module, const NameOfModule& name_of) {
+  json config = {{"type", "QatConvBn"},
+                 {"op", module.op().text()},
+                 {"is_linear", module.info().is_linear},
+                 {"is_transposed", module.info().is_transposed},
+                 {"groups", module.info().groups},
+                 {"eps", module.eps()},
+                 {"momentum", module.momentum()},
+                 {"literals", json::array()}};
+  for (const c10::IValue& literal : module.literals()) config["literals"].push_back(literal_json(literal));
+  if (module.weight_fake_quant()) config["weight"] = callable_config(*module.weight_fake_quant(), name_of);
+  if (module.bias_fake_quant()) config["bias"] = callable_config(*module.bias_fake_quant(), name_of);
+  return config;
+}
+
+std::shared_ptr<ObserverBase> observer_from(const JsonCursor& config) {
+  auto observer = std::dynamic_pointer_cast<ObserverBase>(callable_from_config(config));
+  if (!observer) throw expected(config.where(), "type", "an observer", config.at("type").to_string());
+  return observer;
+}
+
+std::shared_ptr<CallableModule> conv_bn_from(const JsonCursor& config) {
+  const std::string text = config.at("op").to_string();
+  const auto op = Op::try_find(text);
+  if (!op) throw Error(config.at("op").where(), octet::str("unknown operator '", text, "'"));
+  std::vector<c10::IValue> literals;
+  for (const JsonCursor& literal : config.at("literals").elements()) literals.push_back(literal_from(literal));
+  if (literals.size() != op->schema().arguments().size() || literals.size() < 3) {
+    throw expected(config.at("literals").where(), "arguments", octet::str(op->schema().arguments().size()),
+                   octet::str(literals.size()));
+  }
+  ConvInfo info;
+  info.is_linear = config.at("is_linear").to_bool();
+  info.is_transposed = config.at("is_transposed").to_bool();
+  info.groups = config.at("groups").to_int();
+  auto module = std::make_shared<QatConvBn>(*op, std::move(literals), info, config.at("eps").to_double(),
+                                            config.at("momentum").to_double());
+  module->set_fake_quantizers(config.has("weight") ? observer_from(config.at("weight")) : nullptr,
+                              config.has("bias") ? observer_from(config.at("bias")) : nullptr);
+  return module;
+}
+
+std::shared_ptr<CallableModule> made(const std::string& type, const JsonCursor& config) {
+  if (type == "QatConvBn") return conv_bn_from(config);
+  if (type == "FakeQuantize") return std::make_shared<FakeQuantize>(observer_from(config.at("observer")));
+  if (type == "FusedMovingAvgObsFakeQuantize") {
+    return std::make_shared<FusedMovingAvgObsFakeQuantize>(observer_from(config.at("observer")));
+  }
+  if (type == "FixedQParamsFakeQuantize") {
+    return std::make_shared<FixedQParamsFakeQuantize>(observer_from(config.at("observer")));
+  }
+  const ObserverArgs args = args_from(config);
+  const auto eps = [&] { return config.at("eps").to_double(); };
+  const auto constant = [&] { return config.at("averaging_constant").to_double(); };
+  const auto derivation = [&] { return find_derivation(config.at("derivation").to_string()); };
+  if (type == "MinMaxObserver") return std::make_shared<MinMaxObserver>(args, eps());
+  if (type == "MovingAverageMinMaxObserver") {
+    return std::make_shared<MovingAverageMinMaxObserver>(args, constant(), eps());
+  }
+  if (type == "PerChannelMinMaxObserver") return std::make_shared<PerChannelMinMaxObserver>(args, eps());
+  if (type == "MovingAveragePerChannelMinMaxObserver") {
+    return std::make_shared<MovingAveragePerChannelMinMaxObserver>(args, constant(), eps());
+  }
+  if (type == "HistogramObserver") {
+    constexpr int64_t kMostBins = int64_t{1} << 20;
+    const int64_t bins = config.at("bins").to_int();
+    if (bins > kMostBins) throw expected(config.at("bins").where(), "bins", octet::str("at most ", kMostBins), octet::str(bins));
+    return std::make_shared<HistogramObserver>(args, eps(), bins);
+  }
+  if (type == "FixedQParamsObserver") return std::make_shared<FixedQParamsObserver>(args, 1.0, 0);  // buffers tell
+  if (type == "PlaceholderObserver") return std::make_shared<PlaceholderObserver>(args, eps());
+  if (type == "NoopObserver") return std::make_shared<NoopObserver>(args);
+  if (type == "RecordingObserver") return std::make_shared<RecordingObserver>(args);
+  const std::vector<std::shared_ptr<ObserverBase>> unresolved;
+  if (type == "DerivedObserver") return std::make_shared<DerivedObserver>(args, unresolved, derivation());
+  if (type == "DerivedFakeQuantize") return std::make_shared<DerivedFakeQuantize>(args, unresolved, derivation());
+  throw Error(config.at("type").where(), octet::str("unknown kind of module '", type, "'"));
+}
+
+void collect(const torch::nn::Module& module, const std::string& prefix, std::map<std::string, at::Tensor>& all) {
+  for (const auto& item : module.named_buffers(/*recurse=*/true)) all.emplace(prefix + item.key(), item.value());
+}
+
+}  // namespace
+
+json callable_config(const CallableModule& module, const NameOfModule& name_of) {
+  if (const auto* pair = dynamic_cast<const QatConvBn*>(&module)) return conv_bn_json(*pair, name_of);
+  const auto* observer = dynamic_cast<const ObserverBase*>(&module);
+  if (observer == nullptr) throw Error(module.name(), "has no form to be saved in");
+  if (const auto* derived = dynamic_cast<const DerivedObserver*>(observer)) return derived_json(*derived, *derived, name_of);
+  if (const auto* derived = dynamic_cast<const DerivedFakeQuantize*>(observer)) {
+    return derived_json(*derived, *derived->derived(), name_of);
+  }
+  if (const auto* fake = dynamic_cast<const FakeQuantize*>(observer)) {
+    return {{"type", fake->type_name()}, {"observer", callable_config(*fake->observer(), name_of)}};
+  }
+  json config = args_json(*observer);
+  if (const auto* range = dynamic_cast<const RangeObserver*>(observer)) config["eps"] = range->eps();
+  if (const auto* placeholder = dynamic_cast<const PlaceholderObserver*>(observer)) config["eps"] = placeholder->eps();
+  if (const auto* moving = dynamic_cast<const MovingAverageMinMaxObserver*>(observer)) {
+    config["averaging_constant"] = moving->averaging_constant();
+  }
+  if (const auto* moving = dynamic_cast<const MovingAveragePerChannelMinMaxObserver*>(observer)) {
+    config["averaging_constant"] = moving->averaging_constant();
+  }
+  if (const auto* histogram = dynamic_cast<const HistogramObserver*>(observer)) config["bins"] = histogram->bins();
+  return config;
+}
+
+std::shared_ptr<CallableModule> callable_from_config(const JsonCursor& config) {
+  return made(config.at("type").to_string(), config);
+}
+
+void resolve_sources(CallableModule& module, const JsonCursor& config, const FindModule& find) {
+  if (auto* pair = dynamic_cast<QatConvBn*>(&module)) {
+    if (config.has("weight")) resolve_sources(*pair->weight_fake_quant(), config.at("weight"), find);
+    if (config.has("bias")) resolve_sources(*pair->bias_fake_quant(), config.at("bias"), find);
+    return;
+  }
+  auto* derived = dynamic_cast<DerivedObserver*>(&module);
+  if (auto* fake = dynamic_cast<DerivedFakeQuantize*>(&module)) derived = fake->derived().get();
+  if (derived == nullptr) return;
+  std::vector<std::shared_ptr<ObserverBase>> sources;
+  for (const JsonCursor& name : config.at("sources").elements()) {
+    auto source = std::dynamic_pointer_cast<ObserverBase>(find(name.to_string()));
+    if (!source || source.get() == &module) {
+      throw Error(name.where(), octet::str("no observer is called '", name.to_string(), "'"));
+    }
+    sources.push_back(std::move(source));
+  }
+  derived->set_sources(std::move(sources));
+}
+
+std::map<std::string, at::Tensor> named_state(const torch::nn::Module& module) {
+  std::map<std::string, at::Tensor> all;
+  collect(module, "", all);
+  return all;
+}
+
+void load_state(torch::nn::Module& module, const std::map<std::string, at::Tensor>& state, const std::string& where) {
+  at::NoGradGuard no_grad;
+  std::map<std::string, at::Tensor> own = named_state(module);
+  for (auto& [name, buffer] : own) {
+    const auto found = state.find(name);
+    if (found == state.end()) throw Error(where, octet::str("buffer '", name, "' is missing"));
+    const at::Tensor& value = found->second;
+    if (value.scalar_type() != buffer.scalar_type()) {
+      throw expected(where, octet::str("dtype of buffer '", name, "'"), dtype_name(buffer.scalar_type()),
+                     dtype_name(value.scalar_type()));
+    }
+    if (buffer.sizes() != value.sizes()) buffer.resize_(value.sizes());
+    buffer.copy_(value);
+  }
+  for (const auto& [name, value] : state) {
+    if (!own.contains(name)) throw Error(where, octet::str("buffer '", name, "' belongs to no such module"));
+  }
+}
+
+NameOfModule names_in(const GraphModule& module) {
+  std::map<const torch::nn::Module*, std::string> names;
+  for (const std::string& name : module.callable_names()) {
+    const auto callable = module.callable(name);
+    for (const auto& item : callable->named_modules(name, /*include_self=*/true)) {
+      names.emplace(item.value().get(), item.key());
+    }
+  }
+  return [names = std::move(names)](const torch::nn::Module& wanted) {
+    const auto found = names.find(&wanted);
+    if (found == names.end()) throw Error(wanted.name(), "is referred to, but no part of the graph");
+    return found->second;
+  };
+}
+
+FindModule finder_in(const GraphModule& module) {
+  std::map<std::string, std::shared_ptr<torch::nn::Module>> modules;
+  for (const std::string& name : module.callable_names()) {
+    const auto callable = module.callable(name);
+    for (const auto& item : callable->named_modules(name, /*include_self=*/true)) modules.emplace(item.key(), item.value());
+  }
+  return [modules = std::move(modules)](const std::string& name) {
+    const auto found = modules.find(name);
+    return found == modules.end() ? nullptr : found->second;
+  };
+}
+
+}  // namespace octet
