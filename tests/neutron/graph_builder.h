@@ -31,13 +31,13 @@ class GraphBuilder {
   Node* batch_norm(const std::string& name, Node* x, int64_t channels) {
     Node* mean = tensor(name + ".running_mean", at::randn({channels}) * 0.1);
     Node* var = tensor(name + ".running_var", at::rand({channels}) + 0.5);
-    return call("aten.batch_norm.default", {x, parameter(name + ".weight", {channels}), parameter(name + ".bias", {channels}),
-                                            mean, var, false, 0.1, 1e-3, false});
+    return call("aten.batch_norm.default", {x, parameter(name + ".weight", {channels}),
+                                            parameter(name + ".bias", {channels}), mean, var, false, 0.1, 1e-3, false});
   }
   Node* conv2d(const std::string& name, Node* x, int64_t in, int64_t out, int64_t groups = 1) {
-    return call("aten.conv2d.default", {x, parameter(name + ".weight", {out, in / groups, 3, 3}),
-                                        parameter(name + ".bias", {out}), std::vector<int64_t>{1, 1},
-                                        std::vector<int64_t>{1, 1}, std::vector<int64_t>{1, 1}, groups});
+    return call("aten.conv2d.default",
+                {x, parameter(name + ".weight", {out, in / groups, 3, 3}), parameter(name + ".bias", {out}),
+                 std::vector<int64_t>{1, 1}, std::vector<int64_t>{1, 1}, std::vector<int64_t>{1, 1}, groups});
   }
   Node* linear(const std::string& name, Node* x, int64_t in, int64_t out) {
     return call("aten.linear.default", {x, parameter(name + ".weight", {out, in}), parameter(name + ".bias", {out})});

@@ -30,8 +30,8 @@ bool known(GraphModule& module) { return fold_known_outputs(module, /*keep_share
 bool known_keep(GraphModule& module) { return fold_known_outputs(module, /*keep_shared=*/true); }
 
 Node* conv1d_node(GraphBuilder& g, Node* x, Arg bias, int64_t groups_of = 1) {
-  return g.call("aten.conv1d.default", {x, g.parameter("c.weight", {6, 4 / groups_of, 3}), std::move(bias), Ints{2}, Ints{1},
-                                        Ints{1}, groups_of});
+  return g.call("aten.conv1d.default", {x, g.parameter("c.weight", {6, 4 / groups_of, 3}), std::move(bias), Ints{2},
+                                        Ints{1}, Ints{1}, groups_of});
 }
 
 std::shared_ptr<GraphModule> pool(GraphBuilder& g, const std::string& op, Ints sizes, std::vector<Arg> rest) {
@@ -39,7 +39,8 @@ std::shared_ptr<GraphModule> pool(GraphBuilder& g, const std::string& op, Ints s
   return g.finish({g.call(op, std::move(rest))});
 }
 
-std::shared_ptr<GraphModule> split(GraphBuilder& g, const std::string& op, Arg how, int64_t dim, std::vector<int64_t> read) {
+std::shared_ptr<GraphModule> split(GraphBuilder& g, const std::string& op, Arg how, int64_t dim,
+                                   std::vector<int64_t> read) {
   Node* pieces = g.call(op, {g.input({2, 7, 5}), std::move(how), dim});
   std::vector<Arg> results;
   for (const int64_t index : read) results.emplace_back(g.call("aten.relu.default", {g.item(pieces, index)}));
@@ -61,15 +62,18 @@ std::shared_ptr<GraphModule> gru(GraphBuilder& g, bool bidirectional, double dro
   }
   Node* x = g.input({2, 6, 4});
   Node* hidden = g.tensor("hx", at::randn({3 * directions, 2, 5}));
-  Node* both = g.call("aten.gru.input", {x, hidden, Arg(params), true, int64_t{3}, dropout, train, bidirectional, true});
+  Node* both =
+      g.call("aten.gru.input", {x, hidden, Arg(params), true, int64_t{3}, dropout, train, bidirectional, true});
   return g.finish({g.item(both, 0), g.item(both, 1)});
 }
 
 std::shared_ptr<GraphModule> linear_add(GraphBuilder& g, bool bias, Ints other, double alpha, bool first) {
   Node* weight = g.parameter("l.weight", {6, 4});
-  Node* linear = g.call("aten.linear.default", {g.input({3, 4}), weight, bias ? Arg(g.parameter("l.bias", {6})) : Arg()});
+  Node* linear =
+      g.call("aten.linear.default", {g.input({3, 4}), weight, bias ? Arg(g.parameter("l.bias", {6})) : Arg()});
   Node* constant = g.parameter("other", other);
-  return g.finish({g.call("aten.add.Tensor", {first ? linear : constant, first ? constant : linear}, {{"alpha", alpha}})});
+  return g.finish(
+      {g.call("aten.add.Tensor", {first ? linear : constant, first ? constant : linear}, {{"alpha", alpha}})});
 }
 
 std::shared_ptr<GraphModule> cat_then(GraphBuilder& g, const std::string& activation, bool second_reader) {
@@ -84,26 +88,52 @@ std::shared_ptr<GraphModule> cat_then(GraphBuilder& g, const std::string& activa
 std::vector<Case> cases() {
   return {
       // 2-D pools over inputs without a batch
-      {"pool_max", [](auto& g) { return pool(g, "aten.max_pool2d.default", {3, 8, 8}, {Ints{2, 2}}); }, add_batch_to_pools,
-       "reshape.default max_pool2d.default reshape.default"},
-      {"pool_adaptive", [](auto& g) { return pool(g, "aten.adaptive_avg_pool2d.default", {3, 8, 8}, {Ints{2, 4}}); },
+      {"pool_max",
+       [](auto& g) {
+         return pool(g, "aten.max_pool2d.default", {3, 8, 8}, {Ints{2, 2}});
+       },
+       add_batch_to_pools, "reshape.default max_pool2d.default reshape.default"},
+      {"pool_adaptive",
+       [](auto& g) {
+         return pool(g, "aten.adaptive_avg_pool2d.default", {3, 8, 8}, {Ints{2, 4}});
+       },
        add_batch_to_pools, "reshape.default adaptive_avg_pool2d.default reshape.default"},
-      {"pool_avg", [](auto& g) { return pool(g, "aten.avg_pool2d.default", {3, 8, 8}, {Ints{2, 2}}); }, add_batch_to_pools,
-       "reshape.default avg_pool2d.default reshape.default"},
-      {"pool_with_batch_declines", [](auto& g) { return pool(g, "aten.max_pool2d.default", {1, 3, 8, 8}, {Ints{2, 2}}); },
+      {"pool_avg",
+       [](auto& g) {
+         return pool(g, "aten.avg_pool2d.default", {3, 8, 8}, {Ints{2, 2}});
+       },
+       add_batch_to_pools, "reshape.default avg_pool2d.default reshape.default"},
+      {"pool_with_batch_declines",
+       [](auto& g) {
+         return pool(g, "aten.max_pool2d.default", {1, 3, 8, 8}, {Ints{2, 2}});
+       },
        add_batch_to_pools, ""},
       // splits
-      {"split_equal", [](auto& g) { return split(g, "aten.split.Tensor", int64_t{3}, 1, {0, 1, 2}); }, decompose_splits,
-       "slice.Tensor relu.default slice.Tensor relu.default slice.Tensor relu.default"},
-      {"split_out_of_order", [](auto& g) { return split(g, "aten.split.Tensor", int64_t{3}, 1, {2, 0}); }, decompose_splits,
-       "slice.Tensor relu.default slice.Tensor relu.default"},
+      {"split_equal",
+       [](auto& g) {
+         return split(g, "aten.split.Tensor", int64_t{3}, 1, {0, 1, 2});
+       },
+       decompose_splits, "slice.Tensor relu.default slice.Tensor relu.default slice.Tensor relu.default"},
+      {"split_out_of_order",
+       [](auto& g) {
+         return split(g, "aten.split.Tensor", int64_t{3}, 1, {2, 0});
+       },
+       decompose_splits, "slice.Tensor relu.default slice.Tensor relu.default"},
       {"split_with_sizes_negative_dim",
-       [](auto& g) { return split(g, "aten.split_with_sizes.default", Ints{1, 4}, -1, {0, 1}); }, decompose_splits,
-       "slice.Tensor relu.default slice.Tensor relu.default"},
-      {"split_sizes", [](auto& g) { return split(g, "aten.split.sizes", Ints{6, 1}, 1, {1}); }, decompose_splits,
-       "slice.Tensor relu.default"},
-      {"chunk", [](auto& g) { return split(g, "aten.chunk.default", int64_t{3}, 1, {0, 1, 2}); }, decompose_splits,
-       "slice.Tensor relu.default slice.Tensor relu.default slice.Tensor relu.default"},
+       [](auto& g) {
+         return split(g, "aten.split_with_sizes.default", Ints{1, 4}, -1, {0, 1});
+       },
+       decompose_splits, "slice.Tensor relu.default slice.Tensor relu.default"},
+      {"split_sizes",
+       [](auto& g) {
+         return split(g, "aten.split.sizes", Ints{6, 1}, 1, {1});
+       },
+       decompose_splits, "slice.Tensor relu.default"},
+      {"chunk",
+       [](auto& g) {
+         return split(g, "aten.chunk.default", int64_t{3}, 1, {0, 1, 2});
+       },
+       decompose_splits, "slice.Tensor relu.default slice.Tensor relu.default slice.Tensor relu.default"},
       {"split_single", [](auto& g) { return split(g, "aten.split.Tensor", int64_t{9}, 1, {0}); }, decompose_splits,
        "relu.default"},
       {"unbind_declines",
@@ -113,16 +143,34 @@ std::vector<Case> cases() {
        },
        decompose_splits, ""},
       // grouped convolutions
-      {"groups_4", [](auto& g) { return g.finish({g.conv2d("c", g.input({2, 8, 6, 6}), 8, 12, 4)}); }, groups,
-       "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default "
+      {"groups_4",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 8, 6, 6}), 8, 12, 4)});
+       },
+       groups,
+       "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor "
+       "conv2d.default "
        "cat.default"},
-      {"groups_depth_multiplier", [](auto& g) { return g.finish({g.conv2d("c", g.input({2, 2, 6, 6}), 2, 4, 2)}); }, groups,
-       "slice.Tensor conv2d.default slice.Tensor conv2d.default cat.default"},
-      {"groups_depthwise_declines", [](auto& g) { return g.finish({g.conv2d("c", g.input({2, 4, 6, 6}), 4, 4, 4)}); }, groups,
-       ""},
-      {"groups_16_declines", [](auto& g) { return g.finish({g.conv2d("c", g.input({2, 32, 6, 6}), 32, 32, 16)}); }, groups,
-       ""},
-      {"groups_1_declines", [](auto& g) { return g.finish({g.conv2d("c", g.input({2, 4, 6, 6}), 4, 4, 1)}); }, groups, ""},
+      {"groups_depth_multiplier",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 2, 6, 6}), 2, 4, 2)});
+       },
+       groups, "slice.Tensor conv2d.default slice.Tensor conv2d.default cat.default"},
+      {"groups_depthwise_declines",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 4, 6, 6}), 4, 4, 4)});
+       },
+       groups, ""},
+      {"groups_16_declines",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 32, 6, 6}), 32, 32, 16)});
+       },
+       groups, ""},
+      {"groups_1_declines",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 4, 6, 6}), 4, 4, 1)});
+       },
+       groups, ""},
       {"groups_computed_weight_declines",
        [](auto& g) {
          Node* weight = g.call("aten.relu.default", {g.input({4, 2, 3, 3})});
@@ -154,7 +202,8 @@ std::vector<Case> cases() {
        [](auto& g) {
          Node* pieces = g.call("aten.split.Tensor", {g.parameter("w", {6, 4}), int64_t{3}});
          Node* x = g.input({3, 4});
-         return g.finish({g.call("aten.add.Tensor", {x, g.item(pieces, 1)}), g.call("aten.sub.Tensor", {x, g.item(pieces, 0)})});
+         return g.finish(
+             {g.call("aten.add.Tensor", {x, g.item(pieces, 1)}), g.call("aten.sub.Tensor", {x, g.item(pieces, 0)})});
        },
        known, "add.Tensor sub.Tensor"},
       {"known_random_declines",
@@ -181,12 +230,19 @@ std::vector<Case> cases() {
        },
        known_keep, ""},
       // linear + constant
-      {"linear_add_bias", [](auto& g) { return linear_add(g, true, {6}, 1.0, true); }, fuse_linear_and_add, "linear.default"},
+      {"linear_add_bias", [](auto& g) { return linear_add(g, true, {6}, 1.0, true); }, fuse_linear_and_add,
+       "linear.default"},
       {"linear_add_no_bias_alpha", [](auto& g) { return linear_add(g, false, {6}, 2.5, true); }, fuse_linear_and_add,
        "linear.default"},
-      {"linear_add_second_declines", [](auto& g) { return linear_add(g, true, {6}, 1.0, false); }, fuse_linear_and_add, ""},
-      {"linear_add_shape_declines", [](auto& g) { return linear_add(g, true, {3, 6}, 1.0, true); }, fuse_linear_and_add, ""},
-      {"linear_add_scalar_declines", [](auto& g) { return linear_add(g, true, {1}, 1.0, true); }, fuse_linear_and_add, ""},
+      {"linear_add_second_declines", [](auto& g) { return linear_add(g, true, {6}, 1.0, false); }, fuse_linear_and_add,
+       ""},
+      {"linear_add_shape_declines",
+       [](auto& g) {
+         return linear_add(g, true, {3, 6}, 1.0, true);
+       },
+       fuse_linear_and_add, ""},
+      {"linear_add_scalar_declines", [](auto& g) { return linear_add(g, true, {1}, 1.0, true); }, fuse_linear_and_add,
+       ""},
       {"linear_add_two_readers_declines",
        [](auto& g) {
          Node* linear = g.linear("l", g.input({3, 4}), 4, 6);
@@ -199,7 +255,8 @@ std::vector<Case> cases() {
       {"concat_relu_in_place", [](auto& g) { return cat_then(g, "aten.relu_.default", false); }, moves,
        "conv2d.default relu_.default conv2d.default relu_.default cat.default"},
       {"concat_two_readers_declines", [](auto& g) { return cat_then(g, "aten.relu.default", true); }, moves, ""},
-      {"concat_hardtanh_bounds_decline", [](auto& g) { return cat_then(g, "aten.hardtanh.default", false); }, moves, ""},
+      {"concat_hardtanh_bounds_decline", [](auto& g) { return cat_then(g, "aten.hardtanh.default", false); }, moves,
+       ""},
       {"concat_hardswish_declines", [](auto& g) { return cat_then(g, "aten.hardswish.default", false); }, moves, ""},
       {"concat_of_inputs_declines",
        [](auto& g) {
@@ -208,8 +265,11 @@ std::vector<Case> cases() {
        },
        moves, ""},
       // division
-      {"div_scalar", [](auto& g) { return g.finish({g.call("aten.div.Scalar", {g.input({2, 8}), 3.0})}); }, convert_div_to_mul,
-       "mul.Tensor"},
+      {"div_scalar",
+       [](auto& g) {
+         return g.finish({g.call("aten.div.Scalar", {g.input({2, 8}), 3.0})});
+       },
+       convert_div_to_mul, "mul.Tensor"},
       {"div_static",
        [](auto& g) {
          Node* by = g.tensor("by", at::rand({8}) + 0.5);
@@ -223,7 +283,10 @@ std::vector<Case> cases() {
        },
        convert_div_to_mul, ""},
       {"div_dynamic_declines",
-       [](auto& g) { return g.finish({g.call("aten.div.Tensor", {g.input({3, 2}), g.input({3, 2})})}); }, convert_div_to_mul, ""},
+       [](auto& g) {
+         return g.finish({g.call("aten.div.Tensor", {g.input({3, 2}), g.input({3, 2})})});
+       },
+       convert_div_to_mul, ""},
       // one-dimensional convolutions
       {"conv1d_relu",
        [](auto& g) {
@@ -237,31 +300,48 @@ std::vector<Case> cases() {
        },
        conv1d, "unsqueeze.default conv2d.default batch_norm.default hardtanh.default squeeze.dim"},
       {"conv1d_hardtanh_stays_outside",
-       [](auto& g) { return g.finish({g.call("aten.hardtanh.default", {conv1d_node(g, g.input({2, 4, 9}), Arg())})}); }, conv1d,
-       "unsqueeze.default conv2d.default squeeze.dim hardtanh.default"},
+       [](auto& g) {
+         return g.finish({g.call("aten.hardtanh.default", {conv1d_node(g, g.input({2, 4, 9}), Arg())})});
+       },
+       conv1d, "unsqueeze.default conv2d.default squeeze.dim hardtanh.default"},
       {"conv1d_same",
        [](auto& g) {
-         return g.finish({g.call("aten.conv1d.padding", {g.input({2, 4, 9}), g.parameter("w", {6, 4, 3}), Arg(), Ints{1},
-                                                         "same", Ints{2}, int64_t{1}})});
+         return g.finish({g.call("aten.conv1d.padding", {g.input({2, 4, 9}), g.parameter("w", {6, 4, 3}), Arg(),
+                                                         Ints{1}, "same", Ints{2}, int64_t{1}})});
        },
        conv1d, "unsqueeze.default conv2d.padding squeeze.dim"},
       {"conv_transpose1d",
        [](auto& g) {
          return g.finish({g.call("aten.conv_transpose1d.default",
-                                 {g.input({2, 4, 9}), g.parameter("w", {4, 6, 3}), g.parameter("b", {6}), Ints{2}, Ints{1},
-                                  Ints{1}, int64_t{1}, Ints{1}})});
+                                 {g.input({2, 4, 9}), g.parameter("w", {4, 6, 3}), g.parameter("b", {6}), Ints{2},
+                                  Ints{1}, Ints{1}, int64_t{1}, Ints{1}})});
        },
        conv1d, "unsqueeze.default conv_transpose2d.input squeeze.dim"},
-      {"conv1d_unbatched_declines", [](auto& g) { return g.finish({conv1d_node(g, g.input({4, 9}), Arg())}); }, conv1d, ""},
+      {"conv1d_unbatched_declines",
+       [](auto& g) {
+         return g.finish({conv1d_node(g, g.input({4, 9}), Arg())});
+       },
+       conv1d, ""},
       // numbers
-      {"scalar_add", [](auto& g) { return g.finish({g.call("aten.add.Scalar", {g.input({2, 8}), 1.5}, {{"alpha", 2.0}})}); },
+      {"scalar_add",
+       [](auto& g) {
+         return g.finish({g.call("aten.add.Scalar", {g.input({2, 8}), 1.5}, {{"alpha", 2.0}})});
+       },
        convert_scalars_to_attributes, "add.Tensor"},
-      {"scalar_mul_int", [](auto& g) { return g.finish({g.call("aten.mul.Scalar", {g.input({2, 8}), int64_t{3}})}); },
+      {"scalar_mul_int",
+       [](auto& g) {
+         return g.finish({g.call("aten.mul.Scalar", {g.input({2, 8}), int64_t{3}})});
+       },
        convert_scalars_to_attributes, "mul.Tensor"},
-      {"scalar_sub", [](auto& g) { return g.finish({g.call("aten.sub.Scalar", {g.input({2, 8}), 0.25})}); },
+      {"scalar_sub",
+       [](auto& g) {
+         return g.finish({g.call("aten.sub.Scalar", {g.input({2, 8}), 0.25})});
+       },
        convert_scalars_to_attributes, "sub.Tensor"},
       {"scalar_of_tensors_declines",
-       [](auto& g) { return g.finish({g.call("aten.add.Tensor", {g.input({2, 8}), g.input({8})})}); },
+       [](auto& g) {
+         return g.finish({g.call("aten.add.Tensor", {g.input({2, 8}), g.input({8})})});
+       },
        convert_scalars_to_attributes, ""},
       {"scalar_of_integers_declines",
        [](auto& g) {
@@ -270,18 +350,27 @@ std::vector<Case> cases() {
        },
        convert_scalars_to_attributes, ""},
       // BatchNorm
-      {"bn_conv", [](auto& g) { return g.finish({g.batch_norm("n", g.conv2d("c", g.input({2, 3, 6, 6}), 3, 5), 5)}); },
+      {"bn_conv",
+       [](auto& g) {
+         return g.finish({g.batch_norm("n", g.conv2d("c", g.input({2, 3, 6, 6}), 3, 5), 5)});
+       },
        fuse_batch_norms, "conv2d.default"},
       {"bn_transposed",
        [](auto& g) {
-         Node* conv = g.call("aten.conv_transpose2d.input", {g.input({2, 3, 6, 6}), g.parameter("w", {3, 5, 2, 2}), Arg(),
-                                                             Ints{2, 2}});
+         Node* conv = g.call("aten.conv_transpose2d.input",
+                             {g.input({2, 3, 6, 6}), g.parameter("w", {3, 5, 2, 2}), Arg(), Ints{2, 2}});
          return g.finish({g.batch_norm("n", conv, 5)});
        },
        fuse_batch_norms, "conv_transpose2d.input"},
-      {"bn_linear", [](auto& g) { return g.finish({g.batch_norm("n", g.linear("l", g.input({4, 3}), 3, 5), 5)}); },
+      {"bn_linear",
+       [](auto& g) {
+         return g.finish({g.batch_norm("n", g.linear("l", g.input({4, 3}), 3, 5), 5)});
+       },
        fuse_batch_norms, "linear.default"},
-      {"bn_linear_rank_3_declines", [](auto& g) { return g.finish({g.batch_norm("n", g.linear("l", g.input({4, 5, 3}), 3, 6), 5)}); },
+      {"bn_linear_rank_3_declines",
+       [](auto& g) {
+         return g.finish({g.batch_norm("n", g.linear("l", g.input({4, 5, 3}), 3, 6), 5)});
+       },
        fuse_batch_norms, ""},
       {"bn_two_readers_declines",
        [](auto& g) {
@@ -333,21 +422,24 @@ TEST(PassManager, OnePassSeesWhatAnotherMakes) {
   at::manual_seed(3);
   GraphBuilder g;
   Node* x = g.input({2, 8, 10});
-  Node* conv = g.call("aten.conv1d.default", {x, g.parameter("c.weight", {6, 4, 3}), Arg(), Ints{1}, Ints{1}, Ints{1}, int64_t{2}});
+  Node* conv = g.call("aten.conv1d.default",
+                      {x, g.parameter("c.weight", {6, 4, 3}), Arg(), Ints{1}, Ints{1}, Ints{1}, int64_t{2}});
   const auto module = g.finish({g.call("aten.relu.default", {g.batch_norm("n", conv, 6)})});
   const auto before = module->copy();
   EXPECT_GT(run_passes(*module, default_passes(kLimits, /*is_qat=*/false)), 2);
-  // The fold gives the 1-D convolution a bias, which then becomes 2-D, is split, and takes the activation in front of the cat.
-  EXPECT_EQ(ops_of(*module),
-            "unsqueeze.default slice.Tensor conv2d.default relu.default slice.Tensor conv2d.default relu.default cat.default "
-            "squeeze.dim");
+  // The fold gives the 1-D convolution a bias, which then becomes 2-D, is split, and takes the activation in front of
+  // the cat.
+  EXPECT_EQ(
+      ops_of(*module),
+      "unsqueeze.default slice.Tensor conv2d.default relu.default slice.Tensor conv2d.default relu.default cat.default "
+      "squeeze.dim");
   expect_same_results(*before, *module, g.inputs());
   EXPECT_EQ(run_passes(*module, default_passes(kLimits, false)), 0);
 }
 
-TEST(PassManager, KeepsBatchNormForTraining) {
+TEST(PassManager, KeepsConvolutionsWithTheirBatchNormForTraining) {
   GraphBuilder g;
-  const auto module = g.finish({g.batch_norm("n", g.conv2d("c", g.input({2, 3, 6, 6}), 3, 5), 5)});
+  const auto module = g.finish({g.batch_norm("n", g.conv2d("c", g.input({2, 4, 6, 6}), 4, 6, 2), 6)});
   EXPECT_EQ(run_passes(*module, default_passes(kLimits, /*is_qat=*/true)), 0);
   EXPECT_EQ(ops_of(*module), "conv2d.default batch_norm.default");
 }

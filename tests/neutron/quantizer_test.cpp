@@ -142,6 +142,41 @@ TEST(NeutronQuantizer, SharesAlongChainsFromOneProducer) {
   EXPECT_EQ(groups.find(EdgeOrNode(conv)), groups.find(EdgeOrNode(flat)));
 }
 
+TEST(NeutronQuantizer, ReadersOfAFixedGridKeepIt) {
+  GraphBuilder g;
+  Node* sigmoid = g.call("aten.sigmoid.default", {g.conv2d("c", g.input({1, 3, 8, 8}), 3, 4)});
+  Node* pool = g.call("aten.max_pool2d.default", {sigmoid, Ints{2, 2}});
+  Node* sum = g.call("aten.add.Tensor", {pool, pool});
+  Node* conv = g.conv2d("d", pool, 4, 3);
+  const auto model = g.finish({sum, conv});
+  NeutronQuantizer(NeutronTargetSpec(kTarget)).annotate(*model);
+  EXPECT_EQ(output_word(sigmoid), "fixed");
+  EXPECT_EQ(input_word(pool, sigmoid), "shared sigmoid");
+  EXPECT_EQ(input_word(sum, pool), "shared max_pool2d");
+  EXPECT_EQ(input_word(conv, pool), "shared max_pool2d");
+  EXPECT_EQ(output_word(conv), "own");
+}
+
+TEST(NeutronQuantizer, ConcatDoesNotSqueezeIntoAFixedGrid) {
+  const auto concat = [](const char* first, const char* second) {
+    GraphBuilder g;
+    Node* x = g.input({1, 3, 8, 8});
+    const auto branch = [&](const std::string& op, const std::string& name) {
+      Node* conv = g.conv2d(name, x, 3, 4);
+      return op.empty() ? conv : g.call(op, {conv});
+    };
+    Node* a = branch(first, "a");
+    Node* cat = g.call("aten.cat.default", {Arg(std::vector<Arg>{a, branch(second, "b")}), int64_t{1}});
+    const auto model = g.finish({cat});
+    NeutronQuantizer(NeutronTargetSpec(kTarget)).annotate(*model);
+    return input_word(cat, a) + ", " + output_word(cat);
+  };
+  EXPECT_EQ(concat("aten.tanh.default", ""), "shared conv2d_1, shared conv2d_1");
+  EXPECT_EQ(concat("aten.tanh.default", "aten.tanh.default"), "shared tanh, shared tanh");
+  EXPECT_EQ(concat("aten.tanh.default", "aten.sigmoid.default"), "own, shared tanh");
+  EXPECT_EQ(concat("aten.erf.default", "aten.erf.default"), "own, shared erf");
+}
+
 TEST(NeutronQuantizer, LeavesSharedOperatorsInFloatBehindFloatOnes) {
   GraphBuilder g;
   Node* erf = g.call("aten.erf.default", {g.input({2, 3})});
@@ -168,10 +203,8 @@ TEST(NeutronQuantizer, FusesAnActivationThatAloneReads) {
 
 TEST(NeutronQuantizer, HardtanhFusesAtItsBoundsOnly) {
   const std::vector<std::tuple<double, double, const char*, const char*>> bounds = {
-      {0.0, 6.0, "none", "own"},
-      {0.0, std::numeric_limits<double>::infinity(), "none", "own"},
-      {-1.0, 1.0, "own", "own"},
-      {0.0, 1.0, "own", "own"},
+      {0.0, 6.0, "none", "own"},           {0.0, std::numeric_limits<double>::infinity(), "none", "own"},
+      {-1.0, 1.0, "own", "own"},           {0.0, 1.0, "own", "own"},
       {-2.0, 2.0, "own", "shared conv2d"},
   };
   for (const auto& [low, high, conv_word, activation_word] : bounds) {
@@ -244,8 +277,8 @@ TEST(NeutronQuantizer, IntegerValuesStayAsTheyAre) {
 TEST(NeutronQuantizer, TransposedGroupsRepeatTheirWeightScales) {
   GraphBuilder g;
   Node* x = g.input({1, 4, 5, 5});
-  Node* conv = g.call("aten.conv_transpose2d.input", {x, g.parameter("w", {4, 3, 2, 2}), g.parameter("b", {6}), Ints{2, 2},
-                                                      Ints{0, 0}, Ints{0, 0}, int64_t{2}});
+  Node* conv = g.call("aten.conv_transpose2d.input", {x, g.parameter("w", {4, 3, 2, 2}), g.parameter("b", {6}),
+                                                      Ints{2, 2}, Ints{0, 0}, Ints{0, 0}, int64_t{2}});
   const auto model = g.finish({conv});
   NeutronQuantizer(NeutronTargetSpec(kTarget)).annotate(*model);
   const auto& spec = std::get<DerivedQuantizationSpec>(*annotation(*conv)->input(conv->arg("bias").node()));

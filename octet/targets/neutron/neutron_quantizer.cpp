@@ -25,12 +25,24 @@ bool normalizes(const Node& norm, const Node& input) {
   return norm.is_call("aten.batch_norm.default") && norm.arg("input").node() == &input;
 }
 
+// The grid known beforehand that the value lies on, by its own spec or by one that it shares; else nullptr.
+const FixedQParamsQuantizationSpec* fixed_grid(const Node* producer) {
+  const QuantizationAnnotation* note = annotation(*producer);
+  while (note != nullptr && note->output_qspec) {
+    if (const auto* fixed = std::get_if<FixedQParamsQuantizationSpec>(&*note->output_qspec)) return fixed;
+    const auto* shared = std::get_if<SharedQuantizationSpec>(&*note->output_qspec);
+    if (shared == nullptr || shared->edge_or_node.consumer != nullptr) return nullptr;
+    note = annotation(*shared->edge_or_node.node);
+  }
+  return nullptr;
+}
+
 bool is_float_value(const Node& node) { return !node.meta() || at::isFloatingType(node.meta()->dtype); }
 
 }  // namespace
 
-// One walk in graph order: every producer is decided before its readers, so that shared parameters need no second look, and no
-// rule can come too early.
+// One walk in graph order: every producer is decided before its readers, so that shared parameters need no second look,
+// and no rule can come too early.
 class NeutronQuantizer::Annotator {
  public:
   Annotator(const NeutronQuantizer& quantizer, Graph& graph) : quantizer_(quantizer), graph_(graph) {}
@@ -93,19 +105,34 @@ class NeutronQuantizer::Annotator {
       for (Node* producer : producers(node, input)) inputs.push_back(producer);
     }
     if (inputs.empty()) return;
-    const auto lender = std::find_if(inputs.begin(), inputs.end(), lends_parameters);
-    QuantizationAnnotation note;
-    note.annotated = true;
-    if (lender != inputs.end() && (rule.sharing != Sharing::kFirstInput || lender == inputs.begin())) {
-      const AnySpec shared = SharedQuantizationSpec{EdgeOrNode(*lender)};
-      for (Node* producer : inputs) note.set_input(producer, shared);
-      note.output_qspec = shared;
-    } else if (rule.sharing == Sharing::kAnyInputOrOwn) {
-      for (Node* producer : inputs) note.set_input(producer, spec(SpecKind::kActivation));
-      note.output_qspec = spec(SpecKind::kActivation);
-    } else {
+    if (rule.sharing == Sharing::kFirstInput) {
+      if (lends_parameters(inputs.front())) share_all(node, inputs, EdgeOrNode(inputs.front()));
       return;
     }
+    // An observed grid first: on another's fixed grid, values beyond it would be cut off.
+    const auto observed = std::find_if(inputs.begin(), inputs.end(), [](const Node* producer) {
+      return lends_parameters(producer) && fixed_grid(producer) == nullptr;
+    });
+    if (observed != inputs.end()) return share_all(node, inputs, EdgeOrNode(*observed));
+    const bool any = std::any_of(inputs.begin(), inputs.end(), lends_parameters);
+    if (!any && rule.sharing != Sharing::kAnyInputOrOwn) return;
+    const auto* first = fixed_grid(inputs.front());
+    const bool same_grid = first != nullptr && std::all_of(inputs.begin(), inputs.end(), [&](const Node* producer) {
+                             const auto* grid = fixed_grid(producer);
+                             return grid != nullptr && *grid == *first;
+                           });
+    share_all(node, inputs, same_grid ? EdgeOrNode(inputs.front()) : EdgeOrNode(inputs.front(), &node));
+  }
+
+  // All edges and the output have the parameters of `anchor`; where that is one of the edges, it gets its own.
+  void share_all(Node& node, const std::vector<Node*>& inputs, const EdgeOrNode& anchor) const {
+    QuantizationAnnotation note;
+    note.annotated = true;
+    const AnySpec shared = SharedQuantizationSpec{anchor};
+    for (Node* producer : inputs) {
+      note.set_input(producer, EdgeOrNode(producer, &node) == anchor ? spec(SpecKind::kActivation) : shared);
+    }
+    note.output_qspec = shared;
     ensure_annotation(node) = std::move(note);
   }
 
@@ -117,12 +144,20 @@ class NeutronQuantizer::Annotator {
     for (const InputRule& rule : rules) {
       for (Node* producer : producers(node, rule)) {
         if (note.input(producer) != nullptr) continue;  // x + x: one edge
-        const bool is_bias = rule.spec == SpecKind::kConvBias || rule.spec == SpecKind::kLinearBias;
-        note.set_input(producer, is_bias ? neutron::make_bias_spec(rule.spec, &node, input, weight ? weight : input)
-                                         : spec(rule.spec));
+        note.set_input(producer, input_spec(rule.spec, node, producer, input, weight ? weight : input));
         (input == nullptr ? input : weight) = producer;
       }
     }
+  }
+
+  AnySpec input_spec(SpecKind kind, Node& node, Node* producer, Node* input, Node* weight) const {
+    if (kind == SpecKind::kConvBias || kind == SpecKind::kLinearBias) {
+      return neutron::make_bias_spec(kind, &node, input, weight);
+    }
+    // A second grid for the same value would only cost a requantization.
+    if (kind == SpecKind::kActivation && fixed_grid(producer) != nullptr)
+      return SharedQuantizationSpec{EdgeOrNode(producer)};
+    return spec(kind);
   }
 
   void annotate_output(Node& node, const OperatorRule& rule) {
@@ -140,7 +175,8 @@ class NeutronQuantizer::Annotator {
     if (rule.fusion == Fusion::kActivationIfMatrix && (!node.meta() || node.meta()->rank() > 2)) return false;
     Node* user = only_user(node);
     Node* norm = nullptr;
-    if (user != nullptr && quantizer_.is_qat_ && rule.fusion == Fusion::kActivationThroughBatchNorm && normalizes(*user, node)) {
+    if (user != nullptr && quantizer_.is_qat_ && rule.fusion == Fusion::kActivationThroughBatchNorm &&
+        normalizes(*user, node)) {
       norm = user;
       user = only_user(*norm);
     }

@@ -11,8 +11,8 @@ namespace octet {
 ///     NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"), /*is_qat=*/true);
 ///     auto prepared = prepare_qat_pt2e(model, quantizer);
 ///
-/// Operators are matched by op and structure; what no rule knows stays in float. The result depends neither on the order of the
-/// rules nor on what the object quantized before.
+/// Operators are matched by op and structure; what no rule knows stays in float. The result depends neither on the
+/// order of the rules nor on what the object quantized before.
 class NeutronQuantizer : public Quantizer {
  public:
   explicit NeutronQuantizer(NeutronTargetSpec target, bool is_qat = false);

@@ -23,7 +23,8 @@ OperatorRule shared(std::vector<std::string_view> ops, std::string_view argument
 }
 
 // All inputs and the output have one input's parameters.
-OperatorRule shared_by_all(std::string_view op, std::vector<InputRule> inputs, Sharing sharing, std::string_view lowering) {
+OperatorRule shared_by_all(std::string_view op, std::vector<InputRule> inputs, Sharing sharing,
+                           std::string_view lowering) {
   OperatorRule rule;
   rule.ops = {op};
   rule.inputs = std::move(inputs);
@@ -90,7 +91,8 @@ OperatorRule batch_norm() {
 
 std::vector<OperatorRule> make_rules() {
   const std::vector<InputRule> conv = {{"input", kActivation}, {"weight", kConvWeight}, {"bias", kConvBias}};
-  const std::vector<InputRule> transposed = {{"input", kActivation}, {"weight", kTransposedWeight}, {"bias", kConvBias}};
+  const std::vector<InputRule> transposed = {
+      {"input", kActivation}, {"weight", kTransposedWeight}, {"bias", kConvBias}};
   const std::vector<InputRule> linear = {{"input", kActivation}, {"weight", kWeight}, {"bias", kLinearBias}};
   const std::vector<InputRule> addmm = {{"mat1", kActivation}, {"mat2", kWeight}, {"self", kLinearBias}};
   const std::vector<InputRule> mm = {{"self", kActivation}, {"mat2", kWeight}};

@@ -14,9 +14,10 @@ namespace octet::neutron {
 /// How the inputs of an operator find a spec that they share.
 enum class Sharing {
   kNone,
-  kFirstInput,      ///< the first argument's producer lends its parameters; where it has none, nothing is quantized
-  kAnyInput,        ///< the first producer with parameters lends them to all inputs and the output; else nothing
-  kAnyInputOrOwn,   ///< the same; where none has any, every edge gets its own
+  kFirstInput,  ///< the first argument's producer lends its parameters; where it has none, nothing is quantized
+  kAnyInput,    ///< the first producer with an observed range lends it to all inputs and the output; with fixed grids
+              ///< alone that differ, they get one of their own; where no producer has parameters, nothing is quantized
+  kAnyInputOrOwn,  ///< the same; where none has any, inputs and output get one of their own
 };
 
 /// What an operator may be computed together with.
@@ -39,10 +40,10 @@ struct OperatorRule {
   SpecKind output = SpecKind::kActivation;
   Sharing sharing = Sharing::kNone;
   Fusion fusion = Fusion::kNone;
-  bool is_activation = false;          ///< may be computed together with the operator before it
-  bool activation_needs_bounds = false;  ///< only where its clipping bounds are fusable on the target
+  bool is_activation = false;                    ///< may be computed together with the operator before it
+  bool activation_needs_bounds = false;          ///< only where its clipping bounds are fusable on the target
   bool own_output_in_activation_bounds = false;  ///< at an activation's bounds the output has a range of its own
-  bool drops_output_before_batch_norm = false;   ///< in training: the BatchNorm that alone reads it is quantized instead
+  bool drops_output_before_batch_norm = false;  ///< in training: the BatchNorm that alone reads it is quantized instead
   bool qat_only = false;
   std::string_view lowering;  ///< TFLite builtin(s) of the lowered operator; empty where it vanishes or has none
 };
@@ -53,8 +54,8 @@ const std::vector<OperatorRule>& operator_rules();
 /// The row of a node's op, or nullptr where the op stays in float. `rules` is the table or a copy in any order.
 const OperatorRule* find_rule(const Node& node, const std::vector<OperatorRule>& rules = operator_rules());
 
-/// Bounds of a clamp, hardtanh, relu or relu6 node; infinite and missing ones absent. nullopt for other ops and for bounds that
-/// are no constants.
+/// Bounds of a clamp, hardtanh, relu or relu6 node; infinite and missing ones absent. nullopt for other ops and for
+/// bounds that are no constants.
 std::optional<ActivationBounds> clipping_bounds(const Node& node);
 
 /// True for an activation that the target computes together with the operator before it.

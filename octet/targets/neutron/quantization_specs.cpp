@@ -55,7 +55,8 @@ QParams bias_qparams(const QParams& input, const QParams& weight, int64_t channe
   at::Tensor weight_scale = weight.scale.flatten();
   if (channels > 0 && weight_scale.numel() != channels) {
     if (channels % weight_scale.numel() != 0) {
-      throw expected(where, "output channels", octet::str("a multiple of the weight's ", weight_scale.numel(), " scales"),
+      throw expected(where, "output channels",
+                     octet::str("a multiple of the weight's ", weight_scale.numel(), " scales"),
                      std::to_string(channels));
     }
     weight_scale = weight_scale.repeat({channels / weight_scale.numel()});
@@ -68,33 +69,53 @@ QParams bias_qparams(const QParams& input, const QParams& weight, int64_t channe
 
 const char* text(SpecKind kind) {
   switch (kind) {
-    case SpecKind::kNone: return "none";
-    case SpecKind::kActivation: return "activation";
-    case SpecKind::kWeight: return "weight";
-    case SpecKind::kConvWeight: return "conv weight";
-    case SpecKind::kTransposedWeight: return "transposed conv weight";
-    case SpecKind::kProduct: return "symmetric";
-    case SpecKind::kHalf: return "fixed 1/256, 0";
-    case SpecKind::kUnit: return "fixed 1/256, -128";
-    case SpecKind::kSignedUnit: return "fixed 1/128, 0";
-    case SpecKind::kConvBias: return "conv bias";
-    case SpecKind::kLinearBias: return "linear bias";
-    case SpecKind::kShared: return "shared";
+    case SpecKind::kNone:
+      return "none";
+    case SpecKind::kActivation:
+      return "activation";
+    case SpecKind::kWeight:
+      return "weight";
+    case SpecKind::kConvWeight:
+      return "conv weight";
+    case SpecKind::kTransposedWeight:
+      return "transposed conv weight";
+    case SpecKind::kProduct:
+      return "symmetric";
+    case SpecKind::kHalf:
+      return "fixed 1/256, 0";
+    case SpecKind::kUnit:
+      return "fixed 1/256, -128";
+    case SpecKind::kSignedUnit:
+      return "fixed 1/128, 0";
+    case SpecKind::kConvBias:
+      return "conv bias";
+    case SpecKind::kLinearBias:
+      return "linear bias";
+    case SpecKind::kShared:
+      return "shared";
   }
   return "unknown";
 }
 
 AnySpec make_spec(SpecKind kind, bool is_qat) {
   switch (kind) {
-    case SpecKind::kActivation: return activation_spec(is_qat);
+    case SpecKind::kActivation:
+      return activation_spec(is_qat);
     case SpecKind::kWeight:
-    case SpecKind::kProduct: return symmetric_spec(is_qat);
-    case SpecKind::kConvWeight: return per_channel_spec(is_qat, 0);
-    case SpecKind::kTransposedWeight: return per_channel_spec(is_qat, 1);
-    case SpecKind::kHalf: return fixed_spec(1.0 / 256.0, 0);
-    case SpecKind::kUnit: return fixed_spec(1.0 / 256.0, -128);
-    case SpecKind::kSignedUnit: return fixed_spec(1.0 / 128.0, 0);
-    default: throw Error("neutron", octet::str("a spec of kind '", text(kind), "' does not stand alone"));
+    case SpecKind::kProduct:
+      return symmetric_spec(is_qat);
+    case SpecKind::kConvWeight:
+      return per_channel_spec(is_qat, 0);
+    case SpecKind::kTransposedWeight:
+      return per_channel_spec(is_qat, 1);
+    case SpecKind::kHalf:
+      return fixed_spec(1.0 / 256.0, 0);
+    case SpecKind::kUnit:
+      return fixed_spec(1.0 / 256.0, -128);
+    case SpecKind::kSignedUnit:
+      return fixed_spec(1.0 / 128.0, 0);
+    default:
+      throw Error("neutron", octet::str("a spec of kind '", text(kind), "' does not stand alone"));
   }
 }
 

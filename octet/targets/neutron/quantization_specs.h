@@ -23,12 +23,13 @@ enum class SpecKind {
 /// "activation", "conv weight", ...: for tables and messages.
 const char* text(SpecKind kind);
 
-/// The spec of every kind but biases and kShared, with the observers of post-training quantization or the fake quantizers of
-/// quantization-aware training.
+/// The spec of every kind but biases and kShared, with the observers of post-training quantization or the fake
+/// quantizers of quantization-aware training.
 AnySpec make_spec(SpecKind kind, bool is_qat);
 
-/// An int32 bias of `node`, derived from its input and weight edges. The weight's scales are repeated as a whole where a
-/// grouped transposed convolution has fewer of them than output channels; throws octet::Error where that does not divide.
+/// An int32 bias of `node`, derived from its input and weight edges. The weight's scales are repeated as a whole where
+/// a grouped transposed convolution has fewer of them than output channels; throws octet::Error where that does not
+/// divide.
 AnySpec make_bias_spec(SpecKind kind, Node* node, Node* input, Node* weight);
 
 }  // namespace octet::neutron

@@ -17,18 +17,18 @@ struct ActivationBounds {
 
 /// What the compiler of a Neutron NPU accepts. Sizes are inclusive upper bounds.
 struct NeutronLimits {
-  int64_t kernel = 4096;                  ///< kernel height and width, also of pools
+  int64_t kernel = 4096;  ///< kernel height and width, also of pools
   int64_t stride = 4096;
   int64_t dilation = 4096;
-  int64_t convolution_weights = 65535;    ///< kH * kW * input channels, these rounded up to a multiple of `macs`
+  int64_t convolution_weights = 65535;  ///< kH * kW * input channels, these rounded up to a multiple of `macs`
   int64_t transposed_stride = 2;
   int64_t softmax_channels = 2040;
-  int64_t softmax_positions = 4096;       ///< product of all dimensions but the channels
+  int64_t softmax_positions = 4096;  ///< product of all dimensions but the channels
   int64_t softmax_elements = 524288;
   int64_t reshape_rank = 7;
-  int64_t inputs_and_outputs = 255;       ///< of one compiled partition, each
+  int64_t inputs_and_outputs = 255;  ///< of one compiled partition, each
   std::vector<int64_t> upsample_scales = {1, 2, 4, 8};
-  int64_t min_split_groups = 2;           ///< a grouped, not depthwise convolution is split for this many groups
+  int64_t min_split_groups = 2;  ///< a grouped, not depthwise convolution is split for this many groups
   int64_t max_split_groups = 10;
   /// Bounds at which clamp and hardtanh are an activation of the NPU.
   std::vector<ActivationBounds> activation_bounds = {{-1.0, 1.0}, {0.0, 1.0}, {0.0, 6.0}, {0.0, std::nullopt}};
@@ -36,14 +36,15 @@ struct NeutronLimits {
   std::vector<ActivationBounds> fusable_bounds = {{0.0, 6.0}, {0.0, std::nullopt}};
 };
 
-/// A Neutron NPU as data. `NeutronTargetSpec("imxrt700")`; an unknown name throws octet::Error that lists the known ones.
+/// A Neutron NPU as data. `NeutronTargetSpec("imxrt700")`; an unknown name throws octet::Error that lists the known
+/// ones.
 class NeutronTargetSpec {
  public:
   explicit NeutronTargetSpec(const std::string& target);
   static std::vector<std::string> known();
 
   const std::string& name() const { return name_; }
-  const std::string& core() const { return core_; }  ///< "N3-64"
+  const std::string& core() const { return core_; }               ///< "N3-64"
   int64_t hardware_version() const { return hardware_version_; }  ///< 2 stands for N3
   int64_t units() const { return units_; }
   int64_t pipes() const { return pipes_; }

@@ -1,7 +1,7 @@
+#include "octet/support/error.h"
 #include "octet/targets/neutron/operator_rules.h"
 #include "octet/targets/neutron/passes/passes.h"
 #include "octet/targets/neutron/passes/rewrite.h"
-#include "octet/support/error.h"
 
 namespace octet::neutron {
 namespace {
@@ -47,7 +47,8 @@ Node* two_dimensional_weight(GraphModule& module, const Node& weight, std::map<s
   return node;
 }
 
-// The last node that stays in four dimensions: the convolution, a BatchNorm behind it, a fusable activation behind that.
+// The last node that stays in four dimensions: the convolution, a BatchNorm behind it, a fusable activation behind
+// that.
 Node* last_inside(Node* conv, const NeutronLimits& limits) {
   Node* last = conv;
   Node* user = only_user(*last);

@@ -1,8 +1,8 @@
 #include <ATen/core/grad_mode.h>
 
+#include "octet/support/error.h"
 #include "octet/targets/neutron/passes/passes.h"
 #include "octet/targets/neutron/passes/rewrite.h"
-#include "octet/support/error.h"
 
 namespace octet::neutron {
 namespace {

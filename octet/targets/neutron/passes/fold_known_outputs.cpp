@@ -32,7 +32,8 @@ std::map<std::string, Readers> readers_of(const GraphModule& module) {
   return readers;
 }
 
-bool can_fold(const GraphModule& module, const Node& node, const std::map<std::string, Readers>& readers, bool keep_shared) {
+bool can_fold(const GraphModule& module, const Node& node, const std::map<std::string, Readers>& readers,
+              bool keep_shared) {
   if (node.op().mutates() || node.user_count() == 0) return false;
   if (node.op().text().rfind("quantized_decomposed.", 0) == 0) return false;  // an int8 constant stays one
   if (node.op().handle().hasTag(at::Tag::nondeterministic_seeded)) return false;

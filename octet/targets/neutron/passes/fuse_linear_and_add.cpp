@@ -12,7 +12,8 @@ bool can_fuse(const GraphModule& module, const Node& add) {
   const Node* linear = add.arg("self").node();
   const Node* other = add.arg("other").node();
   if (linear == nullptr || !linear->is_call("aten.linear.default") || only_user(*linear) != &add) return false;
-  if (!is_static(other) || !is_static_or_none(linear->arg("bias")) || !is_static(linear->arg("weight").node())) return false;
+  if (!is_static(other) || !is_static_or_none(linear->arg("bias")) || !is_static(linear->arg("weight").node()))
+    return false;
   if (!add.arg("alpha").is_constant()) return false;
   const int64_t out_features = module.attr(linear->arg("weight").node()->target()).size(0);
   const at::Tensor value = module.attr(other->target());

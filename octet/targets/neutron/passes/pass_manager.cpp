@@ -16,7 +16,6 @@ std::vector<Pass> default_passes(const NeutronLimits& limits, bool is_qat) {
   std::vector<Pass> passes = {
       {"add_batch_to_pools", add_batch_to_pools},
       {"decompose_splits", decompose_splits},
-      {"split_group_convolutions", [limits](GraphModule& module) { return split_group_convolutions(module, limits); }},
       {"split_gru_layers", split_gru_layers},
       {"fold_known_outputs", [is_qat](GraphModule& module) { return fold_known_outputs(module, is_qat); }},
       {"fuse_linear_and_add", fuse_linear_and_add},
@@ -26,7 +25,12 @@ std::vector<Pass> default_passes(const NeutronLimits& limits, bool is_qat) {
       {"convert_conv1d_to_conv2d", [limits](GraphModule& module) { return convert_conv1d_to_conv2d(module, limits); }},
       {"convert_scalars_to_attributes", convert_scalars_to_attributes},
   };
-  if (!is_qat) passes.push_back({"fuse_batch_norms", fuse_batch_norms});
+  if (!is_qat) {
+    // A BatchNorm folds into the whole convolution; behind the parts it could not.
+    passes.push_back({"fuse_batch_norms", fuse_batch_norms});
+    passes.push_back({"split_group_convolutions",
+                      [limits](GraphModule& module) { return split_group_convolutions(module, limits); }});
+  }
   return passes;
 }
 

@@ -20,7 +20,8 @@ bool is_static_or_none(const Arg& arg);
 /// The one node that reads `node`, or nullptr.
 Node* only_user(const Node& node);
 
-/// A call at the graph's insert point whose value has these sizes and the type of `like`; notes (module path) come from `like`.
+/// A call at the graph's insert point whose value has these sizes and the type of `like`; notes (module path) come from
+/// `like`.
 Node* add_call(const std::string& op, std::vector<Arg> args, const std::vector<int64_t>& sizes, const Node& like,
                const std::string& name = "");
 

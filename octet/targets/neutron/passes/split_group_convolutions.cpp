@@ -38,11 +38,13 @@ void split(GraphModule& module, Node* conv, int64_t groups) {
   out_sizes[1] = out_step;
   const auto piece_of = [&](const Node* attr, int64_t group) {
     return add_attr(module, octet::str(attr->target(), "_group_", group),
-                    module.attr(attr->target()).narrow(0, group * out_step, out_step), module.attr_kind(attr->target()));
+                    module.attr(attr->target()).narrow(0, group * out_step, out_step),
+                    module.attr_kind(attr->target()));
   };
   std::vector<Arg> pieces;
   for (int64_t group = 0; group < groups; ++group) {
-    Node* slice = add_call("aten.slice.Tensor", {input, int64_t{1}, group * in_step, (group + 1) * in_step}, in_sizes, *conv);
+    Node* slice =
+        add_call("aten.slice.Tensor", {input, int64_t{1}, group * in_step, (group + 1) * in_step}, in_sizes, *conv);
     std::vector<Arg> args = conv->args();
     args[0] = slice;
     args[1] = piece_of(weight, group);
