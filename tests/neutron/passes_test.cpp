@@ -338,6 +338,11 @@ std::vector<Case> cases() {
          return g.finish({g.call("aten.sub.Scalar", {g.input({2, 8}), 0.25})});
        },
        convert_scalars_to_attributes, "sub.Tensor"},
+      {"scalar_in_place",
+       [](auto& g) {
+         return g.finish({g.call("aten.mul_.Scalar", {g.call("aten.neg.default", {g.input({2, 8})}), 0.5})});
+       },
+       convert_scalars_to_attributes, "neg.default mul_.Tensor"},
       {"scalar_of_tensors_declines",
        [](auto& g) {
          return g.finish({g.call("aten.add.Tensor", {g.input({2, 8}), g.input({8})})});

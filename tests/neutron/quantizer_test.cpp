@@ -201,6 +201,27 @@ TEST(NeutronQuantizer, FusesAnActivationThatAloneReads) {
   }
 }
 
+TEST(NeutronQuantizer, ResidualInPlaceEqualsTheOtherForm) {
+  std::string rows[2];
+  at::Tensor outputs[2];
+  for (const bool in_place : {false, true}) {
+    at::manual_seed(4);
+    GraphBuilder g;
+    Node* x = g.input({1, 3, 8, 8});
+    Node* conv = g.conv2d("a", x, 3, 4);
+    Node* sum = g.call(in_place ? "aten.add_.Tensor" : "aten.add.Tensor", {g.conv2d("b", conv, 4, 4), conv});
+    const auto model = g.finish({g.call("aten.relu.default", {sum})});
+    NeutronQuantizer quantizer{NeutronTargetSpec(kTarget)};
+    const auto quantized = calibrate_and_quantize(model, {g.inputs()}, quantizer);
+    rows[in_place] = rows_text(quantization_rows(*quantized));
+    outputs[in_place] = quantized->run(g.inputs()).at(0);
+  }
+  const size_t op = rows[1].find("add_.Tensor");
+  ASSERT_NE(op, std::string::npos);
+  EXPECT_EQ(rows[1].replace(op, 11, "add.Tensor"), rows[0]);
+  EXPECT_TRUE(at::equal(outputs[1], outputs[0]));
+}
+
 TEST(NeutronQuantizer, HardtanhFusesAtItsBoundsOnly) {
   const std::vector<std::tuple<double, double, const char*, const char*>> bounds = {
       {0.0, 6.0, "none", "own"},           {0.0, std::numeric_limits<double>::infinity(), "none", "own"},

@@ -60,9 +60,9 @@ OperatorRule clip(std::vector<std::string_view> ops, bool is_activation) {
   return rule;
 }
 
-OperatorRule two_inputs(std::string_view op, SpecKind inputs, std::string_view lowering) {
+OperatorRule two_inputs(std::vector<std::string_view> ops, SpecKind inputs, std::string_view lowering) {
   OperatorRule rule;
-  rule.ops = {op};
+  rule.ops = std::move(ops);
   rule.inputs = {{"self", inputs}, {"other", inputs}};
   rule.lowering = lowering;
   return rule;
@@ -122,9 +122,9 @@ std::vector<OperatorRule> make_rules() {
       basic({"aten.softmax.int"}, "SOFTMAX", kUnit),
 
       // Arithmetic.
-      two_inputs("aten.add.Tensor", kActivation, "ADD"),
-      two_inputs("aten.sub.Tensor", kActivation, "SUB"),
-      two_inputs("aten.mul.Tensor", kHalf, "MUL"),
+      two_inputs({"aten.add.Tensor", "aten.add_.Tensor"}, kActivation, "ADD"),
+      two_inputs({"aten.sub.Tensor", "aten.sub_.Tensor"}, kActivation, "SUB"),
+      two_inputs({"aten.mul.Tensor", "aten.mul_.Tensor"}, kHalf, "MUL"),
       basic({"aten.log.default"}, "LOG"),
       basic({"aten.rsqrt.default"}, "RSQRT"),
       shared({"aten.abs.default"}, "self", "ABS"),

@@ -8,7 +8,7 @@ namespace {
 // "aten.add.Tensor" for both overloads of an operator that this pass knows.
 std::string tensor_overload(const Node& node) {
   if (!node.is_call()) return "";
-  for (const char* op : {"aten.add.", "aten.sub.", "aten.mul."}) {
+  for (const char* op : {"aten.add.", "aten.sub.", "aten.mul.", "aten.add_.", "aten.sub_.", "aten.mul_."}) {
     for (const char* overload : {"Tensor", "Scalar"}) {
       if (node.is_call(octet::str(op, overload))) return octet::str(op, "Tensor");
     }

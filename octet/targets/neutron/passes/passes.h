@@ -41,7 +41,7 @@ bool convert_div_to_mul(GraphModule& module);
 /// stay beside the convolution. Declined where weight or bias is computed, and for inputs without a batch.
 bool convert_conv1d_to_conv2d(GraphModule& module, const NeutronLimits& limits);
 
-/// Numbers in add, sub, mul (and the .Scalar forms of these) become constants of the module.
+/// Numbers in add, sub, mul and their in-place forms (and the .Scalar forms of these) become constants of the module.
 bool convert_scalars_to_attributes(GraphModule& module);
 
 /// BatchNorm behind a convolution, a transposed one, or a linear with a matrix as result, that it alone reads, goes
