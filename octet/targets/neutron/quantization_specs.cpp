@@ -51,20 +51,6 @@ FixedQParamsQuantizationSpec fixed_spec(double scale, int64_t zero_point) {
   return spec;
 }
 
-QParams bias_qparams(const QParams& input, const QParams& weight, int64_t channels, const std::string& where) {
-  at::Tensor weight_scale = weight.scale.flatten();
-  if (channels > 0 && weight_scale.numel() != channels) {
-    if (channels % weight_scale.numel() != 0) {
-      throw expected(where, "output channels",
-                     octet::str("a multiple of the weight's ", weight_scale.numel(), " scales"),
-                     std::to_string(channels));
-    }
-    weight_scale = weight_scale.repeat({channels / weight_scale.numel()});
-  }
-  const at::Tensor scale = input.scale.flatten()[0] * weight_scale;
-  return {scale, at::zeros(scale.sizes(), at::TensorOptions(at::kLong).device(scale.device()))};
-}
-
 }  // namespace
 
 const char* text(SpecKind kind) {
@@ -122,14 +108,11 @@ AnySpec make_spec(SpecKind kind, bool is_qat) {
 AnySpec make_bias_spec(SpecKind kind, Node* node, Node* input, Node* weight) {
   // Only a transposed convolution's weight may hold fewer scales than there are outputs.
   const bool transposed = node->is_call("aten.conv_transpose2d.input");
-  const int64_t channels = transposed ? node->sizes().at(1) : 0;
-  const std::string where = node->where();
   DerivedQuantizationSpec spec;
   spec.derived_from = {EdgeOrNode(input, node), EdgeOrNode(weight, node)};
-  spec.derive_name = transposed ? octet::str("input * weight for ", channels, " channels") : "input * weight";
-  spec.derive_qparams = [channels, where](const std::vector<QParams>& from) {
-    return bias_qparams(from.at(0), from.at(1), channels, where);
-  };
+  spec.derive_name = bias_derivation().name;
+  if (transposed) spec.derive_name += octet::str(" for ", node->sizes().at(1), " channels");
+  spec.derive_qparams = find_derivation(spec.derive_name).derive;
   spec.dtype = at::kInt;
   spec.quant_max = kInt32Max;
   if (kind == SpecKind::kConvBias) {
