@@ -37,15 +37,15 @@ OCTET_MULTI_ISA(quantize_row, (const float* x, float* y, int64_t count, const Ro
 
 OCTET_MULTI_ISA(quantize_mask_row, (const float* x, float* y, uint8_t* mask, int64_t count, const RowGrid& grid),
                 (x, y, mask, count, grid), {
-  const RowGrid g = grid;
-  for (int64_t i = 0; i < count; ++i) {
-    const float raw = __builtin_rintf(x[i] * g.inverse) + g.zero_point;
-    mask[i] = static_cast<uint8_t>((raw >= g.low) & (raw <= g.high));
-    float q = raw < g.low ? g.low : raw;
-    q = q > g.high ? g.high : q;
-    y[i] = (q - g.zero_point) * g.scale;
-  }
-})
+                  const RowGrid g = grid;
+                  for (int64_t i = 0; i < count; ++i) {
+                    const float raw = __builtin_rintf(x[i] * g.inverse) + g.zero_point;
+                    mask[i] = static_cast<uint8_t>((raw >= g.low) & (raw <= g.high));
+                    float q = raw < g.low ? g.low : raw;
+                    q = q > g.high ? g.high : q;
+                    y[i] = (q - g.zero_point) * g.scale;
+                  }
+                })
 
 // Interleaved channels (channels last): every element of a row of `count` channels has its own grid.
 struct ChannelGrids {
@@ -58,23 +58,23 @@ struct ChannelGrids {
 
 OCTET_MULTI_ISA(quantize_channels, (const float* x, float* y, uint8_t* mask, int64_t count, const ChannelGrids& grids),
                 (x, y, mask, count, grids), {
-  const ChannelGrids g = grids;
-  for (int64_t c = 0; c < count; ++c) {
-    const float raw = __builtin_rintf(x[c] * g.inverse[c]) + g.zero_point[c];
-    mask[c] = static_cast<uint8_t>((raw >= g.low) & (raw <= g.high));
-    float q = raw < g.low ? g.low : raw;
-    q = q > g.high ? g.high : q;
-    y[c] = (q - g.zero_point[c]) * g.scale[c];
-  }
-})
+                  const ChannelGrids g = grids;
+                  for (int64_t c = 0; c < count; ++c) {
+                    const float raw = __builtin_rintf(x[c] * g.inverse[c]) + g.zero_point[c];
+                    mask[c] = static_cast<uint8_t>((raw >= g.low) & (raw <= g.high));
+                    float q = raw < g.low ? g.low : raw;
+                    q = q > g.high ? g.high : q;
+                    y[c] = (q - g.zero_point[c]) * g.scale[c];
+                  }
+                })
 
 OCTET_MULTI_ISA(mask_row, (const float* gradient, const uint8_t* mask, float* out, int64_t count),
                 (gradient, mask, out, count), {
-  for (int64_t i = 0; i < count; ++i) out[i] = gradient[i] * static_cast<float>(mask[i]);
-})
+                  for (int64_t i = 0; i < count; ++i) out[i] = mask[i] != 0 ? gradient[i] : 0.0F;
+                })
 
-// The grid as float32 rows on the CPU. 1 / scale in float32 is the correctly rounded quotient, the same that a division in
-// double, rounded once more, gives.
+// The grid as float32 rows on the CPU. 1 / scale in float32 is the correctly rounded quotient, the same that a division
+// in double, rounded once more, gives.
 struct Grids {
   std::array<at::Tensor, 3> owners;
   ChannelGrids channels;
@@ -150,7 +150,7 @@ struct FakeQuantizeFunction : torch::autograd::Function<FakeQuantizeFunction> {
     const at::Tensor none;
     if (!gradient.defined()) return {none, none, none, none, none, none};
     if (torch::GradMode::is_enabled() && gradient.requires_grad()) {  // a second derivative is asked for
-      return {gradient * mask, none, none, none, none, none};
+      return {at::where(mask.to(at::kBool), gradient, at::zeros_like(gradient)), none, none, none, none, none};
     }
     if (gradient.scalar_type() != at::kFloat || gradient.strides() != mask.strides()) {
       gradient = at::empty_like(mask, mask.options().dtype(at::kFloat)).copy_(gradient);
@@ -159,9 +159,8 @@ struct FakeQuantizeFunction : torch::autograd::Function<FakeQuantizeFunction> {
     const float* in = gradient.const_data_ptr<float>();
     const uint8_t* bits = mask.const_data_ptr<uint8_t>();
     float* out = result.mutable_data_ptr<float>();
-    at::parallel_for(0, result.numel(), kGrain, [&](int64_t begin, int64_t end) {
-      mask_row(in + begin, bits + begin, out + begin, end - begin);
-    });
+    at::parallel_for(0, result.numel(), kGrain,
+                     [&](int64_t begin, int64_t end) { mask_row(in + begin, bits + begin, out + begin, end - begin); });
     return {result, none, none, none, none, none};
   }
 };
@@ -223,7 +222,8 @@ at::Tensor fake_quantize_reference(const at::Tensor& x, const at::Tensor& scale,
     grid = (at::clamp(q, low, high) - z) * s;
   }
   if (!at::GradMode::is_enabled() || !wide.requires_grad()) return grid.to(x.scalar_type());
-  // The value is the grid's, the gradient that of x where the mask holds: passing = x * mask has it, and its value cancels.
+  // The value is the grid's, the gradient that of x where the mask holds: passing = x * mask has it, and its value
+  // cancels.
   const at::Tensor passing = at::where(mask, wide, at::zeros_like(wide));
   return (grid + (passing - passing.detach())).to(x.scalar_type());
 }

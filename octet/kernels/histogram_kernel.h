@@ -5,8 +5,8 @@
 
 namespace octet {
 
-/// What a histogram's mass loses when bins [start, end] are quantized to `levels` steps: the L2 error, each bin's mass spread
-/// evenly over its width, mass outside charged by its distance to the outermost level.
+/// What a histogram's mass loses when bins [start, end] are quantized to `levels` steps: the L2 error, each bin's mass
+/// spread evenly over its width, mass outside charged by its distance to the outermost level.
 class HistogramError {
  public:
   /// `bin_width` is (max - min) / bins.
@@ -22,8 +22,8 @@ class HistogramError {
   std::vector<float> errors_;
 };
 
-/// First and last bin of the range whose error is least, by a greedy walk: a quantile step of 1e-5 from the side that cuts
-/// more bins, until the error first grows. `cumulative` is the histogram's running sum, `total` its sum.
+/// First and last bin of the range whose error is least, by a greedy walk: a quantile step of 1e-5 from the side that
+/// cuts more bins, until the error first grows. `cumulative` is the histogram's running sum, `total` its sum.
 struct BinRange {
   int64_t start;
   int64_t end;

@@ -136,7 +136,8 @@ std::shared_ptr<CallableModule> made(const std::string& type, const JsonCursor& 
   if (type == "HistogramObserver") {
     constexpr int64_t kMostBins = int64_t{1} << 20;
     const int64_t bins = config.at("bins").to_int();
-    if (bins > kMostBins) throw expected(config.at("bins").where(), "bins", octet::str("at most ", kMostBins), octet::str(bins));
+    if (bins > kMostBins)
+      throw expected(config.at("bins").where(), "bins", octet::str("at most ", kMostBins), octet::str(bins));
     return std::make_shared<HistogramObserver>(args, eps(), bins);
   }
   if (type == "FixedQParamsObserver") return std::make_shared<FixedQParamsObserver>(args, 1.0, 0);  // buffers tell
@@ -159,7 +160,8 @@ json callable_config(const CallableModule& module, const NameOfModule& name_of) 
   if (const auto* pair = dynamic_cast<const QatConvBn*>(&module)) return conv_bn_json(*pair, name_of);
   const auto* observer = dynamic_cast<const ObserverBase*>(&module);
   if (observer == nullptr) throw Error(module.name(), "has no form to be saved in");
-  if (const auto* derived = dynamic_cast<const DerivedObserver*>(observer)) return derived_json(*derived, *derived, name_of);
+  if (const auto* derived = dynamic_cast<const DerivedObserver*>(observer))
+    return derived_json(*derived, *derived, name_of);
   if (const auto* derived = dynamic_cast<const DerivedFakeQuantize*>(observer)) {
     return derived_json(*derived, *derived->derived(), name_of);
   }
@@ -247,7 +249,8 @@ FindModule finder_in(const GraphModule& module) {
   std::map<std::string, std::shared_ptr<torch::nn::Module>> modules;
   for (const std::string& name : module.callable_names()) {
     const auto callable = module.callable(name);
-    for (const auto& item : callable->named_modules(name, /*include_self=*/true)) modules.emplace(item.key(), item.value());
+    for (const auto& item : callable->named_modules(name, /*include_self=*/true))
+      modules.emplace(item.key(), item.value());
   }
   return [modules = std::move(modules)](const std::string& name) {
     const auto found = modules.find(name);

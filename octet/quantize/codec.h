@@ -11,9 +11,9 @@
 
 namespace octet {
 
-// Saving and loading what prepare put into a graph. A module's settings go into JSON, its state (ranges, histograms, flags)
-// stays in its named buffers; a module is made from its JSON first, then its buffers are loaded, and once all modules of a
-// graph are there, derived observers find their sources by name.
+// Saving and loading what prepare put into a graph. A module's settings go into JSON, its state (ranges, histograms,
+// flags) stays in its named buffers; a module is made from its JSON first, then its buffers are loaded, and once all
+// modules of a graph are there, derived observers find their sources by name.
 
 /// Name of a module that others refer to; throws where it has none.
 using NameOfModule = std::function<std::string(const torch::nn::Module&)>;
@@ -30,8 +30,8 @@ void resolve_sources(CallableModule& module, const JsonCursor& config, const Fin
 
 /// Buffers under their dotted names, those of submodules included.
 std::map<std::string, at::Tensor> named_state(const torch::nn::Module& module);
-/// Copies values into the buffers of those names, which take the values' shapes: per-channel ranges grow on loading. Throws
-/// octet::Error naming a buffer that is missing on either side, or whose dtype differs.
+/// Copies values into the buffers of those names, which take the values' shapes: per-channel ranges grow on loading.
+/// Throws octet::Error naming a buffer that is missing on either side, or whose dtype differs.
 void load_state(torch::nn::Module& module, const std::map<std::string, at::Tensor>& state, const std::string& where);
 
 /// Names of modules in a graph: its callables and all that stands inside them ("conv_bn_0.weight_fake_quant").

@@ -75,8 +75,7 @@ at::Tensor quantize_per_tensor_tensor(const at::Tensor& x, const at::Tensor& sca
 }
 
 at::Tensor quantize_per_tensor_tensor2(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
-                                       const at::Tensor& quant_min, const at::Tensor& quant_max,
-                                       at::ScalarType dtype) {
+                                       const at::Tensor& quant_min, const at::Tensor& quant_max, at::ScalarType dtype) {
   constexpr const char* kWhere = "quantize_per_tensor.tensor2";
   return quantize_per_tensor(x, number(scale, kWhere), integer(zero_point, kWhere), integer(quant_min, kWhere),
                              integer(quant_max, kWhere), dtype);
@@ -91,8 +90,8 @@ at::Tensor dequantize_per_tensor_tensor(const at::Tensor& q, const at::Tensor& s
 }
 
 at::Tensor dequantize_per_tensor_tensor2(const at::Tensor& q, const at::Tensor& scale, const at::Tensor& zero_point,
-                                         const at::Tensor& quant_min, const at::Tensor& quant_max,
-                                         at::ScalarType dtype, OptionalDtype out_dtype) {
+                                         const at::Tensor& quant_min, const at::Tensor& quant_max, at::ScalarType dtype,
+                                         OptionalDtype out_dtype) {
   constexpr const char* kWhere = "dequantize_per_tensor.tensor2";
   return dequantize_per_tensor(q, number(scale, kWhere), integer(zero_point, kWhere), integer(quant_min, kWhere),
                                integer(quant_max, kWhere), dtype, out_dtype);
@@ -132,7 +131,8 @@ Pair choose_qparams_per_token_asymmetric(const at::Tensor& x, at::ScalarType /*d
   constexpr int64_t kHigh = 127;
   const at::Tensor low = x.amin({-1}, true).clamp_max(0);
   const at::Tensor high = x.amax({-1}, true).clamp_min(0);
-  const at::Tensor scale = ((high - low) / static_cast<double>(kHigh - kLow)).clamp_min(std::numeric_limits<float>::epsilon());
+  const at::Tensor scale =
+      ((high - low) / static_cast<double>(kHigh - kLow)).clamp_min(std::numeric_limits<float>::epsilon());
   const at::Tensor low_steps = low / scale;
   const at::Tensor high_steps = high / scale;
   // From the end of the range whose rounding costs less.
@@ -285,8 +285,7 @@ TORCH_LIBRARY(quantized_decomposed, library) {
   library.def(
       "fake_quant_per_channel(Tensor input, Tensor scales, Tensor zero_points, int axis, int quant_min, int quant_max)"
       " -> Tensor");
-  library.impl("fake_quant_per_channel", c10::DispatchKey::CompositeImplicitAutograd,
-               TORCH_FN(fake_quant_per_channel));
+  library.impl("fake_quant_per_channel", c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(fake_quant_per_channel));
   add("convert_element_type.no_fuse(Tensor input, ScalarType dtype) -> Tensor", TORCH_FN(convert_element_type));
 }
 

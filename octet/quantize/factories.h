@@ -14,8 +14,7 @@ namespace octet {
 ObserverFactory min_max_observer(double eps = kDefaultEps);
 ObserverFactory moving_average_min_max_observer(double averaging_constant = 0.01, double eps = kDefaultEps);
 ObserverFactory per_channel_min_max_observer(double eps = kDefaultEps);
-ObserverFactory moving_average_per_channel_min_max_observer(double averaging_constant = 0.01,
-                                                            double eps = kDefaultEps);
+ObserverFactory moving_average_per_channel_min_max_observer(double averaging_constant = 0.01, double eps = kDefaultEps);
 ObserverFactory histogram_observer(double eps = kDefaultEps, int64_t bins = 2048);
 ObserverFactory placeholder_observer(double eps = kDefaultEps);
 ObserverFactory recording_observer();

@@ -67,7 +67,8 @@ FakeQuantize::FakeQuantize(const std::string& name, std::shared_ptr<ObserverBase
   register_module("activation_post_process", observer_);
 }
 
-FakeQuantize::FakeQuantize(std::shared_ptr<ObserverBase> observer) : FakeQuantize("FakeQuantize", std::move(observer)) {}
+FakeQuantize::FakeQuantize(std::shared_ptr<ObserverBase> observer)
+    : FakeQuantize("FakeQuantize", std::move(observer)) {}
 
 void FakeQuantize::refresh() {
   const QParams grid = observer_->calculate_qparams();

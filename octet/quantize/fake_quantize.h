@@ -28,9 +28,9 @@ class FakeQuantizeBase : public ObserverBase {
   at::Tensor quantized(const at::Tensor& x, const QParams& grid) const;
 };
 
-/// Watches its input through any observer, and rounds it to the observer's grid: buffers `scale`, `zero_point`, submodule
-/// `activation_post_process`. The grid is choose_qparams' of the observed range, the same that convert writes. Identity until
-/// data was seen.
+/// Watches its input through any observer, and rounds it to the observer's grid: buffers `scale`, `zero_point`,
+/// submodule `activation_post_process`. The grid is choose_qparams' of the observed range, the same that convert
+/// writes. Identity until data was seen.
 class FakeQuantize : public FakeQuantizeBase {
  public:
   explicit FakeQuantize(std::shared_ptr<ObserverBase> observer);
@@ -56,8 +56,8 @@ class FakeQuantize : public FakeQuantizeBase {
   std::shared_ptr<ObserverBase> observer_;
 };
 
-/// The reference's fused class: a moving average of minimum and maximum, per tensor or per channel as the scheme says. Here
-/// it honours eps and uses the one grid.
+/// The reference's fused class: a moving average of minimum and maximum, per tensor or per channel as the scheme says.
+/// Here it honours eps and uses the one grid.
 class FusedMovingAvgObsFakeQuantize : public FakeQuantize {
  public:
   explicit FusedMovingAvgObsFakeQuantize(const ObserverArgs& args, double averaging_constant = 0.01,
@@ -77,8 +77,8 @@ class FixedQParamsFakeQuantize : public FakeQuantize {
   std::shared_ptr<CallableModule> copy() const override;
 };
 
-/// Rounds to a grid derived from other observers' (a bias to input scale * weight scale), so that training sees the bias as
-/// the target will. Identity until every source has data.
+/// Rounds to a grid derived from other observers' (a bias to input scale * weight scale), so that training sees the
+/// bias as the target will. Identity until every source has data.
 class DerivedFakeQuantize : public FakeQuantizeBase {
  public:
   DerivedFakeQuantize(const ObserverArgs& args, std::vector<std::shared_ptr<ObserverBase>> sources,

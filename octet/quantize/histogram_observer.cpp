@@ -65,7 +65,8 @@ at::Tensor HistogramObserver::rebinned(const at::Tensor& new_min, const at::Tens
   const int64_t parts = bins() * kUpsample;
   const at::Tensor mass = at::repeat_interleave(histogram, kUpsample) / kUpsample;
   const at::Tensor part_width = (max_val - min_val) / parts;
-  const at::Tensor middles = at::linspace(low, high, parts + 1, histogram.options()).slice(0, 0, parts) + part_width * 0.5;
+  const at::Tensor middles =
+      at::linspace(low, high, parts + 1, histogram.options()).slice(0, 0, parts) + part_width * 0.5;
   const at::Tensor edges = at::linspace(new_low, new_high, bins() + 1, histogram.options());
   const at::Tensor bin = (at::bucketize(middles, edges, /*out_int32=*/false, /*right=*/true) - 1).clamp(0, bins() - 1);
   return at::bincount(bin, mass, bins());
@@ -75,8 +76,8 @@ std::pair<at::Tensor, at::Tensor> HistogramObserver::search_range() const {
   const at::Tensor counts = histogram.to(at::kCPU).contiguous();
   const at::Tensor cumulative = at::cumsum(counts, 0);
   const at::Tensor bin_width = (max_val - min_val) / bins();
-  const auto width = (static_cast<double>(number(max_val)) - static_cast<double>(number(min_val))) /
-                     static_cast<double>(bins());
+  const auto width =
+      (static_cast<double>(number(max_val)) - static_cast<double>(number(min_val))) / static_cast<double>(bins());
   const int64_t levels = int64_t{1} << (8 * c10::elementSize(dtype));
   const BinRange kept = search_least_error(counts.const_data_ptr<float>(), cumulative.const_data_ptr<float>(), bins(),
                                            counts.sum().item<double>(), width, levels);

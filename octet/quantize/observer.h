@@ -9,18 +9,19 @@
 namespace octet {
 
 /// The grid that a range gives: the one function for scales and zero points (docs: "One truth"). Formulas of torchao's
-/// UniformQuantizationObserverBase: the range is widened to hold 0; symmetric: scale = max|x| / ((qmax-qmin)/2), zero point 0;
-/// affine: scale = (max-min)/(qmax-qmin), zero point = clip(qmin - round_half_even(min/scale)); every scale at least eps.
-/// `min`, `max`: float32, 0-dim or [channels]; an uninitialised range (empty or +inf, -inf) gives scale 1, zero point 0.
-/// `symmetric_zero_point`: the zero point of symmetric schemes, see symmetric_zero_point(). Arithmetic is float32 throughout.
-/// The float-qparams scheme (embeddings) gives a float32 zero point. Throws octet::Error for NaN, infinity or min > max.
+/// UniformQuantizationObserverBase: the range is widened to hold 0; symmetric: scale = max|x| / ((qmax-qmin)/2), zero
+/// point 0; affine: scale = (max-min)/(qmax-qmin), zero point = clip(qmin - round_half_even(min/scale)); every scale at
+/// least eps. `min`, `max`: float32, 0-dim or [channels]; an uninitialised range (empty or +inf, -inf) gives scale 1,
+/// zero point 0. `symmetric_zero_point`: the zero point of symmetric schemes, see symmetric_zero_point(). Arithmetic is
+/// float32 throughout. The float-qparams scheme (embeddings) gives a float32 zero point. Throws octet::Error for NaN,
+/// infinity or min > max.
 QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t quant_min, int64_t quant_max,
                        at::QScheme qscheme, double eps, int64_t symmetric_zero_point = 0);
 /// 0 for signed types, 128 for uint8 (the rounded-down middle of a custom range), 32768 for uint16.
 int64_t symmetric_zero_point(at::ScalarType dtype, int64_t quant_min, int64_t quant_max, bool custom_range);
 
-/// quant_min and quant_max of a spec: its own where both are given, else the whole of its dtype. Throws octet::Error for a
-/// range that does not hold 0 or that the dtype cannot hold, and for a dtype without a default range.
+/// quant_min and quant_max of a spec: its own where both are given, else the whole of its dtype. Throws octet::Error
+/// for a range that does not hold 0 or that the dtype cannot hold, and for a dtype without a default range.
 std::pair<int64_t, int64_t> resolve_quant_range(const ObserverArgs& args, const std::string& where);
 /// The whole integer range of a dtype; nullopt for types that are no quantized integers.
 std::optional<std::pair<int64_t, int64_t>> dtype_range(at::ScalarType dtype);

@@ -13,8 +13,8 @@ namespace octet {
 /// float32's machine epsilon: the smallest scale where a spec asks for nothing else.
 inline constexpr double kDefaultEps = std::numeric_limits<float>::epsilon();
 
-/// Base of the observers that keep a range: buffers `eps` [1], `min_val` and `max_val` (0-dim: +inf, -inf until data came;
-/// per channel: empty until then). forward() watches the detached input and returns it as it came.
+/// Base of the observers that keep a range: buffers `eps` [1], `min_val` and `max_val` (0-dim: +inf, -inf until data
+/// came; per channel: empty until then). forward() watches the detached input and returns it as it came.
 class RangeObserver : public ObserverBase {
  public:
   at::Tensor forward(const at::Tensor& x) override;
@@ -148,21 +148,24 @@ class RecordingObserver : public ObserverBase {
   std::vector<at::Tensor> recorded_;
 };
 
-/// How a DerivedObserver computes its parameters from those of its sources; named, so that it can be saved and found again.
+/// How a DerivedObserver computes its parameters from those of its sources; named, so that it can be saved and found
+/// again.
 struct Derivation {
   std::string name;
   std::function<QParams(const std::vector<QParams>&)> derive;
 };
-/// scale = input scale * weight scale in float32, zero point 0: the int32 accumulator's own grid. Sources: input, weight.
+/// scale = input scale * weight scale in float32, zero point 0: the int32 accumulator's own grid. Sources: input,
+/// weight.
 Derivation bias_derivation();
-/// A derivation by name, for loading. Knows every form of the product of two grids, "[bias = ]input * weight", followed by
+/// A derivation by name, for loading. Knows every form of the product of two grids, "[bias = ]input * weight", followed
+/// by
 /// ", tiled N" (the scales repeated N times) or " for N channels" (repeated up to N); others must have been registered.
 /// Throws octet::Error otherwise.
 Derivation find_derivation(const std::string& name);
 void register_derivation(const Derivation& derivation);
 
-/// Parameters computed from other observers whenever they are asked for; identity in forward. Holds its sources; copy() keeps
-/// referring to them until relink() turns it to their copies.
+/// Parameters computed from other observers whenever they are asked for; identity in forward. Holds its sources; copy()
+/// keeps referring to them until relink() turns it to their copies.
 class DerivedObserver : public ObserverBase {
  public:
   DerivedObserver(const ObserverArgs& args, std::vector<std::shared_ptr<ObserverBase>> sources, Derivation derivation);

@@ -20,10 +20,11 @@ void check_range(float low, float high) {
   if (std::isnan(low) || std::isnan(high)) {
     throw Error("choose_qparams", "the observed range holds NaN").hint("look for a diverging loss or a division by 0");
   }
-  if (!std::isfinite(low) || !std::isfinite(high)) {
+  if (!std::isfinite(low) || !std::isfinite(high) || !std::isfinite(high - low)) {
     throw expected("choose_qparams", "observed range", "finite", octet::str("[", low, ", ", high, "]"));
   }
-  if (low > high) throw expected("choose_qparams", "observed range", "min <= max", octet::str("[", low, ", ", high, "]"));
+  if (low > high)
+    throw expected("choose_qparams", "observed range", "min <= max", octet::str("[", low, ", ", high, "]"));
 }
 
 // float32 step by step, as the reference's tensors compute it.

@@ -91,15 +91,13 @@ std::string range_text(std::optional<int64_t> low, std::optional<int64_t> high) 
 std::string axis_text(std::optional<int64_t> axis) { return axis ? octet::str(" axis ", *axis) : ""; }
 
 std::string spec_text(const QuantizationSpec& spec) {
-  return octet::str(dtype_name(spec.dtype), range_text(spec.quant_min, spec.quant_max), " ",
-                    qscheme_text(spec.qscheme), axis_text(spec.ch_axis), spec.is_dynamic ? " dynamic" : "", " ",
-                    spec.observer_or_fake_quant.name);
+  return octet::str(dtype_name(spec.dtype), range_text(spec.quant_min, spec.quant_max), " ", qscheme_text(spec.qscheme),
+                    axis_text(spec.ch_axis), spec.is_dynamic ? " dynamic" : "", " ", spec.observer_or_fake_quant.name);
 }
 
 std::string spec_text(const FixedQParamsQuantizationSpec& spec) {
-  return octet::str(dtype_name(spec.dtype), range_text(spec.quant_min, spec.quant_max), " ",
-                    qscheme_text(spec.qscheme), spec.is_dynamic ? " dynamic" : "", " fixed scale ", spec.scale,
-                    " zero point ", spec.zero_point);
+  return octet::str(dtype_name(spec.dtype), range_text(spec.quant_min, spec.quant_max), " ", qscheme_text(spec.qscheme),
+                    spec.is_dynamic ? " dynamic" : "", " fixed scale ", spec.scale, " zero point ", spec.zero_point);
 }
 
 std::string spec_text(const SharedQuantizationSpec& spec) { return "shared with " + spec.edge_or_node.text(); }
@@ -107,9 +105,8 @@ std::string spec_text(const SharedQuantizationSpec& spec) { return "shared with 
 std::string spec_text(const DerivedQuantizationSpec& spec) {
   std::string sources;
   for (const EdgeOrNode& source : spec.derived_from) sources += (sources.empty() ? "" : ", ") + source.text();
-  return octet::str(dtype_name(spec.dtype), range_text(spec.quant_min, spec.quant_max), " ",
-                    qscheme_text(spec.qscheme), axis_text(spec.ch_axis), " derived (", spec.derive_name, ") from ",
-                    sources);
+  return octet::str(dtype_name(spec.dtype), range_text(spec.quant_min, spec.quant_max), " ", qscheme_text(spec.qscheme),
+                    axis_text(spec.ch_axis), " derived (", spec.derive_name, ") from ", sources);
 }
 
 struct SchemeName {

@@ -107,8 +107,8 @@ struct DerivedQuantizationSpec {
 using AnySpec =
     std::variant<QuantizationSpec, FixedQParamsQuantizationSpec, SharedQuantizationSpec, DerivedQuantizationSpec>;
 
-/// Throws octet::Error naming the field: quant_min above quant_max, a range outside the dtype, ch_axis below 0 or missing
-/// for a per-channel scheme, a scale that is not positive, a zero point outside the range.
+/// Throws octet::Error naming the field: quant_min above quant_max, a range outside the dtype, ch_axis below 0 or
+/// missing for a per-channel scheme, a scale that is not positive, a zero point outside the range.
 void validate(const AnySpec& spec, const std::string& where);
 std::string text(const AnySpec& spec);
 

@@ -20,16 +20,43 @@ struct Layout {
 at::Tensor random(at::IntArrayRef sizes) { return at::randn(sizes) * 2; }
 
 const Layout kLayouts[] = {
-    {"contiguous", [] { return random({3, 5, 7, 9}); }},
-    {"channels_last", [] { return random({3, 5, 7, 9}).contiguous(at::MemoryFormat::ChannelsLast); }},
-    {"channels_last_3d", [] { return random({2, 5, 4, 3, 3}).contiguous(at::MemoryFormat::ChannelsLast3d); }},
-    {"transposed", [] { return random({5, 7, 9}).transpose(0, 2); }},
-    {"sliced", [] { return random({6, 10, 8}).slice(1, 1, 9, 2); }},
-    {"expanded", [] { return random({4, 1, 6}).expand({4, 3, 6}); }},
-    {"one_channel", [] { return random({4, 1, 6}); }},
+    {"contiguous",
+     [] {
+       return random({3, 5, 7, 9});
+     }},
+    {"channels_last",
+     [] {
+       return random({3, 5, 7, 9}).contiguous(at::MemoryFormat::ChannelsLast);
+     }},
+    {"channels_last_3d",
+     [] {
+       return random({2, 5, 4, 3, 3}).contiguous(at::MemoryFormat::ChannelsLast3d);
+     }},
+    {"transposed",
+     [] {
+       return random({5, 7, 9}).transpose(0, 2);
+     }},
+    {"sliced",
+     [] {
+       return random({6, 10, 8}).slice(1, 1, 9, 2);
+     }},
+    {"expanded",
+     [] {
+       return random({4, 1, 6}).expand({4, 3, 6});
+     }},
+    {"one_channel",
+     [] {
+       return random({4, 1, 6});
+     }},
     {"scalar", [] { return random({}); }},
-    {"empty", [] { return random({0, 3}); }},
-    {"large", [] { return random({4, 32, 40, 40}).contiguous(at::MemoryFormat::ChannelsLast); }},
+    {"empty",
+     [] {
+       return random({0, 3});
+     }},
+    {"large",
+     [] {
+       return random({4, 32, 40, 40}).contiguous(at::MemoryFormat::ChannelsLast);
+     }},
 };
 
 class FakeQuantizeLayouts : public testing::TestWithParam<Layout> {};
@@ -62,9 +89,10 @@ TEST_P(FakeQuantizeLayouts, PerTensorEqualsThePlainFormulaToTheBit) {
   const at::Tensor scale = at::full({1}, 0.0173F);
   for (const int64_t zero : {0, -128, 37}) {
     const at::Tensor zero_point = at::full({1}, zero, at::kLong);
-    expect_same(run([&](const at::Tensor& t) { return fake_quantize(t, scale, zero_point, -1, -128, 127); }, x, upstream),
-                run([&](const at::Tensor& t) { return fake_quantize_reference(t, scale, zero_point, -1, -128, 127); }, x,
-                    upstream));
+    expect_same(
+        run([&](const at::Tensor& t) { return fake_quantize(t, scale, zero_point, -1, -128, 127); }, x, upstream),
+        run([&](const at::Tensor& t) { return fake_quantize_reference(t, scale, zero_point, -1, -128, 127); }, x,
+            upstream));
     EXPECT_TRUE(at::equal(fake_quantize(x, scale, zero_point, -1, -128, 127),
                           fake_quantize_reference(x, scale, zero_point, -1, -128, 127)));
   }
@@ -101,13 +129,26 @@ TEST(FakeQuantize, GradientPassesOnTheBoundsAndStopsBeyond) {
   EXPECT_TRUE(at::equal(x.grad(), at::tensor({0.0F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F, 0.0F})));
 }
 
+TEST(FakeQuantize, ABrokenGradientStopsAtTheClip) {
+  for (const bool reference : {false, true}) {
+    const bool before = reference_path();
+    set_reference_path(reference);
+    at::Tensor x = at::tensor({-500.0F, 1.0F}).set_requires_grad(true);
+    fake_quantize(x, at::ones({1}), at::zeros({1}, at::kLong), -1, -128, 127)
+        .backward(at::tensor({std::numeric_limits<float>::infinity(), 2.0F}));
+    EXPECT_TRUE(at::equal(x.grad(), at::tensor({0.0F, 2.0F})));
+    set_reference_path(before);
+  }
+}
+
 TEST(FakeQuantize, AgreesWithLibtorchsOwnOperatorPerTensor) {
   at::manual_seed(3);
   at::Tensor ours = (at::randn({64, 33}) * 3).set_requires_grad(true);
   at::Tensor theirs = ours.detach().clone().set_requires_grad(true);
   const at::Tensor upstream = at::randn({64, 33});
   const double scale = static_cast<float>(0.021);
-  const at::Tensor y = fake_quantize(ours, at::full({1}, scale, at::kFloat), at::full({1}, 11, at::kLong), -1, -128, 127);
+  const at::Tensor y =
+      fake_quantize(ours, at::full({1}, scale, at::kFloat), at::full({1}, 11, at::kLong), -1, -128, 127);
   const at::Tensor expected = at::fake_quantize_per_tensor_affine(theirs, scale, 11, -128, 127);
   y.backward(upstream);
   expected.backward(upstream);

@@ -78,8 +78,14 @@ const Shape kShapes[] = {
     {"long_tail", [] { return at::randn({20000}).pow(3); }},
     {"one_sided_tail", [] { return at::rand({20000}).log().neg() * 4; }},
     {"uniform", [] { return at::rand({20000}) * 6 - 1; }},
-    {"two_peaks", [] { return at::cat({at::randn({5000}) - 9, at::randn({9000}) * 0.1 + 3}); }},
-    {"outlier", [] { return at::cat({at::randn({9999}), at::full({1}, 400.0F)}); }},
+    {"two_peaks",
+     [] {
+       return at::cat({at::randn({5000}) - 9, at::randn({9000}) * 0.1 + 3});
+     }},
+    {"outlier",
+     [] {
+       return at::cat({at::randn({9999}), at::full({1}, 400.0F)});
+     }},
     {"few", [] { return at::randn({7}); }},
 };
 
@@ -118,8 +124,8 @@ TEST_P(Histograms, SearchFindsTheSameBins) {
     const at::Tensor histogram = at::histc(x, bins, low, high);
     const at::Tensor cumulative = histogram.cumsum(0);
     const double width = (high - low) / static_cast<double>(bins);
-    const BinRange fast = search_least_error(histogram.const_data_ptr<float>(), cumulative.const_data_ptr<float>(), bins,
-                                             histogram.sum().item<double>(), width, 256);
+    const BinRange fast = search_least_error(histogram.const_data_ptr<float>(), cumulative.const_data_ptr<float>(),
+                                             bins, histogram.sum().item<double>(), width, 256);
     const BinRange plain = plain_search(histogram, width, 256);
     EXPECT_EQ(fast.start, plain.start) << bins << " bins";
     EXPECT_EQ(fast.end, plain.end) << bins << " bins";
@@ -140,8 +146,8 @@ TEST(HistogramSearch, CutsAnOutlierWhereRoundingCostsMore) {
                               levels)
         .end;
   };
-  EXPECT_LT(last_bin(16), 600);     // a level is 2.8 wide: cut to about 8
-  EXPECT_GT(last_bin(256), 2000);   // 0.17: the outlier alone would cost more
+  EXPECT_LT(last_bin(16), 600);    // a level is 2.8 wide: cut to about 8
+  EXPECT_GT(last_bin(256), 2000);  // 0.17: the outlier alone would cost more
 }
 
 TEST(HistogramSearch, ZeroWidthCostsNothing) {

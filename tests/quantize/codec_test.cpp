@@ -90,12 +90,12 @@ TEST(Codec, BrokenConfigurationsAreNamed) {
   nlohmann::json good = callable_config(MinMaxObserver(ObserverArgs{}));
   EXPECT_NO_THROW(make(good));
   for (const auto& [key, value] : std::vector<std::pair<std::string, nlohmann::json>>{{"type", "Observer"},
-                                                                                     {"dtype", "int7"},
-                                                                                     {"qscheme", "per_planet"},
-                                                                                     {"qscheme", "per_channel_affine"},
-                                                                                     {"eps", -1.0},
-                                                                                     {"eps", "x"},
-                                                                                     {"ch_axis", nullptr}}) {
+                                                                                      {"dtype", "int7"},
+                                                                                      {"qscheme", "per_planet"},
+                                                                                      {"qscheme", "per_channel_affine"},
+                                                                                      {"eps", -1.0},
+                                                                                      {"eps", "x"},
+                                                                                      {"ch_axis", nullptr}}) {
     nlohmann::json broken = good;
     broken[key] = value;
     EXPECT_THROW(make(broken), Error) << key;

@@ -28,9 +28,10 @@ TEST(DecomposedOps, HaveTorchsSchemas) {
   EXPECT_EQ(schema("dequantize_per_tensor.tensor2"),
             "quantized_decomposed::dequantize_per_tensor.tensor2(Tensor input, Tensor scale, Tensor zero_point, Tensor "
             "quant_min, Tensor quant_max, ScalarType dtype, *, ScalarType? out_dtype=None) -> Tensor");
-  EXPECT_EQ(schema("dequantize_per_channel.default"),
-            "quantized_decomposed::dequantize_per_channel(Tensor input, Tensor scales, Tensor? zero_points, int axis, int "
-            "quant_min, int quant_max, ScalarType dtype, *, ScalarType? out_dtype=None) -> Tensor");
+  EXPECT_EQ(
+      schema("dequantize_per_channel.default"),
+      "quantized_decomposed::dequantize_per_channel(Tensor input, Tensor scales, Tensor? zero_points, int axis, int "
+      "quant_min, int quant_max, ScalarType dtype, *, ScalarType? out_dtype=None) -> Tensor");
   EXPECT_EQ(schema("choose_qparams.tensor"),
             "quantized_decomposed::choose_qparams.tensor(Tensor input, int quant_min, int quant_max, float eps, "
             "ScalarType dtype) -> (Tensor, Tensor)");
@@ -82,10 +83,10 @@ TEST(DecomposedOps, PerChannelIsPerTensorChannelByChannel) {
       const auto zero = zeros[c].item<int64_t>();
       const at::Tensor one = decomposed::quantize_per_tensor(x.select(axis, c), scale, zero, -127, 127, at::kChar);
       EXPECT_TRUE(at::equal(q.select(axis, c), one));
-      EXPECT_TRUE(at::equal(y.select(axis, c),
-                            decomposed::dequantize_per_tensor(one, scale, zero, -127, 127, at::kChar)));
-      EXPECT_TRUE(at::equal(plain.select(axis, c),
-                            decomposed::dequantize_per_tensor(one, scale, 0, -127, 127, at::kChar)));
+      EXPECT_TRUE(
+          at::equal(y.select(axis, c), decomposed::dequantize_per_tensor(one, scale, zero, -127, 127, at::kChar)));
+      EXPECT_TRUE(
+          at::equal(plain.select(axis, c), decomposed::dequantize_per_tensor(one, scale, 0, -127, 127, at::kChar)));
     }
   }
 }
@@ -124,8 +125,8 @@ TEST(DecomposedOps, GroupsShareTheirParameters) {
   const at::Tensor scales = at::rand({3, 2}) * 0.1 + 0.02;
   const at::Tensor zeros = at::randint(-3, 3, {3, 2}, at::kInt);
   const at::Tensor q = call("quantize_per_channel_group.default", {x, scales, zeros, -8, 7, type(at::kChar), 4})[0];
-  const at::Tensor y = call("dequantize_per_channel_group.default",
-                            {q, scales, zeros, -8, 7, type(at::kChar), 4, type(at::kFloat)})[0];
+  const at::Tensor y =
+      call("dequantize_per_channel_group.default", {q, scales, zeros, -8, 7, type(at::kChar), 4, type(at::kFloat)})[0];
   for (int64_t row = 0; row < 3; ++row) {
     for (int64_t group = 0; group < 2; ++group) {
       const at::Tensor part = x[row].slice(0, group * 4, group * 4 + 4);
@@ -136,7 +137,8 @@ TEST(DecomposedOps, GroupsShareTheirParameters) {
       EXPECT_TRUE(at::allclose(y[row].slice(0, group * 4, group * 4 + 4), (expected - zero) * scale));
     }
   }
-  EXPECT_THROW(call("quantize_per_channel_group.default", {x, scales, zeros, -8, 7, type(at::kChar), 3}), std::exception);
+  EXPECT_THROW(call("quantize_per_channel_group.default", {x, scales, zeros, -8, 7, type(at::kChar), 3}),
+               std::exception);
 }
 
 TEST(DecomposedOps, HalfTypesAreWidened) {
@@ -148,8 +150,7 @@ TEST(DecomposedOps, HalfTypesAreWidened) {
 TEST(DecomposedOps, Int32BoundsSurviveTheCast) {
   constexpr int64_t kLow = std::numeric_limits<int32_t>::min();
   constexpr int64_t kHigh = std::numeric_limits<int32_t>::max();
-  const at::Tensor q =
-      decomposed::quantize_per_tensor(at::tensor({1e20F, -1e20F}), 1.0, 0, kLow, kHigh, at::kInt);
+  const at::Tensor q = decomposed::quantize_per_tensor(at::tensor({1e20F, -1e20F}), 1.0, 0, kLow, kHigh, at::kInt);
   EXPECT_EQ(q[0].item<int32_t>(), 2147483520);
   EXPECT_EQ(q[1].item<int32_t>(), kLow);
 }

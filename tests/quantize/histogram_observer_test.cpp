@@ -40,16 +40,56 @@ std::vector<Recorded> runs() {
   const at::Tensor relu = batch(3000, 5, 6., 1., 3).clamp_min(0);
   constexpr auto kAffine = at::kPerTensorAffine;
   return {
-      {"one batch", {batch(5000, 1, 2., 0., 3)}, kAffine, -128, 0x1.ffbd26p-7F, 0, -0x1.ffb0b4p+0F, 0x1.ff4938p+0F,
-       0x1.388p+12, 0x1.3874ep+22},
-      {"growth", {batch(5000, 1, 2., 0., 3), batch(5000, 9, 5., 1., 3), batch(3000, 77, 4., -3., 3)}, kAffine, -128,
-       0x1.a12038p-5F, 9, -0x1.bfd85ap+2F, 0x1.7f8dc2p+2F, 0x1.964p+13, 0x1.a2382f3cp+23},
-      {"symmetric", {batch(5000, 1, 2., 0., 3), batch(5000, 9, 1., 0., 1), batch(3000, 77, 9., 0.5, 3)},
-       at::kPerTensorSymmetric, -127, 0x1.2fb938p-4F, 0, -0x1.0fd366p+3F, 0x1.2f993p+3F, 0x1.964p+13, 0x1.84de23ap+23},
-      {"constant first", {at::full({10}, 3.0F), batch(4000, 5, 6., 0., 3)}, kAffine, -128, 0x1.7ffep-5F, 0,
-       -0x1.7fc488p+2F, 0x1.7f76eap+2F, 0x1.f54p+11, 0x1.f5e508p+21},
-      {"relu", {relu, relu, batch(3000, 15, 8., 1., 3).clamp_min(0)}, kAffine, -128, 0x1.1fecccp-5F, -128, 0.0F,
-       0x1.1fa49cp+3F, 0x1.194p+13, 0x1.7f86dcp+21},
+      {"one batch",
+       {batch(5000, 1, 2., 0., 3)},
+       kAffine,
+       -128,
+       0x1.ffbd26p-7F,
+       0,
+       -0x1.ffb0b4p+0F,
+       0x1.ff4938p+0F,
+       0x1.388p+12,
+       0x1.3874ep+22},
+      {"growth",
+       {batch(5000, 1, 2., 0., 3), batch(5000, 9, 5., 1., 3), batch(3000, 77, 4., -3., 3)},
+       kAffine,
+       -128,
+       0x1.a12038p-5F,
+       9,
+       -0x1.bfd85ap+2F,
+       0x1.7f8dc2p+2F,
+       0x1.964p+13,
+       0x1.a2382f3cp+23},
+      {"symmetric",
+       {batch(5000, 1, 2., 0., 3), batch(5000, 9, 1., 0., 1), batch(3000, 77, 9., 0.5, 3)},
+       at::kPerTensorSymmetric,
+       -127,
+       0x1.2fb938p-4F,
+       0,
+       -0x1.0fd366p+3F,
+       0x1.2f993p+3F,
+       0x1.964p+13,
+       0x1.84de23ap+23},
+      {"constant first",
+       {at::full({10}, 3.0F), batch(4000, 5, 6., 0., 3)},
+       kAffine,
+       -128,
+       0x1.7ffep-5F,
+       0,
+       -0x1.7fc488p+2F,
+       0x1.7f76eap+2F,
+       0x1.f54p+11,
+       0x1.f5e508p+21},
+      {"relu",
+       {relu, relu, batch(3000, 15, 8., 1., 3).clamp_min(0)},
+       kAffine,
+       -128,
+       0x1.1fecccp-5F,
+       -128,
+       0.0F,
+       0x1.1fa49cp+3F,
+       0x1.194p+13,
+       0x1.7f86dcp+21},
       {"constant", {at::full({10}, 3.0F)}, kAffine, -128, 0x1.818182p-7F, -128, 3.0F, 3.0F, 10, 10240},
       {"zeros", {at::zeros({10})}, kAffine, -128, 0x1p-23F, -128, 0.0F, 0.0F, 10, 10240},
   };
@@ -105,7 +145,8 @@ TEST(HistogramObserver, RangeGrowthMovesEveryPartOfABin) {
   const float new_high = observer.max_val.item<float>();
   ASSERT_LT(new_low, low);
   ASSERT_GT(new_high, high);
-  const at::Tensor expected = at::histc(second, 32, new_low, new_high) + plain_rebin(before, low, high, new_low, new_high);
+  const at::Tensor expected =
+      at::histc(second, 32, new_low, new_high) + plain_rebin(before, low, high, new_low, new_high);
   EXPECT_TRUE(at::allclose(observer.histogram, expected, 1e-6, 1e-6));
 }
 

@@ -82,6 +82,7 @@ TEST(ChooseQParams, RejectsWhatIsNoRange) {
   };
   EXPECT_THROW(choose(std::numeric_limits<float>::quiet_NaN(), 1), Error);
   EXPECT_THROW(choose(0, kInfinity), Error);
+  EXPECT_THROW(choose(-3e38F, 3e38F), Error);  // the span itself is infinite
   EXPECT_THROW(choose(2, 1), Error);
   EXPECT_THROW(choose_qparams(scalar(0), scalar(1), 3, 3, at::kPerTensorAffine, 1e-7), Error);
   EXPECT_THROW(choose_qparams(scalar(0), at::ones({2}), -128, 127, at::kPerTensorAffine, 1e-7), Error);
@@ -114,7 +115,8 @@ TEST(ResolveQuantRange, TakesTheOwnRangeOrTheTypes) {
   ObserverArgs args;
   EXPECT_EQ(resolve_quant_range(args, "x"), (std::pair<int64_t, int64_t>(-128, 127)));
   args.quant_min = -8;
-  EXPECT_EQ(resolve_quant_range(args, "x"), (std::pair<int64_t, int64_t>(-128, 127)));  // one bound alone does not count
+  EXPECT_EQ(resolve_quant_range(args, "x"),
+            (std::pair<int64_t, int64_t>(-128, 127)));  // one bound alone does not count
   args.quant_max = 7;
   EXPECT_EQ(resolve_quant_range(args, "x"), (std::pair<int64_t, int64_t>(-8, 7)));
   args.quant_min = 1;
