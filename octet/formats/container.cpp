@@ -3,6 +3,7 @@
 #include "octet/formats/callable_codec.h"
 #include "octet/formats/dtype.h"
 #include "octet/formats/graph_json.h"
+#include "octet/formats/guard.h"
 #include "octet/formats/raw_tensor.h"
 #include "octet/formats/zip.h"
 #include "octet/support/error.h"
@@ -176,13 +177,7 @@ bool is_octet(const std::string& path) {
 std::shared_ptr<GraphModule> load_octet(const std::string& path) { return load_octet(open_file(path)); }
 
 std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source) {
-  try {
-    return load(source);
-  } catch (const c10::Error& error) {  // libtorch refuses something that the checks let through
-    throw Error(source->name(), error.what_without_backtrace());
-  } catch (const std::bad_alloc&) {
-    throw Error(source->name(), "needs more memory than there is");
-  }
+  return guard_loading(source->name(), [&] { return load(source); });
 }
 
 }  // namespace octet

@@ -53,6 +53,8 @@ at::ScalarType dtype_from_name(const std::string& name, const std::string& where
 }
 
 uint64_t checked_bytes(const std::vector<int64_t>& sizes, at::ScalarType dtype, const std::string& where) {
+  if (sizes.size() > kMaxRank)
+    throw Error(where, str("has ", sizes.size(), " dimensions, at most ", kMaxRank, " are possible"));
   int64_t bytes = static_cast<int64_t>(c10::elementSize(dtype));
   bool empty = false;
   for (const int64_t size : sizes) {

@@ -1,6 +1,7 @@
 #include "octet/formats/graph_json.h"
 
 #include "octet/formats/dtype.h"
+#include "octet/formats/safe_op.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -107,7 +108,7 @@ Node* make_node(const JsonCursor& entry, Graph& graph) {
     case NodeKind::kGetAttr:
       return graph.get_attr(target, name);
     case NodeKind::kCall:
-      return graph.call(Op::find(target), std::move(args), {}, name);
+      return graph.call(find_safe_op(target, entry.where()), std::move(args), {}, name);
     case NodeKind::kCallModule:
       return graph.call_module(target, std::move(args), name);
     case NodeKind::kGetItem:

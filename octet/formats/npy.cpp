@@ -4,6 +4,7 @@
 
 #include <array>
 #include "octet/formats/dtype.h"
+#include "octet/formats/guard.h"
 #include "octet/formats/raw_tensor.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/byte_reader.h"
@@ -15,7 +16,6 @@ namespace {
 
 constexpr std::string_view kMagic("\x93NUMPY", 6);
 constexpr uint64_t kMaxHeader = 1 << 20;
-constexpr size_t kMaxRank = 64;
 
 struct Code {
   at::ScalarType dtype;
@@ -187,7 +187,9 @@ at::Tensor parse_npy(std::string_view bytes, const std::string& where) {
   return tensor;
 }
 
-at::Tensor read_npy(const std::string& path) { return parse_npy(read_file(path), path); }
+at::Tensor read_npy(const std::string& path) {
+  return guard_loading(path, [&] { return parse_npy(read_file(path), path); });
+}
 
 std::string npy_bytes(const at::Tensor& tensor, const std::string& where) {
   const char* code = nullptr;

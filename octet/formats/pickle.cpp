@@ -11,6 +11,7 @@ namespace octet {
 namespace {
 
 constexpr uint64_t kMaxBytes = uint64_t{256} << 20;
+constexpr size_t kMaxArguments = 16;    // a call copies its arguments, which many calls may share
 constexpr size_t kMaxValues = 4 << 20;  // a tensor takes about 30
 
 // The functions whose calls are kept; storages and dtypes are recognized by their form.
@@ -154,6 +155,8 @@ class Unpickler {
       stack_.push_back(tuple->items[0]);
       return;
     }
+    if (tuple->items.size() > kMaxArguments)
+      fail(str("calls '", callee->name, "' with ", tuple->items.size(), " arguments"));
     Pickle::Call call{callee->name, tuple->items};
     push(std::move(call));
   }

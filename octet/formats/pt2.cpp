@@ -1,5 +1,6 @@
 #include "octet/formats/pt2.h"
 
+#include "octet/formats/guard.h"
 #include "octet/formats/json.h"
 #include "octet/formats/pt2_archive.h"
 #include "octet/formats/pt2_builder.h"
@@ -36,13 +37,7 @@ std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& sourc
 }  // namespace
 
 std::shared_ptr<GraphModule> load_pt2(const std::shared_ptr<const ByteSource>& source, const Pt2Options& options) {
-  try {
-    return load(source, options);
-  } catch (const c10::Error& error) {  // libtorch refuses something that the checks let through
-    throw Error(source->name(), error.what_without_backtrace());
-  } catch (const std::bad_alloc&) {
-    throw Error(source->name(), "needs more memory than there is");
-  }
+  return guard_loading(source->name(), [&] { return load(source, options); });
 }
 
 std::shared_ptr<GraphModule> load_pt2(const std::string& path, const Pt2Options& options) {

@@ -44,25 +44,12 @@ StridedView read_view(const JsonCursor& meta) {
   return view;
 }
 
-struct Storage {
-  at::Tensor bytes;
-  std::vector<std::pair<StridedView, at::Tensor>> views;
-};
-
-at::Tensor load_view(const ZipReader& zip, const std::string& entry_name, const StridedView& view, Storage& storage) {
-  for (const auto& [seen, tensor] : storage.views) {
-    if (seen == view) return tensor;
-  }
-  const std::string where = zip.where(entry_name);
-  if (!storage.bytes.defined()) {
-    const ZipEntry* entry = zip.find(entry_name);
-    if (entry == nullptr) throw Error(where, "is missing from the archive");
-    storage.bytes = empty_storage(entry->size);
-    zip.read_into(*entry, storage.bytes.data_ptr());
-  }
-  const at::Tensor tensor = tensor_from_storage(storage.bytes, view, where);
-  storage.views.emplace_back(view, tensor);
-  return tensor;
+at::Tensor load_storage(const ZipReader& zip, const std::string& entry_name) {
+  const ZipEntry* entry = zip.find(entry_name);
+  if (entry == nullptr) throw Error(zip.where(entry_name), "is missing from the archive");
+  at::Tensor bytes = empty_storage(entry->size);
+  zip.read_into(*entry, bytes.data_ptr());
+  return bytes;
 }
 
 // A config file names, for each tensor, the entry that holds its storage and how it lies in it.
@@ -71,7 +58,7 @@ std::map<std::string, Weight> read_config(const ZipReader& zip, const std::strin
   const std::string where = zip.where(config_name);
   const nlohmann::json document = parse_json(zip.read(config_name, kMaxJson), where);
   std::map<std::string, Weight> weights;
-  std::map<std::string, Storage> storages;
+  StorageTable storages;
   for (const auto& [name, cursor] : JsonCursor(document, where).at("config").members()) {
     const std::string entry_name = folder + cursor.at("path_name").to_string();
     if (cursor.at("use_pickle").to_bool()) {
@@ -86,7 +73,8 @@ std::map<std::string, Weight> read_config(const ZipReader& zip, const std::strin
     Weight weight;
     weight.is_parameter = cursor.at("is_param").to_bool();
     weight.requires_grad = meta.at("requires_grad").to_bool();
-    weight.tensor = load_view(zip, entry_name, read_view(meta), storages[entry_name]);
+    weight.tensor = storages.tensor(entry_name, read_view(meta), zip.where(entry_name),
+                                    [&] { return load_storage(zip, entry_name); });
     weights[name] = std::move(weight);
   }
   return weights;
@@ -97,7 +85,9 @@ std::map<std::string, Weight> read_nested(const ZipReader& zip, const std::strin
   std::map<std::string, Weight> weights;
   std::string bytes = zip.read(entry_name);
   if (bytes.empty()) return weights;
-  const ZipReader nested(memory_source(zip.where(entry_name), std::move(bytes)));
+  ZipLimits limits;  // two archives in one another multiply what a small file inflates to
+  limits.max_total_size = zip.inflation_limit();
+  const ZipReader nested(memory_source(zip.where(entry_name), std::move(bytes)), limits);
   for (SavedTensor& saved : read_torch_save(nested)) {
     weights[saved.name] = Weight{std::move(saved.tensor), saved.is_parameter, saved.requires_grad};
   }

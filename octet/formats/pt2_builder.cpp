@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "octet/formats/dtype.h"
+#include "octet/formats/safe_op.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 
@@ -174,10 +175,9 @@ class Builder {
         throw Error(node.where, "the higher-order operator '" + text.substr(13) + "' is not supported")
             .hint("export the model without control flow, autocast and no_grad blocks");
       }
-      if (auto op = Op::try_find(text)) return *op;
+      return find_safe_op(text, node.where);
     }
-    throw Error(node.where, "unknown operator '" + text + "'")
-        .hint("it may be a custom operator, or newer than this libtorch");
+    throw Error(node.where, "unknown operator '" + text + "'");
   }
 
   Arg to_arg(const Argument& argument) const {

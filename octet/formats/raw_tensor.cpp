@@ -10,13 +10,40 @@
 namespace octet {
 namespace {
 
-// A view may repeat elements (stride 0), so its sizes alone may claim any amount of memory; this much is granted.
-constexpr uint64_t kRepeatedBytes = uint64_t{16} << 20;
+// What copies of views may take: times the storages, or bytes in all.
+constexpr uint64_t kCopies = 4;
+constexpr uint64_t kFreeCopies = uint64_t{64} << 20;
 
 // Any byte of a file may be anything; a bool that is neither 0 nor 1 is undefined behaviour.
 void normalize_bools(void* data, uint64_t size) {
   auto* bytes = static_cast<unsigned char*>(data);
   for (uint64_t i = 0; i < size; ++i) bytes[i] = bytes[i] != 0;
+}
+
+// Bytes of the view's elements, all of which lie in the storage.
+uint64_t checked_view_bytes(const StridedView& view, uint64_t capacity, const std::string& where) {
+  if (view.strides.size() != view.sizes.size()) {
+    throw expected(where, "strides", str(view.sizes.size()), std::to_string(view.strides.size()));
+  }
+  const uint64_t bytes = checked_bytes(view.sizes, view.dtype, where);
+  int64_t last = view.offset;  // the last element that the view reads
+  bool overflow = view.offset < 0;
+  for (size_t i = 0; i < view.sizes.size(); ++i) {
+    if (view.strides[i] < 0) throw Error(where, str("has negative strides: ", sizes_text(view.strides)));
+    int64_t reach = 0;
+    if (view.sizes[i] == 0) continue;
+    overflow = overflow || __builtin_mul_overflow(view.sizes[i] - 1, view.strides[i], &reach) ||
+               __builtin_add_overflow(last, reach, &last);
+  }
+  const auto width = static_cast<int64_t>(c10::elementSize(view.dtype));
+  int64_t end = 0;
+  overflow = overflow || __builtin_add_overflow(last, int64_t{1}, &end) || __builtin_mul_overflow(end, width, &end);
+  if (bytes > 0 && (overflow || static_cast<uint64_t>(end) > capacity)) {
+    throw Error(where, str("reaches past the end of its data: ", dtype_name(view.dtype), sizes_text(view.sizes),
+                           " with strides ", sizes_text(view.strides), " and offset ", view.offset, " in ", capacity,
+                           " bytes"));
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -38,38 +65,37 @@ at::Tensor empty_storage(uint64_t size) {
   return at::empty({static_cast<int64_t>(size)}, at::TensorOptions(at::kByte));
 }
 
-at::Tensor tensor_from_storage(const at::Tensor& storage, const StridedView& view, const std::string& where) {
-  if (view.strides.size() != view.sizes.size()) {
-    throw expected(where, "strides", str(view.sizes.size()), std::to_string(view.strides.size()));
+at::Tensor StorageTable::tensor(const std::string& key, const StridedView& view, const std::string& where,
+                                const Load& load) {
+  Storage& storage = storages_[key];
+  if (const auto seen = storage.tensors.find(view); seen != storage.tensors.end()) return seen->second;
+  if (!storage.bytes.defined()) {
+    storage.bytes = load();
+    loaded_ += storage.bytes.nbytes();
   }
-  const uint64_t bytes = checked_bytes(view.sizes, view.dtype, where);
-  const auto capacity = static_cast<uint64_t>(storage.numel());
-  int64_t last = view.offset;  // the last element that the view reads
-  bool overflow = view.offset < 0;
-  for (size_t i = 0; i < view.sizes.size(); ++i) {
-    if (view.strides[i] < 0) throw Error(where, str("has negative strides: ", sizes_text(view.strides)));
-    int64_t reach = 0;
-    if (view.sizes[i] == 0) continue;
-    overflow = overflow || __builtin_mul_overflow(view.sizes[i] - 1, view.strides[i], &reach) ||
-               __builtin_add_overflow(last, reach, &last);
-  }
-  const auto width = static_cast<int64_t>(c10::elementSize(view.dtype));
-  int64_t end = 0;
-  overflow = overflow || __builtin_add_overflow(last, int64_t{1}, &end) || __builtin_mul_overflow(end, width, &end);
-  if (bytes > 0 && (overflow || static_cast<uint64_t>(end) > capacity)) {
-    throw Error(where, str("reaches past the end of its data: ", dtype_name(view.dtype), sizes_text(view.sizes),
-                           " with strides ", sizes_text(view.strides), " and offset ", view.offset, " in ", capacity,
-                           " bytes"));
-  }
-  if (bytes > capacity && bytes > kRepeatedBytes) {
-    throw Error(where, str("has absurd sizes: ", sizes_text(view.sizes), " for ", capacity, " bytes of data"));
-  }
+  const uint64_t bytes = checked_view_bytes(view, storage.bytes.nbytes(), where);
+  return storage.tensors[view] = make(storage.bytes, view, bytes, where);
+}
+
+at::Tensor StorageTable::make(const at::Tensor& storage, const StridedView& view, uint64_t bytes,
+                              const std::string& where) {
   if (bytes == 0) return at::empty(view.sizes, at::TensorOptions(view.dtype));
-  if (view.dtype == at::kBool) normalize_bools(storage.data_ptr(), capacity);
-  at::Tensor tensor = at::empty({0}, at::TensorOptions(view.dtype));
+  const bool is_bool = view.dtype == at::kBool;  // only bytes until they are known to be 0 or 1
+  at::Tensor tensor = at::empty({0}, at::TensorOptions(is_bool ? at::kByte : view.dtype));
   tensor.set_(storage.storage(), view.offset, view.sizes, view.strides);
-  const bool whole = bytes == capacity && tensor.is_non_overlapping_and_dense();
-  return whole ? tensor : tensor.clone();
+  if (bytes != storage.nbytes() || !tensor.is_non_overlapping_and_dense()) {
+    copied_ += bytes;
+    if (copied_ > kCopies * loaded_ && copied_ > kFreeCopies) {
+      throw Error(where, str("is refused: sizes of ", sizes_text(view.sizes), " are absurd for ", storage.nbytes(),
+                             " bytes of data; the tensors of the file repeat what it holds too often"));
+    }
+    tensor = tensor.clone();
+  }
+  if (!is_bool) return tensor;
+  normalize_bools(tensor.data_ptr(), tensor.nbytes());
+  at::Tensor bools = at::empty({0}, at::TensorOptions(at::kBool));
+  bools.set_(tensor.storage(), tensor.storage_offset(), tensor.sizes(), tensor.strides());
+  return bools;
 }
 
 std::string_view contiguous_bytes(const at::Tensor& tensor, at::Tensor& keep) {

@@ -2,8 +2,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace octet {
@@ -19,12 +22,33 @@ struct StridedView {
   std::vector<int64_t> sizes;
   std::vector<int64_t> strides;
   int64_t offset = 0;
-  bool operator==(const StridedView&) const = default;
+  auto operator<=>(const StridedView&) const = default;
 };
 
-/// The view's tensor, with memory of its own: `storage` (uint8[N]) itself where the view covers it all, else a copy.
-/// Throws octet::Error naming `where` where the view reaches past the storage or its sizes are absurd.
-at::Tensor tensor_from_storage(const at::Tensor& storage, const StridedView& view, const std::string& where);
+/// The tensors of one file, which share storages. A view that is seen twice is one tensor (tied weights); one that
+/// covers its storage is the storage itself; every other one is a copy. Views may repeat elements (stride 0) and
+/// overlap, so that their sizes alone claim any amount of memory: copies are granted up to a few times what the file
+/// holds.
+class StorageTable {
+ public:
+  /// Gives the storage's bytes, uint8[N].
+  using Load = std::function<at::Tensor()>;
+
+  /// The tensor of a view of the storage `key`, which is loaded once. Throws octet::Error naming `where` for a view
+  /// that reaches past the storage, absurd sizes, or more copies than are granted.
+  at::Tensor tensor(const std::string& key, const StridedView& view, const std::string& where, const Load& load);
+
+ private:
+  struct Storage {
+    at::Tensor bytes;
+    std::map<StridedView, at::Tensor> tensors;
+  };
+  at::Tensor make(const at::Tensor& storage, const StridedView& view, uint64_t bytes, const std::string& where);
+
+  std::unordered_map<std::string, Storage> storages_;
+  uint64_t loaded_ = 0;
+  uint64_t copied_ = 0;
+};
 
 /// uint8[size]: memory to read a storage into.
 at::Tensor empty_storage(uint64_t size);

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "octet/formats/dtype.h"
+#include "octet/formats/guard.h"
 #include "octet/formats/json.h"
 #include "octet/formats/raw_tensor.h"
 #include "octet/formats/torch_save.h"
@@ -86,14 +87,7 @@ void check_layout(const std::vector<Entry>& entries, uint64_t data_size, const s
   if (static_cast<uint64_t>(next) != data_size) throw expected(where, "data", str(next, " bytes"), str(data_size));
 }
 
-}  // namespace
-
-StateDict read_safetensors(const std::string& path, std::map<std::string, std::string>* metadata) {
-  return read_safetensors(open_file(path), metadata);
-}
-
-StateDict read_safetensors(const std::shared_ptr<const ByteSource>& source,
-                           std::map<std::string, std::string>* metadata) {
+StateDict read_all(const std::shared_ptr<const ByteSource>& source, std::map<std::string, std::string>* metadata) {
   const std::string& path = source->name();
   const std::string prefix = source->read(0, 8);
   const uint64_t header_size = ByteReader(path, prefix).u64();
@@ -129,6 +123,17 @@ StateDict read_safetensors(const std::shared_ptr<const ByteSource>& source,
     tensors.emplace_back(entry.name, tensor_from_bytes(bytes, entry.sizes, entry.dtype, where));
   }
   return tensors;
+}
+
+}  // namespace
+
+StateDict read_safetensors(const std::string& path, std::map<std::string, std::string>* metadata) {
+  return read_safetensors(open_file(path), metadata);
+}
+
+StateDict read_safetensors(const std::shared_ptr<const ByteSource>& source,
+                           std::map<std::string, std::string>* metadata) {
+  return guard_loading(source->name(), [&] { return read_all(source, metadata); });
 }
 
 void write_safetensors(const std::string& path, const StateDict& tensors,

@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "octet/formats/dtype.h"
+#include "octet/formats/guard.h"
 #include "octet/formats/pickle.h"
 #include "octet/formats/raw_tensor.h"
 #include "octet/support/byte_reader.h"
@@ -126,32 +127,25 @@ class TensorBuilder {
     StridedView view;
     view.dtype = dtype.value_or(storage.dtype);
     view.offset = pickle_.to_int(args[1], "storage offset");
-    view.sizes = pickle_.to_ints(args[2], "tensor size");
-    view.strides = pickle_.to_ints(args[3], "tensor stride");
+    view.sizes = sizes(args[2], "tensor size", where);
+    view.strides = sizes(args[3], "tensor stride", where);
     SavedTensor saved;
     saved.name = name;
     saved.requires_grad = pickle_.to_bool(args[4], "requires_grad");
-    Storage& shared = storages_[storage.key];
-    // Tied weights are one storage seen twice in the same way: one tensor.
-    for (const auto& [seen, tensor] : shared.views) {
-      if (seen == view) {
-        saved.tensor = tensor;
-        return saved;
-      }
-    }
-    if (!shared.bytes.defined()) shared.bytes = load_(storage);
-    saved.tensor = tensor_from_storage(shared.bytes, view, where);
-    shared.views.emplace_back(view, saved.tensor);
+    saved.tensor = storages_.tensor(storage.key, view, where, [&] { return load_(storage); });
     return saved;
   }
 
-  struct Storage {
-    at::Tensor bytes;
-    std::vector<std::pair<StridedView, at::Tensor>> views;
-  };
+  std::vector<int64_t> sizes(Pickle::Ref ref, const char* what, const std::string& where) const {
+    const size_t rank =
+        pickle_.to_items(ref, what).size();  // before a shared list of millions is copied for each tensor
+    if (rank > kMaxRank) throw Error(where, str("has ", rank, " dimensions, at most ", kMaxRank, " are possible"));
+    return pickle_.to_ints(ref, what);
+  }
+
   const Pickle& pickle_;
   LoadStorage load_;
-  std::unordered_map<std::string, Storage> storages_;
+  StorageTable storages_;
 };
 
 // The dict of tensors: the root itself, or the one that a checkpoint keeps under a usual name.
@@ -265,21 +259,26 @@ std::vector<SavedTensor> read_torch_save(const ZipReader& zip) {
   });
 }
 
+namespace {
+
+std::vector<SavedTensor> read_any(const std::shared_ptr<const ByteSource>& source) {
+  if (ZipReader::is_zip(*source)) return read_torch_save(ZipReader(source));
+  const std::string bytes = source->read(0, source->size());
+  if (std::string_view(bytes).substr(0, kLegacyMagic.size()) != kLegacyMagic) {
+    throw Error(source->name(), "is no file of torch.save: neither a zip archive nor its older format");
+  }
+  return read_legacy(bytes, source->name());
+}
+
+}  // namespace
+
 StateDict load_torch_save(const std::string& path) { return load_torch_save(open_file(path)); }
 
 StateDict load_torch_save(const std::shared_ptr<const ByteSource>& source) {
-  std::vector<SavedTensor> tensors;
-  if (ZipReader::is_zip(*source)) {
-    tensors = read_torch_save(ZipReader(source));
-  } else {
-    const std::string bytes = source->read(0, source->size());
-    if (std::string_view(bytes).substr(0, kLegacyMagic.size()) != kLegacyMagic) {
-      throw Error(source->name(), "is no file of torch.save: neither a zip archive nor its older format");
-    }
-    tensors = read_legacy(bytes, source->name());
-  }
   StateDict dict;
-  for (SavedTensor& saved : tensors) dict.emplace_back(saved.name, saved.tensor);
+  for (SavedTensor& saved : guard_loading(source->name(), [&] { return read_any(source); })) {
+    dict.emplace_back(saved.name, saved.tensor);
+  }
   return dict;
 }
 

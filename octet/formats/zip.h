@@ -16,8 +16,8 @@ namespace octet {
 struct ZipLimits {
   uint64_t max_entries = 1 << 20;
   uint64_t max_total_size = uint64_t{1} << 40;       ///< sum of all uncompressed sizes, bytes
-  uint64_t max_inflate_ratio = 200;                  ///< uncompressed over compressed size, where above the next
-  uint64_t inflate_ratio_free = uint64_t{16} << 20;  ///< bytes an entry may inflate to at any ratio
+  uint64_t max_inflate_ratio = 200;                  ///< uncompressed over compressed size, of an entry and of the file
+  uint64_t inflate_ratio_free = uint64_t{16} << 20;  ///< bytes that inflate at any ratio
 };
 
 /// One file of an archive, as its central directory tells.
@@ -58,6 +58,8 @@ class ZipReader {
   /// "model.pt2/data/weights/weight_0": how errors name a member.
   std::string where(const std::string& name) const;
   const std::string& name() const { return source_->name(); }
+  /// Bytes that a file of this size may honestly hold: the limit of an archive within this one.
+  uint64_t inflation_limit() const { return inflation_limit_; }
 
  private:
   void read_directory(const ZipLimits& limits);
@@ -65,6 +67,7 @@ class ZipReader {
   uint64_t payload_offset(const ZipEntry& entry) const;
 
   std::shared_ptr<const ByteSource> source_;
+  uint64_t inflation_limit_ = 0;
   std::vector<ZipEntry> entries_;
   std::unordered_map<std::string, size_t> by_name_;
 };

@@ -191,14 +191,20 @@ void ZipReader::read_directory(const ZipLimits& limits) {
   }
   const std::string bytes = source_->read(directory.offset, directory.size);
   ByteReader reader(name() + ": central directory", bytes);
+  uint64_t honest = 0;
+  if (__builtin_mul_overflow(limits.max_inflate_ratio, source_->size(), &honest) ||
+      __builtin_add_overflow(honest, limits.inflate_ratio_free, &honest)) {
+    honest = UINT64_MAX;
+  }
+  inflation_limit_ = std::min(limits.max_total_size, honest);
   uint64_t total = 0;
   entries_.reserve(directory.count);
   for (uint64_t i = 0; i < directory.count; ++i) {
     ZipEntry entry = read_entry(reader, name());
     check_sizes(entry, *source_, limits);
-    if (entry.size > limits.max_total_size - total) {
+    if (entry.size > inflation_limit_ - total) {
       throw Error(name(),
-                  str("is refused as a zip bomb: its entries inflate to more than ", limits.max_total_size, " bytes"));
+                  str("is refused as a zip bomb: its entries inflate to more than ", inflation_limit_, " bytes"));
     }
     total += entry.size;
     if (!by_name_.emplace(entry.name, entries_.size()).second)

@@ -60,6 +60,10 @@ void AttrTree::drop_child(const std::string& leaf) {
 }
 
 std::pair<AttrTree*, std::string> AttrTree::walk(const std::string& dotted) {
+  constexpr std::ptrdiff_t kMaxDepth = 64;  // torch walks modules by recursion
+  if (std::count(dotted.begin(), dotted.end(), '.') > kMaxDepth) {
+    throw Error(dotted, str("lies in more than ", kMaxDepth, " modules"));
+  }
   AttrTree* folder = this;
   size_t start = 0;
   for (size_t dot = dotted.find('.'); dot != std::string::npos; dot = dotted.find('.', start)) {

@@ -18,7 +18,8 @@ std::string str(const Parts&... parts) {
 ///     [conv2d 'features.0.0'] weight channels: expected 32, got 16; export the model again
 ///      where                  what             expected  got       way out
 ///
-/// The program prints it on stderr and exits with status 1.
+/// The program prints it on stderr and exits with status 1. Control characters are replaced and the middle of an
+/// endless message is left out, since names from files stand in it.
 class Error : public std::runtime_error {
  public:
   /// `where` names the file, node or argument ("model.pt2", "conv2d 'features.0.0'"); empty leaves the brackets out.
