@@ -4,6 +4,7 @@
 #include "octet/cli/common.h"
 #include "octet/cli/table.h"
 #include "octet/cli/verbs.h"
+#include "octet/formats/dtype.h"
 #include "octet/graph/stats.h"
 #include "octet/quantize/rows.h"
 #include "octet/support/error.h"
@@ -18,37 +19,10 @@ struct Options {
   std::vector<std::string> input_sizes;
 };
 
-std::string dtype_text(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kFloat:
-      return "float32";
-    case at::kDouble:
-      return "float64";
-    case at::kHalf:
-      return "float16";
-    case at::kBFloat16:
-      return "bfloat16";
-    case at::kLong:
-      return "int64";
-    case at::kInt:
-      return "int32";
-    case at::kShort:
-      return "int16";
-    case at::kChar:
-      return "int8";
-    case at::kByte:
-      return "uint8";
-    case at::kBool:
-      return "bool";
-    default:
-      return c10::toString(dtype);
-  }
-}
-
 nlohmann::ordered_json value_json(const Node& node) {
   nlohmann::ordered_json json = {{"name", node.name()}};
   if (node.meta()) {
-    json["dtype"] = dtype_text(node.meta()->dtype);
+    json["dtype"] = dtype_name(node.meta()->dtype);
     json["shape"] = node.meta()->sizes;
   }
   return json;
@@ -56,7 +30,7 @@ nlohmann::ordered_json value_json(const Node& node) {
 
 std::string value_text(const Node& node) {
   if (!node.meta()) return node.name() + ": shape not known";
-  return octet::str(node.name(), ": ", dtype_text(node.meta()->dtype), " [", c10::Join(", ", node.meta()->sizes), "]");
+  return octet::str(node.name(), ": ", dtype_name(node.meta()->dtype), " [", c10::Join(", ", node.meta()->sizes), "]");
 }
 
 std::vector<const Node*> results(const GraphModule& module) {
