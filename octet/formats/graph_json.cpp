@@ -144,6 +144,7 @@ void graph_from_json(const JsonCursor& nodes, Graph& graph) {
                   "stands twice, or is no identifier: '" + entry.at("name").to_string() + "'");
     }
     if (entry.has("meta")) node->set_meta(meta_from(entry.at("meta")));
+    if (node->kind() == NodeKind::kPlaceholder) check_input_size(*node, entry.where());
     if (entry.has("element_metas")) {
       std::vector<TensorMeta> metas;
       for (const JsonCursor& meta : entry.at("element_metas").elements()) metas.push_back(meta_from(meta));

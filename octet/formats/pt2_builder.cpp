@@ -90,7 +90,9 @@ class Builder {
 
   void define(const std::string& name, Node* node, const std::string& where) {
     if (!values_.emplace(name, node).second) throw Error(where, "the value '" + name + "' is defined twice");
-    if (node != nullptr) node->set_meta(symbols_.meta(name));
+    const std::optional<TensorMeta> meta = symbols_.meta(name);
+    if (meta) checked_bytes(meta->sizes, meta->dtype, where + ": '" + name + "'");
+    node->set_meta(meta);
   }
   Node* value(const std::string& name, const std::string& where) const {
     const auto found = values_.find(name);
@@ -101,7 +103,9 @@ class Builder {
   void add_input(const Argument& argument, const Spec& spec) {
     if (spec.kind == "user_input") {
       if (argument.kind == ArgumentKind::kTensor) {
-        define(argument.names[0], graph().placeholder(argument.names[0]), argument.where);
+        Node* input = graph().placeholder(argument.names[0]);
+        define(argument.names[0], input, argument.where);
+        check_input_size(*input, argument.where);
       } else if (argument.kind == ArgumentKind::kTensors || argument.kind == ArgumentKind::kOther) {
         throw Error(argument.where, "an input of kind " + argument.tag + " is not supported");
       }

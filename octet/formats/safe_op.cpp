@@ -1,9 +1,12 @@
 #include "octet/formats/safe_op.h"
 
+#include "octet/formats/dtype.h"
 #include "octet/support/error.h"
 
 namespace octet {
 namespace {
+
+constexpr uint64_t kMaxInputBytes = uint64_t{16} << 30;
 
 // aten.from_file maps, and makes, any file; the others take indices and sizes without checking them.
 constexpr std::array<std::string_view, 7> kUnsafe = {
@@ -29,6 +32,12 @@ Op find_safe_op(const std::string& text, const std::string& where) {
     throw Error(where, "the operator '" + op->text() + "' is refused in files: it can reach beyond the model");
   }
   return *op;
+}
+
+void check_input_size(const Node& input, const std::string& where) {
+  if (!input.meta()) return;
+  const uint64_t bytes = checked_bytes(input.meta()->sizes, input.meta()->dtype, where);
+  if (bytes > kMaxInputBytes) throw Error(where, "the input has absurd sizes: " + input.meta()->text());
 }
 
 }  // namespace octet

@@ -216,6 +216,31 @@ TEST(Hostile, OperatorsThatReachFilesAreRefused) {
   EXPECT_TRUE(fails_with([&] { load_octet(memory_source("m.octet", bad)); }, "is refused in files"));
 }
 
+TEST(Hostile, InputsOfAbsurdSizesAreRefused) {
+  const std::string good = read_file(test::data(kNewer));
+  const json program = json::parse(member(good, kProgram));
+  const std::string input =
+      program["graph_module"]["signature"]["input_specs"].back()["user_input"]["arg"]["as_tensor"]["name"];
+  const auto load = [&](int64_t size) {
+    json bad = program;
+    bad["graph_module"]["graph"]["tensor_values"][input]["sizes"][0] = {{"as_int", size}};
+    load_program(rezipped(good, {{kProgram, bad.dump()}}));
+  };
+  EXPECT_NO_THROW(load(64));
+  EXPECT_TRUE(fails_with([&] { load(-1); }, "'" + input + "'] has a negative size"));
+  EXPECT_TRUE(fails_with([&] { load(int64_t{1} << 40); }, "the input has absurd sizes"));
+  EXPECT_TRUE(fails_with([&] { load(INT64_MAX); }, "absurd"));
+  const test::TemporaryFolder folder;
+  save_octet(*load_pt2(test::data(kNewer)), folder.file("m"));
+  const std::string saved = read_file(folder.file("m"));
+  json root = json::parse(member(saved, "octet.json"));
+  for (json& entry : root["graph"]) {
+    if (entry["kind"] == "placeholder") entry["meta"]["sizes"][0] = int64_t{1} << 40;
+  }
+  const std::string bad = rezipped(saved, {{"octet.json", root.dump()}});
+  EXPECT_TRUE(fails_with([&] { load_octet(memory_source("m.octet", bad)); }, "the input has absurd sizes"));
+}
+
 TEST(Hostile, NamesCannotBreakTheLineOfAMessage) {
   const std::string name = "a\nb\x1b[2J" + std::string(60000, 'x');
   const std::string zip = test::zip_of({{name, "1"}});
