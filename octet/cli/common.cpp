@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "octet/formats/model_file.h"
+#include "octet/graph/stats.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 
@@ -75,9 +76,8 @@ bool is_quantized(const GraphModule& module) {
 }
 
 int64_t model_bytes(const GraphModule& module) {
-  int64_t bytes = 0;
-  for (const std::string& name : module.attr_names()) bytes += static_cast<int64_t>(module.attr(name).nbytes());
-  return bytes;
+  const ModelStats stats = model_stats(module);
+  return stats.parameter_bytes + stats.buffer_bytes;
 }
 
 std::string fixed(double value, int digits) {

@@ -19,9 +19,9 @@ std::string one_line(std::string text) {
   return text;
 }
 
-// OpenMP threads spin while they wait for each other, which beside any other work on the machine makes training several times
-// slower. libgomp reads how long before main starts, so that the program starts itself once more with a short spin, unless the
-// environment has a say of its own.
+// OpenMP threads spin while they wait for each other, which beside any other work on the machine makes training several
+// times slower. libgomp reads how long before main starts, so that the program starts itself once more with a short
+// spin, unless the environment has a say of its own.
 void limit_spinning(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
   setenv("GOMP_SPINCOUNT", "1000", /*overwrite=*/1);

@@ -169,11 +169,6 @@ void save_octet(const GraphModule& module, const std::string& path) {
   zip.finish();
 }
 
-bool is_octet(const std::string& path) {
-  const auto source = open_file(path);
-  return ZipReader::is_zip(*source) && ZipReader(source).has(kProgram);
-}
-
 std::shared_ptr<GraphModule> load_octet(const std::string& path) { return load_octet(open_file(path)); }
 
 std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source) {

@@ -20,7 +20,5 @@ void save_octet(const GraphModule& module, const std::string& path);
 /// Throws octet::Error naming file and entry for anything damaged, or written by a newer octet.
 std::shared_ptr<GraphModule> load_octet(const std::string& path);
 std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source);
-/// True for a zip that holds octet.json.
-bool is_octet(const std::string& path);
 
 }  // namespace octet

@@ -14,8 +14,8 @@ bool is_quantize(const Node& node) {
 
 bool is_random(const Op& op) { return op.handle().hasTag(at::Tag::nondeterministic_seeded); }
 
-// The tensors that the program itself writes, directly or through a view of them. A value that an operator computed anew is no
-// view: relu_ behind a convolution writes the convolution's result, not its weight.
+// The tensors that the program itself writes, directly or through a view of them. A value that an operator computed
+// anew is no view: relu_ behind a convolution writes the convolution's result, not its weight.
 std::set<std::string> written_attrs(const GraphModule& module) {
   std::set<std::string> written;
   std::unordered_set<const Node*> seen;

@@ -113,7 +113,8 @@ at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs) {
   const at::Tensor factor = batch_norm_factor(away_from_zero(gamma), inputs[6], eps_);
   at::Tensor weight = scale_weight(inputs[1], factor, info_);
   if (weight_fake_quant_) weight = weight_fake_quant_->forward(weight);
-  // Dividing the weight instead of the output is the same in exact arithmetic and saves two passes over the activations.
+  // Dividing the weight instead of the output is the same in exact arithmetic and saves two passes over the
+  // activations.
   const at::Tensor u = convolve(inputs[0], scale_weight(weight, factor.reciprocal(), info_), inputs[2]);
   return at::batch_norm(u, gamma, inputs[4], inputs[5], inputs[6], /*training=*/true, momentum_, eps_,
                         /*cudnn_enabled=*/true);

@@ -6,8 +6,8 @@
 
 namespace octet {
 
-/// Inserts observers for post-training quantization. Changes `model` and returns it. Order of the reference: fuse conv-bn and
-/// linear-bn, transform, annotate, validate, insert.
+/// Inserts observers for post-training quantization. Changes `model` and returns it. Order of the reference: fuse
+/// conv-bn and linear-bn, transform, annotate, validate, insert.
 std::shared_ptr<GraphModule> prepare_pt2e(std::shared_ptr<GraphModule> model, Quantizer& quantizer);
 
 /// Inserts fake quantizers for quantization-aware training, conv-bn pairs as one simulated module (qat_conv_bn.h).
@@ -19,8 +19,8 @@ std::shared_ptr<GraphModule> move_exported_model_to_eval(std::shared_ptr<GraphMo
 struct ConvertOptions {
   bool fold_quantize = true;  ///< weights become int8 constants
 };
-/// Observers become quantize/dequantize pairs, simulated conv-bn one convolution with an exact fold, weights int8 constants. Gives
-/// a new model, in eval mode; `prepared` stays as it is.
+/// Observers become quantize/dequantize pairs, simulated conv-bn one convolution with an exact fold, weights int8
+/// constants. Gives a new model, in eval mode; `prepared` stays as it is.
 std::shared_ptr<GraphModule> convert_pt2e(std::shared_ptr<GraphModule> prepared, const ConvertOptions& options = {});
 
 }  // namespace octet

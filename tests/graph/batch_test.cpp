@@ -53,7 +53,9 @@ TEST(Batch, ViewsThatWouldRunAndMixSamples) {
 
 TEST(Batch, ShuffleMergeAndSplit) {
   auto shuffle = of(
-      [](const at::Tensor& x) { return x.view({1, 2, 4, 3, 3}).transpose(1, 2).contiguous().reshape({1, 8, 3, 3}); },
+      [](const at::Tensor& x) {
+        return x.view({1, 2, 4, 3, 3}).transpose(1, 2).contiguous().reshape({1, 8, 3, 3});
+      },
       {1, 8, 3, 3});
   make_batch_flexible(*shuffle);
   expect_rows(*shuffle, {1, 8, 3, 3});
@@ -72,7 +74,7 @@ TEST(Batch, AttentionWithClassToken) {
   const at::Tensor qkv = at::randn({24, 8});
   auto program = record(
       [&](const Tensors& in) {
-        at::Tensor x = at::cat({token.expand({1, -1, -1}), in[0]}, 1);               // [1, 5, 8]
+        at::Tensor x = at::cat({token.expand({1, -1, -1}), in[0]}, 1);                     // [1, 5, 8]
         at::Tensor y = at::linear(x, qkv).view({1, 5, 3, 2, 4}).permute({2, 0, 3, 1, 4});  // [3, 1, 2, 5, 4]
         const auto parts = y.unbind(0);
         at::Tensor scores = at::matmul(parts[0], parts[1].transpose(-2, -1)).softmax(-1);
@@ -108,7 +110,9 @@ TEST(Batch, InitialStatesOfRecurrentNets) {
 TEST(Batch, PlainNetsAreLeftAlone) {
   const auto weight = at::randn({4, 3, 3, 3});
   auto program = of(
-      [&](const at::Tensor& x) { return (at::conv2d(x, weight).relu() + 1).mean({2, 3}).softmax(-1) + at::ones({1, 4}); },
+      [&](const at::Tensor& x) {
+        return (at::conv2d(x, weight).relu() + 1).mean({2, 3}).softmax(-1) + at::ones({1, 4});
+      },
       {1, 3, 6, 6});
   const std::string before = program->graph().text();
   make_batch_flexible(*program);
@@ -123,8 +127,8 @@ TEST(Batch, TrainModeKeepsStatistics) {
   Graph& g = module.graph();
   Node* x = g.placeholder("x");
   x->set_meta(TensorMeta{at::kFloat, {1, 3, 4, 4}});
-  Node* bn = g.call("aten.batch_norm",
-                    {x, Arg(), Arg(), g.get_attr("bn.mean"), g.get_attr("bn.var"), true, 0.1, 1e-5, false});
+  Node* bn =
+      g.call("aten.batch_norm", {x, Arg(), Arg(), g.get_attr("bn.mean"), g.get_attr("bn.var"), true, 0.1, 1e-5, false});
   g.output({g.call("aten.view", {bn, Ints{1, 48}})});
   make_batch_flexible(module);
   EXPECT_EQ(module.attr("bn.var").sum().item<float>(), 3);

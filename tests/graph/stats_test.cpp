@@ -16,12 +16,12 @@ TEST(Stats, CountsByHand) {
   module.tie_attr("twin", "f.weight");
   Graph& g = module.graph();
   Node* x = g.placeholder("x");
-  Node* a = g.call("aten.conv2d", {x, g.get_attr("a.weight"), g.get_attr("a.bias"), 1, 1});      // 8 x 10 x 10
-  Node* d = g.call("aten.conv2d", {a, g.get_attr("d.weight"), Arg(), 2, 1, 1, 8});               // 8 x 5 x 5
-  Node* t = g.call("aten.conv_transpose2d.input", {d, g.get_attr("t.weight"), Arg(), 2});        // 4 x 10 x 10
-  Node* m = g.call("aten.mean.dim", {t, std::vector<int64_t>{2, 3}});                            // 4
-  Node* f = g.call("aten.linear", {m, g.get_attr("f.weight")});                                  // 5
-  Node* p = g.call("aten.mm", {g.call("aten.t", {f}), f});                                       // 5 x 5
+  Node* a = g.call("aten.conv2d", {x, g.get_attr("a.weight"), g.get_attr("a.bias"), 1, 1});  // 8 x 10 x 10
+  Node* d = g.call("aten.conv2d", {a, g.get_attr("d.weight"), Arg(), 2, 1, 1, 8});           // 8 x 5 x 5
+  Node* t = g.call("aten.conv_transpose2d.input", {d, g.get_attr("t.weight"), Arg(), 2});    // 4 x 10 x 10
+  Node* m = g.call("aten.mean.dim", {t, std::vector<int64_t>{2, 3}});                        // 4
+  Node* f = g.call("aten.linear", {m, g.get_attr("f.weight")});                              // 5
+  Node* p = g.call("aten.mm", {g.call("aten.t", {f}), f});                                   // 5 x 5
   g.output({g.call("aten.mul.Tensor", {p, g.get_attr("scale")})});
   propagate_shapes(module, {at::randn({2, 3, 10, 10})});
   EXPECT_EQ(macs(module, *a), 2 * 8 * 100 * 27);
