@@ -68,7 +68,6 @@ int main(int argc, char** argv) try {
   Loader train_loader(train_data, {.batch_size = 64, .shuffle = true, .transform = transform});
 
   // Training replaces calibration in QAT
-  double last_loss = 0.0;
   for (int64_t epoch = 0; epoch < num_epochs; ++epoch) {
     for (auto& [imgs, labels] : train_loader.epoch(epoch)) {
       optimizer.zero_grad();
@@ -76,7 +75,6 @@ int main(int argc, char** argv) try {
       auto loss = criterion(outputs, labels);
       loss.backward();
       optimizer.step();
-      last_loss = loss.item<double>();
     }
     // It is recommended to disable quantization params updates after a few epochs of training.
     if (epoch >= num_epochs / 3.0) prepared_model->apply(disable_observer);
@@ -97,8 +95,8 @@ int main(int argc, char** argv) try {
 
   auto test_data = open_data("fashion-mnist", Split::kTest, {.limit = num_test});
   const Accuracy accuracy = evaluate(model_handle(quantized_model), test_data, {.transform = transform});
-  std::printf("last loss %.3f, biases fixed %zu, top-1 of the quantized model %.4f on %lld images\n", last_loss, fixed,
-              accuracy.top1, static_cast<long long>(accuracy.samples));
+  std::printf("biases fixed %zu, top-1 of the quantized model %.4f on %lld images\n", fixed, accuracy.top1,
+              static_cast<long long>(accuracy.samples));
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "qat_mobilenet_v2: %s\n", error.what());
