@@ -6,7 +6,7 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
+#include <string>
 
 #include "octet/graph/batch.h"
 #include "octet/graph/record.h"
@@ -51,9 +51,9 @@ struct Trainee {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int64_t batch = argc > 1 ? std::atoll(argv[1]) : 16;
-  at::set_num_threads(argc > 2 ? std::atoi(argv[2]) : 2);
-  const int rounds = argc > 3 ? std::atoi(argv[3]) : 5;
+  const int64_t batch = argc > 1 ? std::stoll(argv[1]) : 16;
+  at::set_num_threads(argc > 2 ? std::stoi(argv[2]) : 2);
+  const int rounds = argc > 3 ? std::stoi(argv[3]) : 5;
   at::manual_seed(0);
 
   auto model = octet::make_model("mobilenet_v2");

@@ -11,7 +11,6 @@ namespace {
 
 constexpr uint32_t kLocalMagic = 0x04034b50;
 constexpr uint32_t kCentralMagic = 0x02014b50;
-constexpr uint32_t kEndMagic = 0x06054b50;
 constexpr uint32_t kEnd64Magic = 0x06064b50;
 constexpr uint32_t kLocator64Magic = 0x07064b50;
 constexpr uint64_t kLocalSize = 30;

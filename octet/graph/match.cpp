@@ -103,7 +103,7 @@ Pattern Pattern::either(std::vector<Pattern> choices) {
 }
 
 Pattern Pattern::maybe(std::vector<std::string> wrapper_ops, Pattern inner, const std::string& capture) {
-  return either({call(std::move(wrapper_ops), {inner.sole_use()}, capture), inner});
+  return either({call(std::move(wrapper_ops), {inner.sole_use()}, capture), std::move(inner)});
 }
 
 Pattern Pattern::with(const std::string& argument, Pattern pattern) const {

@@ -12,7 +12,6 @@ const char* kind_text(NodeKind kind) {
     case NodeKind::kGetAttr:
       return "get_attr";
     case NodeKind::kCall:
-      return "call_function";
     case NodeKind::kGetItem:
       return "call_function";
     case NodeKind::kCallModule:

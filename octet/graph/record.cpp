@@ -68,7 +68,7 @@ std::shared_ptr<GraphModule> record(const ForwardFunction& forward, const Tensor
   Tensors results;
   {
     const at::NoGradGuard no_grad;
-    const StateGuard keep_state(std::move(state));
+    const StateGuard keep_state(state);
     const RandomGuard keep_random;
     results = recorder.run(forward, inputs);
     recorder.finish(results);

@@ -5,59 +5,19 @@
 #include "octet/formats/dtype.h"
 #include "octet/quantize/observer.h"
 #include "octet/quantize/qat_conv_bn.h"
+#include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
 
 namespace octet {
 namespace {
 
-constexpr std::string_view kQuantizeOps[] = {
-    "quantized_decomposed.quantize_per_tensor", "quantized_decomposed.quantize_per_channel",
-    "quantized_decomposed.quantize_per_channel_group", "quantized_decomposed.quantize_per_token"};
-constexpr std::string_view kDequantizeOps[] = {
-    "quantized_decomposed.dequantize_per_tensor", "quantized_decomposed.dequantize_per_channel",
-    "quantized_decomposed.dequantize_per_channel_group", "quantized_decomposed.dequantize_per_token"};
-
-bool is_one_of(const Node& node, const std::string_view (&ops)[4]) {
-  return node.is_call() && std::find(std::begin(ops), std::end(ops), node.op().packet()) != std::end(ops);
-}
-
 bool is_bookkeeping(const Node& node) {
   return node.is_call() && node.op().text().rfind("quantized_decomposed.", 0) == 0;
 }
 
-QuantRecord record(const GraphModule& module, const Node& node) {
-  QuantRecord found;
-  const auto tensor = [&](const char* name) -> std::optional<at::Tensor> {
-    const auto index = node.has_arg(name) ? &node.arg(name) : nullptr;
-    if (index == nullptr || !index->is_node() || !index->node()->is_get_attr()) return std::nullopt;
-    return module.attr(index->node()->target()).detach().cpu();
-  };
-  const char* scale_name = node.has_arg("scales") ? "scales" : "scale";
-  const char* zero_point_name = node.has_arg("zero_points") ? "zero_points" : "zero_point";
-  if (const auto scales = tensor(scale_name)) {
-    const at::Tensor values = scales->to(at::kDouble).contiguous();
-    found.scale.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
-  } else if (node.arg(scale_name).is_constant()) {
-    found.scale = {node.arg(scale_name).to_double()};
-  }
-  if (const auto zero_points = tensor(zero_point_name)) {
-    const at::Tensor values = zero_points->to(at::kLong).contiguous();
-    found.zero_point.assign(values.data_ptr<int64_t>(), values.data_ptr<int64_t>() + values.numel());
-  } else if (node.arg(zero_point_name).is_constant() && !node.arg(zero_point_name).is_none()) {
-    found.zero_point = {node.arg(zero_point_name).to_int()};
-  }
-  if (node.has_arg("axis")) found.axis = node.arg("axis").to_int();
-  if (node.has_arg("quant_min") && node.arg("quant_min").is_constant()) {
-    found.quant_min = node.arg("quant_min").to_int();
-    found.quant_max = node.arg("quant_max").to_int();
-  }
-  found.dtype = dtype_name(static_cast<at::ScalarType>(node.arg("dtype").to_int()));
-  return found;
-}
-
 std::optional<QuantRecord> output_record(const GraphModule& module, const Node& node) {
   for (const Node* user : node.users()) {
-    if (is_one_of(*user, kQuantizeOps)) return record(module, *user);
+    if (is_quantize_op(*user)) return grid_at(module, *user);
     if (user->kind() == NodeKind::kGetItem) {
       if (auto behind = output_record(module, *user)) return behind;
     }
@@ -112,7 +72,7 @@ std::vector<QuantRow> quantization_rows(const GraphModule& module) {
     const size_t count = node->is_call() ? node->args().size() : std::min<size_t>(node->args().size(), 3);
     for (size_t i = 0; i < count; ++i) {
       node->arg(i).for_each_node([&](const Node* input) {
-        row.inputs.push_back(is_one_of(*input, kDequantizeOps) ? std::optional(record(module, *input)) : std::nullopt);
+        row.inputs.push_back(is_dequantize_op(*input) ? std::optional(grid_at(module, *input)) : std::nullopt);
       });
     }
     rows.push_back(std::move(row));

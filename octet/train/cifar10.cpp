@@ -8,7 +8,7 @@
 namespace octet::readers {
 namespace {
 
-constexpr int64_t kPixels = 3 * 32 * 32;
+constexpr int64_t kPixels = int64_t{3} * 32 * 32;
 constexpr uint64_t kRecord = 1 + kPixels;
 constexpr uint64_t kMaxFile = kRecord * 1000000;
 

@@ -77,7 +77,7 @@ at::Tensor read_idx(const std::string& path, int rank) {
   std::vector<int64_t> shape;
   uint64_t bytes = 1;
   for (int d = 0; d < rank; ++d) {
-    uint32_t side = big_endian(header.data() + 4 + 4 * d);
+    uint32_t side = big_endian(header.data() + 4 + ptrdiff_t{4} * d);
     if (d > 0 && (side == 0 || side > kMaxSide)) {
       throw expected(path, str("dimension ", d), str("1 to ", kMaxSide), str(side));
     }

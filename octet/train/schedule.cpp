@@ -20,9 +20,10 @@ double learning_rate(const Schedule& schedule, int64_t step) {
       const double f = schedule.final_fraction;
       return schedule.base * (f + (1 - f) * (1 + std::cos(std::numbers::pi * t)) / 2);
     }
-    case ScheduleKind::kStep:
-      return schedule.base *
-             std::pow(schedule.step_factor, static_cast<double>(step / std::max<int64_t>(1, schedule.step_every)));
+    case ScheduleKind::kStep: {
+      const int64_t steps_down = step / std::max<int64_t>(1, schedule.step_every);
+      return schedule.base * std::pow(schedule.step_factor, static_cast<double>(steps_down));
+    }
   }
   return schedule.base;
 }

@@ -38,7 +38,7 @@ Schedule schedule_of(const TrainOptions& options, int64_t steps_per_epoch) {
 }
 
 void weights_to_channels_last(const std::vector<at::Tensor>& parameters) {
-  for (at::Tensor parameter : parameters) {
+  for (const at::Tensor& parameter : parameters) {
     if (parameter.dim() == 4) parameter.set_data(parameter.detach().contiguous(at::MemoryFormat::ChannelsLast));
   }
 }

@@ -3,10 +3,12 @@
 #include <cmath>
 
 #include "octet/support/error.h"
+#include "octet/targets/neutron/placement/constraints.h"
 
 namespace octet::neutron {
 namespace {
 
+namespace must = constraints;
 using enum SpecKind;
 
 // ---- kinds of rows --------------------------------------------------------------------------------------------------
@@ -84,7 +86,53 @@ OperatorRule batch_norm() {
   OperatorRule rule;
   rule.ops = {"aten.batch_norm.default"};
   rule.qat_only = true;
+  rule.constraints = {must::is_folded()};
   return rule;
+}
+
+// The row with what the target asks of it.
+OperatorRule with(OperatorRule rule, std::vector<Constraint> constraints, std::vector<Constraint> alone = {}) {
+  rule.constraints = std::move(constraints);
+  rule.alone = std::move(alone);
+  return rule;
+}
+
+OperatorRule laid_out(Layout layout, OperatorRule rule) {
+  rule.layout = layout;
+  return rule;
+}
+
+OperatorRule droppable(NoOp no_op, OperatorRule rule) {
+  rule.no_op = no_op;
+  return rule;
+}
+
+OperatorRule channels_first(OperatorRule rule) { return laid_out(Layout::kChannelsFirst, std::move(rule)); }
+
+// A view: nothing moves, so that the compiler drops it.
+OperatorRule reshape(std::string_view op) {
+  return with(laid_out(Layout::kReshapes, droppable(NoOp::kAlways, shared({op}, "self", "RESHAPE"))),
+              {must::reshape_rank()});
+}
+
+OperatorRule permutation(std::string_view op) {
+  return with(laid_out(Layout::kReshapes, droppable(NoOp::kIfIdentity, shared({op}, "self", "TRANSPOSE"))),
+              {must::same_grid({"self"})}, {must::moves_data()});
+}
+
+OperatorRule reduction(std::string_view op, std::string_view lowering, NoOp no_op, std::vector<Constraint> alone = {}) {
+  return with(laid_out(Layout::kReduces, droppable(no_op, shared({op}, "self", lowering))), {must::same_grid({"self"})},
+              std::move(alone));
+}
+
+OperatorRule vanishing(std::string_view op, std::string_view argument) {
+  return droppable(NoOp::kAlways, shared({op}, argument, ""));
+}
+
+// Two tensors, element by element.
+OperatorRule elementwise(OperatorRule rule, std::vector<Constraint> more = {}) {
+  more.insert(more.begin(), must::broadcasts_one_input("self", "other"));
+  return with(std::move(rule), std::move(more));
 }
 
 // ---- the table ------------------------------------------------------------------------------------------------------
@@ -98,70 +146,100 @@ std::vector<OperatorRule> make_rules() {
   const std::vector<InputRule> mm = {{"self", kActivation}, {"mat2", kWeight}};
   const std::vector<InputRule> pair = {{"self", kShared}, {"other", kShared}};
   const auto through_bn = Fusion::kActivationThroughBatchNorm;
+  const std::vector<Constraint> convolves = {must::rank("input", 4),    must::static_weight("weight"),
+                                             must::static_bias("bias"), must::groups_or_depthwise(),
+                                             must::convolution_sizes(), must::convolution_weights()};
+  const std::vector<Constraint> convolves_transposed = {must::rank("input", 4), must::static_weight("weight"),
+                                                        must::static_bias("bias"), must::transposed_convolution()};
+  const std::vector<Constraint> max_pools = {must::max_pool(), must::same_grid({"self"})};
+  const std::vector<Constraint> average_pools = {must::average_pool(), must::pool_sizes(), must::same_grid({"self"})};
   return {
       // Products with weights.
-      compute("aten.conv2d.default", conv, through_bn, true, "CONV_2D or DEPTHWISE_CONV_2D"),
-      compute("aten.conv2d.padding", conv, through_bn, true, "CONV_2D or DEPTHWISE_CONV_2D"),
-      compute("aten.conv_transpose2d.input", transposed, Fusion::kActivation, true, "TRANSPOSE_CONV"),
-      compute("aten.linear.default", linear, Fusion::kActivationIfMatrix, true, "FULLY_CONNECTED"),
-      compute("aten.addmm.default", addmm, Fusion::kActivation, false, "FULLY_CONNECTED"),
-      compute("aten.mm.default", mm, Fusion::kActivation, false, "FULLY_CONNECTED"),
-      compute("aten.bmm.default", {{"self", kProduct}, {"mat2", kProduct}}, Fusion::kNone, false, "BATCH_MATMUL"),
-      compute("aten.prelu.default", {{"self", kActivation}, {"weight", kWeight}}, Fusion::kNone, false, "PRELU"),
+      with(channels_first(compute("aten.conv2d.default", conv, through_bn, true, "CONV_2D or DEPTHWISE_CONV_2D")),
+           convolves),
+      with(channels_first(compute("aten.conv2d.padding", conv, through_bn, true, "CONV_2D or DEPTHWISE_CONV_2D")),
+           convolves),
+      with(channels_first(
+               compute("aten.conv_transpose2d.input", transposed, Fusion::kActivation, true, "TRANSPOSE_CONV")),
+           convolves_transposed),
+      with(compute("aten.linear.default", linear, Fusion::kActivationIfMatrix, true, "FULLY_CONNECTED"),
+           {must::rank("weight", 2), must::static_weight("weight"), must::static_bias("bias")}),
+      with(compute("aten.addmm.default", addmm, Fusion::kActivation, false, "FULLY_CONNECTED"),
+           {must::rank("mat2", 2), must::factors_are_one(), must::static_weight("mat2"), must::static_bias("self")}),
+      with(compute("aten.mm.default", mm, Fusion::kActivation, false, "FULLY_CONNECTED"),
+           {must::rank("mat2", 2), must::static_weight("mat2")}),
+      with(compute("aten.bmm.default", {{"self", kProduct}, {"mat2", kProduct}}, Fusion::kNone, false, "BATCH_MATMUL"),
+           {must::rank("self", 3), must::rank("mat2", 3), must::zero_points_are_zero("self", "mat2")}),
+      with(laid_out(Layout::kChannelsFirstSlopes,
+                    compute("aten.prelu.default", {{"self", kActivation}, {"weight", kWeight}}, Fusion::kNone, false,
+                            "PRELU")),
+           {must::slopes()}),
       batch_norm(),
 
       // Activations.
-      activation({"aten.relu.default", "aten.relu_.default"}, "RELU"),
-      activation({"aten.relu6.default", "aten.relu6_.default"}, "RELU6"),
+      with(activation({"aten.relu.default", "aten.relu_.default"}, "RELU"), {}, {must::clips_something()}),
+      with(activation({"aten.relu6.default", "aten.relu6_.default"}, "RELU6"), {}, {must::clips_something()}),
       activation({"aten.sigmoid.default", "aten.sigmoid_.default"}, "LOGISTIC", kUnit),
       activation({"aten.tanh.default", "aten.tanh_.default"}, "TANH", kSignedUnit),
-      clip({"aten.hardtanh.default", "aten.hardtanh_.default"}, true),
-      clip({"aten.clamp.default", "aten.clamp_.default"}, false),
+      with(clip({"aten.hardtanh.default", "aten.hardtanh_.default"}, true), {must::clip_bounds()},
+           {must::clips_something()}),
+      with(clip({"aten.clamp.default", "aten.clamp_.default"}, false), {must::clip_bounds()},
+           {must::clips_something()}),
       basic({"aten.hardswish.default", "aten.hardswish_.default"}, "HARD_SWISH"),
       basic({"aten.leaky_relu.default", "aten.leaky_relu_.default"}, "LEAKY_RELU"),
-      basic({"aten.softmax.int"}, "SOFTMAX", kUnit),
+      with(basic({"aten.softmax.int"}, "SOFTMAX", kUnit), {must::softmax()}),
 
       // Arithmetic.
-      two_inputs({"aten.add.Tensor", "aten.add_.Tensor"}, kActivation, "ADD"),
-      two_inputs({"aten.sub.Tensor", "aten.sub_.Tensor"}, kActivation, "SUB"),
-      two_inputs({"aten.mul.Tensor", "aten.mul_.Tensor"}, kHalf, "MUL"),
+      droppable(NoOp::kIfIdentity, elementwise(two_inputs({"aten.add.Tensor", "aten.add_.Tensor"}, kActivation, "ADD"),
+                                               {must::alpha_is_one()})),
+      droppable(NoOp::kIfIdentity, elementwise(two_inputs({"aten.sub.Tensor", "aten.sub_.Tensor"}, kActivation, "SUB"),
+                                               {must::alpha_is_one()})),
+      droppable(NoOp::kIfIdentity, elementwise(two_inputs({"aten.mul.Tensor", "aten.mul_.Tensor"}, kHalf, "MUL"))),
       basic({"aten.log.default"}, "LOG"),
       basic({"aten.rsqrt.default"}, "RSQRT"),
       shared({"aten.abs.default"}, "self", "ABS"),
       shared({"aten.exp.default"}, "self", "EXP"),
       shared({"aten.neg.default"}, "self", "SUB"),
-      shared_by_all("aten.maximum.default", pair, Sharing::kAnyInput, "MAXIMUM"),
-      shared_by_all("aten.minimum.default", pair, Sharing::kAnyInput, "MINIMUM"),
+      elementwise(shared_by_all("aten.maximum.default", pair, Sharing::kAnyInput, "MAXIMUM"),
+                  {must::same_grid({"self", "other"})}),
+      elementwise(shared_by_all("aten.minimum.default", pair, Sharing::kAnyInput, "MINIMUM"),
+                  {must::same_grid({"self", "other"})}),
 
       // Reductions and pools.
-      shared({"aten.amax.default"}, "self", "REDUCE_MAX"),
-      shared({"aten.amin.default"}, "self", "REDUCE_MIN"),
-      shared({"aten.mean.dim"}, "self", "MEAN"),
-      shared({"aten.sum.default"}, "self", "SUM"),
-      shared({"aten.sum.dim_IntList"}, "self", "SUM"),
-      shared({"aten.adaptive_avg_pool2d.default"}, "self", "AVERAGE_POOL_2D"),
-      shared({"aten.avg_pool1d.default"}, "self", "AVERAGE_POOL_2D"),
-      shared({"aten.avg_pool2d.default"}, "self", "AVERAGE_POOL_2D"),
-      shared({"aten.max_pool1d.default"}, "self", "MAX_POOL_2D"),
-      shared({"aten.max_pool2d.default"}, "self", "MAX_POOL_2D"),
+      reduction("aten.amax.default", "REDUCE_MAX", NoOp::kIfIdentity),
+      reduction("aten.amin.default", "REDUCE_MIN", NoOp::kIfIdentity),
+      reduction("aten.mean.dim", "MEAN", NoOp::kNever, {must::reduces_something()}),
+      reduction("aten.sum.default", "SUM", NoOp::kIfIdentity),
+      reduction("aten.sum.dim_IntList", "SUM", NoOp::kIfIdentity),
+      with(channels_first(shared({"aten.adaptive_avg_pool2d.default"}, "self", "AVERAGE_POOL_2D")),
+           {must::divides_evenly(), must::pool_sizes(), must::same_grid({"self"})}),
+      with(laid_out(Layout::kReshapes, shared({"aten.avg_pool1d.default"}, "self", "AVERAGE_POOL_2D")),
+           {must::pool_sizes(), must::same_grid({"self"})}),
+      with(channels_first(shared({"aten.avg_pool2d.default"}, "self", "AVERAGE_POOL_2D")), average_pools),
+      with(laid_out(Layout::kReshapes, shared({"aten.max_pool1d.default"}, "self", "MAX_POOL_2D")), max_pools),
+      with(channels_first(shared({"aten.max_pool2d.default"}, "self", "MAX_POOL_2D")), max_pools),
 
       // Moving values.
-      shared_by_all("aten.cat.default", {{"tensors", kShared}}, Sharing::kAnyInputOrOwn, "CONCATENATION"),
-      shared({"aten.dropout.default"}, "input", ""),
-      shared({"aten.dropout_.default"}, "self", ""),
-      shared({"aten.flatten.using_ints"}, "self", "RESHAPE"),
-      shared({"aten.reshape.default"}, "self", "RESHAPE"),
-      shared({"aten.view.default"}, "self", "RESHAPE"),
-      shared({"aten.squeeze.default"}, "self", "RESHAPE"),
-      shared({"aten.squeeze.dim"}, "self", "RESHAPE"),
-      shared({"aten.squeeze.dims"}, "self", "RESHAPE"),
-      shared({"aten.unsqueeze.default"}, "self", "RESHAPE"),
-      shared({"aten.permute.default"}, "self", "TRANSPOSE"),
-      shared({"aten.transpose.int"}, "self", "TRANSPOSE"),
-      shared({"aten.slice.Tensor"}, "self", "SLICE"),
-      shared({"aten.pad.default"}, "self", "PAD, PADV2 or MIRROR_PAD"),
-      shared({"aten.upsample_bilinear2d.vec"}, "input", "RESIZE_BILINEAR"),
-      shared({"aten.upsample_nearest2d.vec"}, "input", "RESIZE_NEAREST_NEIGHBOR"),
+      with(shared_by_all("aten.cat.default", {{"tensors", kShared}}, Sharing::kAnyInputOrOwn, "CONCATENATION"),
+           {must::same_grid({"tensors"})}),
+      vanishing("aten.dropout.default", "input"),
+      vanishing("aten.dropout_.default", "self"),
+      reshape("aten.flatten.using_ints"),
+      reshape("aten.reshape.default"),
+      reshape("aten.view.default"),
+      reshape("aten.squeeze.default"),
+      reshape("aten.squeeze.dim"),
+      reshape("aten.squeeze.dims"),
+      reshape("aten.unsqueeze.default"),
+      permutation("aten.permute.default"),
+      permutation("aten.transpose.int"),
+      with(shared({"aten.slice.Tensor"}, "self", "SLICE"), {must::slice()}),
+      with(shared({"aten.pad.default"}, "self", "PAD, PADV2 or MIRROR_PAD"),
+           {must::padding(), must::same_grid({"self"})}),
+      with(channels_first(shared({"aten.upsample_bilinear2d.vec"}, "input", "RESIZE_BILINEAR")),
+           {must::resize(/*aligned_corners=*/true)}, {must::resizes_something()}),
+      with(channels_first(shared({"aten.upsample_nearest2d.vec"}, "input", "RESIZE_NEAREST_NEIGHBOR")),
+           {must::resize(/*aligned_corners=*/false)}, {must::resizes_something()}),
   };
 }
 

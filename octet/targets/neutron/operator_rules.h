@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "octet/graph/node.h"
+#include "octet/targets/neutron/placement/constraint.h"
 #include "octet/targets/neutron/quantization_specs.h"
 #include "octet/targets/neutron/target_spec.h"
 
@@ -28,6 +29,18 @@ enum class Fusion {
   kActivationThroughBatchNorm,  ///< the same; in training also behind a BatchNorm that alone reads it
 };
 
+/// How an operator stands to the layout of its activations.
+enum class Layout {
+  kAny,                  ///< takes and keeps the layout of what it reads
+  kChannelsFirst,        ///< reads and gives NCHW, which the lowering keeps as NHWC
+  kChannelsFirstSlopes,  ///< the same where it has more than one slope and more than two dimensions, else any
+  kReduces,              ///< any with keepdim; without, the layout ends here
+  kReshapes,             ///< the layout ends here
+};
+
+/// Whether the NPU's compiler drops the operator, so that a partition of such alone is empty.
+enum class NoOp { kNever, kAlways, kIfIdentity };
+
 struct InputRule {
   std::string_view argument;  ///< by its schema name; a list of tensors stands for each of its elements
   SpecKind spec = SpecKind::kActivation;
@@ -45,6 +58,10 @@ struct OperatorRule {
   bool own_output_in_activation_bounds = false;  ///< at an activation's bounds the output has a range of its own
   bool drops_output_before_batch_norm = false;  ///< in training: the BatchNorm that alone reads it is quantized instead
   bool qat_only = false;
+  Layout layout = Layout::kAny;
+  NoOp no_op = NoOp::kNever;
+  std::vector<Constraint> constraints;  ///< all must hold for the NPU to take it
+  std::vector<Constraint> alone;        ///< and these where no other operator is in its partition
   std::string_view lowering;  ///< TFLite builtin(s) of the lowered operator; empty where it vanishes or has none
 };
 

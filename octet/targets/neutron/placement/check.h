@@ -1,0 +1,30 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/targets/neutron/placement/placement.h"
+#include "octet/targets/neutron/placement/warnings.h"
+
+namespace octet::neutron {
+
+struct Check {
+  Placement placement;
+  std::vector<Warning> warnings;
+  bool scales_known = false;
+  std::vector<std::vector<int64_t>> input_sizes;
+};
+
+/// What will run on the NPU. A quantized model is placed as it is. A float one is quantized with `quantizer` on grids
+/// that stand for those that calibration will find: what depends on their values comes as conditions. `input_sizes`:
+/// of each input, in place of the exported ones; empty: those. The model stays as it is. Throws octet::Error where the
+/// model does not run at these sizes.
+Check check_model(const GraphModule& model, NeutronQuantizer& quantizer,
+                  const std::vector<std::vector<int64_t>>& input_sizes = {});
+
+/// Gives every observer of a prepared model a range of its own, no two alike, and weights their real one.
+void stand_in_for_calibration(GraphModule& prepared);
+
+}  // namespace octet::neutron

@@ -1,0 +1,140 @@
+#include "octet/targets/neutron/placement/warnings.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "octet/quantize/qdq.h"
+#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/targets/neutron/operator_table.h"
+#include "octet/targets/neutron/placement/check.h"
+#include "tests/neutron/graph_builder.h"
+#include "tests/support/test_data.h"
+
+namespace octet {
+namespace {
+
+using neutron::Warning;
+using test::GraphBuilder;
+
+std::shared_ptr<GraphModule> quantized(GraphBuilder& b, Node* result, double reach = 1.0) {
+  at::manual_seed(0);
+  auto module = b.finish({result});
+  std::vector<std::vector<at::Tensor>> samples(1);
+  for (const at::Tensor& input : b.inputs()) samples[0].push_back((at::rand_like(input) * 2 - 1) * reach);
+  NeutronQuantizer quantizer{NeutronTargetSpec("imxrt700")};
+  auto result_module = calibrate_and_quantize(module, samples, quantizer);
+  propagate_shapes(*result_module, b.inputs());
+  return result_module;
+}
+
+// Exactly one warning, and it says this.
+void expect_warning(const std::vector<Warning>& found, const std::string& text) {
+  ASSERT_EQ(found.size(), 1u) << (found.empty() ? "" : found.back().text);
+  EXPECT_NE(found[0].text.find(text), std::string::npos) << found[0].text;
+}
+
+Node* product_of_relus(GraphBuilder& b) {
+  Node* x = b.call("aten.relu.default", {b.input({2, 3})});
+  return b.call("aten.mul.Tensor", {x, x});
+}
+
+TEST(Warnings, FixedRangesThatCutOff) {
+  {
+    GraphBuilder b;
+    Node* result = product_of_relus(b);
+    const auto found = neutron::find_warnings(*quantized(b, result, 3.0));
+    expect_warning(found, "are cut off at -0.5 and 0.496");
+    EXPECT_EQ(found[0].way_out, "--mul-range observed");
+  }
+  GraphBuilder within;
+  Node* result = product_of_relus(within);
+  EXPECT_TRUE(neutron::find_warnings(*quantized(within, result, 0.49)).empty());
+}
+
+TEST(Warnings, ConstantsThatAreCutOff) {
+  for (const double factor : {0.25, 3.0}) {
+    GraphBuilder b;
+    Node* x = b.input({2, 3});
+    Node* result = b.call("aten.mul.Tensor", {x, b.tensor("factor", at::full({3}, factor))});
+    const auto found = neutron::find_warnings(*quantized(b, result, 0.4));
+    if (factor < 0.5) {
+      EXPECT_TRUE(found.empty());
+    } else {
+      expect_warning(found, "its constant lies at the end of -0.5 to 0.496");
+    }
+  }
+}
+
+TEST(Warnings, BeforeCalibrationWhatMayBeCutOff) {
+  GraphBuilder b;
+  Node* result = product_of_relus(b);
+  const auto module = b.finish({result});
+  NeutronQuantizer quantizer{NeutronTargetSpec("imxrt700")};
+  const neutron::Check check = neutron::check_model(*module, quantizer);
+  expect_warning(check.warnings, "values beyond -0.5 to 0.496");
+}
+
+Node* conv_with(GraphBuilder& b, const at::Tensor& weight, const at::Tensor& bias) {
+  return b.call("aten.conv2d.default", {b.input({1, 3, 6, 6}), b.tensor("c.weight", weight), b.tensor("c.bias", bias)});
+}
+
+TEST(Warnings, BiasesBeyondInt32) {
+  GraphBuilder b;
+  Node* result = conv_with(b, at::full({2, 3, 1, 1}, 1e-6), at::tensor({0.0F, 5e4F}));
+  expect_warning(neutron::find_warnings(*quantized(b, result)), "1 of 2 biases lie at the end of int32");
+}
+
+TEST(Warnings, DeadChannels) {
+  at::Tensor weight = at::ones({4, 3, 1, 1});
+  weight[1].zero_();
+  weight[3].zero_();
+  GraphBuilder b;
+  Node* result = conv_with(b, weight, at::zeros({4}));
+  expect_warning(neutron::find_warnings(*quantized(b, result)), "channels without a weight other than 0: 1, 3");
+}
+
+TEST(Warnings, UnevenChannelsOfOneGrid) {
+  at::Tensor weight = at::ones({3, 4});
+  weight[1] *= 1.0 / 120;
+  GraphBuilder b;
+  Node* result = b.call("aten.linear.default", {b.input({2, 4}), b.tensor("l.weight", weight)});
+  expect_warning(neutron::find_warnings(*quantized(b, result)), "weights differ 127 times");
+  weight[1] *= 12.0;
+  GraphBuilder even;
+  result = even.call("aten.linear.default", {even.input({2, 4}), even.tensor("l.weight", weight)});
+  EXPECT_TRUE(neutron::find_warnings(*quantized(even, result)).empty());
+}
+
+TEST(Warnings, ObserversOfNothing) {
+  GraphBuilder b;
+  Node* result = b.call("aten.relu.default", {b.input({2, 3})});
+  const auto zeros = quantized(b, result, 0.0);
+  const auto found = neutron::find_warnings(*zeros);
+  ASSERT_EQ(found.size(), 2u) << "input and result";
+  EXPECT_NE(found[0].text.find("saw a constant 0"), std::string::npos) << found[0].text;
+
+  GraphBuilder unseen;
+  result = unseen.call("aten.relu.default", {unseen.input({2, 3})});
+  auto module = quantized(unseen, result);
+  for (Node* node : module->graph().nodes()) {
+    if (!is_quantize_op(*node)) continue;
+    node->set_arg("scale", 1.0);
+    node->set_arg("zero_point", 0);
+  }
+  EXPECT_NE(neutron::find_warnings(*module).at(0).text.find("saw no data"), std::string::npos);
+}
+
+TEST(OperatorTable, IsTheDocument) {
+  std::ifstream in(test::data("../../docs/operators.md"));
+  std::stringstream text;
+  text << in.rdbuf();
+  EXPECT_EQ(text.str(), neutron::operator_table(NeutronTargetSpec("imxrt700")))
+      << "write it anew: build/octet operators > docs/operators.md";
+}
+
+}  // namespace
+}  // namespace octet
