@@ -15,7 +15,7 @@ std::string eps_text(double eps) {
 }
 
 // "Name(a=1, eps=2^-12)", defaults left out.
-std::string named(const std::string& type, std::vector<std::string> settings) {
+std::string named(const std::string& type, const std::vector<std::string>& settings) {
   std::string inside;
   for (const std::string& setting : settings) {
     if (!setting.empty()) inside += (inside.empty() ? "" : ", ") + setting;
@@ -85,12 +85,14 @@ ObserverFactory fused_moving_avg_fake_quantize(double averaging_constant, double
 
 std::shared_ptr<ObserverBase> make_observer(const QuantizationSpec& spec) {
   validate(spec, text(spec));
-  return spec.observer_or_fake_quant.make({.dtype = spec.dtype,
-                                           .quant_min = spec.quant_min,
-                                           .quant_max = spec.quant_max,
-                                           .qscheme = spec.qscheme,
-                                           .ch_axis = spec.ch_axis.value_or(0),
-                                           .is_dynamic = spec.is_dynamic});
+  auto observer = spec.observer_or_fake_quant.make({.dtype = spec.dtype,
+                                                    .quant_min = spec.quant_min,
+                                                    .quant_max = spec.quant_max,
+                                                    .qscheme = spec.qscheme,
+                                                    .ch_axis = spec.ch_axis.value_or(0),
+                                                    .is_dynamic = spec.is_dynamic});
+  if (!observer) throw Error(text(spec), "observer_or_fake_quant makes no observer");
+  return observer;
 }
 
 std::shared_ptr<ObserverBase> make_observer(const FixedQParamsQuantizationSpec& spec, bool qat) {

@@ -52,6 +52,11 @@ bool finite_range(const ObserverBase& observer, const at::Tensor& x, at::Tensor&
   return true;
 }
 
+void check_averaging_constant(double constant, const char* where) {
+  if (constant > 0 && constant <= 1) return;
+  throw expected(where, "averaging_constant", "above 0 and at most 1", octet::str(constant));
+}
+
 void move_towards(at::Tensor& average, const at::Tensor& current, double constant) {
   average.add_((current - average) * constant);  // two roundings, as the formula says: no fused multiply-add
 }
@@ -60,6 +65,9 @@ void move_towards(at::Tensor& average, const at::Tensor& current, double constan
 
 void apply_args(ObserverBase& observer, const ObserverArgs& args, const std::string& where) {
   const auto [low, high] = resolve_quant_range(args, where);
+  if (!dtype_range(args.dtype)) {
+    throw expected(where, "dtype", "int8, uint8, int16, uint16 or int32", dtype_name(args.dtype));
+  }
   observer.dtype = args.dtype;
   observer.quant_min = low;
   observer.quant_max = high;
@@ -78,7 +86,7 @@ RangeObserver::RangeObserver(const std::string& name, const ObserverArgs& args, 
   }
   if (per_channel && ch_axis < 0) throw expected(name, "ch_axis", "0 or more", octet::str(ch_axis));
   if (is_dynamic && !may_be_dynamic) throw Error(name, "cannot serve dynamic quantization").hint("use a placeholder");
-  if (!(eps > 0)) throw expected(name, "eps", "positive", octet::str(eps));
+  if (!(eps > 0) || !std::isfinite(eps)) throw expected(name, "eps", "positive and finite", octet::str(eps));
   eps_ = register_buffer("eps", at::full({1}, eps, at::kFloat));
   min_val = register_buffer("min_val", per_channel ? at::empty({0}, at::kFloat) : at::full({}, kInfinity, at::kFloat));
   max_val = register_buffer("max_val", per_channel ? at::empty({0}, at::kFloat) : at::full({}, -kInfinity, at::kFloat));
@@ -137,7 +145,9 @@ std::shared_ptr<CallableModule> MinMaxObserver::copy() const {
 MovingAverageMinMaxObserver::MovingAverageMinMaxObserver(const ObserverArgs& args, double averaging_constant,
                                                          double eps)
     : MinMaxObserver("MovingAverageMinMaxObserver", args, eps, averaging_constant == 1.0),
-      averaging_constant_(averaging_constant) {}
+      averaging_constant_(averaging_constant) {
+  check_averaging_constant(averaging_constant, "MovingAverageMinMaxObserver");
+}
 
 void MovingAverageMinMaxObserver::observe(const at::Tensor& x) {
   at::Tensor low;
@@ -193,7 +203,9 @@ std::shared_ptr<CallableModule> PerChannelMinMaxObserver::copy() const {
 MovingAveragePerChannelMinMaxObserver::MovingAveragePerChannelMinMaxObserver(const ObserverArgs& args,
                                                                              double averaging_constant, double eps)
     : PerChannelMinMaxObserver("MovingAveragePerChannelMinMaxObserver", args, eps),
-      averaging_constant_(averaging_constant) {}
+      averaging_constant_(averaging_constant) {
+  check_averaging_constant(averaging_constant, "MovingAveragePerChannelMinMaxObserver");
+}
 
 void MovingAveragePerChannelMinMaxObserver::observe(const at::Tensor& x) {
   const auto [low, high] = channel_range(x);
@@ -280,7 +292,20 @@ DerivedObserver::DerivedObserver(const ObserverArgs& args, std::vector<std::shar
 QParams DerivedObserver::calculate_qparams() const {
   std::vector<QParams> grids;
   for (const auto& source : sources_) grids.push_back(source->calculate_qparams());
-  return derivation_.derive(grids);
+  QParams grid = derivation_.derive(grids);
+  // Made by a function of the caller's.
+  if (!grid.scale.defined() || !grid.zero_point.defined() || grid.scale.numel() == 0 ||
+      grid.scale.sizes() != grid.zero_point.sizes()) {
+    throw Error(derivation_.name, "gives no scales with a zero point for each");
+  }
+  const at::Tensor scale = grid.scale.detach().to(at::kCPU, at::kFloat).contiguous();
+  const float* scales = scale.const_data_ptr<float>();
+  for (int64_t i = 0; i < scale.numel(); ++i) {
+    if (!(scales[i] > 0) || !std::isfinite(scales[i])) {
+      throw expected(derivation_.name, "scale", "positive and finite", octet::str(scales[i]));
+    }
+  }
+  return grid;
 }
 
 bool DerivedObserver::has_data() const {

@@ -34,7 +34,7 @@ class Inserter {
  public:
   Inserter(GraphModule& module, const SharingGroups& groups, const QatRewrite& rewrite, bool qat)
       : module_(module), groups_(groups), rewrite_(rewrite) {
-    for (const SharingGroups::Group& group : groups.groups) observers_.push_back({make(group.spec, qat), ""});
+    for (const SharingGroups::Group& group : groups.groups) observers_.push_back({make(group, qat), ""});
   }
 
   size_t run() {
@@ -58,6 +58,14 @@ class Inserter {
     std::shared_ptr<ObserverBase> module;
     std::string name;  // empty until it is part of the graph
   };
+
+  std::shared_ptr<ObserverBase> make(const SharingGroups::Group& group, bool qat) const {
+    try {
+      return make(group.spec, qat);
+    } catch (const Error& error) {
+      throw Error(group.members.front().text(), error.what());  // the observer does not know its place
+    }
+  }
 
   std::shared_ptr<ObserverBase> make(const AnySpec& spec, bool qat) const {
     if (const auto* plain = std::get_if<QuantizationSpec>(&spec)) return make_observer(*plain);

@@ -50,7 +50,12 @@ std::vector<Place> collect(const Graph& graph) {
   for (Node* node : graph.nodes()) {
     const QuantizationAnnotation* note = annotation(std::as_const(*node));
     if (note == nullptr) continue;
+    if (node->kind() == NodeKind::kOutput && note->output_qspec) {
+      throw Error(node->where(), "is the end of the program and has no output to quantize")
+          .hint("annotate the nodes that it reads");
+    }
     for (const auto& [producer, spec] : note->input_qspec_map) {
+      if (producer == nullptr) throw Error(node->where(), "is annotated for an input that is null");
       const auto inputs = node->inputs();
       if (std::find(inputs.begin(), inputs.end(), producer) == inputs.end()) {
         throw Error(node->where(),

@@ -33,6 +33,11 @@ void check_bounds(at::ScalarType dtype, std::optional<int64_t> low, std::optiona
   };
   check("quant_min", low);
   check("quant_max", high);
+  if (low.has_value() != high.has_value()) {
+    throw Error(where,
+                octet::str(low ? "quant_min" : "quant_max", " is given without ", low ? "quant_max" : "quant_min"))
+        .hint("give both, or none for the whole range of the dtype");
+  }
 }
 
 void check_axis(at::QScheme qscheme, std::optional<int64_t> axis, const std::string& where) {
@@ -55,9 +60,12 @@ void check(const FixedQParamsQuantizationSpec& spec, const std::string& where) {
   if (is_per_channel_scheme(spec.qscheme)) {
     throw expected(where, "qscheme", "a per-tensor one", qscheme_text(spec.qscheme));
   }
-  if (!(spec.scale > 0) || !std::isfinite(spec.scale)) {
+  // What computes with it is float32.
+  const auto scale = static_cast<float>(spec.scale);
+  if (!(scale > 0) || !std::isfinite(scale)) {
     throw expected(where, "scale", "positive and finite", octet::str(spec.scale));
   }
+  if (spec.is_dynamic) throw Error(where, "is_dynamic contradicts a fixed scale and zero point");
   const auto whole = dtype_range(spec.dtype);
   const bool given = spec.quant_min && spec.quant_max;
   if (!given && !whole) return;
@@ -65,6 +73,9 @@ void check(const FixedQParamsQuantizationSpec& spec, const std::string& where) {
   const int64_t high = given ? *spec.quant_max : whole->second;
   if (spec.zero_point < low || spec.zero_point > high) {
     throw expected(where, "zero_point", octet::str("within [", low, ", ", high, "]"), octet::str(spec.zero_point));
+  }
+  if (spec.qscheme == at::kPerTensorSymmetric && low < 0 && spec.zero_point != 0) {
+    throw expected(where, "zero_point", "0 for a symmetric scheme", octet::str(spec.zero_point));
   }
 }
 

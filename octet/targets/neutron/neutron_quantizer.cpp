@@ -1,5 +1,6 @@
 #include "octet/targets/neutron/neutron_quantizer.h"
 
+#include "octet/quantize/fold_batch_norm.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/targets/neutron/passes/pass_manager.h"
@@ -37,6 +38,21 @@ const FixedQParamsQuantizationSpec* fixed_grid(const Node* producer) {
   return nullptr;
 }
 
+// The spec that makes the observer of the value, its own or one that it shares; nullptr where it has none.
+const AnySpec* concrete_output(const Node* producer) {
+  const QuantizationAnnotation* note = annotation(*producer);
+  const AnySpec* spec = note != nullptr && note->output_qspec ? &*note->output_qspec : nullptr;
+  while (spec != nullptr) {
+    const auto* shared = std::get_if<SharedQuantizationSpec>(spec);
+    if (shared == nullptr) return spec;
+    const EdgeOrNode& anchor = shared->edge_or_node;
+    note = annotation(std::as_const(anchor.consumer != nullptr ? *anchor.consumer : *anchor.node));
+    if (note == nullptr) return nullptr;
+    spec = anchor.consumer != nullptr ? note->input(anchor.node) : note->output_qspec ? &*note->output_qspec : nullptr;
+  }
+  return nullptr;
+}
+
 bool is_float_value(const Node& node) { return !node.meta() || at::isFloatingType(node.meta()->dtype); }
 
 }  // namespace
@@ -45,24 +61,80 @@ bool is_float_value(const Node& node) { return !node.meta() || at::isFloatingTyp
 // and no rule can come too early.
 class NeutronQuantizer::Annotator {
  public:
-  Annotator(const NeutronQuantizer& quantizer, Graph& graph) : quantizer_(quantizer), graph_(graph) {}
+  Annotator(const NeutronQuantizer& quantizer, Graph& graph) : quantizer_(quantizer), graph_(graph) {
+    for (const Node* node : graph.nodes()) choices_[node] = neutron::choices_for(quantizer.options_, *node);
+  }
 
-  // How many operators got an annotation.
-  int64_t run() {
-    int64_t decided = 0;
+  QuantizationPlan run() {
+    const auto& overrides = quantizer_.options_.overrides;
+    plan_.overrides.resize(overrides.size());
     for (Node* node : graph_.nodes()) {
-      if (node->kind() == NodeKind::kPlaceholder) {
-        if (node->user_count() > 0 && is_float_value(*node)) write_output(*node, spec(SpecKind::kActivation));
-        continue;
+      const bool input = node->kind() == NodeKind::kPlaceholder;
+      if (!input && !node->is_call()) continue;
+      for (size_t i = 0; i < overrides.size(); ++i) {
+        if (neutron::selects(overrides[i], *node)) plan_.overrides[i].matched.push_back(node->name());
       }
-      if (!is_annotated(*node)) annotate(*node);
-      if (node->is_call() && is_annotated(*node)) ++decided;
+      if (input) {
+        annotate_placeholder(*node);
+      } else if (!is_annotated(*node)) {
+        annotate(*node);
+      }
     }
-    return decided;
+    for (const Node* node : graph_.nodes()) {
+      const bool counts = node->kind() == NodeKind::kPlaceholder || node->is_call();
+      if (counts) plan_.entries.push_back({node, reasons_[node]});
+    }
+    return std::move(plan_);
   }
 
  private:
-  AnySpec spec(SpecKind kind) const { return neutron::make_spec(kind, quantizer_.is_qat_); }
+  // What an override says that is followed is in effect.
+  std::optional<size_t> follow(std::optional<size_t> index) const {
+    if (index) plan_.overrides[*index].in_effect = true;
+    return index;
+  }
+
+  // The product that a BatchNorm of training goes into: the two are one, in float or quantized.
+  const Node* product_of_batch_norm(const Node& node) const {
+    if (!quantizer_.is_qat() || !node.is_call("aten.batch_norm.default")) return nullptr;
+    const Node* product = node.arg("input").node();
+    const OperatorRule* rule = product == nullptr ? nullptr : neutron::find_rule(*product, quantizer_.rules_);
+    const bool joined = rule != nullptr && rule->drops_output_before_batch_norm && only_user(*product) == &node;
+    return joined ? product : nullptr;
+  }
+
+  // The override that leaves the node in float.
+  std::optional<size_t> left_in_float(const Node& node) const {
+    const Node* product = product_of_batch_norm(node);
+    return choices_.at(product != nullptr ? product : &node).left_in_float;
+  }
+
+  AnySpec spec(SpecKind kind) const { return neutron::make_spec(kind, quantizer_.is_qat()); }
+
+  // The same with the observer that an override of one of the nodes names; the last override wins.
+  AnySpec activation_spec(SpecKind kind, const std::vector<const Node*>& owners) const {
+    AnySpec made = spec(kind);
+    auto* plain = std::get_if<QuantizationSpec>(&made);
+    std::optional<size_t> chosen;
+    for (const Node* owner : owners) {
+      if (owner != nullptr) chosen = std::max(chosen, choices_.at(owner).activation_observer);
+    }
+    if (plain == nullptr || !follow(chosen)) return made;
+    const std::string where = octet::str(owners.front()->where(), ": overrides[", *chosen, "].activation_observer");
+    plain->observer_or_fake_quant = neutron::observer_by_name(
+        quantizer_.options_.overrides[*chosen].activation_observer, kind, quantizer_.is_qat(), where);
+    return made;
+  }
+
+  AnySpec weight_spec(SpecKind kind, const Node& node) const {
+    AnySpec made = spec(kind);
+    const std::optional<size_t> chosen = follow(choices_.at(&node).weight_observer);
+    if (!chosen) return made;
+    const std::string where = octet::str(node.where(), ": overrides[", *chosen, "].weight_observer");
+    std::get<QuantizationSpec>(made).observer_or_fake_quant = neutron::observer_by_name(
+        quantizer_.options_.overrides[*chosen].weight_observer, kind, quantizer_.is_qat(), where);
+    return made;
+  }
 
   static void write_output(Node& node, AnySpec output) {
     QuantizationAnnotation& note = ensure_annotation(node);
@@ -79,12 +151,33 @@ class NeutronQuantizer::Annotator {
     return found;
   }
 
+  void annotate_placeholder(Node& node) {
+    const std::optional<size_t> left = follow(left_in_float(node));
+    if (left) {
+      reasons_[&node] = octet::str("left in float by overrides[", *left, "]");
+    } else if (!is_float_value(node) || node.user_count() == 0) {
+      reasons_[&node] = node.user_count() == 0 ? "nothing reads it" : "its value is no float tensor";
+    } else {
+      write_output(node, activation_spec(SpecKind::kActivation, {&node}));
+    }
+  }
+
   void annotate(Node& node) {
     const OperatorRule* rule = neutron::find_rule(node, quantizer_.rules_);
-    if (rule == nullptr || (rule->qat_only && !quantizer_.is_qat_) || !is_float_value(node)) return;
-    if (rule->own_output_in_activation_bounds && has_activation_bounds(node)) {
+    const std::optional<size_t> left = follow(left_in_float(node));
+    if (left) {
+      const Node* product = product_of_batch_norm(node);
+      reasons_[&node] = product != nullptr ? octet::str("computed together with '", product->name(), "', in float")
+                                           : octet::str("left in float by overrides[", *left, "]");
+    } else if (rule == nullptr) {
+      reasons_[&node] = "no rule";
+    } else if (rule->qat_only && !quantizer_.is_qat()) {
+      reasons_[&node] = "no rule after training";
+    } else if (!is_float_value(node)) {
+      reasons_[&node] = "its value is no float tensor";
+    } else if (rule->own_output_in_activation_bounds && has_activation_bounds(node)) {
       annotate_inputs(node, {{rule->inputs[0].argument, SpecKind::kActivation}});
-      write_output(node, spec(SpecKind::kActivation));
+      write_output(node, activation_spec(SpecKind::kActivation, {&node}));
     } else if (rule->sharing != Sharing::kNone) {
       annotate_shared(node, *rule);
     } else {
@@ -105,6 +198,7 @@ class NeutronQuantizer::Annotator {
       for (Node* producer : producers(node, input)) inputs.push_back(producer);
     }
     if (inputs.empty()) return;
+    reasons_[&node] = octet::str("would share the grid of '", inputs.front()->name(), "', which has none");
     if (rule.sharing == Sharing::kFirstInput) {
       if (lends_parameters(inputs.front())) share_all(node, inputs, EdgeOrNode(inputs.front()));
       return;
@@ -125,12 +219,14 @@ class NeutronQuantizer::Annotator {
   }
 
   // All edges and the output have the parameters of `anchor`; where that is one of the edges, it gets its own.
-  void share_all(Node& node, const std::vector<Node*>& inputs, const EdgeOrNode& anchor) const {
+  void share_all(Node& node, const std::vector<Node*>& inputs, const EdgeOrNode& anchor) {
+    reasons_.erase(&node);
     QuantizationAnnotation note;
     note.annotated = true;
     const AnySpec shared = SharedQuantizationSpec{anchor};
     for (Node* producer : inputs) {
-      note.set_input(producer, EdgeOrNode(producer, &node) == anchor ? spec(SpecKind::kActivation) : shared);
+      const bool own = EdgeOrNode(producer, &node) == anchor;
+      note.set_input(producer, own ? activation_spec(SpecKind::kActivation, {&node}) : shared);
     }
     note.output_qspec = shared;
     ensure_annotation(node) = std::move(note);
@@ -154,20 +250,40 @@ class NeutronQuantizer::Annotator {
     if (kind == SpecKind::kConvBias || kind == SpecKind::kLinearBias) {
       return neutron::make_bias_spec(kind, &node, input, weight);
     }
+    if (kind == SpecKind::kHalf && quantizer_.options_.mul_range == MulRange::kObserved) kind = SpecKind::kActivation;
     // A second grid for the same value would only cost a requantization.
-    if (kind == SpecKind::kActivation && fixed_grid(producer) != nullptr)
-      return SharedQuantizationSpec{EdgeOrNode(producer)};
-    return spec(kind);
+    if (kind == SpecKind::kActivation) {
+      if (fixed_grid(producer) != nullptr) return SharedQuantizationSpec{EdgeOrNode(producer)};
+      if (const AnySpec* lent = same_but_observer(producer)) return *lent;
+    }
+    const bool weighs =
+        kind == SpecKind::kWeight || kind == SpecKind::kConvWeight || kind == SpecKind::kTransposedWeight;
+    return weighs ? weight_spec(kind, node) : activation_spec(kind, {&node});
+  }
+
+  // The producer's spec where it is an activation's, whatever observes it.
+  const AnySpec* same_but_observer(const Node* producer) const {
+    const AnySpec* lent = concrete_output(producer);
+    const auto* plain = lent == nullptr ? nullptr : std::get_if<QuantizationSpec>(lent);
+    if (plain == nullptr) return nullptr;
+    QuantizationSpec own = std::get<QuantizationSpec>(spec(SpecKind::kActivation));
+    own.observer_or_fake_quant = plain->observer_or_fake_quant;
+    return own == *plain ? lent : nullptr;
   }
 
   void annotate_output(Node& node, const OperatorRule& rule) {
     if (annotate_fused_activation(node, rule)) return;
-    if (quantizer_.is_qat_ && rule.drops_output_before_batch_norm) {
+    if (quantizer_.is_qat() && rule.drops_output_before_batch_norm) {
       const Node* user = only_user(node);
-      if (user != nullptr && normalizes(*user, node)) return;
+      if (user != nullptr && normalizes(*user, node)) {
+        reasons_[&node] = together(*user);
+        return;
+      }
     }
-    write_output(node, spec(rule.output));
+    write_output(node, activation_spec(rule.output, {&node, product_of_batch_norm(node)}));
   }
+
+  static std::string together(const Node& other) { return octet::str("computed together with '", other.name(), "'"); }
 
   // The node and the activation behind it become one: nothing is quantized between them.
   bool annotate_fused_activation(Node& node, const OperatorRule& rule) {
@@ -175,37 +291,76 @@ class NeutronQuantizer::Annotator {
     if (rule.fusion == Fusion::kActivationIfMatrix && (!node.meta() || node.meta()->rank() > 2)) return false;
     Node* user = only_user(node);
     Node* norm = nullptr;
-    if (user != nullptr && quantizer_.is_qat_ && rule.fusion == Fusion::kActivationThroughBatchNorm &&
+    if (user != nullptr && quantizer_.is_qat() && rule.fusion == Fusion::kActivationThroughBatchNorm &&
         normalizes(*user, node)) {
       norm = user;
       user = only_user(*norm);
     }
-    if (user == nullptr || is_annotated(*user)) return false;
+    if (user == nullptr || is_annotated(*user) || left_in_float(*user)) return false;
     const OperatorRule* activation = neutron::find_rule(*user, quantizer_.rules_);
     if (activation == nullptr || !neutron::is_fusable_activation(*user, quantizer_.target_.limits())) return false;
-    if (norm != nullptr) ensure_annotation(*norm).annotated = true;
-    write_output(*user, spec(activation->output == SpecKind::kShared ? SpecKind::kActivation : activation->output));
+    if (norm != nullptr) {
+      ensure_annotation(*norm).annotated = true;
+      reasons_[norm] = together(node);
+    }
+    const SpecKind kind = activation->output == SpecKind::kShared ? SpecKind::kActivation : activation->output;
+    write_output(*user, activation_spec(kind, {user, &node, norm, product_of_batch_norm(node)}));
+    reasons_[&node] = together(*user);
+    reasons_[user] = together(node);
     return true;
   }
 
   const NeutronQuantizer& quantizer_;
   Graph& graph_;
+  std::map<const Node*, neutron::NodeChoices> choices_;
+  std::map<const Node*, std::string> reasons_;
+  mutable QuantizationPlan plan_;
 };
 
 NeutronQuantizer::NeutronQuantizer(NeutronTargetSpec target, bool is_qat)
     : NeutronQuantizer(std::move(target), is_qat, neutron::operator_rules()) {}
 
 NeutronQuantizer::NeutronQuantizer(NeutronTargetSpec target, bool is_qat, std::vector<neutron::OperatorRule> rules)
-    : target_(std::move(target)), is_qat_(is_qat), rules_(std::move(rules)) {}
-
-void NeutronQuantizer::transform_for_annotation(GraphModule& module) {
-  neutron::run_passes(module, neutron::default_passes(target_.limits(), is_qat_));
+    : target_(std::move(target)), rules_(std::move(rules)) {
+  options_.target = target_.name();
+  options_.is_qat = is_qat;
 }
 
+NeutronQuantizer::NeutronQuantizer(NeutronOptions options, std::vector<neutron::OperatorRule> rules)
+    : options_(std::move(options)), target_(options_.target), rules_(std::move(rules)) {
+  check_options(options_, "NeutronOptions");
+}
+
+void NeutronQuantizer::run_passes(GraphModule& module) const {
+  neutron::run_passes(module, neutron::default_passes(target_.limits(), options_.is_qat));
+}
+
+void NeutronQuantizer::transform_for_annotation(GraphModule& module) { run_passes(module); }
+
 void NeutronQuantizer::annotate(GraphModule& module) {
-  const int64_t decided = Annotator(*this, module.graph()).run();
-  if (decided > 0) return;
+  const QuantizationPlan plan = Annotator(*this, module.graph()).run();
+  for (size_t i = 0; i < plan.overrides.size(); ++i) {
+    const QuantizationPlan::Override& outcome = plan.overrides[i];
+    const std::string name = octet::str("overrides[", i, "] (", options_.overrides[i].selector(), ")");
+    if (outcome.matched.empty()) {
+      log::warn(name, " matches no node of the model; octet quantize --explain lists the names");
+    } else if (!outcome.in_effect && options_.overrides[i].quantize != true) {
+      log::warn(name, " changes nothing of the ", outcome.matched.size(), " nodes that it matches");
+    }
+  }
+  const bool any = std::any_of(plan.entries.begin(), plan.entries.end(), [](const QuantizationPlan::Entry& entry) {
+    return entry.node->is_call() && is_annotated(*entry.node);
+  });
+  if (any) return;
   log::warn("no operator of this model is known to the ", target_.name(), " quantizer: only its inputs are quantized");
+}
+
+NeutronQuantizer::Explanation NeutronQuantizer::explain(const GraphModule& model) const {
+  Explanation explanation{model.copy(), {}};
+  if (!options_.is_qat) fold_batch_norms(*explanation.model);  // as prepare does
+  run_passes(*explanation.model);
+  explanation.plan = Annotator(*this, explanation.model->graph()).run();
+  return explanation;
 }
 
 }  // namespace octet

@@ -6,7 +6,6 @@
 namespace octet::neutron {
 namespace {
 
-constexpr double kActivationEps = 0x1p-12;
 constexpr int64_t kInt32Max = std::numeric_limits<int32_t>::max();
 constexpr int64_t kInt32Min = std::numeric_limits<int32_t>::min();
 

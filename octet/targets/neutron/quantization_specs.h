@@ -5,6 +5,9 @@
 
 namespace octet::neutron {
 
+/// The smallest scale of an activation.
+inline constexpr double kActivationEps = 0x1p-12;
+
 /// The kinds of specs that the rules name. Numbers: int8 but for biases.
 enum class SpecKind {
   kNone,              ///< stays as it is
