@@ -16,6 +16,7 @@ namespace {
 struct Globals {
   int threads = 0;
   uint64_t seed = 0;
+  CLI::Option* seed_option = nullptr;
   bool quiet = false;
 };
 
@@ -44,7 +45,7 @@ std::vector<int64_t> parse_sizes(const std::string& text) {
 void add_global_options(CLI::App& program) {
   Globals& values = globals();
   program.add_option("--threads", values.threads, "Threads (default: all cores)")->check(CLI::PositiveNumber);
-  program.add_option("--seed", values.seed, "Seed of everything random")->capture_default_str();
+  values.seed_option = program.add_option("--seed", values.seed, "Seed of everything random")->capture_default_str();
   program.add_flag("--quiet", values.quiet, "Print results and warnings only");
 }
 
@@ -56,6 +57,14 @@ void apply_global_options() {
 }
 
 uint64_t seed() { return globals().seed; }
+
+uint64_t seed_or(uint64_t other) {
+  Globals& values = globals();
+  if (values.seed_option != nullptr && values.seed_option->count() > 0) return values.seed;
+  values.seed = other;
+  at::manual_seed(other);
+  return other;
+}
 
 void add_input_size(CLI::App& verb, std::vector<std::string>& input_sizes) {
   verb.add_option("--input-size", input_sizes,

@@ -16,6 +16,8 @@ void add_global_options(CLI::App& program);
 void apply_global_options();
 /// The seed given, 0 by default.
 uint64_t seed();
+/// The seed given, or else `other`, which is in force from now on.
+uint64_t seed_or(uint64_t other);
 
 /// Reads a .pt2, an octet container or a TorchScript file. `input_sizes` ("1,3,224,224" each) are for TorchScript,
 /// which records no shapes.

@@ -2,6 +2,7 @@
 
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
+#include "octet/cli/quantizer_flags.h"
 #include "octet/cli/verbs.h"
 #include "octet/formats/container.h"
 #include "octet/support/error.h"
@@ -20,7 +21,7 @@ struct Options {
   QatOptions training;
   std::string optimizer = "sgd";
   std::string schedule = "cosine";
-  std::string target = "imxrt700";
+  QuantizerFlags quantizer;
   std::string output;
   bool no_augment = false;
   bool no_eval = false;
@@ -31,8 +32,39 @@ std::string accuracy_text(const Accuracy& accuracy) {
   return octet::str("top-1 ", fixed(accuracy.top1, 4), "  top-5 ", fixed(accuracy.top5, 4));
 }
 
+// The settings that the trained model came from, for the record beside it.
+std::vector<std::pair<std::string, std::string>> training_facts(const Options& options) {
+  const TrainOptions& training = options.training.train;
+  return {{"data", options.data.spec},
+          {"samples", octet::str(options.data.samples)},
+          {"augment", options.no_augment ? "false" : "true"},
+          {"epochs", octet::str(training.epochs)},
+          {"batch_size", octet::str(training.batch_size)},
+          {"seed", octet::str(training.seed)},
+          {"lr", octet::str(training.learning_rate)},
+          {"optimizer", options.optimizer},
+          {"momentum", octet::str(training.optimizer.momentum)},
+          {"weight_decay", octet::str(training.optimizer.weight_decay)},
+          {"schedule", options.schedule},
+          {"step_epochs", octet::str(training.step_epochs)},
+          {"warmup_epochs", octet::str(training.warmup_epochs)},
+          {"label_smoothing", octet::str(training.label_smoothing)},
+          {"freeze_observers_after", octet::str(options.training.freeze_observers_after)},
+          {"freeze_bn_after", octet::str(options.training.freeze_bn_after)}};
+}
+
+bool any_given(const QuantizerFlags& flags) {
+  return flags.explain || !flags.config.empty() || !flags.target.empty() || !flags.mul_range.empty() ||
+         !flags.leave_float.empty();
+}
+
 void train_verb(Options options) {
   if (options.in_float == options.qat) throw CLI::ValidationError("train", "give one of --float and --qat");
+  if (options.in_float && any_given(options.quantizer)) {
+    throw CLI::ValidationError("train", "--config, --target, --mul-range, --leave-float and --explain are for --qat");
+  }
+  QuantizerConfig config;
+  if (options.qat) config = resolve(options.quantizer, /*is_qat=*/true);
   TrainOptions& training = options.training.train;
   training.optimizer.kind = optimizer_kind(options.optimizer);
   training.schedule = schedule_kind(options.schedule);
@@ -55,7 +87,8 @@ void train_verb(Options options) {
   std::shared_ptr<GraphModule> trained;
   TrainResult result;
   if (options.qat) {
-    NeutronQuantizer quantizer(NeutronTargetSpec(options.target), /*is_qat=*/true);
+    NeutronQuantizer quantizer(config.options);
+    if (options.quantizer.explain) print(quantizer.explain(*model), config.options, std::cout);
     QatResult qat = train_qat(model, quantizer, data.dataset, options.training, {}, held_out.dataset, &progress);
     trained = qat.quantized;
     result = std::move(qat.training);
@@ -65,6 +98,11 @@ void train_verb(Options options) {
     trained = model;
   }
   save_octet(*trained, options.output);
+  if (options.qat) {
+    config.calibration.reset();
+    config.training = training_facts(options);
+    write_config(config, options.output);
+  }
   std::cout << options.output << ": " << result.epochs.size() << " epochs, " << fixed(result.seconds, 1) << " s";
   if (!options.no_eval) {
     EvaluateOptions evaluation;
@@ -122,7 +160,7 @@ void add_train(CLI::App& program) {
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--samples", options->data.samples, "At most this many samples; 0: all")
       ->check(CLI::NonNegativeNumber);
-  verb->add_option("--target", options->target, "NPU, for --qat")->capture_default_str();
+  add_quantizer_flags(*verb, options->quantizer);
   verb->add_flag("--no-augment", options->no_augment, "Train on the images as they are");
   verb->add_flag("--no-eval", options->no_eval, "Leave out the evaluations on the test data");
   verb->add_option("-o,--output", options->output, "Model to write: the trained float model, or the quantized one")

@@ -1,12 +1,8 @@
 // The program as a user runs it: exit status, one-line errors, files in and out.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "octet/formats/npy.h"
 #include "octet/formats/pt2.h"
@@ -14,48 +10,15 @@
 #include "octet/support/error.h"
 #include "octet/targets/neutron/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "tests/support/test_data.h"
+#include "tests/cli/program.h"
 
 namespace octet {
 namespace {
 
-struct Outcome {
-  int status = -1;
-  std::string out;
-  std::string err;
-};
-
-std::string slurp(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-class Program : public testing::Test {
- protected:
-  Outcome run(const std::string& arguments) {
-    const char* program = std::getenv("OCTET_PROGRAM");
-    const std::string err = folder_.file("stderr");
-    const std::string command =
-        std::string(program != nullptr ? program : "build/octet") + " " + arguments + " 2> " + err;
-    Outcome result;
-    FILE* pipe = popen(command.c_str(), "r");
-    std::array<char, 4096> buffer;
-    size_t read = 0;
-    while ((read = fread(buffer.data(), 1, buffer.size(), pipe)) > 0) result.out.append(buffer.data(), read);
-    const int status = pclose(pipe);
-    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    result.err = slurp(err);
-    return result;
-  }
-  static std::string golden(const std::string& name) { return test::data("golden/cases/" + name); }
-  std::string file(const std::string& name) const { return folder_.file(name); }
-
-  test::TemporaryFolder folder_;
-};
-
-size_t lines(const std::string& text) { return static_cast<size_t>(std::count(text.begin(), text.end(), '\n')); }
+using test::lines;
+using test::Outcome;
+using test::Program;
+using test::slurp;
 
 TEST_F(Program, WrongUsageExitsWithTwo) {
   for (const char* arguments : {"", "frobnicate", "inspect", "quantize m.pt2", "inspect m.pt2 --no-such-option"}) {
