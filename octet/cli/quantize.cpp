@@ -70,6 +70,7 @@ void quantize(Options options) {
   auto quantized = calibrate_and_quantize(model, samples, quantizer, qat);
   save_octet(*quantized, options.output);
   config.calibration = CalibrationFacts{options.data.spec, options.data.samples, data.batch_size, seed()};
+  config.training.clear();  // of the run that the config came from
   write_config(config, options.output);
   std::set<std::string> left;  // it may still read and give quantized values
   for (const QuantizationPlan::Entry& entry : explanation.plan.entries) {

@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <random>
 
+#include "octet/formats/npy.h"
+#include "octet/formats/pt2.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/rows.h"
 #include "octet/quantize/sharing.h"
@@ -11,6 +14,7 @@
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "tests/graph/expect_error.h"
 #include "tests/neutron/graph_builder.h"
+#include "tests/support/test_data.h"
 
 namespace octet {
 namespace {
@@ -211,6 +215,33 @@ TEST(LeaveFloat, OfTheActivationParts) {
   EXPECT_NE(output_spec(c.a), nullptr);
   EXPECT_TRUE(is_float(c.relu_a));
   EXPECT_NE(annotation(*c.b)->input(c.relu_a), nullptr);
+}
+
+// Whatever is left in float, the rest of a network quantizes, and the result is no worse than int8 throughout.
+TEST(LeaveFloat, AnyPartsOfRealNetworks) {
+  std::mt19937 random(2);
+  for (const std::string name : {"net_shuffle_unit", "net_unet", "net_autoencoder"}) {
+    const std::string folder = test::data("golden/cases/" + name);
+    const auto model = load_pt2(folder + "/model.pt2");
+    const std::vector<at::Tensor> inputs = {read_npy(folder + "/test_0.npy")};
+    const at::Tensor wanted = model->run(inputs).at(0);
+    for (int round = 0; round < 8; ++round) {
+      const bool is_qat = round % 2 == 1;
+      std::vector<NeutronOverride> overrides;
+      const auto explained = NeutronQuantizer(options_of({}, is_qat)).explain(*model);
+      for (const auto& entry : explained.plan.entries) {
+        if (random() % 3 == 0) overrides.push_back(leave(entry.node->name()));
+      }
+      ASSERT_LT(overrides.size(), explained.plan.entries.size());
+      const auto made = quantized(model, options_of(overrides, is_qat), inputs);
+      EXPECT_GT(compute_error(wanted, made->run(inputs).at(0)), 14.0) << name << " round " << round;
+      const auto after = NeutronQuantizer(options_of(overrides, is_qat)).explain(*model);
+      for (const auto& entry : after.plan.entries) {
+        const bool left = entry.reason.rfind("left in float", 0) == 0;
+        EXPECT_FALSE(left && is_annotated(*entry.node)) << entry.node->name();
+      }
+    }
+  }
 }
 
 TEST(Observer, TheScaleIsThatOfTheObserverNamed) {
