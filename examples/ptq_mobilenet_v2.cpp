@@ -60,7 +60,7 @@ int main(int argc, char** argv) try {
   const auto float_model = exported->copy();
 
   // [ptq-samples]
-  auto calibration_data = open_data("fashion-mnist", Split::kTrain, {.limit = 512});
+  auto calibration_data = open_data("fashion-mnist", Split::kTrain, {.limit = 256});
   std::vector<std::vector<at::Tensor>> samples;  // a tensor for each input of the model, many images at once
   for (Batch& batch : Loader(calibration_data, {.batch_size = 64, .transform = transform}).epoch(0)) {
     samples.push_back(batch.inputs);
