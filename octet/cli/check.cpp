@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "octet/cli/common.h"
+#include "octet/cli/quantizer_flags.h"
 #include "octet/cli/table.h"
 #include "octet/cli/verbs.h"
 #include "octet/support/error.h"
@@ -17,7 +18,7 @@ using Sizes = std::vector<std::vector<int64_t>>;
 
 struct Options {
   std::string model;
-  std::string target = "imxrt700";
+  QuantizerFlags quantizer;
   std::vector<std::string> input_sizes;
   bool json = false;
 };
@@ -179,7 +180,7 @@ void check(const Options& options) {
     if (is_full(size) && opening.empty()) opening = split(size, '+');
   }
   const auto model = open_model(options.model, opening);
-  NeutronQuantizer quantizer{NeutronTargetSpec(options.target)};
+  NeutronQuantizer quantizer(resolve(options.quantizer, /*is_qat=*/false).options);
   std::vector<Attempt> attempts;
   if (options.input_sizes.empty()) attempts.push_back({"", neutron::check_model(*model, quantizer), ""});
   for (const std::string& size : options.input_sizes) {
@@ -195,7 +196,7 @@ void check(const Options& options) {
   }
   if (options.json) {
     auto json = nlohmann::ordered_json::array();
-    for (const Attempt& attempt : attempts) json.push_back(to_json(attempt, options.target));
+    for (const Attempt& attempt : attempts) json.push_back(to_json(attempt, quantizer.target().name()));
     std::cout << (attempts.size() == 1 ? json[0] : json).dump(2) << '\n';
   } else if (attempts.size() == 1) {
     print(*attempts.front().check);
@@ -212,7 +213,7 @@ void add_check(CLI::App& program) {
       "check",
       "What will run on the NPU, what will not and why: of a float model before calibration, or a quantized one");
   verb->add_option("MODEL", options->model, "Float or quantized model")->required();
-  verb->add_option("--target", options->target, "NPU")->capture_default_str();
+  add_quantizer_settings(*verb, options->quantizer);
   verb->add_flag("--json", options->json, "JSON: a row an operator; with several sizes an array of such objects");
   verb->add_option("--input-size", options->input_sizes,
                    "Another input size: 224, 224x160, or whole as 1,3,224,224 (several inputs joined by +). Several of "

@@ -72,7 +72,7 @@ std::string says(const NeutronOverride& choice) {
 
 }  // namespace
 
-void add_quantizer_flags(CLI::App& verb, QuantizerFlags& flags) {
+void add_quantizer_settings(CLI::App& verb, QuantizerFlags& flags) {
   verb.add_option("--config", flags.config, "Settings of the quantizer, as written beside a quantized model");
   verb.add_option("--target", flags.target, octet::str("NPU (default: ", NeutronOptions().target, ")"));
   verb.add_option("--mul-range", flags.mul_range,
@@ -81,6 +81,10 @@ void add_quantizer_flags(CLI::App& verb, QuantizerFlags& flags) {
                   "Leave in float what matches: an operator (conv2d, aten.conv2d.default), or a pattern for names of "
                   "modules and nodes (features.0.*); may be repeated")
       ->allow_extra_args(false);
+}
+
+void add_quantizer_flags(CLI::App& verb, QuantizerFlags& flags) {
+  add_quantizer_settings(verb, flags);
   verb.add_flag("--explain", flags.explain, "Print the settings and what becomes of each operator");
 }
 

@@ -21,7 +21,9 @@ struct QuantizerFlags {
   bool explain = false;
 };
 
-/// --config, --target, --mul-range, --leave-float, --explain.
+/// --config, --target, --mul-range, --leave-float.
+void add_quantizer_settings(CLI::App& verb, QuantizerFlags& flags);
+/// The same, and --explain.
 void add_quantizer_flags(CLI::App& verb, QuantizerFlags& flags);
 
 /// The config file, if there is one, with the flags put over it. `is_qat` stands for the config's where it is given.

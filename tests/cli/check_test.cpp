@@ -1,0 +1,109 @@
+// octet check and octet operators, as a user runs them.
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+
+namespace octet {
+namespace {
+
+using nlohmann::json;
+
+class CheckVerb : public test::Program {};
+
+TEST_F(CheckVerb, SaysWhichRuleRefused) {
+  const auto done = run("check " + golden("limit_softmax_2041") + "/model.pt2");
+  ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_NE(done.out.find("[softmax '1'] channels: expected <= 2040, got 2041; fewer classes"), std::string::npos)
+      << done.out;
+  EXPECT_NE(done.out.find("1 operator on the NPU in 1 partition, 1 on the CPU, 1 transition"), std::string::npos);
+}
+
+TEST_F(CheckVerb, JsonHasARowAnOperator) {
+  const auto done = run("check --json " + golden("island_gelu") + "/model.pt2");
+  ASSERT_EQ(done.status, 0) << done.err;
+  const json answer = json::parse(done.out);
+  EXPECT_EQ(answer.at("target"), "imxrt700");
+  EXPECT_EQ(answer.at("partitions"), 2);
+  ASSERT_EQ(answer.at("nodes").size(), 4u);
+  for (const json& row : answer.at("nodes")) {
+    EXPECT_EQ(row.at("npu").is_null(), !row.at("reason").get<std::string>().empty()) << row;
+    for (const char* key : {"op", "name", "way_out", "conditions", "macs", "bytes"}) EXPECT_TRUE(row.contains(key));
+  }
+  EXPECT_EQ(answer.at("nodes")[1].at("op"), "aten.gelu.default");
+  EXPECT_TRUE(answer.at("nodes")[1].at("npu").is_null());
+  EXPECT_EQ(answer.at("nodes")[3].at("npu"), 1);
+}
+
+// A float model before calibration and the same quantized get the same answer.
+TEST_F(CheckVerb, QuantizedModels) {
+  for (const char* name : {"net_unet", "net_shuffle_unit", "limit_add_broadcast_both"}) {
+    const std::string folder = golden(name);
+    const auto before = run("check --json " + folder + "/model.pt2");
+    ASSERT_EQ(before.status, 0) << before.err;
+    const auto quantized =
+        run("quantize " + folder + "/model.pt2 --calibrate 'npy:" + folder + "/calib_*.npy' -o " + file("q.octet"));
+    ASSERT_EQ(quantized.status, 0) << quantized.err;
+    const auto after = run("check --json " + file("q.octet"));
+    ASSERT_EQ(after.status, 0) << after.err;
+    const json first = json::parse(before.out);
+    const json second = json::parse(after.out);
+    EXPECT_EQ(first.at("partitions"), second.at("partitions")) << name;
+    ASSERT_EQ(first.at("nodes").size(), second.at("nodes").size()) << name;
+    for (size_t i = 0; i < first.at("nodes").size(); ++i) {
+      EXPECT_EQ(first.at("nodes")[i].at("op"), second.at("nodes")[i].at("op")) << name;
+      EXPECT_EQ(first.at("nodes")[i].at("npu"), second.at("nodes")[i].at("npu")) << name << ' ' << i;
+    }
+    EXPECT_FALSE(first.at("calibrated").get<bool>());
+    EXPECT_TRUE(second.at("calibrated").get<bool>());
+  }
+}
+
+TEST_F(CheckVerb, VariesTheInputSize) {
+  const std::string model = golden("net_mobilenet_v2_w025") + "/model.pt2";
+  const auto one = run("check --json --input-size 224 " + model);
+  ASSERT_EQ(one.status, 0) << one.err;
+  EXPECT_EQ(json::parse(one.out).at("input_sizes"), json::parse("[[1, 3, 224, 224]]"));
+  const auto several =
+      run("check --json --input-size 96 --input-size 160x64 --input-size 1,3,64,32 --input-size 1,4,8,8 " + model);
+  ASSERT_EQ(several.status, 0) << several.err;
+  const json answers = json::parse(several.out);
+  ASSERT_EQ(answers.size(), 4u);
+  EXPECT_EQ(answers[1].at("input_sizes"), json::parse("[[1, 3, 160, 64]]"));
+  EXPECT_EQ(answers[2].at("input_sizes"), json::parse("[[1, 3, 64, 32]]"));
+  EXPECT_TRUE(answers[3].contains("error")) << "four channels do not fit the first convolution";
+  EXPECT_EQ(answers[0].at("partitions"), 1);
+}
+
+TEST_F(CheckVerb, TakesTheQuantizersSettings) {
+  const std::string model = golden("op_mul") + "/model.pt2";
+  EXPECT_EQ(json::parse(run("check --json " + model).out).at("warnings").size(), 1u) << "the fixed range of mul";
+  const json observed = json::parse(run("check --json --mul-range observed " + model).out);
+  EXPECT_TRUE(observed.at("warnings").empty()) << observed;
+  EXPECT_EQ(observed.at("partitions"), 1) << "no requantization between them";
+  const json left = json::parse(run("check --json --leave-float mul " + model).out);
+  EXPECT_TRUE(left.at("nodes").back().at("npu").is_null()) << left;
+}
+
+TEST_F(CheckVerb, BadInput) {
+  const std::string model = golden("op_relu") + "/model.pt2";
+  for (const char* size : {"0", "x", "8x8x8", "1,-3,8,8", "", "1,3,8,8+1,3,8,8"}) {
+    const auto done = run("check " + model + " --input-size '" + size + "'");
+    EXPECT_EQ(done.status, 1) << size << ": " << done.out;
+    EXPECT_EQ(test::lines(done.err), 1u) << done.err;
+  }
+  const auto unknown = run("check " + model + " --target imxrt9000");
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_NE(unknown.err.find("one of imxrt700"), std::string::npos) << unknown.err;
+}
+
+TEST_F(CheckVerb, OperatorsPrintsTheDocument) {
+  const auto done = run("operators");
+  ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(done.out, test::slurp(test::data("../../docs/operators.md")));
+}
+
+}  // namespace
+}  // namespace octet
