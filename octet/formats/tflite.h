@@ -1,0 +1,167 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "octet/support/byte_source.h"
+
+/// int8 programs as `.tflite` holds them: flatbuffers with identifier TFL3, schema version 3, one subgraph.
+namespace octet::tflite {
+
+/// TensorType of the schema.
+enum class Type : int8_t {
+  kFloat32 = 0,
+  kInt32 = 2,
+  kUInt8 = 3,
+  kInt64 = 4,
+  kBool = 6,
+  kInt16 = 7,
+  kInt8 = 9,
+};
+/// "int8"
+const char* type_name(Type type);
+/// Bytes of one element.
+int64_t type_size(Type type);
+
+/// BuiltinOperator of the schema.
+enum class OpCode : int32_t {
+  kAdd = 0,
+  kAveragePool2d = 1,
+  kConcatenation = 2,
+  kConv2d = 3,
+  kDepthwiseConv2d = 4,
+  kDequantize = 6,
+  kFullyConnected = 9,
+  kLogistic = 14,
+  kMaxPool2d = 17,
+  kMul = 18,
+  kRelu = 19,
+  kReluN1To1 = 20,
+  kRelu6 = 21,
+  kReshape = 22,
+  kResizeBilinear = 23,
+  kSoftmax = 25,
+  kTanh = 28,
+  kPad = 34,
+  kTranspose = 39,
+  kMean = 40,
+  kSub = 41,
+  kSqueeze = 43,
+  kExp = 47,
+  kSplit = 49,
+  kPrelu = 54,
+  kMaximum = 55,
+  kMinimum = 57,
+  kNeg = 59,
+  kPadV2 = 60,
+  kSlice = 65,
+  kTransposeConv = 67,
+  kExpandDims = 70,
+  kLog = 73,
+  kSum = 74,
+  kRsqrt = 76,
+  kReduceMax = 82,
+  kReduceMin = 89,
+  kResizeNearestNeighbor = 97,
+  kLeakyRelu = 98,
+  kMirrorPad = 100,
+  kAbs = 101,
+  kSplitV = 102,
+  kQuantize = 114,
+  kHardSwish = 117,
+  kBatchMatmul = 126,
+  kRelu0To1 = 152,
+};
+/// "CONV_2D"; "operator 150" for a code that octet does not name.
+std::string op_name(OpCode code);
+
+enum class Padding : int8_t { kSame = 0, kValid = 1 };
+/// Activation computed with the operator.
+enum class Activation : int8_t { kNone = 0, kRelu = 1, kReluN1To1 = 2, kRelu6 = 3 };
+
+/// Scale and zero point: of the tensor (one each), or of each index of dimension `axis`. Empty for float and indices.
+struct Quantization {
+  std::vector<float> scale;
+  std::vector<int64_t> zero_point;
+  int32_t axis = 0;
+  bool operator==(const Quantization&) const = default;
+};
+
+struct Tensor {
+  std::string name;
+  Type type = Type::kInt8;
+  std::vector<int64_t> shape;  ///< NHWC for images
+  Quantization quantization;
+  bool is_constant = false;
+  std::vector<uint8_t> data;  ///< of a constant: its elements, little-endian
+  int64_t numel() const;
+  bool operator==(const Tensor&) const = default;
+};
+
+/// The option tables of all operators as one: each operator reads its own fields, the others keep their defaults.
+struct Options {
+  Padding padding = Padding::kValid;
+  Activation activation = Activation::kNone;
+  int32_t stride_h = 1, stride_w = 1;
+  int32_t dilation_h = 1, dilation_w = 1;
+  int32_t filter_h = 1, filter_w = 1;  ///< of pools
+  int32_t depth_multiplier = 1;
+  int32_t axis = 0;            ///< CONCATENATION
+  int32_t num_splits = 0;      ///< SPLIT, SPLIT_V
+  bool keep_dims = false;      ///< reductions
+  bool keep_num_dims = false;  ///< FULLY_CONNECTED
+  float beta = 1.0F;           ///< SOFTMAX
+  float alpha = 0.0F;          ///< LEAKY_RELU
+  bool align_corners = false, half_pixel_centers = false;
+  bool adj_x = false, adj_y = false;  ///< BATCH_MATMUL
+  int8_t mirror_mode = 0;             ///< 0 reflect, 1 symmetric
+  std::vector<int32_t> new_shape;     ///< RESHAPE
+  std::vector<int32_t> squeeze_dims;
+  bool operator==(const Options&) const = default;
+};
+
+struct Operator {
+  OpCode code = OpCode::kAdd;
+  int32_t version = 1;
+  std::vector<int32_t> inputs;  ///< tensors by index; -1: an optional one that is absent
+  std::vector<int32_t> outputs;
+  Options options;
+  bool operator==(const Operator&) const = default;
+};
+
+/// A name of a signature and the tensor it stands for.
+using SignatureEntry = std::pair<std::string, int32_t>;
+
+struct Model {
+  std::string description;
+  std::vector<Tensor> tensors;
+  std::vector<Operator> operators;  ///< in order of execution
+  std::vector<int32_t> inputs, outputs;
+  std::vector<SignatureEntry> signature_inputs, signature_outputs;  ///< "serving_default", or the first
+  std::vector<std::pair<std::string, std::string>> metadata;        ///< name, bytes
+  bool operator==(const Model&) const = default;
+};
+
+/// Reads and checks a file: identifier, flatbuffer, schema version, every index, the size of every constant,
+/// per-channel parameters, one subgraph. Throws octet::Error naming file and tensor or operator, also for operators and
+/// types that octet does not know.
+Model read(const std::string& path);
+Model read(const std::shared_ptr<const ByteSource>& source);
+
+/// Throws octet::Error, naming tensor or operator, for a model that contradicts itself: what read() and serialize()
+/// check. After it every index is in range, every operator has as many inputs and outputs as it must, options that it
+/// lacks are at their defaults, and each tensor is a constant, an input, or computed once before it is used. Whether
+/// the shapes and types of an operator's tensors fit each other is left to who runs it.
+void check(const Model& model, const std::string& where = "model");
+
+/// The bytes of the file: valid for the flatbuffer verifier, constants aligned to 16 bytes, equal ones in one buffer,
+/// buffer 0 empty, both forms of the operator code. Equal models give equal bytes. Throws octet::Error for a model that
+/// no reader would take.
+std::vector<uint8_t> serialize(const Model& model);
+/// Written whole or not at all.
+void write(const Model& model, const std::string& path);
+
+}  // namespace octet::tflite

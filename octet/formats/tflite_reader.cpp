@@ -1,0 +1,318 @@
+#include <algorithm>
+#include <cstring>
+
+#include "octet/formats/guard.h"
+#include "octet/formats/tflite_ops.h"
+#include "octet/support/error.h"
+#include "tflite_generated.h"
+
+namespace octet::tflite {
+namespace {
+
+constexpr uint64_t kMaxFile = FLATBUFFERS_MAX_BUFFER_SIZE - 1;
+constexpr int32_t kCustom = 32;  // BuiltinOperator of custom operators
+constexpr size_t kMaxDepth = 16;
+constexpr size_t kMaxTables = 1'000'000;
+
+template <typename T>
+using Tables = flatbuffers::Vector<flatbuffers::Offset<T>>;
+
+template <typename T>
+size_t count(const flatbuffers::Vector<T>* vector) {
+  return vector == nullptr ? 0 : vector->size();
+}
+
+template <typename Table>
+void window(const Table& table, Options& options) {
+  options.padding = static_cast<Padding>(table.padding());
+  options.stride_h = table.stride_h();
+  options.stride_w = table.stride_w();
+  options.activation = static_cast<Activation>(table.activation());
+}
+
+template <typename Table>
+void dilation(const Table& table, Options& options) {
+  options.dilation_h = table.dilation_h();
+  options.dilation_w = table.dilation_w();
+}
+
+class Reader {
+ public:
+  Reader(const std::string& file, const std::string& bytes)
+      : file_(file), root_(verified(file, bytes)), budget_((uint64_t{16} << 20) + 16 * bytes.size()) {}
+
+  Model read() {
+    if (root_.version() != 3) throw expected(file_, "version of the schema", "3", std::to_string(root_.version()));
+    if (count(root_.subgraphs()) != 1) {
+      throw expected(file_, "subgraphs", "1", std::to_string(count(root_.subgraphs())))
+          .hint("models with control flow cannot be read");
+    }
+    const fb::SubGraph& graph = *root_.subgraphs()->Get(0);
+    Model model;
+    model.description = text(root_.description());
+    model.inputs = values<int32_t>(graph.inputs());
+    model.outputs = values<int32_t>(graph.outputs());
+    for (size_t i = 0; i < count(graph.tensors()); ++i) model.tensors.push_back(tensor(*graph.tensors()->Get(i), i));
+    for (size_t i = 0; i < count(graph.operators()); ++i) {
+      model.operators.push_back(operation(*graph.operators()->Get(i), i));
+    }
+    find_empty_constants(model);
+    read_signature(model);
+    for (size_t i = 0; i < count(root_.metadata()); ++i) {
+      const fb::Metadata& entry = *root_.metadata()->Get(i);
+      const std::string name = text(entry.name());
+      const auto* data = buffer(entry.buffer(), octet::str(file_, ": metadata '", name, "'"));
+      const auto bytes = values<uint8_t>(data);
+      model.metadata.emplace_back(name, std::string(bytes.begin(), bytes.end()));
+    }
+    check(model, file_);
+    return model;
+  }
+
+ private:
+  static const fb::Model& verified(const std::string& file, const std::string& bytes) {
+    const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+    if (bytes.size() < 8 || std::memcmp(bytes.data() + 4, fb::ModelIdentifier(), 4) != 0) {
+      throw Error(file, "is no .tflite file: the identifier TFL3 is missing");
+    }
+    flatbuffers::Verifier verifier(data, bytes.size(), kMaxDepth, kMaxTables);
+    if (!fb::VerifyModelBuffer(verifier)) {
+      throw Error(file, "is damaged: an offset or a length inside it leads nowhere");
+    }
+    return *fb::GetModel(data);
+  }
+
+  // Many tables may share one vector, so that a small file could ask for endless memory.
+  void charge(uint64_t bytes) {
+    if (bytes > budget_) throw Error(file_, "names the same data so often that reading it would take absurdly much");
+    budget_ -= bytes;
+  }
+  std::string text(const flatbuffers::String* string) {
+    if (string == nullptr) return "";
+    charge(string->size());
+    return string->str();
+  }
+  template <typename To, typename From>
+  std::vector<To> values(const flatbuffers::Vector<From>* vector) {
+    if (vector == nullptr) return {};
+    charge(uint64_t{vector->size()} * sizeof(To));
+    std::vector<To> copy;
+    copy.reserve(vector->size());
+    for (flatbuffers::uoffset_t i = 0; i < vector->size(); ++i) copy.push_back(vector->Get(i));
+    return copy;
+  }
+
+  const flatbuffers::Vector<uint8_t>* buffer(uint32_t index, const std::string& where) const {
+    if (index == 0) return nullptr;  // by convention no data
+    if (index >= count(root_.buffers())) {
+      throw Error(where, octet::str("there is no buffer ", index, " among ", count(root_.buffers())));
+    }
+    const fb::Buffer& entry = *root_.buffers()->Get(index);
+    if (entry.offset() > 1) {
+      throw Error(where, octet::str("buffer ", index, " keeps its data outside the flatbuffer, which cannot be read"));
+    }
+    return entry.data();
+  }
+
+  Tensor tensor(const fb::Tensor& from, size_t index) {
+    Tensor tensor;
+    tensor.name = text(from.name());
+    const std::string where = tensor_place(file_, index, tensor.name);
+    const auto refuse = [&](bool present, const char* what) {
+      if (present) throw Error(where, octet::str(what, " cannot be read"));
+    };
+    refuse(from.is_variable(), "a variable that keeps its value between runs");
+    refuse(from.sparsity() != nullptr, "sparse data");
+    refuse(from.external_buffer() != 0, "data outside the file");
+    tensor.type = static_cast<Type>(from.type());
+    tensor.shape = values<int64_t>(from.shape());
+    if (const fb::QuantizationParameters* quantization = from.quantization()) {
+      refuse(quantization->details_type() != 0, "custom quantization");
+      tensor.quantization.scale = values<float>(quantization->scale());
+      tensor.quantization.zero_point = values<int64_t>(quantization->zero_point());
+      tensor.quantization.axis = quantization->quantized_dimension();
+    }
+    const auto* data = buffer(from.buffer(), where);
+    tensor.is_constant = count(data) != 0;
+    if (tensor.is_constant) {
+      charge(data->size());
+      tensor.data.assign(data->begin(), data->end());
+    }
+    return tensor;
+  }
+
+  Operator operation(const fb::Operator& from, size_t index) {
+    const std::string where = octet::str(file_, ": operator ", index);
+    if (from.opcode_index() >= count(root_.operator_codes())) {
+      throw Error(where, octet::str("there is no operator code ", from.opcode_index(), " among ",
+                                    count(root_.operator_codes())));
+    }
+    const fb::OperatorCode& code = *root_.operator_codes()->Get(from.opcode_index());
+    const int32_t number = std::max<int32_t>(code.deprecated_builtin_code(), code.builtin_code());
+    if (number == kCustom) throw Error(where, "is the custom operator '" + text(code.custom_code()) + "'");
+    const OpFacts* facts = find_op(number);
+    if (facts == nullptr) throw Error(where, octet::str("operator ", number, " is not one that octet knows"));
+    Operator op;
+    op.code = facts->code;
+    op.version = code.version();
+    op.inputs = values<int32_t>(from.inputs());
+    op.outputs = values<int32_t>(from.outputs());
+    op.options = options(from, *facts, operator_place(file_, index, op.code));
+    return op;
+  }
+
+  Options options(const fb::Operator& from, const OpFacts& facts, const std::string& where) {
+    const int type = from.builtin_options_type();
+    if (from.builtin_options_2_type() != 0) throw Error(where, "options of the second kind cannot be read");
+    if (type != 0 && type != facts.options) {
+      throw expected(where, "number of the options' table", std::to_string(facts.options), std::to_string(type));
+    }
+    Options options;
+    if (type == 0 || from.builtin_options() == nullptr) {
+      if ((facts.fields & (kHasPadding | kHasBeta | kHasNumSplits)) != 0) throw Error(where, "its options are missing");
+      return options;
+    }
+    switch (from.builtin_options_type()) {
+      case fb::BuiltinOptions_Conv2DOptions:
+        window(*from.builtin_options_as_Conv2DOptions(), options);
+        dilation(*from.builtin_options_as_Conv2DOptions(), options);
+        break;
+      case fb::BuiltinOptions_DepthwiseConv2DOptions:
+        window(*from.builtin_options_as_DepthwiseConv2DOptions(), options);
+        dilation(*from.builtin_options_as_DepthwiseConv2DOptions(), options);
+        options.depth_multiplier = from.builtin_options_as_DepthwiseConv2DOptions()->depth_multiplier();
+        break;
+      case fb::BuiltinOptions_Pool2DOptions:
+        window(*from.builtin_options_as_Pool2DOptions(), options);
+        options.filter_h = from.builtin_options_as_Pool2DOptions()->filter_h();
+        options.filter_w = from.builtin_options_as_Pool2DOptions()->filter_w();
+        break;
+      case fb::BuiltinOptions_TransposeConvOptions:
+        window(*from.builtin_options_as_TransposeConvOptions(), options);
+        break;
+      case fb::BuiltinOptions_FullyConnectedOptions: {
+        const auto& table = *from.builtin_options_as_FullyConnectedOptions();
+        if (table.weights_format() != 0) throw Error(where, "shuffled weights cannot be read");
+        options.activation = static_cast<Activation>(table.activation());
+        options.keep_num_dims = table.keep_num_dims();
+        break;
+      }
+      case fb::BuiltinOptions_SoftmaxOptions:
+        options.beta = from.builtin_options_as_SoftmaxOptions()->beta();
+        break;
+      case fb::BuiltinOptions_ConcatenationOptions:
+        options.axis = from.builtin_options_as_ConcatenationOptions()->axis();
+        options.activation = static_cast<Activation>(from.builtin_options_as_ConcatenationOptions()->activation());
+        break;
+      case fb::BuiltinOptions_AddOptions:
+        options.activation = static_cast<Activation>(from.builtin_options_as_AddOptions()->activation());
+        break;
+      case fb::BuiltinOptions_SubOptions:
+        options.activation = static_cast<Activation>(from.builtin_options_as_SubOptions()->activation());
+        break;
+      case fb::BuiltinOptions_MulOptions:
+        options.activation = static_cast<Activation>(from.builtin_options_as_MulOptions()->activation());
+        break;
+      case fb::BuiltinOptions_ResizeBilinearOptions:
+        options.align_corners = from.builtin_options_as_ResizeBilinearOptions()->align_corners();
+        options.half_pixel_centers = from.builtin_options_as_ResizeBilinearOptions()->half_pixel_centers();
+        break;
+      case fb::BuiltinOptions_ResizeNearestNeighborOptions:
+        options.align_corners = from.builtin_options_as_ResizeNearestNeighborOptions()->align_corners();
+        options.half_pixel_centers = from.builtin_options_as_ResizeNearestNeighborOptions()->half_pixel_centers();
+        break;
+      case fb::BuiltinOptions_ReshapeOptions:
+        options.new_shape = values<int32_t>(from.builtin_options_as_ReshapeOptions()->new_shape());
+        break;
+      case fb::BuiltinOptions_SqueezeOptions:
+        options.squeeze_dims = values<int32_t>(from.builtin_options_as_SqueezeOptions()->squeeze_dims());
+        break;
+      case fb::BuiltinOptions_ReducerOptions:
+        options.keep_dims = from.builtin_options_as_ReducerOptions()->keep_dims();
+        break;
+      case fb::BuiltinOptions_SplitOptions:
+        options.num_splits = from.builtin_options_as_SplitOptions()->num_splits();
+        break;
+      case fb::BuiltinOptions_SplitVOptions:
+        options.num_splits = from.builtin_options_as_SplitVOptions()->num_splits();
+        break;
+      case fb::BuiltinOptions_LeakyReluOptions:
+        options.alpha = from.builtin_options_as_LeakyReluOptions()->alpha();
+        break;
+      case fb::BuiltinOptions_MirrorPadOptions:
+        options.mirror_mode = from.builtin_options_as_MirrorPadOptions()->mode();
+        break;
+      case fb::BuiltinOptions_BatchMatMulOptions:
+        options.adj_x = from.builtin_options_as_BatchMatMulOptions()->adj_x();
+        options.adj_y = from.builtin_options_as_BatchMatMulOptions()->adj_y();
+        break;
+      default:  // tables without fields
+        break;
+    }
+    return options;
+  }
+
+  // A constant without elements (the shape of a scalar) has no data that would tell it from a tensor to be computed.
+  void find_empty_constants(Model& model) const {
+    std::vector<bool> computed(model.tensors.size());
+    const auto mark = [&](const std::vector<int32_t>& indices) {
+      for (const int32_t index : indices) {
+        if (index >= 0 && static_cast<size_t>(index) < computed.size()) computed[index] = true;
+      }
+    };
+    mark(model.inputs);
+    for (const Operator& op : model.operators) mark(op.outputs);
+    for (size_t i = 0; i < computed.size(); ++i) {
+      const std::vector<int64_t>& shape = model.tensors[i].shape;
+      if (!computed[i] && std::find(shape.begin(), shape.end(), 0) != shape.end()) model.tensors[i].is_constant = true;
+    }
+  }
+
+  void read_signature(Model& model) {
+    const fb::SignatureDef* signature = nullptr;
+    for (size_t i = 0; i < count(root_.signature_defs()); ++i) {
+      const fb::SignatureDef* candidate = root_.signature_defs()->Get(i);
+      const bool is_default = candidate->signature_key() != nullptr && candidate->signature_key()->str() == kSignature;
+      if (signature == nullptr || is_default) signature = candidate;
+      if (is_default) break;
+    }
+    if (signature == nullptr) return;
+    if (signature->subgraph_index() != 0) {
+      throw expected(file_ + ": signature", "subgraph", "0", std::to_string(signature->subgraph_index()));
+    }
+    const auto entries = [&](const Tables<fb::TensorMap>* maps) {
+      std::vector<SignatureEntry> list;
+      for (size_t i = 0; i < count(maps); ++i) {
+        const std::string name = text(maps->Get(i)->name());
+        const uint32_t index = maps->Get(i)->tensor_index();
+        if (index >= model.tensors.size()) {
+          throw Error(octet::str(file_, ": signature '", name, "'"),
+                      octet::str("there is no tensor ", index, " among ", model.tensors.size()));
+        }
+        list.emplace_back(name, static_cast<int32_t>(index));
+      }
+      return list;
+    };
+    model.signature_inputs = entries(signature->inputs());
+    model.signature_outputs = entries(signature->outputs());
+  }
+
+  const std::string& file_;
+  const fb::Model& root_;
+  uint64_t budget_;  // bytes that may still be copied
+};
+
+}  // namespace
+
+Model read(const std::string& path) { return read(open_file(path)); }
+
+Model read(const std::shared_ptr<const ByteSource>& source) {
+  const std::string& file = source->name();
+  if (source->size() > kMaxFile) throw Error(file, "is too long for a flatbuffer: 2 GB is the most");
+  return guard_loading(file, [&] {
+    const std::string bytes = source->read(0, source->size());
+    return Reader(file, bytes).read();
+  });
+}
+
+}  // namespace octet::tflite
