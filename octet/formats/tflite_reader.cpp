@@ -96,9 +96,11 @@ class Reader {
   std::vector<To> values(const flatbuffers::Vector<From>* vector) {
     if (vector == nullptr) return {};
     charge(uint64_t{vector->size()} * sizeof(To));
+    std::vector<From> raw(vector->size());  // the verifier lets elements of 8 bytes stand at any multiple of 4
+    if (!raw.empty()) std::memcpy(raw.data(), vector->data(), raw.size() * sizeof(From));
     std::vector<To> copy;
-    copy.reserve(vector->size());
-    for (flatbuffers::uoffset_t i = 0; i < vector->size(); ++i) copy.push_back(vector->Get(i));
+    copy.reserve(raw.size());
+    for (const From value : raw) copy.push_back(flatbuffers::EndianScalar(value));
     return copy;
   }
 
