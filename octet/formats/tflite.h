@@ -157,6 +157,9 @@ Model read(const std::shared_ptr<const ByteSource>& source);
 /// the shapes and types of an operator's tensors fit each other is left to who runs it.
 void check(const Model& model, const std::string& where = "model");
 
+/// True for a file that carries the identifier TFL3.
+bool is_tflite(const std::string& path);
+
 /// The bytes of the file: valid for the flatbuffer verifier, constants aligned to 16 bytes, equal ones in one buffer,
 /// buffer 0 empty, both forms of the operator code. Equal models give equal bytes. Throws octet::Error for a model that
 /// no reader would take.

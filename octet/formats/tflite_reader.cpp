@@ -306,6 +306,11 @@ class Reader {
 
 }  // namespace
 
+bool is_tflite(const std::string& path) {
+  const auto source = open_file(path);
+  return source->size() >= 8 && source->read(4, 4) == "TFL3";
+}
+
 Model read(const std::string& path) { return read(open_file(path)); }
 
 Model read(const std::shared_ptr<const ByteSource>& source) {

@@ -145,5 +145,23 @@ TEST_F(Program, RunChecksItsFiles) {
   EXPECT_FALSE(std::ifstream(file("o.npy")).good());
 }
 
+TEST_F(Program, RunsTflite) {
+  const std::string folder = golden("net_cifarnet");
+  const auto ran =
+      run("run " + folder + "/neutron_0.tflite --input " + folder + "/neutron_0_in_0.npy --output " + file("out.npy"));
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_NE(ran.err.find("arena "), std::string::npos) << ran.err;
+  const at::Tensor levels = read_npy(file("out.npy"));
+  EXPECT_TRUE(at::equal(levels, read_npy(folder + "/neutron_0_out_0.npy"))) << "LiteRT's bits";
+  const auto real = run("run " + folder + "/neutron_0.tflite --dequantize --input " + folder +
+                        "/neutron_0_in_0.npy --output " + file("real.npy"));
+  ASSERT_EQ(real.status, 0) << real.err;
+  EXPECT_TRUE(at::allclose(read_npy(file("real.npy")), (levels.to(at::kFloat) + 128) / 256));
+  const auto missing = run("run " + folder + "/neutron_0.tflite --input " + folder + "/test_0.npy --input " + folder +
+                           "/test_0.npy --output " + file("o.npy"));
+  EXPECT_EQ(missing.status, 1);
+  EXPECT_NE(missing.err.find("--input: expected 1 files"), std::string::npos) << missing.err;
+}
+
 }  // namespace
 }  // namespace octet

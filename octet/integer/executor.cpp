@@ -1,0 +1,194 @@
+#include "octet/integer/executor.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/round.h>
+
+#include <cstring>
+
+#include "octet/integer/kernel.h"
+#include "octet/support/error.h"
+
+namespace octet::integer {
+
+using tflite::Tensor;
+using tflite::Type;
+
+struct Executor::Step {
+  Kernel kernel;
+};
+
+at::ScalarType scalar_type(Type type) {
+  switch (type) {
+    case Type::kFloat32:
+      return at::kFloat;
+    case Type::kInt32:
+      return at::kInt;
+    case Type::kUInt8:
+      return at::kByte;
+    case Type::kInt64:
+      return at::kLong;
+    case Type::kBool:
+      return at::kBool;
+    case Type::kInt16:
+      return at::kShort;
+    case Type::kInt8:
+      return at::kChar;
+  }
+  throw Error("tflite", octet::str("type ", static_cast<int>(type), " has no counterpart"));
+}
+
+namespace {
+
+const Tensor& tensor_of(const tflite::Model& model, int32_t index) { return model.tensors[static_cast<size_t>(index)]; }
+
+size_t bytes_of(const Tensor& tensor) { return static_cast<size_t>(tensor.numel() * tflite::type_size(tensor.type)); }
+
+// int8 levels of float numbers, rounded as QUANTIZE does.
+at::Tensor quantized(const at::Tensor& values, const Tensor& tensor) {
+  const auto& grid = tensor.quantization;
+  if (grid.scale.size() != 1 || grid.zero_point.size() != 1) {
+    throw expected(tensor.name, "grid", "one scale and zero point", octet::str(grid.scale.size(), " scales"));
+  }
+  const at::Tensor scaled = values.to(at::kFloat) / grid.scale[0];
+  // Halves away from zero.
+  const at::Tensor rounded = (scaled.abs() + 0.5).floor() * scaled.sign();
+  return (rounded + static_cast<double>(grid.zero_point[0])).clamp(-128, 127).to(at::kChar);
+}
+
+at::Tensor dequantized(const at::Tensor& levels, const Tensor& tensor) {
+  const auto& grid = tensor.quantization;
+  if (tensor.type != Type::kInt8 || grid.scale.size() != 1) return levels;
+  return (levels.to(at::kFloat) - static_cast<float>(grid.zero_point.at(0))) * grid.scale[0];
+}
+
+// Computes what depends on constants alone (a weight that is transposed in the program), and leaves it out.
+tflite::Model folded(tflite::Model model) {
+  tflite::check(model);
+  std::vector<tflite::Operator> kept;
+  for (const tflite::Operator& op : model.operators) {
+    const bool is_constant = !op.inputs.empty() && std::all_of(op.inputs.begin(), op.inputs.end(), [&](int32_t input) {
+      return input < 0 || tensor_of(model, input).is_constant;
+    });
+    if (!is_constant) {
+      kept.push_back(op);
+      continue;
+    }
+    const Kernel kernel = make_kernel({model, op});
+    Values values(model.tensors.size());
+    for (const int32_t input : op.inputs) {
+      if (input >= 0) values.set(input, model.tensors[static_cast<size_t>(input)].data.data());
+    }
+    for (const int32_t output : op.outputs) {
+      Tensor& tensor = model.tensors[static_cast<size_t>(output)];
+      tensor.data.assign(bytes_of(tensor), 0);
+      values.set(output, tensor.data.data());
+    }
+    kernel(values);
+    for (const int32_t output : op.outputs) model.tensors[static_cast<size_t>(output)].is_constant = true;
+  }
+  model.operators = std::move(kept);
+  return model;
+}
+
+}  // namespace
+
+Executor::Executor(tflite::Model model, ExecutorOptions options)
+    : model_(folded(std::move(model))), plan_(plan_memory(model_)) {
+  for (const tflite::Operator& op : model_.operators) {
+    steps_.push_back({make_kernel({model_, op, options.check_overflow})});
+  }
+}
+
+Executor::~Executor() = default;
+
+void Executor::execute(std::vector<uint8_t>& arena, const std::vector<const void*>& inputs,
+                       const std::vector<void*>& outputs) const {
+  Values values(model_.tensors.size());
+  for (size_t i = 0; i < model_.tensors.size(); ++i) {
+    if (model_.tensors[i].is_constant) {
+      values.set(static_cast<int32_t>(i), const_cast<uint8_t*>(model_.tensors[i].data.data()));
+    } else if (plan_.offsets[i] >= 0) {
+      values.set(static_cast<int32_t>(i), arena.data() + plan_.offsets[i]);
+    }
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    std::memcpy(values.at<void>(model_.inputs[i]), inputs[i], bytes_of(tensor_of(model_, model_.inputs[i])));
+  }
+  for (const Step& step : steps_) step.kernel(values);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    std::memcpy(outputs[i], values.at<const void>(model_.outputs[i]), bytes_of(tensor_of(model_, model_.outputs[i])));
+  }
+}
+
+std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) const {
+  if (inputs.size() != model_.inputs.size()) {
+    throw expected("program", "inputs", std::to_string(model_.inputs.size()), std::to_string(inputs.size()));
+  }
+  std::vector<at::Tensor> taken;
+  int64_t samples = -1;  // runs of the program
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& wanted = tensor_of(model_, model_.inputs[i]);
+    const std::string where = "input '" + wanted.name + "'";
+    at::Tensor given = inputs[i];
+    if (at::isFloatingType(given.scalar_type()) && wanted.type == Type::kInt8) given = quantized(given, wanted);
+    if (given.scalar_type() != scalar_type(wanted.type)) {
+      throw expected(where, "type", tflite::type_name(wanted.type), octet::str(given.scalar_type()));
+    }
+    const std::vector<int64_t> shape = given.sizes().vec();
+    bool fits = shape.size() == wanted.shape.size();
+    for (size_t d = 1; fits && d < shape.size(); ++d) fits = shape[d] == wanted.shape[d];
+    int64_t runs = 1;
+    if (fits && !shape.empty()) {
+      fits = wanted.shape[0] > 0 && shape[0] > 0 && shape[0] % wanted.shape[0] == 0;
+      runs = fits ? shape[0] / wanted.shape[0] : 0;
+    }
+    if (!fits || (samples >= 0 && runs != samples)) {
+      throw expected(where, "shape",
+                     octet::str("[", c10::Join(", ", wanted.shape),
+                                "], or a multiple of it in dimension 0, the same for "
+                                "every input"),
+                     octet::str("[", c10::Join(", ", shape), "]"));
+    }
+    samples = runs;
+    taken.push_back(given.contiguous());
+  }
+  if (samples < 0) samples = 1;
+  std::vector<at::Tensor> results;
+  for (const int32_t index : model_.outputs) {
+    const Tensor& tensor = tensor_of(model_, index);
+    std::vector<int64_t> shape = tensor.shape;
+    if (samples > 1) {
+      if (shape.empty()) throw expected("result '" + tensor.name + "'", "dimensions", "at least 1", "0");
+      shape[0] *= samples;
+    }
+    results.push_back(at::empty(shape, at::TensorOptions(scalar_type(tensor.type))));
+  }
+  at::parallel_for(0, samples, 1, [&](int64_t begin, int64_t end) {
+    std::vector<uint8_t> arena(static_cast<size_t>(plan_.arena_bytes));
+    for (int64_t sample = begin; sample < end; ++sample) {
+      std::vector<const void*> from;
+      std::vector<void*> to;
+      for (size_t i = 0; i < taken.size(); ++i) {
+        const size_t bytes = bytes_of(tensor_of(model_, model_.inputs[i]));
+        from.push_back(static_cast<const uint8_t*>(taken[i].const_data_ptr()) + static_cast<size_t>(sample) * bytes);
+      }
+      for (size_t i = 0; i < results.size(); ++i) {
+        const size_t bytes = bytes_of(tensor_of(model_, model_.outputs[i]));
+        to.push_back(static_cast<uint8_t*>(results[i].mutable_data_ptr()) + static_cast<size_t>(sample) * bytes);
+      }
+      execute(arena, from, to);
+    }
+  });
+  return results;
+}
+
+std::vector<at::Tensor> Executor::run_dequantized(const std::vector<at::Tensor>& inputs) const {
+  std::vector<at::Tensor> results = run(inputs);
+  for (size_t i = 0; i < results.size(); ++i) {
+    results[i] = dequantized(results[i], tensor_of(model_, model_.outputs[i]));
+  }
+  return results;
+}
+
+}  // namespace octet::integer

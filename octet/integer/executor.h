@@ -1,0 +1,53 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "octet/formats/tflite.h"
+#include "octet/integer/memory_plan.h"
+
+namespace octet::integer {
+
+struct ExecutorOptions {
+  bool check_overflow = false;  ///< an accumulator that leaves int32 is an octet::Error
+};
+
+/// Runs an int8 program with the integers of TFLite's reference kernels, to the bit, whatever the instruction set and
+/// the number of threads.
+///
+///     integer::Executor executor(tflite::read("model.tflite"));
+///     std::vector<at::Tensor> results = executor.run({image});  // int8, NHWC
+class Executor {
+ public:
+  /// Prepares every operator. Throws octet::Error naming the operator that it has no kernel for, or that does not fit.
+  explicit Executor(tflite::Model model, ExecutorOptions options = {});
+  ~Executor();
+
+  /// The program that runs: as given, but for what depends on constants alone, which is computed beforehand.
+  const tflite::Model& model() const { return model_; }
+  const MemoryPlan& memory() const { return plan_; }
+
+  /// One tensor an input, of the program's type and shape; dimension 0 may be a multiple of the program's: samples run
+  /// one after the other, on several threads. Float inputs of int8 programs are quantized. Throws octet::Error for
+  /// other types and shapes.
+  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const;
+
+  /// The results in float: dequantized where they are int8.
+  std::vector<at::Tensor> run_dequantized(const std::vector<at::Tensor>& inputs) const;
+
+ private:
+  struct Step;
+  void execute(std::vector<uint8_t>& arena, const std::vector<const void*>& inputs,
+               const std::vector<void*>& outputs) const;
+
+  tflite::Model model_;
+  MemoryPlan plan_;
+  std::vector<Step> steps_;
+};
+
+/// torch's type of a program's type; throws octet::Error for one that torch has not.
+at::ScalarType scalar_type(tflite::Type type);
+
+}  // namespace octet::integer

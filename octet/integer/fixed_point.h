@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+
+namespace octet::integer {
+
+/// A real factor as the integer machines hold it: multiplier * 2^(shift - 31), |multiplier| in [2^30, 2^31).
+struct Multiplier {
+  int32_t value = 0;
+  int shift = 0;
+};
+
+/// The nearest such factor, halves away from zero; below 2^-31 it is 0. Throws octet::Error for a negative, infinite or
+/// too large number.
+Multiplier quantize_multiplier(double factor);
+
+/// round(a * b / 2^31), halves up, INT_MIN * INT_MIN saturated.
+inline int32_t doubling_high_multiply(int32_t a, int32_t b) {
+  if (a == INT32_MIN && b == INT32_MIN) return INT32_MAX;
+  const int64_t product = static_cast<int64_t>(a) * b;
+  const int64_t nudge = product >= 0 ? int64_t{1} << 30 : 1 - (int64_t{1} << 30);
+  return static_cast<int32_t>((product + nudge) / (int64_t{1} << 31));
+}
+
+/// round(x / 2^exponent), halves away from zero.
+inline int32_t rounding_divide_by_power(int32_t x, int exponent) {
+  const int32_t mask = static_cast<int32_t>((int64_t{1} << exponent) - 1);
+  const int32_t remainder = x & mask;
+  const int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
+  return (x >> exponent) + (remainder > threshold ? 1 : 0);
+}
+
+/// x times the factor, rounded twice as TFLite's reference kernels do by default.
+inline int32_t multiply(int32_t x, Multiplier factor) {
+  const int left = factor.shift > 0 ? factor.shift : 0;
+  const int right = factor.shift > 0 ? 0 : -factor.shift;
+  // Shifted as unsigned: what leaves int32 wraps, as on the machines.
+  const auto shifted = static_cast<int32_t>(static_cast<uint32_t>(x) << left);
+  return rounding_divide_by_power(doubling_high_multiply(shifted, factor.value), right);
+}
+
+/// x times the factor, rounded once, halves up.
+inline int32_t multiply_rounding_once(int32_t x, Multiplier factor) {
+  const int64_t half = int64_t{1} << (30 - factor.shift);
+  return static_cast<int32_t>((static_cast<int64_t>(x) * factor.value + half) >> (31 - factor.shift));
+}
+
+/// The last integer that stays below 2^integer_bits once it was rescaled by `left_shift`: beyond it saturating
+/// functions are constant.
+int32_t input_radius(int integer_bits, int left_shift, int total_signed_bits = 31);
+
+inline int8_t clamp_int8(int32_t x, int32_t low = -128, int32_t high = 127) {
+  return static_cast<int8_t>(x < low ? low : x > high ? high : x);
+}
+
+}  // namespace octet::integer

@@ -1,0 +1,193 @@
+#include "octet/integer/kernel.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "octet/support/error.h"
+
+namespace octet::integer {
+
+using tflite::OpCode;
+using tflite::Tensor;
+using tflite::Type;
+
+const Tensor& KernelContext::input(size_t index) const {
+  if (!has_input(index)) fail("inputs", octet::str("at least ", index + 1), std::to_string(op.inputs.size()));
+  return model.tensors[static_cast<size_t>(op.inputs[index])];
+}
+
+const Tensor& KernelContext::output(size_t index) const {
+  if (index >= op.outputs.size())
+    fail("outputs", octet::str("at least ", index + 1), std::to_string(op.outputs.size()));
+  return model.tensors[static_cast<size_t>(op.outputs[index])];
+}
+
+float KernelContext::scale(const Tensor& tensor) const {
+  const auto& scales = tensor.quantization.scale;
+  if (scales.size() != 1) fail("scales of '" + tensor.name + "'", "1", std::to_string(scales.size()));
+  if (!(scales[0] > 0.0F) || !std::isfinite(scales[0])) {
+    fail("scale of '" + tensor.name + "'", "a positive number", octet::str(scales[0]));
+  }
+  return scales[0];
+}
+
+int32_t KernelContext::zero_point(const Tensor& tensor) const {
+  const auto& points = tensor.quantization.zero_point;
+  if (points.size() != 1) fail("zero points of '" + tensor.name + "'", "1", std::to_string(points.size()));
+  if (points[0] < -128 || points[0] > 127) {
+    fail("zero point of '" + tensor.name + "'", "-128 to 127", std::to_string(points[0]));
+  }
+  return static_cast<int32_t>(points[0]);
+}
+
+std::vector<int64_t> KernelContext::integers(size_t index) const {
+  const Tensor& tensor = input(index);
+  if (!tensor.is_constant) fail(octet::str("input ", index), "a constant", "a computed value");
+  std::vector<int64_t> values(static_cast<size_t>(tensor.numel()));
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (tensor.type == Type::kInt32) {
+      int32_t value = 0;
+      std::memcpy(&value, tensor.data.data() + 4 * i, 4);
+      values[i] = value;
+    } else if (tensor.type == Type::kInt64) {
+      std::memcpy(&values[i], tensor.data.data() + 8 * i, 8);
+    } else {
+      fail(octet::str("type of input ", index), "int32", tflite::type_name(tensor.type));
+    }
+  }
+  return values;
+}
+
+std::string KernelContext::where() const {
+  const std::string name = tflite::op_name(op.code);
+  if (op.outputs.empty()) return name;
+  return name + " '" + model.tensors[static_cast<size_t>(op.outputs[0])].name + "'";
+}
+
+void KernelContext::fail(const std::string& what, const std::string& wanted, const std::string& got) const {
+  throw expected(where(), what, wanted, got);
+}
+
+void KernelContext::require_type(const Tensor& tensor, Type type) const {
+  if (tensor.type == type) return;
+  fail("type of '" + tensor.name + "'", tflite::type_name(type), tflite::type_name(tensor.type));
+}
+
+void KernelContext::require_rank(const Tensor& tensor, size_t rank) const {
+  if (tensor.shape.size() == rank) return;
+  fail("dimensions of '" + tensor.name + "'", std::to_string(rank), std::to_string(tensor.shape.size()));
+}
+
+namespace {
+
+std::string shape_text(const Tensor& tensor) { return octet::str("[", c10::Join(", ", tensor.shape), "]"); }
+
+}  // namespace
+
+void KernelContext::require_same_shape(const Tensor& a, const Tensor& b) const {
+  if (a.shape == b.shape) return;
+  fail("shape of '" + b.name + "'", shape_text(a), shape_text(b));
+}
+
+void KernelContext::require_same_grid(const Tensor& a, const Tensor& b) const {
+  if (scale(a) == scale(b) && zero_point(a) == zero_point(b)) return;
+  fail("grid of '" + b.name + "'", octet::str("that of '", a.name, "', ", scale(a), " zero point ", zero_point(a)),
+       octet::str(scale(b), " zero point ", zero_point(b)));
+}
+
+Bounds activation_bounds(const KernelContext& context, tflite::Activation activation) {
+  const Tensor& output = context.output();
+  const auto level = [&](float value) {
+    return context.zero_point(output) + static_cast<int32_t>(std::round(value / context.scale(output)));
+  };
+  switch (activation) {
+    case tflite::Activation::kNone:
+      return {-128, 127};
+    case tflite::Activation::kRelu:
+      return {std::max(-128, level(0.0F)), 127};
+    case tflite::Activation::kRelu6:
+      return {std::max(-128, level(0.0F)), std::min(127, level(6.0F))};
+    case tflite::Activation::kReluN1To1:
+      return {std::max(-128, level(-1.0F)), std::min(127, level(1.0F))};
+  }
+  return {-128, 127};
+}
+
+Kernel make_kernel(const KernelContext& context) {
+  switch (context.op.code) {
+    case OpCode::kConv2d:
+      return make_convolution(context);
+    case OpCode::kDepthwiseConv2d:
+      return make_depthwise_convolution(context);
+    case OpCode::kTransposeConv:
+      return make_transposed_convolution(context);
+    case OpCode::kFullyConnected:
+      return make_fully_connected(context);
+    case OpCode::kBatchMatmul:
+      return make_batch_matmul(context);
+    case OpCode::kAdd:
+    case OpCode::kSub:
+    case OpCode::kMul:
+      return make_binary(context);
+    case OpCode::kMaximum:
+    case OpCode::kMinimum:
+      return make_extremum(context);
+    case OpCode::kRelu:
+    case OpCode::kRelu6:
+    case OpCode::kReluN1To1:
+    case OpCode::kRelu0To1:
+      return make_relu(context);
+    case OpCode::kLeakyRelu:
+      return make_leaky_relu(context);
+    case OpCode::kPrelu:
+      return make_prelu(context);
+    case OpCode::kAbs:
+    case OpCode::kExp:
+    case OpCode::kLog:
+    case OpCode::kRsqrt:
+    case OpCode::kLogistic:
+    case OpCode::kTanh:
+    case OpCode::kHardSwish:
+      return make_table(context);
+    case OpCode::kSoftmax:
+      return make_softmax(context);
+    case OpCode::kAveragePool2d:
+    case OpCode::kMaxPool2d:
+      return make_pool(context);
+    case OpCode::kMean:
+    case OpCode::kSum:
+      return make_sum(context);
+    case OpCode::kReduceMax:
+    case OpCode::kReduceMin:
+      return make_reduced_extremum(context);
+    case OpCode::kConcatenation:
+      return make_concatenation(context);
+    case OpCode::kReshape:
+    case OpCode::kSqueeze:
+    case OpCode::kExpandDims:
+      return make_reshape(context);
+    case OpCode::kTranspose:
+      return make_transpose(context);
+    case OpCode::kPad:
+    case OpCode::kPadV2:
+    case OpCode::kMirrorPad:
+      return make_pad(context);
+    case OpCode::kSlice:
+      return make_slice(context);
+    case OpCode::kSplit:
+    case OpCode::kSplitV:
+      return make_split(context);
+    case OpCode::kResizeBilinear:
+    case OpCode::kResizeNearestNeighbor:
+      return make_resize(context);
+    case OpCode::kQuantize:
+      return make_quantize(context);
+    case OpCode::kDequantize:
+      return make_dequantize(context);
+    case OpCode::kNeg:
+      break;
+  }
+  throw Error(context.where(), "octet's executor has no int8 kernel for it");
+}
+
+}  // namespace octet::integer

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "octet/formats/tflite.h"
+
+namespace octet::integer {
+
+/// Where the values of one run lie: the elements of every tensor of the program.
+class Values {
+ public:
+  explicit Values(size_t count) : data_(count, nullptr) {}
+  void set(int32_t tensor, void* data) { data_[static_cast<size_t>(tensor)] = data; }
+  template <typename T>
+  T* at(int32_t tensor) const {
+    return static_cast<T*>(data_[static_cast<size_t>(tensor)]);
+  }
+
+ private:
+  std::vector<void*> data_;
+};
+
+/// One operator, ready to run: multipliers, tables and shapes worked out.
+using Kernel = std::function<void(const Values&)>;
+
+/// What a kernel is made from.
+struct KernelContext {
+  const tflite::Model& model;
+  const tflite::Operator& op;
+  bool check_overflow = false;  ///< accumulators that leave int32 are an octet::Error
+
+  size_t input_count() const { return op.inputs.size(); }
+  bool has_input(size_t index) const { return index < op.inputs.size() && op.inputs[index] >= 0; }
+  const tflite::Tensor& input(size_t index) const;
+  const tflite::Tensor& output(size_t index = 0) const;
+  int32_t input_index(size_t index) const { return op.inputs[index]; }
+  int32_t output_index(size_t index = 0) const { return op.outputs[index]; }
+  /// Scale and zero point of a tensor with one grid. Throw octet::Error for others.
+  float scale(const tflite::Tensor& tensor) const;
+  int32_t zero_point(const tflite::Tensor& tensor) const;
+  /// Elements of a constant int32 (or int64) input: axes, paddings, sizes.
+  std::vector<int64_t> integers(size_t index) const;
+  /// "CONV_2D 'features/0'": the operator and its output, for errors.
+  std::string where() const;
+  [[noreturn]] void fail(const std::string& what, const std::string& wanted, const std::string& got) const;
+  void require_type(const tflite::Tensor& tensor, tflite::Type type) const;
+  void require_rank(const tflite::Tensor& tensor, size_t rank) const;
+  void require_same_shape(const tflite::Tensor& a, const tflite::Tensor& b) const;
+  void require_same_grid(const tflite::Tensor& a, const tflite::Tensor& b) const;
+};
+
+/// Bounds of an int8 value behind the activation that is computed with the operator.
+struct Bounds {
+  int32_t low;
+  int32_t high;
+};
+Bounds activation_bounds(const KernelContext& context, tflite::Activation activation);
+
+/// Throws octet::Error for an operator that has no kernel, types that it does not take, and shapes that do not fit.
+Kernel make_kernel(const KernelContext& context);
+
+// One function a family, in kernels/.
+Kernel make_convolution(const KernelContext& context);
+Kernel make_depthwise_convolution(const KernelContext& context);
+Kernel make_transposed_convolution(const KernelContext& context);
+Kernel make_fully_connected(const KernelContext& context);
+Kernel make_batch_matmul(const KernelContext& context);
+Kernel make_binary(const KernelContext& context);
+Kernel make_extremum(const KernelContext& context);
+Kernel make_relu(const KernelContext& context);
+Kernel make_leaky_relu(const KernelContext& context);
+Kernel make_prelu(const KernelContext& context);
+Kernel make_table(const KernelContext& context);
+Kernel make_softmax(const KernelContext& context);
+Kernel make_pool(const KernelContext& context);
+Kernel make_sum(const KernelContext& context);
+Kernel make_reduced_extremum(const KernelContext& context);
+Kernel make_concatenation(const KernelContext& context);
+Kernel make_reshape(const KernelContext& context);
+Kernel make_transpose(const KernelContext& context);
+Kernel make_pad(const KernelContext& context);
+Kernel make_slice(const KernelContext& context);
+Kernel make_split(const KernelContext& context);
+Kernel make_resize(const KernelContext& context);
+Kernel make_quantize(const KernelContext& context);
+Kernel make_dequantize(const KernelContext& context);
+
+}  // namespace octet::integer

@@ -1,0 +1,254 @@
+#include <cmath>
+#include <cstring>
+
+#include "octet/integer/dot.h"
+#include "octet/integer/fixed_point.h"
+#include "octet/integer/kernel.h"
+#include "octet/integer/kernels/products.h"
+#include "octet/support/error.h"
+
+namespace octet::integer {
+namespace {
+
+using tflite::Padding;
+using tflite::Tensor;
+using tflite::Type;
+
+// One axis of a window that slides over an image.
+struct Axis {
+  int64_t in, out, filter, stride, dilation, before;
+};
+
+int64_t effective(int64_t filter, int64_t dilation) { return (filter - 1) * dilation + 1; }
+
+Axis axis(const KernelContext& context, size_t dim, int64_t filter, int64_t stride, int64_t dilation) {
+  const int64_t in = context.input(0).shape[dim];
+  const int64_t out = context.output().shape[dim];
+  if (stride < 1 || dilation < 1 || filter < 1) context.fail("stride, dilation and filter", "at least 1", "0 or less");
+  const int64_t reach = effective(filter, dilation);
+  const bool same = context.op.options.padding == Padding::kSame;
+  const int64_t wanted = same ? (in + stride - 1) / stride : in < reach ? 0 : (in - reach) / stride + 1;
+  if (out != wanted) context.fail("output size", std::to_string(wanted), std::to_string(out));
+  const int64_t total = std::max<int64_t>((out - 1) * stride + reach - in, 0);
+  return {in, out, filter, stride, dilation, same ? total / 2 : 0};
+}
+
+}  // namespace
+
+Kernel make_convolution(const KernelContext& context) {
+  const Tensor& input = context.input(0);
+  const Tensor& weight = context.input(1);
+  const Tensor& output = context.output();
+  for (const Tensor* each : {&input, &output, &weight}) {
+    context.require_type(*each, Type::kInt8);
+    context.require_rank(*each, 4);
+  }
+  const auto& options = context.op.options;
+  const Axis h = axis(context, 1, weight.shape[1], options.stride_h, options.dilation_h);
+  const Axis w = axis(context, 2, weight.shape[2], options.stride_w, options.dilation_w);
+  const int64_t channels = input.shape[3];
+  const int64_t batches = input.shape[0];
+  if (weight.shape[3] != channels) {
+    context.fail("channels of the weight", std::to_string(channels), std::to_string(weight.shape[3]));
+  }
+  if (output.shape[0] != batches || output.shape[3] != weight.shape[0]) {
+    context.fail("output shape", octet::str(batches, " samples of ", weight.shape[0], " channels"),
+                 octet::str(output.shape[0], " of ", output.shape[3]));
+  }
+  const Requantizer requantize(context, weight.shape[0]);
+  const WeightSums sums(context, weight.shape[0]);
+  const int32_t zero_point = context.zero_point(input);
+  const auto in = context.input_index(0);
+  const auto filters = context.input_index(1);
+  const auto out = context.output_index();
+  const bool check = context.check_overflow;
+  const std::string where = context.where();
+  return [=](const Values& values) {
+    const auto* x = values.at<const int8_t>(in);
+    const auto* weights = values.at<const int8_t>(filters);
+    auto* y = values.at<int8_t>(out);
+    const int64_t row = w.filter * channels;
+    const int64_t size = h.filter * row;
+    // The window as one line of numbers; outside the image the zero point, which adds nothing.
+    std::vector<int8_t> window(static_cast<size_t>(size));
+    for (int64_t n = 0; n < batches; ++n) {
+      for (int64_t oy = 0; oy < h.out; ++oy) {
+        for (int64_t ox = 0; ox < w.out; ++ox) {
+          for (int64_t fy = 0; fy < h.filter; ++fy) {
+            const int64_t iy = oy * h.stride - h.before + fy * h.dilation;
+            int8_t* line = window.data() + fy * row;
+            if (iy < 0 || iy >= h.in) {
+              std::memset(line, static_cast<uint8_t>(zero_point), static_cast<size_t>(row));
+              continue;
+            }
+            for (int64_t fx = 0; fx < w.filter; ++fx) {
+              const int64_t ix = ox * w.stride - w.before + fx * w.dilation;
+              int8_t* cell = line + fx * channels;
+              if (ix < 0 || ix >= w.in) {
+                std::memset(cell, static_cast<uint8_t>(zero_point), static_cast<size_t>(channels));
+              } else {
+                std::memcpy(cell, x + ((n * h.in + iy) * w.in + ix) * channels, static_cast<size_t>(channels));
+              }
+            }
+          }
+          int8_t* to = y + ((n * h.out + oy) * w.out + ox) * requantize.channels();
+          for (int64_t c = 0; c < requantize.channels(); ++c) {
+            const int8_t* filter = weights + c * size;
+            const int32_t sum = dot(window.data(), filter, size);
+            if (check) check_accumulator(window.data(), filter, size, zero_point, requantize.bias(c), where);
+            to[c] = requantize(sums.centered(sum, c, zero_point), c);
+          }
+        }
+      }
+    }
+  };
+}
+
+Kernel make_depthwise_convolution(const KernelContext& context) {
+  const Tensor& input = context.input(0);
+  const Tensor& weight = context.input(1);
+  const Tensor& output = context.output();
+  for (const Tensor* each : {&input, &output, &weight}) {
+    context.require_type(*each, Type::kInt8);
+    context.require_rank(*each, 4);
+  }
+  const auto& options = context.op.options;
+  const Axis h = axis(context, 1, weight.shape[1], options.stride_h, options.dilation_h);
+  const Axis w = axis(context, 2, weight.shape[2], options.stride_w, options.dilation_w);
+  const int64_t channels = input.shape[3];
+  const int64_t out_channels = output.shape[3];
+  const int64_t multiplier = options.depth_multiplier;
+  if (weight.shape[3] != out_channels || multiplier < 1 || channels * multiplier != out_channels) {
+    context.fail("channels", "input times depth_multiplier, in weight and output",
+                 octet::str(channels, " * ", multiplier, ", ", weight.shape[3], " and ", out_channels));
+  }
+  const int64_t batches = input.shape[0];
+  if (output.shape[0] != batches) {
+    context.fail("samples", std::to_string(batches), std::to_string(output.shape[0]));
+  }
+  const Requantizer requantize(context, out_channels);
+  const int32_t zero_point = context.zero_point(input);
+  const auto in = context.input_index(0);
+  const auto filters = context.input_index(1);
+  const auto out = context.output_index();
+  const bool check = context.check_overflow;
+  const std::string where = context.where();
+  return [=](const Values& values) {
+    const auto* x = values.at<const int8_t>(in);
+    const auto* weights = values.at<const int8_t>(filters);
+    auto* y = values.at<int8_t>(out);
+    std::vector<int32_t> sums(static_cast<size_t>(out_channels));
+    std::vector<int64_t> wide(check ? static_cast<size_t>(out_channels) : 0);
+    for (int64_t n = 0; n < batches; ++n) {
+      for (int64_t oy = 0; oy < h.out; ++oy) {
+        for (int64_t ox = 0; ox < w.out; ++ox) {
+          std::fill(sums.begin(), sums.end(), 0);
+          std::fill(wide.begin(), wide.end(), 0);
+          for (int64_t fy = 0; fy < h.filter; ++fy) {
+            const int64_t iy = oy * h.stride - h.before + fy * h.dilation;
+            if (iy < 0 || iy >= h.in) continue;
+            for (int64_t fx = 0; fx < w.filter; ++fx) {
+              const int64_t ix = ox * w.stride - w.before + fx * w.dilation;
+              if (ix < 0 || ix >= w.in) continue;
+              const int8_t* from = x + ((n * h.in + iy) * w.in + ix) * channels;
+              const int8_t* filter = weights + (fy * w.filter + fx) * out_channels;
+              if (multiplier == 1) {
+                for (int64_t c = 0; c < channels; ++c)
+                  sums[static_cast<size_t>(c)] += (from[c] - zero_point) * filter[c];
+              } else {
+                for (int64_t c = 0; c < out_channels; ++c) {
+                  sums[static_cast<size_t>(c)] += (from[c / multiplier] - zero_point) * filter[c];
+                }
+              }
+              for (size_t c = 0; c < wide.size(); ++c) {
+                wide[c] += static_cast<int64_t>(from[static_cast<int64_t>(c) / multiplier] - zero_point) * filter[c];
+              }
+            }
+          }
+          int8_t* to = y + ((n * h.out + oy) * w.out + ox) * out_channels;
+          for (int64_t c = 0; c < out_channels; ++c) {
+            if (check) check_sum(wide[static_cast<size_t>(c)] + requantize.bias(c), where);
+            to[c] = requantize(sums[static_cast<size_t>(c)], c);
+          }
+        }
+      }
+    }
+  };
+}
+
+Kernel make_transposed_convolution(const KernelContext& context) {
+  // Inputs: output shape, weight [O, H, W, I], image, bias.
+  const Tensor& weight = context.input(1);
+  const Tensor& input = context.input(2);
+  const Tensor& output = context.output();
+  for (const Tensor* each : {&input, &output, &weight}) {
+    context.require_type(*each, Type::kInt8);
+    context.require_rank(*each, 4);
+  }
+  const auto& options = context.op.options;
+  const int64_t channels = input.shape[3];
+  const int64_t out_channels = weight.shape[0];
+  const int64_t batches = input.shape[0];
+  if (weight.shape[3] != channels || output.shape[3] != out_channels || output.shape[0] != batches) {
+    context.fail("channels and samples", "equal in weight, image and output", "others");
+  }
+  const auto before = [&](size_t dim, int64_t stride) -> int64_t {
+    const int64_t in = input.shape[dim];
+    const int64_t out = output.shape[dim];
+    if (options.padding == Padding::kValid) return 0;
+    return std::max<int64_t>((in - 1) * stride + weight.shape[dim] - out, 0) / 2;
+  };
+  const int64_t stride_h = options.stride_h;
+  const int64_t stride_w = options.stride_w;
+  if (stride_h < 1 || stride_w < 1) context.fail("stride", "at least 1", "0 or less");
+  const int64_t before_h = before(1, stride_h);
+  const int64_t before_w = before(2, stride_w);
+  const int64_t in_h = input.shape[1], in_w = input.shape[2];
+  const int64_t out_h = output.shape[1], out_w = output.shape[2];
+  const int64_t filter_h = weight.shape[1], filter_w = weight.shape[2];
+  const Requantizer requantize(context, out_channels, /*image=*/2, /*bias=*/3);
+  const int32_t zero_point = context.zero_point(input);
+  const auto in = context.input_index(2);
+  const auto filters = context.input_index(1);
+  const auto out = context.output_index();
+  const bool check = context.check_overflow;
+  const std::string where = context.where();
+  return [=](const Values& values) {
+    const auto* x = values.at<const int8_t>(in);
+    const auto* weights = values.at<const int8_t>(filters);
+    auto* y = values.at<int8_t>(out);
+    // Every input pixel adds its products to the window that it covers.
+    std::vector<int64_t> sums(static_cast<size_t>(out_h * out_w * out_channels));
+    for (int64_t n = 0; n < batches; ++n) {
+      std::fill(sums.begin(), sums.end(), 0);
+      for (int64_t iy = 0; iy < in_h; ++iy) {
+        for (int64_t ix = 0; ix < in_w; ++ix) {
+          const int8_t* from = x + ((n * in_h + iy) * in_w + ix) * channels;
+          for (int64_t fy = 0; fy < filter_h; ++fy) {
+            const int64_t oy = iy * stride_h - before_h + fy;
+            if (oy < 0 || oy >= out_h) continue;
+            for (int64_t fx = 0; fx < filter_w; ++fx) {
+              const int64_t ox = ix * stride_w - before_w + fx;
+              if (ox < 0 || ox >= out_w) continue;
+              int64_t* to = sums.data() + (oy * out_w + ox) * out_channels;
+              for (int64_t c = 0; c < out_channels; ++c) {
+                const int8_t* filter = weights + ((c * filter_h + fy) * filter_w + fx) * channels;
+                int64_t sum = 0;
+                for (int64_t i = 0; i < channels; ++i) sum += (from[i] - zero_point) * filter[i];
+                to[c] += sum;
+              }
+            }
+          }
+        }
+      }
+      int8_t* to = y + n * static_cast<int64_t>(sums.size());
+      for (size_t i = 0; i < sums.size(); ++i) {
+        const int64_t c = static_cast<int64_t>(i) % out_channels;
+        if (check) check_sum(sums[i] + requantize.bias(c), where);
+        to[i] = requantize(static_cast<int32_t>(sums[i]), c);
+      }
+    }
+  };
+}
+
+}  // namespace octet::integer

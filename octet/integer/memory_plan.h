@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "octet/formats/tflite.h"
+
+namespace octet::integer {
+
+/// Where every computed tensor lies in one arena: tensors that are never alive at the same step share bytes.
+struct MemoryPlan {
+  std::vector<int64_t> offsets;  ///< of each tensor; -1 for constants
+  int64_t arena_bytes = 0;       ///< of the plan
+  int64_t peak_bytes = 0;        ///< most bytes alive at one step: no plan needs less
+};
+
+/// Greedy by size, largest first, each as low as it goes. Offsets are multiples of 16. Inputs live from the start,
+/// results to the end.
+MemoryPlan plan_memory(const tflite::Model& model);
+
+}  // namespace octet::integer

@@ -1,0 +1,179 @@
+#include "octet/integer/executor.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+
+#include "octet/formats/npy.h"
+#include "octet/support/byte_source.h"
+#include "octet/support/error.h"
+#include "tests/support/test_data.h"
+
+namespace octet {
+namespace {
+
+std::string file(const std::string& name) { return test::data("golden/cases/" + name); }
+
+template <typename T>
+tflite::Tensor constant(tflite::Type type, std::vector<int64_t> shape, const std::vector<T>& values, float scale) {
+  tflite::Tensor tensor;
+  tensor.name = "constant";
+  tensor.type = type;
+  tensor.shape = std::move(shape);
+  tensor.quantization = {{scale}, {0}, 0};
+  tensor.is_constant = true;
+  tensor.data.resize(values.size() * sizeof(T));
+  std::memcpy(tensor.data.data(), values.data(), tensor.data.size());
+  return tensor;
+}
+
+tflite::Tensor value(const std::string& name, std::vector<int64_t> shape, float scale, int64_t zero_point = 0) {
+  tflite::Tensor tensor;
+  tensor.name = name;
+  tensor.shape = std::move(shape);
+  tensor.quantization = {{scale}, {zero_point}, 0};
+  return tensor;
+}
+
+// y = W x with one weight row: x of `depth` levels.
+tflite::Model matrix(int64_t depth, int32_t bias) {
+  tflite::Model model;
+  model.tensors = {value("x", {1, depth}, 1.0F),
+                   constant<int8_t>(tflite::Type::kInt8, {1, depth}, std::vector<int8_t>(depth, 127), 1.0F),
+                   constant<int32_t>(tflite::Type::kInt32, {1}, {bias}, 1.0F), value("y", {1, 1}, 1e6F)};
+  tflite::Operator op;
+  op.code = tflite::OpCode::kFullyConnected;
+  op.inputs = {0, 1, 2};
+  op.outputs = {3};
+  model.operators = {op};
+  model.inputs = {0};
+  model.outputs = {3};
+  return model;
+}
+
+TEST(Executor, AnyBatchGivesTheSamplesRows) {
+  const integer::Executor executor(tflite::read(file("net_cifarnet/neutron_0.tflite")));
+  const at::Tensor one = read_npy(file("net_cifarnet/neutron_0_in_0.npy"));
+  const at::Tensor other = at::randint(-128, 128, one.sizes(), at::TensorOptions(at::kChar));
+  const at::Tensor both = executor.run({at::cat({one, other, one})}).at(0);
+  EXPECT_TRUE(at::equal(both.slice(0, 0, 1), executor.run({one}).at(0)));
+  EXPECT_TRUE(at::equal(both.slice(0, 1, 2), executor.run({other}).at(0)));
+  EXPECT_TRUE(at::equal(both.slice(0, 2, 3), executor.run({one}).at(0)));
+}
+
+TEST(Executor, FloatInputsAreQuantized) {
+  const integer::Executor executor(tflite::read(file("net_cifarnet/neutron_0.tflite")));
+  const at::Tensor levels = read_npy(file("net_cifarnet/neutron_0_in_0.npy"));
+  const auto& input = executor.model().tensors[static_cast<size_t>(executor.model().inputs[0])];
+  const at::Tensor real =
+      (levels.to(at::kFloat) - static_cast<float>(input.quantization.zero_point[0])) * input.quantization.scale[0];
+  EXPECT_TRUE(at::equal(executor.run({real}).at(0), executor.run({levels}).at(0)));
+  const at::Tensor results = executor.run_dequantized({levels}).at(0);
+  EXPECT_EQ(results.scalar_type(), at::kFloat);
+  EXPECT_NEAR(results.sum().item<float>(), 1.0, 0.05) << "a softmax";
+}
+
+TEST(Executor, RefusesWhatDoesNotFit) {
+  const integer::Executor executor(tflite::read(file("op_add/neutron_0.tflite")));
+  const at::Tensor input = read_npy(file("op_add/neutron_0_in_0.npy"));
+  EXPECT_THROW(executor.run({}), Error);
+  EXPECT_THROW(executor.run({input.to(at::kInt)}), Error);
+  EXPECT_THROW(executor.run({input.slice(1, 0, 2)}), Error);
+  EXPECT_THROW(executor.run({input[0]}), Error);
+}
+
+TEST(Executor, ChecksAccumulators) {
+  const at::Tensor full = at::full({1, 200000}, 127, at::TensorOptions(at::kChar));
+  EXPECT_THROW(integer::Executor(matrix(200000, 0), {.check_overflow = true}).run({full}), Error)
+      << "127 * 127 * 200000";
+  EXPECT_NO_THROW(integer::Executor(matrix(200000, 0)).run({full})) << "wraps, as on the machine";
+  const at::Tensor small = at::full({1, 10}, 127, at::TensorOptions(at::kChar));
+  EXPECT_NO_THROW(integer::Executor(matrix(10, 0), {.check_overflow = true}).run({small}));
+  EXPECT_THROW(integer::Executor(matrix(10, INT32_MAX), {.check_overflow = true}).run({small}), Error);
+}
+
+TEST(Executor, NamesTheOperatorThatDoesNotFit) {
+  tflite::Model model = matrix(10, 0);
+  model.tensors[3].shape = {1, 3};
+  try {
+    integer::Executor broken(model);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("[FULLY_CONNECTED 'y'] elements"), std::string::npos) << error.what();
+  }
+  model = matrix(10, 0);
+  model.operators[0].code = tflite::OpCode::kNeg;
+  EXPECT_THROW(integer::Executor{model}, Error);
+}
+
+// A damaged program is refused, or runs within its memory.
+TEST(Executor, SurvivesDamagedPrograms) {
+  std::mt19937 random(11);
+  int64_t refused = 0, ran = 0;
+  for (const char* name : {"op_add", "op_slice", "op_pad_constant", "op_mean_dim", "op_softmax", "op_permute", "op_cat",
+                           "conv_transpose2d", "conv_depthwise", "op_upsample_bilinear", "op_max_pool2d", "op_bmm"}) {
+    const std::string bytes = read_file(file(std::string(name) + "/neutron_0.tflite"));
+    for (int i = 0; i < 300; ++i) {
+      std::string damaged = bytes;
+      for (int flips = 0; flips < 2; ++flips) {
+        damaged[random() % damaged.size()] = static_cast<char>(random() % 256);
+      }
+      try {
+        const integer::Executor executor(tflite::read(memory_source("damaged", damaged)));
+        std::vector<at::Tensor> inputs;
+        int64_t elements = executor.memory().arena_bytes;
+        for (const int32_t index : executor.model().inputs) {
+          const auto& tensor = executor.model().tensors[static_cast<size_t>(index)];
+          inputs.push_back(at::zeros(tensor.shape, at::TensorOptions(integer::scalar_type(tensor.type))));
+        }
+        if (elements < (1 << 24)) executor.run(inputs);
+        ++ran;
+      } catch (const Error&) {
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 100);
+  EXPECT_GT(ran, 100);
+}
+
+TEST(MemoryPlan, TensorsThatLiveTogetherLieApart) {
+  const tflite::Model model = tflite::read(file("net_mobilenet_v2_w025/neutron_0.tflite"));
+  const integer::MemoryPlan plan = integer::plan_memory(model);
+  EXPECT_GE(plan.arena_bytes, plan.peak_bytes);
+  EXPECT_LE(plan.arena_bytes, plan.peak_bytes * 5 / 4) << "greedy by size comes close to the bound";
+  int64_t all = 0;
+  std::vector<std::pair<int64_t, int64_t>> lives(model.tensors.size(), {INT64_MAX, -1});
+  const auto use = [&](int32_t tensor, int64_t step) {
+    if (tensor < 0) return;
+    auto& [first, last] = lives[static_cast<size_t>(tensor)];
+    first = std::min(first, step);
+    last = std::max(last, step);
+  };
+  for (size_t step = 0; step < model.operators.size(); ++step) {
+    for (const int32_t tensor : model.operators[step].inputs) use(tensor, static_cast<int64_t>(step));
+    for (const int32_t tensor : model.operators[step].outputs) use(tensor, static_cast<int64_t>(step));
+  }
+  for (size_t a = 0; a < model.tensors.size(); ++a) {
+    if (plan.offsets[a] < 0) continue;
+    EXPECT_EQ(plan.offsets[a] % 16, 0);
+    all += model.tensors[a].numel();
+    for (size_t b = 0; b < a; ++b) {
+      if (plan.offsets[b] < 0) continue;
+      if (lives[a].first > lives[b].second || lives[b].first > lives[a].second) continue;
+      const bool apart = plan.offsets[a] + model.tensors[a].numel() <= plan.offsets[b] ||
+                         plan.offsets[b] + model.tensors[b].numel() <= plan.offsets[a];
+      EXPECT_TRUE(apart) << model.tensors[a].name << " and " << model.tensors[b].name;
+    }
+  }
+  EXPECT_LT(plan.arena_bytes, all / 4) << "bytes are shared";
+}
+
+}  // namespace
+}  // namespace octet

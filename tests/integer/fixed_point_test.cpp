@@ -1,0 +1,74 @@
+#include "octet/integer/fixed_point.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "octet/integer/dot.h"
+#include "octet/support/error.h"
+
+namespace octet::integer {
+namespace {
+
+TEST(Multiplier, HoldsTheNearestFactor) {
+  EXPECT_EQ(quantize_multiplier(1.0).value, 1 << 30);
+  EXPECT_EQ(quantize_multiplier(1.0).shift, 1);
+  EXPECT_EQ(quantize_multiplier(0.75).value, 1610612736);
+  EXPECT_EQ(quantize_multiplier(0.75).shift, 0);
+  EXPECT_EQ(quantize_multiplier(0.0).value, 0);
+  EXPECT_EQ(quantize_multiplier(1e-20).value, 0) << "below 2^-31";
+  EXPECT_EQ(quantize_multiplier(std::nextafter(1.0, 0.0)).value, 1 << 30) << "rounds up to the next power";
+  for (const double bad : {-1.0, std::nan(""), HUGE_VAL, 1e12}) EXPECT_THROW(quantize_multiplier(bad), Error) << bad;
+}
+
+TEST(Multiply, RoundsTwice) {
+  const Multiplier half = quantize_multiplier(0.5);
+  EXPECT_EQ(multiply(3, half), 2);
+  EXPECT_EQ(multiply(-3, half), -1) << "the first rounding takes halves up";
+  const Multiplier eighth = quantize_multiplier(0.125);
+  EXPECT_EQ(multiply(4, eighth), 1);
+  EXPECT_EQ(multiply(-4, eighth), -1) << "the second away from zero";
+  EXPECT_EQ(multiply(3, eighth), 1) << "0.375 becomes 1.5 / 4, 2 / 4, 1";
+}
+
+// Against exact arithmetic: each of the two roundings is off by half a unit at most.
+TEST(Multiply, IsWithinItsTwoRoundings) {
+  std::mt19937_64 random(7);
+  std::uniform_real_distribution<double> logs(-12, 3);
+  std::uniform_int_distribution<int32_t> numbers(-(1 << 24), 1 << 24);
+  for (int i = 0; i < 20000; ++i) {
+    const double factor = std::exp2(logs(random));
+    const int32_t x = numbers(random);
+    const double exact = factor * x;
+    EXPECT_NEAR(multiply(x, quantize_multiplier(factor)), exact, 1.0 + std::abs(exact) * 0x1p-30) << factor << ' ' << x;
+  }
+}
+
+TEST(HighMultiply, Saturates) {
+  EXPECT_EQ(doubling_high_multiply(INT32_MIN, INT32_MIN), INT32_MAX);
+  EXPECT_EQ(doubling_high_multiply(INT32_MIN, INT32_MAX), INT32_MIN + 1);
+  EXPECT_EQ(doubling_high_multiply(1 << 30, 1), 1) << "half rounds up";
+  EXPECT_EQ(doubling_high_multiply(-(1 << 30), 1), 0) << "minus one half rounds up, as the reference's division does";
+}
+
+TEST(Dot, IsExactAndWraps) {
+  std::mt19937 random(3);
+  std::uniform_int_distribution<int> levels(-128, 127);
+  for (const int64_t count : {0, 1, 7, 16, 63, 64, 65, 1000}) {
+    std::vector<int8_t> a, b;
+    int64_t wanted = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      a.push_back(static_cast<int8_t>(levels(random)));
+      b.push_back(static_cast<int8_t>(levels(random)));
+      wanted += a.back() * b.back();
+    }
+    EXPECT_EQ(dot(a.data(), b.data(), count), wanted) << count;
+  }
+  const std::vector<int8_t> lowest(140000, -128);
+  const int64_t sum = int64_t{140000} * 128 * 128;
+  EXPECT_EQ(dot(lowest.data(), lowest.data(), 140000), static_cast<int32_t>(static_cast<uint32_t>(sum)));
+}
+
+}  // namespace
+}  // namespace octet::integer
