@@ -19,7 +19,7 @@ Multiplier quantize_multiplier(double factor) {
     ++shift;
   }
   if (shift < -31) return {};
-  if (shift > 30) throw expected("fixed point", "factor", "below 2^30", std::to_string(factor));
+  if (shift > 31) throw expected("fixed point", "factor", "below 2^31", std::to_string(factor));
   return {static_cast<int32_t>(value), shift};
 }
 

@@ -39,7 +39,7 @@ inline int32_t multiply(int32_t x, Multiplier factor) {
   return rounding_divide_by_power(doubling_high_multiply(shifted, factor.value), right);
 }
 
-/// x times the factor, rounded once, halves up.
+/// x times the factor, rounded once, halves up. The factor is below 2^30.
 inline int32_t multiply_rounding_once(int32_t x, Multiplier factor) {
   const int64_t half = int64_t{1} << (30 - factor.shift);
   return static_cast<int32_t>((static_cast<int64_t>(x) * factor.value + half) >> (31 - factor.shift));

@@ -73,6 +73,13 @@ void KernelContext::require_type(const Tensor& tensor, Type type) const {
   fail("type of '" + tensor.name + "'", tflite::type_name(type), tflite::type_name(tensor.type));
 }
 
+void KernelContext::require_images(std::initializer_list<const Tensor*> tensors) const {
+  for (const Tensor* tensor : tensors) {
+    require_type(*tensor, Type::kInt8);
+    require_rank(*tensor, 4);
+  }
+}
+
 void KernelContext::require_rank(const Tensor& tensor, size_t rank) const {
   if (tensor.shape.size() == rank) return;
   fail("dimensions of '" + tensor.name + "'", std::to_string(rank), std::to_string(tensor.shape.size()));

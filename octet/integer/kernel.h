@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
+#include <string>
 #include <vector>
 
 #include "octet/formats/tflite.h"
@@ -47,6 +49,8 @@ struct KernelContext {
   std::string where() const;
   [[noreturn]] void fail(const std::string& what, const std::string& wanted, const std::string& got) const;
   void require_type(const tflite::Tensor& tensor, tflite::Type type) const;
+  /// int8, four dimensions: NHWC.
+  void require_images(std::initializer_list<const tflite::Tensor*> tensors) const;
   void require_rank(const tflite::Tensor& tensor, size_t rank) const;
   void require_same_shape(const tflite::Tensor& a, const tflite::Tensor& b) const;
   void require_same_grid(const tflite::Tensor& a, const tflite::Tensor& b) const;

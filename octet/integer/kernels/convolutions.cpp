@@ -33,31 +33,38 @@ Axis axis(const KernelContext& context, size_t dim, int64_t filter, int64_t stri
   return {in, out, filter, stride, dilation, same ? total / 2 : 0};
 }
 
-}  // namespace
+// The image, the window that slides over it, and the result.
+struct Geometry {
+  Axis h, w;
+  int64_t batches, channels, out_channels;
+};
 
-Kernel make_convolution(const KernelContext& context) {
+Geometry geometry(const KernelContext& context) {
   const Tensor& input = context.input(0);
   const Tensor& weight = context.input(1);
   const Tensor& output = context.output();
-  for (const Tensor* each : {&input, &output, &weight}) {
-    context.require_type(*each, Type::kInt8);
-    context.require_rank(*each, 4);
-  }
+  context.require_images({&input, &output, &weight});
   const auto& options = context.op.options;
-  const Axis h = axis(context, 1, weight.shape[1], options.stride_h, options.dilation_h);
-  const Axis w = axis(context, 2, weight.shape[2], options.stride_w, options.dilation_w);
-  const int64_t channels = input.shape[3];
-  const int64_t batches = input.shape[0];
-  if (weight.shape[3] != channels) {
-    context.fail("channels of the weight", std::to_string(channels), std::to_string(weight.shape[3]));
+  if (output.shape[0] != input.shape[0]) {
+    context.fail("samples", std::to_string(input.shape[0]), std::to_string(output.shape[0]));
   }
-  if (output.shape[0] != batches || output.shape[3] != weight.shape[0]) {
-    context.fail("output shape", octet::str(batches, " samples of ", weight.shape[0], " channels"),
-                 octet::str(output.shape[0], " of ", output.shape[3]));
+  return {axis(context, 1, weight.shape[1], options.stride_h, options.dilation_h),
+          axis(context, 2, weight.shape[2], options.stride_w, options.dilation_w), input.shape[0], input.shape[3],
+          output.shape[3]};
+}
+
+}  // namespace
+
+Kernel make_convolution(const KernelContext& context) {
+  const auto [h, w, batches, channels, out_channels] = geometry(context);
+  const Tensor& weight = context.input(1);
+  if (weight.shape[3] != channels || weight.shape[0] != out_channels) {
+    context.fail("channels of the weight", octet::str(channels, " in, ", out_channels, " out"),
+                 octet::str(weight.shape[3], ", ", weight.shape[0]));
   }
-  const Requantizer requantize(context, weight.shape[0]);
-  const WeightSums sums(context, weight.shape[0]);
-  const int32_t zero_point = context.zero_point(input);
+  const Requantizer requantize(context, out_channels);
+  const WeightSums sums(context, out_channels);
+  const int32_t zero_point = context.zero_point(context.input(0));
   const auto in = context.input_index(0);
   const auto filters = context.input_index(1);
   const auto out = context.output_index();
@@ -105,29 +112,15 @@ Kernel make_convolution(const KernelContext& context) {
 }
 
 Kernel make_depthwise_convolution(const KernelContext& context) {
-  const Tensor& input = context.input(0);
+  const auto [h, w, batches, channels, out_channels] = geometry(context);
   const Tensor& weight = context.input(1);
-  const Tensor& output = context.output();
-  for (const Tensor* each : {&input, &output, &weight}) {
-    context.require_type(*each, Type::kInt8);
-    context.require_rank(*each, 4);
-  }
-  const auto& options = context.op.options;
-  const Axis h = axis(context, 1, weight.shape[1], options.stride_h, options.dilation_h);
-  const Axis w = axis(context, 2, weight.shape[2], options.stride_w, options.dilation_w);
-  const int64_t channels = input.shape[3];
-  const int64_t out_channels = output.shape[3];
-  const int64_t multiplier = options.depth_multiplier;
+  const int64_t multiplier = context.op.options.depth_multiplier;
   if (weight.shape[3] != out_channels || multiplier < 1 || channels * multiplier != out_channels) {
     context.fail("channels", "input times depth_multiplier, in weight and output",
                  octet::str(channels, " * ", multiplier, ", ", weight.shape[3], " and ", out_channels));
   }
-  const int64_t batches = input.shape[0];
-  if (output.shape[0] != batches) {
-    context.fail("samples", std::to_string(batches), std::to_string(output.shape[0]));
-  }
   const Requantizer requantize(context, out_channels);
-  const int32_t zero_point = context.zero_point(input);
+  const int32_t zero_point = context.zero_point(context.input(0));
   const auto in = context.input_index(0);
   const auto filters = context.input_index(1);
   const auto out = context.output_index();
@@ -181,10 +174,7 @@ Kernel make_transposed_convolution(const KernelContext& context) {
   const Tensor& weight = context.input(1);
   const Tensor& input = context.input(2);
   const Tensor& output = context.output();
-  for (const Tensor* each : {&input, &output, &weight}) {
-    context.require_type(*each, Type::kInt8);
-    context.require_rank(*each, 4);
-  }
+  context.require_images({&input, &output, &weight});
   const auto& options = context.op.options;
   const int64_t channels = input.shape[3];
   const int64_t out_channels = weight.shape[0];

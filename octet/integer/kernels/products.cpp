@@ -29,6 +29,7 @@ Requantizer::Requantizer(const KernelContext& context, int64_t channels, size_t 
     const float scale = scales[scales.size() == 1 ? 0 : static_cast<size_t>(c)];
     const double product = static_cast<double>(in) * static_cast<double>(scale);
     multipliers_.push_back(quantize_multiplier(product / out));
+    if (multipliers_.back().shift > 30) context.fail("scales", "a factor below 2^30", octet::str(product / out));
   }
   if (!context.has_input(bias)) return;
   const Tensor& stored = context.input(bias);

@@ -233,16 +233,9 @@ Kernel make_softmax(const KernelContext& context) {
       std::min(static_cast<double>(context.op.options.beta) * static_cast<double>(context.scale(input)) *
                    static_cast<double>(int64_t{1} << (31 - kDiffBits)),
                static_cast<double>((int64_t{1} << 31) - 1));
-  // One above the table's range of shifts at most.
-  int shift = 0;
-  const double fraction = std::frexp(factor, &shift);
-  auto value = static_cast<int64_t>(std::round(fraction * static_cast<double>(int64_t{1} << 31)));
-  if (value == int64_t{1} << 31) {
-    value /= 2;
-    ++shift;
-  }
+  const Multiplier multiplier = quantize_multiplier(factor);
+  const int shift = multiplier.shift;
   if (shift < 0) context.fail("input scale", "above 2^-27", octet::str(context.scale(input)));
-  const auto multiplier = static_cast<int32_t>(value);
   const int32_t least = -input_radius(kDiffBits, shift);
   const int64_t depth = input.shape.back();
   const int64_t rows = depth == 0 ? 0 : input.numel() / depth;
@@ -252,7 +245,7 @@ Kernel make_softmax(const KernelContext& context) {
   for (int32_t diff = -255; diff <= 0; ++diff) {
     if (diff < least) continue;
     const auto wide = static_cast<int32_t>(static_cast<int64_t>(diff) * (int64_t{1} << shift));
-    const Unit power = gemmlowp::exp_on_negative_values(Diff::FromRaw(doubling_high_multiply(wide, multiplier)));
+    const Unit power = gemmlowp::exp_on_negative_values(Diff::FromRaw(doubling_high_multiply(wide, multiplier.value)));
     exps[static_cast<size_t>(-diff)] = power.raw();
     parts[static_cast<size_t>(-diff)] = gemmlowp::Rescale<kSumBits>(power).raw();
   }

@@ -14,10 +14,7 @@ using tflite::Type;
 Kernel make_pool(const KernelContext& context) {
   const Tensor& input = context.input(0);
   const Tensor& output = context.output();
-  for (const Tensor* each : {&input, &output}) {
-    context.require_type(*each, Type::kInt8);
-    context.require_rank(*each, 4);
-  }
+  context.require_images({&input, &output});
   context.require_same_grid(input, output);
   const auto& options = context.op.options;
   const int64_t filter_h = options.filter_h, filter_w = options.filter_w;
@@ -188,10 +185,7 @@ Kernel make_reduced_extremum(const KernelContext& context) {
 Kernel make_resize(const KernelContext& context) {
   const Tensor& input = context.input(0);
   const Tensor& output = context.output();
-  for (const Tensor* each : {&input, &output}) {
-    context.require_type(*each, Type::kInt8);
-    context.require_rank(*each, 4);
-  }
+  context.require_images({&input, &output});
   context.require_same_grid(input, output);
   const int64_t in_h = input.shape[1], in_w = input.shape[2], channels = input.shape[3], batches = input.shape[0];
   const int64_t out_h = output.shape[1], out_w = output.shape[2];
