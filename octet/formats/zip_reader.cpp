@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "octet/formats/zip.h"
+#include "octet/formats/zip_format.h"
 #include "octet/support/byte_reader.h"
 #include "octet/support/error.h"
 
@@ -17,7 +18,6 @@ constexpr uint64_t kLocalSize = 30;
 constexpr uint64_t kCentralSize = 46;
 constexpr uint64_t kEndSize = 22;
 constexpr uint64_t kLocatorSize = 20;
-constexpr uint32_t kFull32 = 0xffffffff;
 // DEFLATE can't do better than 1032 to 1; an entry that claims more lies.
 constexpr uint64_t kDeflateLimit = 1032;
 

@@ -1,13 +1,13 @@
 #include <zlib.h>
 
 #include "octet/formats/zip.h"
+#include "octet/formats/zip_format.h"
 #include "octet/support/error.h"
 
 namespace octet {
 namespace {
 
 constexpr uint64_t kAlignment = 64;
-constexpr uint64_t kFull32 = 0xffffffff;
 constexpr uint16_t kUtf8Names = 0x0800;
 constexpr uint16_t kDate1980 = 0x0021;  // 1 January 1980: equal models make equal files
 

@@ -56,12 +56,15 @@ TEST(FakeQuantize, TrainedGridEqualsConvertedGridToTheBit) {
   }
 }
 
-// Value and gradient of the formula, by autograd alone: round passes the gradient, clamp cuts it.
+// Value and gradient of the formula, by autograd alone: round passes the gradient, clipping cuts it, the ends of the grid
+// belong to it. (Where a value lies on the bound, clamp's own gradient is 1 in libtorch 2.13 and not in 2.14.)
 at::Tensor formula(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point, int64_t low,
                    int64_t high) {
   const at::Tensor steps = x * at::reciprocal(scale);
   const at::Tensor rounded = steps + (at::round(steps) - steps).detach();
-  const at::Tensor q = at::clamp(rounded + zero_point, static_cast<double>(low), static_cast<double>(high));
+  const at::Tensor level = rounded + zero_point;
+  const at::Tensor clipped = at::clamp(level.detach(), static_cast<double>(low), static_cast<double>(high));
+  const at::Tensor q = at::where(level.ge(low).logical_and(level.le(high)), level, clipped);
   return (q - zero_point) * scale;
 }
 
