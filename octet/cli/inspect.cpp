@@ -2,9 +2,11 @@
 #include <nlohmann/json.hpp>
 
 #include "octet/cli/common.h"
+#include "octet/cli/inspect_tflite.h"
 #include "octet/cli/table.h"
 #include "octet/cli/verbs.h"
 #include "octet/formats/dtype.h"
+#include "octet/formats/tflite.h"
 #include "octet/graph/stats.h"
 #include "octet/quantize/rows.h"
 #include "octet/support/error.h"
@@ -92,6 +94,10 @@ void print_rows(const std::vector<QuantRow>& rows) {
 }
 
 void inspect(const Options& options) {
+  if (tflite::is_tflite(options.model)) {
+    if (options.graph) throw Error(options.model, "--graph is for models that hold a graph; a .tflite holds operators");
+    return inspect_tflite(options.model, options.json);
+  }
   const auto module = open_model(options.model, options.input_sizes);
   const bool quantized = is_quantized(*module);
   if (options.graph) {
@@ -112,7 +118,7 @@ void add_inspect(CLI::App& program) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = program.add_subcommand(
       "inspect", "Inputs, outputs, operators and sizes; of a quantized model every scale and zero point");
-  verb->add_option("MODEL", options->model, "Float or quantized model")->required();
+  verb->add_option("MODEL", options->model, "Float or quantized model, or an int8 .tflite")->required();
   verb->add_flag("--json", options->json, "JSON: facts of a float model, a row an operator of a quantized one");
   verb->add_flag("--graph", options->graph, "The program, a line a node");
   add_input_size(*verb, options->input_sizes);

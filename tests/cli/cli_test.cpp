@@ -163,5 +163,19 @@ TEST_F(Program, RunsTflite) {
   EXPECT_NE(missing.err.find("--input: expected 1 files"), std::string::npos) << missing.err;
 }
 
+TEST_F(Program, InspectsTflite) {
+  const std::string model = golden("net_cifarnet") + "/neutron_0.tflite";
+  const auto text = run("inspect " + model);
+  ASSERT_EQ(text.status, 0) << text.err;
+  for (const char* part : {"FULLY_CONNECTED", "SOFTMAX", "[1, 10] int8 0.00390625 zp -128", "arena "}) {
+    EXPECT_NE(text.out.find(part), std::string::npos) << part << " in " << text.out;
+  }
+  const auto facts = nlohmann::json::parse(run("inspect --json " + model).out);
+  EXPECT_EQ(facts.at("outputs")[0].at("scale")[0].get<float>(), 1.0F / 256);
+  EXPECT_EQ(facts.at("operators").back().at("op"), "SOFTMAX");
+  EXPECT_GE(facts.at("arena_bytes").get<int64_t>(), facts.at("peak_bytes").get<int64_t>());
+  EXPECT_EQ(run("inspect --graph " + model).status, 1);
+}
+
 }  // namespace
 }  // namespace octet

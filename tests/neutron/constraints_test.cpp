@@ -145,6 +145,22 @@ TEST(Refusals, TypesOfOperands) {
   expect_refused(*with_operand_type("bias", at::kShort), kConv, "bias: expected int32, got int16");
 }
 
+// Programs from elsewhere: QAT there leaves the bias of a folded BatchNorm in float.
+TEST(Refusals, FloatBiases) {
+  GraphBuilder b;
+  auto module = quantized(b, {b.conv2d("c", b.input({1, 3, 8, 8}), 3, 4)});
+  Node* node = node_of(*module, kConv);
+  module->set_attr("float_bias", at::zeros({4}), AttrKind::kParameter);
+  {
+    const auto here = module->graph().inserting_before(node);
+    node->set_arg("bias", module->graph().get_attr("float_bias"));
+  }
+  propagate_shapes(*module, b.inputs());
+  expect_refused(*module, kConv, "bias: expected int32, got float");
+  const Placement placement = neutron::place(*module, target());
+  EXPECT_NE(row_of(placement, kConv)->way_out.find("QuantizeFusedConvBnBiasAtenPass"), std::string::npos);
+}
+
 TEST(Refusals, TypesOfValues) {
   GraphBuilder b;
   auto module = quantized(b, {b.conv2d("c", b.input({1, 3, 8, 8}), 3, 4)});

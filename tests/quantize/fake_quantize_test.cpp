@@ -56,8 +56,8 @@ TEST(FakeQuantize, TrainedGridEqualsConvertedGridToTheBit) {
   }
 }
 
-// Value and gradient of the formula, by autograd alone: round passes the gradient, clipping cuts it, the ends of the grid
-// belong to it. (Where a value lies on the bound, clamp's own gradient is 1 in libtorch 2.13 and not in 2.14.)
+// Value and gradient of the formula, by autograd alone: round passes the gradient, clipping cuts it, the ends of the
+// grid belong to it. (Where a value lies on the bound, clamp's own gradient is 1 in libtorch 2.13 and not in 2.14.)
 at::Tensor formula(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point, int64_t low,
                    int64_t high) {
   const at::Tensor steps = x * at::reciprocal(scale);

@@ -117,6 +117,12 @@ class Placer {
       }
     }
     const FloatEdge edge = clusters_.float_edge(node);
+    if (edge.producer != nullptr && is_constant_value(*edge.producer)) {
+      // A weight or bias in float: its own rule says more, and what to do.
+      for (const Constraint& constraint : rule->constraints) {
+        if (const auto refusal = constraint.check(view(node))) return verdict(*refusal);
+      }
+    }
     if (edge.producer != nullptr) {
       return {octet::str("inputs: expected all quantized, got float from ", edge.producer->where()), ""};
     }
