@@ -95,7 +95,7 @@ void train_verb(Options options) {
   } else {
     result = train(model_handle(model), data.dataset, training, {}, held_out.dataset, &progress, "float");
     model->train(false);
-    trained = model;
+    trained = std::move(model);
   }
   save_octet(*trained, options.output);
   if (options.qat) {

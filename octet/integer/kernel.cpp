@@ -59,7 +59,7 @@ std::vector<int64_t> KernelContext::integers(size_t index) const {
 }
 
 std::string KernelContext::where() const {
-  const std::string name = tflite::op_name(op.code);
+  std::string name = tflite::op_name(op.code);
   if (op.outputs.empty()) return name;
   return name + " '" + model.tensors[static_cast<size_t>(op.outputs[0])].name + "'";
 }

@@ -12,7 +12,6 @@ namespace {
 
 using tflite::Padding;
 using tflite::Tensor;
-using tflite::Type;
 
 // One axis of a window that slides over an image.
 struct Axis {
@@ -224,7 +223,7 @@ Kernel make_transposed_convolution(const KernelContext& context) {
               for (int64_t c = 0; c < out_channels; ++c) {
                 const int8_t* filter = weights + ((c * filter_h + fy) * filter_w + fx) * channels;
                 int64_t sum = 0;
-                for (int64_t i = 0; i < channels; ++i) sum += (from[i] - zero_point) * filter[i];
+                for (int64_t i = 0; i < channels; ++i) sum += static_cast<int64_t>(from[i] - zero_point) * filter[i];
                 to[c] += sum;
               }
             }
