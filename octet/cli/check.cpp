@@ -54,10 +54,7 @@ std::vector<std::string> split(const std::string& text, char separator) {
 Sizes sizes_for(const GraphModule& model, const std::string& size) {
   Sizes sizes;
   if (is_full(size)) {
-    for (const std::string& input : split(size, '+')) {
-      sizes.emplace_back();
-      for (const std::string& side : split(input, ',')) sizes.back().push_back(positive(side, size));
-    }
+    for (const std::string& input : split(size, '+')) sizes.push_back(parse_sizes(input));
     return sizes;
   }
   const std::vector<std::string> sides = split(size, 'x');

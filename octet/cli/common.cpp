@@ -25,6 +25,8 @@ Globals& globals() {
   return values;
 }
 
+}  // namespace
+
 std::vector<int64_t> parse_sizes(const std::string& text) {
   std::vector<int64_t> sizes;
   std::stringstream stream(text);
@@ -39,8 +41,6 @@ std::vector<int64_t> parse_sizes(const std::string& text) {
   }
   return sizes;
 }
-
-}  // namespace
 
 void add_global_options(CLI::App& program) {
   Globals& values = globals();
@@ -75,13 +75,6 @@ std::shared_ptr<GraphModule> open_model(const std::string& path, const std::vect
   ModelFileOptions options;
   for (const std::string& text : input_sizes) options.input_sizes.push_back(parse_sizes(text));
   return load_model(path, options);
-}
-
-bool is_quantized(const GraphModule& module) {
-  for (const Node* node : module.graph().nodes()) {
-    if (node->is_call() && node->target().rfind("quantized_decomposed.", 0) == 0) return true;
-  }
-  return false;
 }
 
 int64_t model_bytes(const GraphModule& module) {

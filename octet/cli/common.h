@@ -22,11 +22,10 @@ uint64_t seed_or(uint64_t other);
 /// Reads a .pt2, an octet container or a TorchScript file. `input_sizes` ("1,3,224,224" each) are for TorchScript,
 /// which records no shapes.
 std::shared_ptr<GraphModule> open_model(const std::string& path, const std::vector<std::string>& input_sizes = {});
+/// "1,3,224,224"; throws octet::Error naming --input-size for anything but positive numbers.
+std::vector<int64_t> parse_sizes(const std::string& text);
 /// Option --input-size for verbs that open a model.
 void add_input_size(CLI::App& verb, std::vector<std::string>& input_sizes);
-
-/// True where the graph holds quantize or dequantize calls.
-bool is_quantized(const GraphModule& module);
 
 /// Bytes of parameters, buffers and constants that the graph reads.
 int64_t model_bytes(const GraphModule& module);

@@ -7,6 +7,7 @@
 #include "octet/cli/quantizer_flags.h"
 #include "octet/cli/verbs.h"
 #include "octet/formats/container.h"
+#include "octet/quantize/qdq.h"
 #include "octet/quantize/rows.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"

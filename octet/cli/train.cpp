@@ -5,6 +5,7 @@
 #include "octet/cli/quantizer_flags.h"
 #include "octet/cli/verbs.h"
 #include "octet/formats/container.h"
+#include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/train/progress.h"

@@ -2,21 +2,17 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/round.h>
 
+#include <algorithm>
 #include <cstring>
 
-#include "octet/integer/kernel.h"
+#include "octet/integer/fixed_point.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
 
 using tflite::Tensor;
 using tflite::Type;
-
-struct Executor::Step {
-  Kernel kernel;
-};
 
 at::ScalarType scalar_type(Type type) {
   switch (type) {
@@ -44,22 +40,31 @@ const Tensor& tensor_of(const tflite::Model& model, int32_t index) { return mode
 
 size_t bytes_of(const Tensor& tensor) { return static_cast<size_t>(tensor.numel() * tflite::type_size(tensor.type)); }
 
-// int8 levels of float numbers, rounded as QUANTIZE does.
+bool has_one_grid(const Tensor& tensor) {
+  return tensor.quantization.scale.size() == 1 && tensor.quantization.zero_point.size() == 1;
+}
+
 at::Tensor quantized(const at::Tensor& values, const Tensor& tensor) {
-  const auto& grid = tensor.quantization;
-  if (grid.scale.size() != 1 || grid.zero_point.size() != 1) {
-    throw expected(tensor.name, "grid", "one scale and zero point", octet::str(grid.scale.size(), " scales"));
-  }
-  const at::Tensor scaled = values.to(at::kFloat) / grid.scale[0];
-  // Halves away from zero.
-  const at::Tensor rounded = (scaled.abs() + 0.5).floor() * scaled.sign();
-  return (rounded + static_cast<double>(grid.zero_point[0])).clamp(-128, 127).to(at::kChar);
+  if (!has_one_grid(tensor)) throw expected(tensor.name, "grid", "one scale and zero point", "another");
+  const at::Tensor from = values.to(at::kFloat).contiguous();
+  at::Tensor levels = at::empty(from.sizes(), at::TensorOptions(at::kChar));
+  const float scale = tensor.quantization.scale[0];
+  const auto zero_point = static_cast<int32_t>(tensor.quantization.zero_point[0]);
+  std::transform(from.const_data_ptr<float>(), from.const_data_ptr<float>() + from.numel(),
+                 levels.mutable_data_ptr<int8_t>(),
+                 [&](float value) { return quantize_level(value, scale, zero_point); });
+  return levels;
 }
 
 at::Tensor dequantized(const at::Tensor& levels, const Tensor& tensor) {
-  const auto& grid = tensor.quantization;
-  if (tensor.type != Type::kInt8 || grid.scale.size() != 1) return levels;
-  return (levels.to(at::kFloat) - static_cast<float>(grid.zero_point.at(0))) * grid.scale[0];
+  if (tensor.type != Type::kInt8 || !has_one_grid(tensor)) return levels;
+  at::Tensor values = at::empty(levels.sizes(), at::TensorOptions(at::kFloat));
+  const float scale = tensor.quantization.scale[0];
+  const auto zero_point = static_cast<int32_t>(tensor.quantization.zero_point[0]);
+  std::transform(levels.const_data_ptr<int8_t>(), levels.const_data_ptr<int8_t>() + levels.numel(),
+                 values.mutable_data_ptr<float>(),
+                 [&](int8_t level) { return dequantize_level(level, scale, zero_point); });
+  return values;
 }
 
 // Computes what depends on constants alone (a weight that is transposed in the program), and leaves it out.
@@ -96,11 +101,9 @@ tflite::Model folded(tflite::Model model) {
 Executor::Executor(tflite::Model model, ExecutorOptions options)
     : model_(folded(std::move(model))), plan_(plan_memory(model_)) {
   for (const tflite::Operator& op : model_.operators) {
-    steps_.push_back({make_kernel({model_, op, options.check_overflow})});
+    kernels_.push_back(make_kernel({model_, op, options.check_overflow}));
   }
 }
-
-Executor::~Executor() = default;
 
 void Executor::execute(std::vector<uint8_t>& arena, const std::vector<const void*>& inputs,
                        const std::vector<void*>& outputs) const {
@@ -115,7 +118,7 @@ void Executor::execute(std::vector<uint8_t>& arena, const std::vector<const void
   for (size_t i = 0; i < inputs.size(); ++i) {
     std::memcpy(values.at<void>(model_.inputs[i]), inputs[i], bytes_of(tensor_of(model_, model_.inputs[i])));
   }
-  for (const Step& step : steps_) step.kernel(values);
+  for (const Kernel& kernel : kernels_) kernel(values);
   for (size_t i = 0; i < outputs.size(); ++i) {
     std::memcpy(outputs[i], values.at<const void>(model_.outputs[i]), bytes_of(tensor_of(model_, model_.outputs[i])));
   }

@@ -2,10 +2,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <memory>
 #include <vector>
 
 #include "octet/formats/tflite.h"
+#include "octet/integer/kernel.h"
 #include "octet/integer/memory_plan.h"
 
 namespace octet::integer {
@@ -23,7 +23,6 @@ class Executor {
  public:
   /// Prepares every operator. Throws octet::Error naming the operator that it has no kernel for, or that does not fit.
   explicit Executor(tflite::Model model, ExecutorOptions options = {});
-  ~Executor();
 
   /// The program that runs: as given, but for what depends on constants alone, which is computed beforehand.
   const tflite::Model& model() const { return model_; }
@@ -38,13 +37,12 @@ class Executor {
   std::vector<at::Tensor> run_dequantized(const std::vector<at::Tensor>& inputs) const;
 
  private:
-  struct Step;
   void execute(std::vector<uint8_t>& arena, const std::vector<const void*>& inputs,
                const std::vector<void*>& outputs) const;
 
   tflite::Model model_;
   MemoryPlan plan_;
-  std::vector<Step> steps_;
+  std::vector<Kernel> kernels_;
 };
 
 /// torch's type of a program's type; throws octet::Error for one that torch has not.

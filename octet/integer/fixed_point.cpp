@@ -23,6 +23,12 @@ Multiplier quantize_multiplier(double factor) {
   return {static_cast<int32_t>(value), shift};
 }
 
+int8_t quantize_level(float value, float scale, int32_t zero_point) {
+  const float level = std::round(value / scale) + static_cast<float>(zero_point);
+  if (std::isnan(level)) return static_cast<int8_t>(zero_point);
+  return static_cast<int8_t>(std::min(std::max(level, -128.0F), 127.0F));
+}
+
 int32_t input_radius(int integer_bits, int left_shift, int total_signed_bits) {
   const double largest = static_cast<double>((1 << integer_bits) - 1) *
                          static_cast<double>(int64_t{1} << (total_signed_bits - integer_bits)) /

@@ -22,6 +22,14 @@ bool is_quantize_op(const Node& node) { return is_one_of(node, kQuantizeOps); }
 
 bool is_dequantize_op(const Node& node) { return is_one_of(node, kDequantizeOps); }
 
+bool is_operator(const Node& node) { return node.is_call() && !is_quantize_op(node) && !is_dequantize_op(node); }
+
+bool is_quantized(const GraphModule& module) {
+  const std::vector<Node*> nodes = module.graph().nodes();
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [](const Node* node) { return is_quantize_op(*node) || is_dequantize_op(*node); });
+}
+
 QuantRecord grid_at(const GraphModule& module, const Node& node) {
   QuantRecord found;
   const auto tensor = [&](const char* name) -> std::optional<at::Tensor> {

@@ -79,6 +79,15 @@ TEST(Executor, FloatInputsAreQuantized) {
   EXPECT_NEAR(results.sum().item<float>(), 1.0, 0.05) << "a softmax";
 }
 
+// An input is quantized as the program's own QUANTIZE would.
+TEST(Executor, FloatInputsRoundAsQuantizeDoes) {
+  tflite::Model model = matrix(1, 0);
+  model.tensors[1].data = {1};
+  model.tensors[3].quantization.scale = {1.0F};
+  const at::Tensor just_below_a_half = at::full({1, 1}, 0.49999997F);
+  EXPECT_EQ(integer::Executor(model).run({just_below_a_half}).at(0).item<int8_t>(), 0);
+}
+
 TEST(Executor, RefusesWhatDoesNotFit) {
   const integer::Executor executor(tflite::read(file("op_add/neutron_0.tflite")));
   const at::Tensor input = read_npy(file("op_add/neutron_0_in_0.npy"));

@@ -1,6 +1,5 @@
 // Operators that move values without computing any.
 
-#include <cmath>
 #include <cstring>
 
 #include "octet/integer/fixed_point.h"
@@ -281,11 +280,7 @@ Kernel make_quantize(const KernelContext& context) {
     return [=](const Values& values) {
       const auto* x = values.at<const float>(in);
       auto* y = values.at<int8_t>(out);
-      for (int64_t i = 0; i < count; ++i) {
-        const float level = std::round(x[i] / out_scale) + static_cast<float>(out_zero);
-        y[i] = std::isnan(level) ? static_cast<int8_t>(out_zero)
-                                 : static_cast<int8_t>(std::min(std::max(level, -128.0F), 127.0F));
-      }
+      for (int64_t i = 0; i < count; ++i) y[i] = quantize_level(x[i], out_scale, out_zero);
     };
   }
   context.require_type(input, Type::kInt8);
@@ -313,7 +308,7 @@ Kernel make_dequantize(const KernelContext& context) {
   return [=](const Values& values) {
     const auto* x = values.at<const int8_t>(in);
     auto* y = values.at<float>(out);
-    for (int64_t i = 0; i < count; ++i) y[i] = scale * static_cast<float>(x[i] - zero_point);
+    for (int64_t i = 0; i < count; ++i) y[i] = dequantize_level(x[i], scale, zero_point);
   };
 }
 

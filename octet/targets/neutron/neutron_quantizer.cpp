@@ -4,11 +4,13 @@
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/targets/neutron/passes/pass_manager.h"
+#include "octet/targets/neutron/passes/rewrite.h"
 
 namespace octet {
 
 using neutron::Fusion;
 using neutron::InputRule;
+using neutron::only_user;
 using neutron::OperatorRule;
 using neutron::Sharing;
 using neutron::SpecKind;
@@ -19,8 +21,6 @@ bool lends_parameters(const Node* producer) {
   const QuantizationAnnotation* note = annotation(*producer);
   return note != nullptr && note->output_qspec.has_value();
 }
-
-Node* only_user(const Node& node) { return node.user_count() == 1 ? node.users().front() : nullptr; }
 
 bool normalizes(const Node& norm, const Node& input) {
   return norm.is_call("aten.batch_norm.default") && norm.arg("input").node() == &input;

@@ -52,7 +52,7 @@ std::string sharing_text(const OperatorRule& rule) {
   return "";
 }
 
-std::string fusion_text(const OperatorRule& rule) {
+std::string fusion_text(const OperatorRule& rule, const NeutronLimits& limits) {
   std::string text;
   switch (rule.fusion) {
     case Fusion::kNone:
@@ -69,7 +69,7 @@ std::string fusion_text(const OperatorRule& rule) {
   }
   if (rule.is_activation) {
     text += text.empty() ? "" : "; ";
-    text += rule.activation_needs_bounds ? "is taken at bounds (0, 6) and (0, inf)" : "is taken";
+    text += rule.activation_needs_bounds ? "is taken at bounds " + octet::text(limits.fusable_bounds) : "is taken";
   }
   if (rule.own_output_in_activation_bounds) text += "; output A at activation bounds";
   return text.rfind("; ", 0) == 0 ? text.substr(2) : text;
@@ -134,7 +134,7 @@ std::string operator_table(const NeutronTargetSpec& target) {
     if (rule.drops_output_before_batch_norm) output += ", in training none before a BatchNorm";
     const std::string lowering = rule.lowering.empty() ? "vanishes" : std::string(rule.lowering);
     out << "| " << ops << " | " << cell(inputs) << " | " << cell(output) << " | " << sharing_text(rule) << " | "
-        << cell(fusion_text(rule)) << " | " << cell(constraints_text(rule, target.limits())) << " | "
+        << cell(fusion_text(rule, target.limits())) << " | " << cell(constraints_text(rule, target.limits())) << " | "
         << (rule.qat_only ? "folded" : lowering) << " |\n";
   }
   return out.str();

@@ -15,6 +15,9 @@ struct ActivationBounds {
   bool operator==(const ActivationBounds&) const = default;
 };
 
+/// "(0, 6), (0, inf)"
+std::string text(const std::vector<ActivationBounds>& bounds);
+
 /// What the compiler of a Neutron NPU accepts. Sizes are inclusive upper bounds.
 struct NeutronLimits {
   int64_t kernel = 4096;  ///< kernel height and width, also of pools

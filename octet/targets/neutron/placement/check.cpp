@@ -11,12 +11,6 @@
 namespace octet::neutron {
 namespace {
 
-bool is_quantized(const GraphModule& module) {
-  const std::vector<Node*> nodes = module.graph().nodes();
-  return std::any_of(nodes.begin(), nodes.end(),
-                     [](const Node* node) { return is_quantize_op(*node) || is_dequantize_op(*node); });
-}
-
 std::vector<at::Tensor> inputs_of(const GraphModule& module, const std::vector<std::vector<int64_t>>& sizes) {
   if (sizes.empty()) return example_inputs(module);
   const std::vector<Node*> placeholders = module.graph().placeholders();
@@ -32,8 +26,7 @@ std::vector<at::Tensor> inputs_of(const GraphModule& module, const std::vector<s
   return inputs;
 }
 
-}  // namespace
-
+// Gives every observer of a prepared model a range of its own, no two alike, and weights their real one.
 void stand_in_for_calibration(GraphModule& prepared) {
   const at::NoGradGuard no_grad;
   int64_t number = 0;
@@ -54,6 +47,8 @@ void stand_in_for_calibration(GraphModule& prepared) {
     observer->forward(values);
   }
 }
+
+}  // namespace
 
 Check check_model(const GraphModule& model, NeutronQuantizer& quantizer,
                   const std::vector<std::vector<int64_t>>& input_sizes) {

@@ -24,7 +24,4 @@ struct Check {
 Check check_model(const GraphModule& model, NeutronQuantizer& quantizer,
                   const std::vector<std::vector<int64_t>>& input_sizes = {});
 
-/// Gives every observer of a prepared model a range of its own, no two alike, and weights their real one.
-void stand_in_for_calibration(GraphModule& prepared);
-
 }  // namespace octet::neutron

@@ -12,8 +12,6 @@ constexpr std::string_view kAuxiliary[] = {"relu",    "relu_",    "relu6",     "
                                            "flatten", "squeeze",  "unsqueeze", "permute", "transpose", "t",
                                            "dropout", "clone",    "contiguous"};
 
-bool is_operator(const Node& node) { return node.is_call() && !is_quantize_op(node) && !is_dequantize_op(node); }
-
 }  // namespace
 
 bool is_auxiliary(const Node& node) {

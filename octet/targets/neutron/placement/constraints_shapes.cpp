@@ -163,12 +163,7 @@ Constraint same_grid(std::vector<std::string_view> arguments) {
 
 Constraint clip_bounds() {
   return {[](const NeutronLimits& limits) {
-            std::string bounds;
-            for (const ActivationBounds& known : limits.activation_bounds) {
-              bounds += octet::str(bounds.empty() ? "" : ", ", "(", known.low ? octet::str(*known.low) : "-inf", ", ",
-                                   known.high ? octet::str(*known.high) : "inf", ")");
-            }
-            return "bounds " + bounds + ", or constants with input and output on one grid";
+            return "bounds " + text(limits.activation_bounds) + ", or constants with input and output on one grid";
           },
           [](const OperatorView& view) -> std::optional<Refusal> {
             const auto bounds = clipping_bounds(view.node());

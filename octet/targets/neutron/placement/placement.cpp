@@ -17,8 +17,6 @@
 namespace octet::neutron {
 namespace {
 
-bool is_operator(const Node& node) { return node.is_call() && !is_quantize_op(node) && !is_dequantize_op(node); }
-
 struct Verdict {
   std::string reason;
   std::string way_out;

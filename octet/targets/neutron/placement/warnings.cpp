@@ -1,7 +1,5 @@
 #include "octet/targets/neutron/placement/warnings.h"
 
-#include <cmath>
-
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
 #include "octet/targets/neutron/operator_rules.h"
@@ -102,7 +100,7 @@ class Finder {
     const std::string where = quantize.args()[0].node()->where();
     if (grid.scale.front() == 1.0 && grid.zero_point.front() == 0) {
       warn(where, "scale 1, zero point 0: its observer saw no data", "calibrate with samples that reach it");
-    } else if (grid.scale.front() <= std::ldexp(1.0, -12)) {
+    } else if (grid.scale.front() <= kActivationEps) {
       warn(where, "the least scale, 2^-12: its observer saw a constant 0, or a range below 1/16",
            "calibrate with samples that reach it");
     }
