@@ -33,6 +33,7 @@ enum class OpCode : int32_t {
   kConcatenation = 2,
   kConv2d = 3,
   kDepthwiseConv2d = 4,
+  kDepthToSpace = 5,
   kDequantize = 6,
   kFullyConnected = 9,
   kLogistic = 14,
@@ -44,14 +45,20 @@ enum class OpCode : int32_t {
   kReshape = 22,
   kResizeBilinear = 23,
   kSoftmax = 25,
+  kSpaceToDepth = 26,
   kTanh = 28,
   kPad = 34,
+  kGather = 36,
   kTranspose = 39,
   kMean = 40,
   kSub = 41,
+  kDiv = 42,
   kSqueeze = 43,
+  kStridedSlice = 45,
   kExp = 47,
   kSplit = 49,
+  kLogSoftmax = 50,
+  kCast = 53,
   kPrelu = 54,
   kMaximum = 55,
   kMinimum = 57,
@@ -62,25 +69,40 @@ enum class OpCode : int32_t {
   kExpandDims = 70,
   kLog = 73,
   kSum = 74,
+  kSqrt = 75,
   kRsqrt = 76,
+  kPow = 78,
   kReduceMax = 82,
+  kPack = 83,
   kReduceMin = 89,
   kResizeNearestNeighbor = 97,
   kLeakyRelu = 98,
+  kSquaredDifference = 99,
   kMirrorPad = 100,
   kAbs = 101,
   kSplitV = 102,
   kQuantize = 114,
   kHardSwish = 117,
   kBatchMatmul = 126,
+  kBroadcastTo = 130,
+  kGelu = 150,
   kRelu0To1 = 152,
 };
-/// "CONV_2D"; "operator 150" for a code that octet does not name.
+/// "CONV_2D"; "operator 199" for a code that octet does not name.
 std::string op_name(OpCode code);
 
 enum class Padding : int8_t { kSame = 0, kValid = 1 };
 /// Activation computed with the operator.
 enum class Activation : int8_t { kNone = 0, kRelu = 1, kReluN1To1 = 2, kRelu6 = 3 };
+
+/// Bit d of a mask speaks of dimension d.
+struct SliceMasks {
+  int32_t begin = 0, end = 0;  ///< the bound is the dimension's own
+  int32_t ellipsis = 0, new_axis = 0;
+  int32_t shrink_axis = 0;  ///< one index is taken, the dimension goes
+  bool offset = false;      ///< the end is counted from the beginning
+  bool operator==(const SliceMasks&) const = default;
+};
 
 /// Scale and zero point: of the tensor (one each), or of each index of dimension `axis`. Empty for float and indices.
 struct Quantization {
@@ -109,8 +131,11 @@ struct Options {
   int32_t dilation_h = 1, dilation_w = 1;
   int32_t filter_h = 1, filter_w = 1;  ///< of pools
   int32_t depth_multiplier = 1;
-  int32_t axis = 0;            ///< CONCATENATION
+  int32_t axis = 0;            ///< CONCATENATION, GATHER, PACK
   int32_t num_splits = 0;      ///< SPLIT, SPLIT_V
+  int32_t values_count = 0;    ///< PACK: its inputs
+  int32_t batch_dims = 0;      ///< GATHER
+  int32_t block_size = 0;      ///< DEPTH_TO_SPACE, SPACE_TO_DEPTH
   bool keep_dims = false;      ///< reductions
   bool keep_num_dims = false;  ///< FULLY_CONNECTED
   float beta = 1.0F;           ///< SOFTMAX
@@ -118,6 +143,10 @@ struct Options {
   bool align_corners = false, half_pixel_centers = false;
   bool adj_x = false, adj_y = false;  ///< BATCH_MATMUL
   int8_t mirror_mode = 0;             ///< 0 reflect, 1 symmetric
+  bool approximate = false;           ///< GELU: by tanh
+  Type in_type = Type::kFloat32;      ///< CAST: of its input
+  Type out_type = Type::kFloat32;     ///< CAST: of its output
+  SliceMasks masks;                   ///< STRIDED_SLICE
   std::vector<int32_t> new_shape;     ///< RESHAPE
   std::vector<int32_t> squeeze_dims;
   bool operator==(const Options&) const = default;

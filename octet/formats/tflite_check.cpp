@@ -112,6 +112,14 @@ void check_options(const OpFacts& facts, const Operator& op, const std::string& 
   at_least("dilation", std::min(options.dilation_h, options.dilation_w), 1);
   at_least("filter", std::min(options.filter_h, options.filter_w), 1);
   at_least("depth multiplier", options.depth_multiplier, 0);
+  if ((facts.fields & kHasBlockSize) != 0) at_least("block size", options.block_size, 1);
+  if (!is_known(options.in_type) || !is_known(options.out_type)) {
+    throw Error(where, "casts a type that octet does not know");
+  }
+  if ((facts.fields & kHasValuesCount) != 0 && static_cast<int64_t>(op.inputs.size()) != options.values_count) {
+    throw expected(where, "inputs", octet::str(options.values_count, ", as the options say"),
+                   std::to_string(op.inputs.size()));
+  }
   if (!std::isfinite(options.beta) || !std::isfinite(options.alpha)) {
     throw Error(where, "alpha or beta is not a finite number");
   }
@@ -189,7 +197,8 @@ class Checker {
     }
     for (const int32_t output : op.outputs) define(output, where);
     if ((facts->fields & kHasAxis) != 0) {
-      const auto rank = static_cast<int64_t>(model_.tensors[op.outputs[0]].shape.size());
+      const int32_t along = op.code == OpCode::kGather ? op.inputs[0] : op.outputs[0];
+      const auto rank = static_cast<int64_t>(model_.tensors[along].shape.size());
       if (op.options.axis < -rank || op.options.axis >= rank) {
         throw Error(where, octet::str("axis ", op.options.axis, " of a tensor with ", rank, " dimensions"));
       }

@@ -17,6 +17,7 @@ constexpr std::array kOps = {
     OpFacts{OpCode::kConcatenation, "CONCATENATION", 10, kHasAxis | kHasActivation, 1, kAny},
     OpFacts{OpCode::kConv2d, "CONV_2D", 1, kWindow | kHasDilation, 2, 3, 2},
     OpFacts{OpCode::kDepthwiseConv2d, "DEPTHWISE_CONV_2D", 2, kWindow | kHasDilation | kHasDepthMultiplier, 2, 3, 2},
+    OpFacts{OpCode::kDepthToSpace, "DEPTH_TO_SPACE", 94, kHasBlockSize, 1, 1},
     OpFacts{OpCode::kDequantize, "DEQUANTIZE", 38, 0, 1, 1},
     OpFacts{OpCode::kFullyConnected, "FULLY_CONNECTED", 8, kHasActivation | kHasKeepNumDims, 2, 3, 2},
     OpFacts{OpCode::kLogistic, "LOGISTIC", 0, 0, 1, 1},
@@ -28,14 +29,20 @@ constexpr std::array kOps = {
     OpFacts{OpCode::kReshape, "RESHAPE", 17, kHasNewShape, 1, 2},
     OpFacts{OpCode::kResizeBilinear, "RESIZE_BILINEAR", 15, kHasResize, 2, 2},
     OpFacts{OpCode::kSoftmax, "SOFTMAX", 9, kHasBeta, 1, 1},
+    OpFacts{OpCode::kSpaceToDepth, "SPACE_TO_DEPTH", 19, kHasBlockSize, 1, 1},
     OpFacts{OpCode::kTanh, "TANH", 0, 0, 1, 1},
     OpFacts{OpCode::kPad, "PAD", 22, 0, 2, 2},
+    OpFacts{OpCode::kGather, "GATHER", 23, kHasAxis | kHasBatchDims, 2, 2},
     OpFacts{OpCode::kTranspose, "TRANSPOSE", 26, 0, 2, 2},
     OpFacts{OpCode::kMean, "MEAN", 27, kHasKeepDims, 2, 2},
     OpFacts{OpCode::kSub, "SUB", 28, kHasActivation, 2, 2},
+    OpFacts{OpCode::kDiv, "DIV", 29, kHasActivation, 2, 2},
     OpFacts{OpCode::kSqueeze, "SQUEEZE", 30, kHasSqueezeDims, 1, 1},
+    OpFacts{OpCode::kStridedSlice, "STRIDED_SLICE", 32, kHasSliceMasks, 4, 4},
     OpFacts{OpCode::kExp, "EXP", 33, 0, 1, 1},
     OpFacts{OpCode::kSplit, "SPLIT", 35, kHasNumSplits, 2, 2, -1, true},
+    OpFacts{OpCode::kLogSoftmax, "LOG_SOFTMAX", 36, 0, 1, 1},
+    OpFacts{OpCode::kCast, "CAST", 37, kHasTypes, 1, 1},
     OpFacts{OpCode::kPrelu, "PRELU", 0, 0, 2, 2},
     OpFacts{OpCode::kMaximum, "MAXIMUM", 39, 0, 2, 2},
     OpFacts{OpCode::kMinimum, "MINIMUM", 39, 0, 2, 2},
@@ -46,17 +53,23 @@ constexpr std::array kOps = {
     OpFacts{OpCode::kExpandDims, "EXPAND_DIMS", 52, 0, 2, 2},
     OpFacts{OpCode::kLog, "LOG", 0, 0, 1, 1},
     OpFacts{OpCode::kSum, "SUM", 27, kHasKeepDims, 2, 2},
+    OpFacts{OpCode::kSqrt, "SQRT", 0, 0, 1, 1},
     OpFacts{OpCode::kRsqrt, "RSQRT", 0, 0, 1, 1},
+    OpFacts{OpCode::kPow, "POW", 56, 0, 2, 2},
     OpFacts{OpCode::kReduceMax, "REDUCE_MAX", 27, kHasKeepDims, 2, 2},
+    OpFacts{OpCode::kPack, "PACK", 59, kHasAxis | kHasValuesCount, 1, kAny},
     OpFacts{OpCode::kReduceMin, "REDUCE_MIN", 27, kHasKeepDims, 2, 2},
     OpFacts{OpCode::kResizeNearestNeighbor, "RESIZE_NEAREST_NEIGHBOR", 74, kHasResize, 2, 2},
     OpFacts{OpCode::kLeakyRelu, "LEAKY_RELU", 75, kHasAlpha, 1, 1},
+    OpFacts{OpCode::kSquaredDifference, "SQUARED_DIFFERENCE", 76, 0, 2, 2},
     OpFacts{OpCode::kMirrorPad, "MIRROR_PAD", 77, kHasMirrorMode, 2, 2},
     OpFacts{OpCode::kAbs, "ABS", 78, 0, 1, 1},
     OpFacts{OpCode::kSplitV, "SPLIT_V", 79, kHasNumSplits, 3, 3, -1, true},
     OpFacts{OpCode::kQuantize, "QUANTIZE", 89, 0, 1, 1},
     OpFacts{OpCode::kHardSwish, "HARD_SWISH", 91, 0, 1, 1},
     OpFacts{OpCode::kBatchMatmul, "BATCH_MATMUL", 101, kHasAdjoint, 2, 2},
+    OpFacts{OpCode::kBroadcastTo, "BROADCAST_TO", 104, 0, 2, 2},
+    OpFacts{OpCode::kGelu, "GELU", 116, kHasApproximate, 1, 1},
     OpFacts{OpCode::kRelu0To1, "RELU_0_TO_1", 0, 0, 1, 1},
 };
 
@@ -144,6 +157,13 @@ Options only(uint32_t fields, const Options& options) {
   keep(kHasMirrorMode, &Options::mirror_mode);
   keep(kHasNewShape, &Options::new_shape);
   keep(kHasSqueezeDims, &Options::squeeze_dims);
+  keep(kHasValuesCount, &Options::values_count);
+  keep(kHasBatchDims, &Options::batch_dims);
+  keep(kHasBlockSize, &Options::block_size);
+  keep(kHasApproximate, &Options::approximate);
+  keep(kHasTypes, &Options::in_type);
+  keep(kHasTypes, &Options::out_type);
+  keep(kHasSliceMasks, &Options::masks);
   return kept;
 }
 

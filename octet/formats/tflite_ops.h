@@ -26,6 +26,12 @@ enum Field : uint32_t {
   kHasMirrorMode = 1U << 14,
   kHasNewShape = 1U << 15,
   kHasSqueezeDims = 1U << 16,
+  kHasValuesCount = 1U << 17,
+  kHasBatchDims = 1U << 18,
+  kHasBlockSize = 1U << 19,
+  kHasApproximate = 1U << 20,
+  kHasTypes = 1U << 21,
+  kHasSliceMasks = 1U << 22,
 };
 
 struct OpFacts {

@@ -171,7 +171,7 @@ class Reader {
     }
     Options options;
     if (type == 0 || from.builtin_options() == nullptr) {
-      if ((facts.fields & (kHasPadding | kHasBeta | kHasNumSplits)) != 0) throw Error(where, "its options are missing");
+      if ((facts.fields & (kHasPadding | kHasBeta | kHasNumSplits | kHasBlockSize | kHasValuesCount)) != 0) throw Error(where, "its options are missing");
       return options;
     }
     switch (from.builtin_options_type()) {
@@ -248,6 +248,36 @@ class Reader {
         options.adj_x = from.builtin_options_as_BatchMatMulOptions()->adj_x();
         options.adj_y = from.builtin_options_as_BatchMatMulOptions()->adj_y();
         break;
+      case fb::BuiltinOptions_DivOptions:
+        options.activation = static_cast<Activation>(from.builtin_options_as_DivOptions()->activation());
+        break;
+      case fb::BuiltinOptions_SpaceToDepthOptions:
+        options.block_size = from.builtin_options_as_SpaceToDepthOptions()->block_size();
+        break;
+      case fb::BuiltinOptions_DepthToSpaceOptions:
+        options.block_size = from.builtin_options_as_DepthToSpaceOptions()->block_size();
+        break;
+      case fb::BuiltinOptions_GatherOptions:
+        options.axis = from.builtin_options_as_GatherOptions()->axis();
+        options.batch_dims = from.builtin_options_as_GatherOptions()->batch_dims();
+        break;
+      case fb::BuiltinOptions_PackOptions:
+        options.axis = from.builtin_options_as_PackOptions()->axis();
+        options.values_count = from.builtin_options_as_PackOptions()->values_count();
+        break;
+      case fb::BuiltinOptions_CastOptions:
+        options.in_type = static_cast<Type>(from.builtin_options_as_CastOptions()->in_data_type());
+        options.out_type = static_cast<Type>(from.builtin_options_as_CastOptions()->out_data_type());
+        break;
+      case fb::BuiltinOptions_GeluOptions:
+        options.approximate = from.builtin_options_as_GeluOptions()->approximate();
+        break;
+      case fb::BuiltinOptions_StridedSliceOptions: {
+        const auto& table = *from.builtin_options_as_StridedSliceOptions();
+        options.masks = {table.begin_mask(),    table.end_mask(),         table.ellipsis_mask(),
+                         table.new_axis_mask(), table.shrink_axis_mask(), table.offset()};
+        break;
+      }
       default:  // tables without fields
         break;
     }

@@ -173,6 +173,28 @@ class Writer {
         return fb::CreateMirrorPadOptions(builder_, options.mirror_mode).Union();
       case fb::BuiltinOptions_BatchMatMulOptions:
         return fb::CreateBatchMatMulOptions(builder_, options.adj_x, options.adj_y).Union();
+      case fb::BuiltinOptions_DivOptions:
+        return fb::CreateDivOptions(builder_, activation).Union();
+      case fb::BuiltinOptions_SpaceToDepthOptions:
+        return fb::CreateSpaceToDepthOptions(builder_, options.block_size).Union();
+      case fb::BuiltinOptions_DepthToSpaceOptions:
+        return fb::CreateDepthToSpaceOptions(builder_, options.block_size).Union();
+      case fb::BuiltinOptions_GatherOptions:
+        return fb::CreateGatherOptions(builder_, options.axis, options.batch_dims).Union();
+      case fb::BuiltinOptions_PackOptions:
+        return fb::CreatePackOptions(builder_, options.values_count, options.axis).Union();
+      case fb::BuiltinOptions_CastOptions:
+        return fb::CreateCastOptions(builder_, static_cast<int8_t>(options.in_type),
+                                     static_cast<int8_t>(options.out_type))
+            .Union();
+      case fb::BuiltinOptions_GeluOptions:
+        return fb::CreateGeluOptions(builder_, options.approximate).Union();
+      case fb::BuiltinOptions_StridedSliceOptions: {
+        const SliceMasks& masks = options.masks;
+        return fb::CreateStridedSliceOptions(builder_, masks.begin, masks.end, masks.ellipsis, masks.new_axis,
+                                             masks.shrink_axis, masks.offset)
+            .Union();
+      }
       default:  // the tables without fields are all alike
         return fb::CreateSomeTable(builder_).Union();
     }

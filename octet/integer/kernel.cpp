@@ -191,7 +191,7 @@ Kernel make_kernel(const KernelContext& context) {
       return make_quantize(context);
     case OpCode::kDequantize:
       return make_dequantize(context);
-    case OpCode::kNeg:
+    default:
       break;
   }
   throw Error(context.where(), "octet's executor has no int8 kernel for it");

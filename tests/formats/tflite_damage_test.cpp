@@ -162,8 +162,8 @@ TEST(TfliteDamage, NamesOperatorsThatItCannotRead) {
         code(m).custom_code = "TFLite_Detection_PostProcess";
       },
       "operator 2] is the custom operator 'TFLite_Detection_PostProcess'"));
-  EXPECT_TRUE(refuses([&](ModelT& m) { code(m).builtin_code = 150; },
-                      "bad.tflite: operator 2] operator 150 is not one that octet knows"));
+  EXPECT_TRUE(refuses([&](ModelT& m) { code(m).builtin_code = 199; },
+                      "bad.tflite: operator 2] operator 199 is not one that octet knows"));
   EXPECT_TRUE(refuses([&](ModelT& m) { code(m).builtin_code = code(m).deprecated_builtin_code = -1; }, "operator -1"));
   // older writers fill the deprecated field alone, newer ones may leave it out
   EXPECT_NO_THROW(read_bytes(edited(kConv, [&](ModelT& m) { code(m).builtin_code = 0; })));

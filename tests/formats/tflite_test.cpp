@@ -249,6 +249,34 @@ const std::vector<OptionCase>& option_cases() {
       {OpCode::kBatchMatmul, "BATCH_MATMUL", 2, [](tflite::Options& o) { o.adj_x = true; }},
       {OpCode::kBatchMatmul, "BATCH_MATMUL", 2, [](tflite::Options& o) { o.adj_y = true; }},
       {OpCode::kRelu0To1, "RELU_0_TO_1", 1, set_nothing},
+      {OpCode::kDepthToSpace, "DEPTH_TO_SPACE", 1, [](tflite::Options& o) { o.block_size = 2; }},
+      {OpCode::kSpaceToDepth, "SPACE_TO_DEPTH", 1, [](tflite::Options& o) { o.block_size = 3; }},
+      {OpCode::kGather, "GATHER", 2,
+       [](tflite::Options& o) {
+         o.axis = -1;
+         o.batch_dims = 1;
+       }},
+      {OpCode::kDiv, "DIV", 2, set_activation},
+      {OpCode::kStridedSlice, "STRIDED_SLICE", 4,
+       [](tflite::Options& o) {
+         o.masks = {1, 2, 3, 4, 5, true};
+       }},
+      {OpCode::kLogSoftmax, "LOG_SOFTMAX", 1, set_nothing},
+      {OpCode::kCast, "CAST", 1,
+       [](tflite::Options& o) {
+         o.in_type = tflite::Type::kInt8;
+         o.out_type = tflite::Type::kInt64;
+       }},
+      {OpCode::kSqrt, "SQRT", 1, set_nothing},
+      {OpCode::kPow, "POW", 2, set_nothing},
+      {OpCode::kPack, "PACK", 2,
+       [](tflite::Options& o) {
+         o.axis = 1;
+         o.values_count = 2;
+       }},
+      {OpCode::kSquaredDifference, "SQUARED_DIFFERENCE", 2, set_nothing},
+      {OpCode::kBroadcastTo, "BROADCAST_TO", 2, set_nothing},
+      {OpCode::kGelu, "GELU", 1, [](tflite::Options& o) { o.approximate = true; }},
   };
   return cases;
 }
@@ -265,8 +293,8 @@ TEST(Tflite, EveryOperatorKeepsItsOptionsAndItsVersion) {
     EXPECT_TRUE(again == model) << entry.name;
     seen.insert(entry.code);
   }
-  EXPECT_EQ(seen.size(), 46U);
-  EXPECT_EQ(tflite::op_name(static_cast<OpCode>(150)), "operator 150");
+  EXPECT_EQ(seen.size(), 59U);
+  EXPECT_EQ(tflite::op_name(static_cast<OpCode>(199)), "operator 199");
 }
 
 // A pair of dimensions that were swapped alike in reader and writer would pass the round trip.
@@ -346,8 +374,8 @@ TEST(Tflite, RefusesToWriteWhatContradictsItself) {
   EXPECT_TRUE(refuses([](Model& m) { m.tensors[0].shape[1] = int64_t{1} << 31; }, "is absurd"));
   EXPECT_TRUE(refuses([](Model& m) { m.operators[0].options.beta = 2; }, "an option set that this operator lacks"));
   EXPECT_TRUE(refuses([](Model& m) { m.operators[0].options.beta = NAN; }, "not a finite number"));
-  EXPECT_TRUE(refuses([](Model& m) { m.operators[0].code = static_cast<OpCode>(150); },
-                      "[model: operator 0 operator 150] is not one that octet knows"));
+  EXPECT_TRUE(refuses([](Model& m) { m.operators[0].code = static_cast<OpCode>(199); },
+                      "[model: operator 0 operator 199] is not one that octet knows"));
   EXPECT_TRUE(refuses([](Model& m) { m.operators[0].version = 0; }, "version: expected at least 1, got 0"));
   EXPECT_TRUE(refuses([](Model& m) { m.operators[0].inputs[0] = 3; }, "nothing before it computes tensor 3 't3'"));
   EXPECT_TRUE(refuses([](Model& m) { m.operators.push_back(m.operators[0]); }, "has its value from elsewhere"));
