@@ -73,9 +73,9 @@ void KernelContext::require_type(const Tensor& tensor, Type type) const {
   fail("type of '" + tensor.name + "'", tflite::type_name(type), tflite::type_name(tensor.type));
 }
 
-void KernelContext::require_images(std::initializer_list<const Tensor*> tensors) const {
+void KernelContext::require_images(std::initializer_list<const Tensor*> tensors, Type type) const {
   for (const Tensor* tensor : tensors) {
-    require_type(*tensor, Type::kInt8);
+    require_type(*tensor, type);
     require_rank(*tensor, 4);
   }
 }
@@ -120,7 +120,55 @@ Bounds activation_bounds(const KernelContext& context, tflite::Activation activa
   return {-128, 127};
 }
 
+namespace {
+
+// Operators that move values of any type; nullptr for the others.
+Kernel (*mover(OpCode code))(const KernelContext&) {
+  switch (code) {
+    case OpCode::kConcatenation:
+      return make_concatenation;
+    case OpCode::kReshape:
+    case OpCode::kSqueeze:
+    case OpCode::kExpandDims:
+      return make_reshape;
+    case OpCode::kTranspose:
+      return make_transpose;
+    case OpCode::kPad:
+    case OpCode::kPadV2:
+    case OpCode::kMirrorPad:
+      return make_pad;
+    case OpCode::kSlice:
+      return make_slice;
+    case OpCode::kStridedSlice:
+      return make_strided_slice;
+    case OpCode::kSplit:
+    case OpCode::kSplitV:
+      return make_split;
+    case OpCode::kPack:
+      return make_pack;
+    case OpCode::kGather:
+      return make_gather;
+    case OpCode::kBroadcastTo:
+      return make_broadcast_to;
+    case OpCode::kSpaceToDepth:
+    case OpCode::kDepthToSpace:
+      return make_block_move;
+    case OpCode::kQuantize:
+      return make_quantize;
+    case OpCode::kDequantize:
+      return make_dequantize;
+    case OpCode::kCast:
+      return make_cast;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
 Kernel make_kernel(const KernelContext& context) {
+  if (auto* make = mover(context.op.code)) return make(context);
+  if (context.output().type == Type::kFloat32) return make_float(context);
   switch (context.op.code) {
     case OpCode::kConv2d:
       return make_convolution(context);
@@ -167,30 +215,9 @@ Kernel make_kernel(const KernelContext& context) {
     case OpCode::kReduceMax:
     case OpCode::kReduceMin:
       return make_reduced_extremum(context);
-    case OpCode::kConcatenation:
-      return make_concatenation(context);
-    case OpCode::kReshape:
-    case OpCode::kSqueeze:
-    case OpCode::kExpandDims:
-      return make_reshape(context);
-    case OpCode::kTranspose:
-      return make_transpose(context);
-    case OpCode::kPad:
-    case OpCode::kPadV2:
-    case OpCode::kMirrorPad:
-      return make_pad(context);
-    case OpCode::kSlice:
-      return make_slice(context);
-    case OpCode::kSplit:
-    case OpCode::kSplitV:
-      return make_split(context);
     case OpCode::kResizeBilinear:
     case OpCode::kResizeNearestNeighbor:
       return make_resize(context);
-    case OpCode::kQuantize:
-      return make_quantize(context);
-    case OpCode::kDequantize:
-      return make_dequantize(context);
     default:
       break;
   }

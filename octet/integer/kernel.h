@@ -49,8 +49,9 @@ struct KernelContext {
   std::string where() const;
   [[noreturn]] void fail(const std::string& what, const std::string& wanted, const std::string& got) const;
   void require_type(const tflite::Tensor& tensor, tflite::Type type) const;
-  /// int8, four dimensions: NHWC.
-  void require_images(std::initializer_list<const tflite::Tensor*> tensors) const;
+  /// Four dimensions: NHWC.
+  void require_images(std::initializer_list<const tflite::Tensor*> tensors,
+                      tflite::Type type = tflite::Type::kInt8) const;
   void require_rank(const tflite::Tensor& tensor, size_t rank) const;
   void require_same_shape(const tflite::Tensor& a, const tflite::Tensor& b) const;
   void require_same_grid(const tflite::Tensor& a, const tflite::Tensor& b) const;
@@ -87,9 +88,17 @@ Kernel make_reshape(const KernelContext& context);
 Kernel make_transpose(const KernelContext& context);
 Kernel make_pad(const KernelContext& context);
 Kernel make_slice(const KernelContext& context);
+Kernel make_strided_slice(const KernelContext& context);
+Kernel make_broadcast_to(const KernelContext& context);
+Kernel make_block_move(const KernelContext& context);
+Kernel make_pack(const KernelContext& context);
+Kernel make_gather(const KernelContext& context);
 Kernel make_split(const KernelContext& context);
 Kernel make_resize(const KernelContext& context);
 Kernel make_quantize(const KernelContext& context);
 Kernel make_dequantize(const KernelContext& context);
+/// Arithmetic on float32, by ATen: what a program leaves between DEQUANTIZE and QUANTIZE.
+Kernel make_float(const KernelContext& context);
+Kernel make_cast(const KernelContext& context);
 
 }  // namespace octet::integer

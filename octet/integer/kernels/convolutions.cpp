@@ -5,57 +5,15 @@
 #include "octet/integer/fixed_point.h"
 #include "octet/integer/kernel.h"
 #include "octet/integer/kernels/products.h"
+#include "octet/integer/kernels/window.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
-namespace {
 
-using tflite::Padding;
 using tflite::Tensor;
 
-// One axis of a window that slides over an image.
-struct Axis {
-  int64_t in, out, filter, stride, dilation, before;
-};
-
-int64_t effective(int64_t filter, int64_t dilation) { return (filter - 1) * dilation + 1; }
-
-Axis axis(const KernelContext& context, size_t dim, int64_t filter, int64_t stride, int64_t dilation) {
-  const int64_t in = context.input(0).shape[dim];
-  const int64_t out = context.output().shape[dim];
-  if (stride < 1 || dilation < 1 || filter < 1) context.fail("stride, dilation and filter", "at least 1", "0 or less");
-  const int64_t reach = effective(filter, dilation);
-  const bool same = context.op.options.padding == Padding::kSame;
-  const int64_t wanted = same ? (in + stride - 1) / stride : in < reach ? 0 : (in - reach) / stride + 1;
-  if (out != wanted) context.fail("output size", std::to_string(wanted), std::to_string(out));
-  const int64_t total = std::max<int64_t>((out - 1) * stride + reach - in, 0);
-  return {in, out, filter, stride, dilation, same ? total / 2 : 0};
-}
-
-// The image, the window that slides over it, and the result.
-struct Geometry {
-  Axis h, w;
-  int64_t batches, channels, out_channels;
-};
-
-Geometry geometry(const KernelContext& context) {
-  const Tensor& input = context.input(0);
-  const Tensor& weight = context.input(1);
-  const Tensor& output = context.output();
-  context.require_images({&input, &output, &weight});
-  const auto& options = context.op.options;
-  if (output.shape[0] != input.shape[0]) {
-    context.fail("samples", std::to_string(input.shape[0]), std::to_string(output.shape[0]));
-  }
-  return {axis(context, 1, weight.shape[1], options.stride_h, options.dilation_h),
-          axis(context, 2, weight.shape[2], options.stride_w, options.dilation_w), input.shape[0], input.shape[3],
-          output.shape[3]};
-}
-
-}  // namespace
-
 Kernel make_convolution(const KernelContext& context) {
-  const auto [h, w, batches, channels, out_channels] = geometry(context);
+  const auto [h, w, batches, channels, out_channels] = convolution_window(context);
   const Tensor& weight = context.input(1);
   if (weight.shape[3] != channels || weight.shape[0] != out_channels) {
     context.fail("channels of the weight", octet::str(channels, " in, ", out_channels, " out"),
@@ -111,7 +69,7 @@ Kernel make_convolution(const KernelContext& context) {
 }
 
 Kernel make_depthwise_convolution(const KernelContext& context) {
-  const auto [h, w, batches, channels, out_channels] = geometry(context);
+  const auto [h, w, batches, channels, out_channels] = convolution_window(context);
   const Tensor& weight = context.input(1);
   const int64_t multiplier = context.op.options.depth_multiplier;
   if (weight.shape[3] != out_channels || multiplier < 1 || channels * multiplier != out_channels) {
@@ -169,34 +127,9 @@ Kernel make_depthwise_convolution(const KernelContext& context) {
 }
 
 Kernel make_transposed_convolution(const KernelContext& context) {
-  // Inputs: output shape, weight [O, H, W, I], image, bias.
-  const Tensor& weight = context.input(1);
-  const Tensor& input = context.input(2);
-  const Tensor& output = context.output();
-  context.require_images({&input, &output, &weight});
-  const auto& options = context.op.options;
-  const int64_t channels = input.shape[3];
-  const int64_t out_channels = weight.shape[0];
-  const int64_t batches = input.shape[0];
-  if (weight.shape[3] != channels || output.shape[3] != out_channels || output.shape[0] != batches) {
-    context.fail("channels and samples", "equal in weight, image and output", "others");
-  }
-  const auto before = [&](size_t dim, int64_t stride) -> int64_t {
-    const int64_t in = input.shape[dim];
-    const int64_t out = output.shape[dim];
-    if (options.padding == Padding::kValid) return 0;
-    return std::max<int64_t>((in - 1) * stride + weight.shape[dim] - out, 0) / 2;
-  };
-  const int64_t stride_h = options.stride_h;
-  const int64_t stride_w = options.stride_w;
-  if (stride_h < 1 || stride_w < 1) context.fail("stride", "at least 1", "0 or less");
-  const int64_t before_h = before(1, stride_h);
-  const int64_t before_w = before(2, stride_w);
-  const int64_t in_h = input.shape[1], in_w = input.shape[2];
-  const int64_t out_h = output.shape[1], out_w = output.shape[2];
-  const int64_t filter_h = weight.shape[1], filter_w = weight.shape[2];
+  const auto [h, w, batches, channels, out_channels] = transposed_window(context);
   const Requantizer requantize(context, out_channels, /*image=*/2, /*bias=*/3);
-  const int32_t zero_point = context.zero_point(input);
+  const int32_t zero_point = context.zero_point(context.input(2));
   const auto in = context.input_index(2);
   const auto filters = context.input_index(1);
   const auto out = context.output_index();
@@ -207,21 +140,21 @@ Kernel make_transposed_convolution(const KernelContext& context) {
     const auto* weights = values.at<const int8_t>(filters);
     auto* y = values.at<int8_t>(out);
     // Every input pixel adds its products to the window that it covers.
-    std::vector<int64_t> sums(static_cast<size_t>(out_h * out_w * out_channels));
+    std::vector<int64_t> sums(static_cast<size_t>(h.out * w.out * out_channels));
     for (int64_t n = 0; n < batches; ++n) {
       std::fill(sums.begin(), sums.end(), 0);
-      for (int64_t iy = 0; iy < in_h; ++iy) {
-        for (int64_t ix = 0; ix < in_w; ++ix) {
-          const int8_t* from = x + ((n * in_h + iy) * in_w + ix) * channels;
-          for (int64_t fy = 0; fy < filter_h; ++fy) {
-            const int64_t oy = iy * stride_h - before_h + fy;
-            if (oy < 0 || oy >= out_h) continue;
-            for (int64_t fx = 0; fx < filter_w; ++fx) {
-              const int64_t ox = ix * stride_w - before_w + fx;
-              if (ox < 0 || ox >= out_w) continue;
-              int64_t* to = sums.data() + (oy * out_w + ox) * out_channels;
+      for (int64_t iy = 0; iy < h.in; ++iy) {
+        for (int64_t ix = 0; ix < w.in; ++ix) {
+          const int8_t* from = x + ((n * h.in + iy) * w.in + ix) * channels;
+          for (int64_t fy = 0; fy < h.filter; ++fy) {
+            const int64_t oy = iy * h.stride - h.before + fy;
+            if (oy < 0 || oy >= h.out) continue;
+            for (int64_t fx = 0; fx < w.filter; ++fx) {
+              const int64_t ox = ix * w.stride - w.before + fx;
+              if (ox < 0 || ox >= w.out) continue;
+              int64_t* to = sums.data() + (oy * w.out + ox) * out_channels;
               for (int64_t c = 0; c < out_channels; ++c) {
-                const int8_t* filter = weights + ((c * filter_h + fy) * filter_w + fx) * channels;
+                const int8_t* filter = weights + ((c * h.filter + fy) * w.filter + fx) * channels;
                 int64_t sum = 0;
                 for (int64_t i = 0; i < channels; ++i) sum += static_cast<int64_t>(from[i] - zero_point) * filter[i];
                 to[c] += sum;

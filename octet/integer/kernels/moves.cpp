@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "octet/integer/fixed_point.h"
-#include "octet/integer/kernel.h"
+#include "octet/integer/kernels/places.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -12,64 +12,9 @@ using tflite::OpCode;
 using tflite::Tensor;
 using tflite::Type;
 
-namespace {
-
-std::vector<int64_t> steps(const std::vector<int64_t>& shape) {
-  std::vector<int64_t> result(shape.size(), 1);
-  for (size_t d = shape.size(); d-- > 1;) result[d - 1] = result[d] * shape[d];
-  return result;
-}
-
-void require_same_type(const KernelContext& context, const Tensor& a, const Tensor& b) {
-  context.require_type(b, a.type);
-  if (a.type == Type::kInt8) context.require_same_grid(a, b);
-}
-
-// Copies `count` elements of `size` bytes; from(i) is the place that element i comes from, or -1 for the filler.
-Kernel gather(const KernelContext& context, std::vector<int64_t> places, std::vector<uint8_t> filler = {}) {
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
-  const auto size = static_cast<size_t>(tflite::type_size(context.output().type));
-  return [in, out, size, places = std::move(places), filler = std::move(filler)](const Values& values) {
-    const auto* x = values.at<const uint8_t>(in);
-    auto* y = values.at<uint8_t>(out);
-    for (const int64_t place : places) {
-      std::memcpy(y, place < 0 ? filler.data() : x + static_cast<size_t>(place) * size, size);
-      y += size;
-    }
-  };
-}
-
-// Calls visit for every index of a shape in order.
-void each_index(const std::vector<int64_t>& shape, const std::function<void(const std::vector<int64_t>&)>& visit) {
-  for (const int64_t size : shape) {
-    if (size == 0) return;
-  }
-  std::vector<int64_t> at(shape.size(), 0);
-  while (true) {
-    visit(at);
-    size_t d = shape.size();
-    while (d-- > 0) {
-      if (++at[d] < shape[d]) break;
-      at[d] = 0;
-      if (d == 0) return;
-    }
-    if (shape.empty()) return;
-  }
-}
-
-int64_t dimension(const KernelContext& context, int64_t axis, size_t rank) {
-  const auto count = static_cast<int64_t>(rank);
-  if (axis < -count || axis >= count)
-    context.fail("axis", octet::str("within ", count, " dimensions"), std::to_string(axis));
-  return axis < 0 ? axis + count : axis;
-}
-
-}  // namespace
-
 Kernel make_concatenation(const KernelContext& context) {
   const Tensor& output = context.output();
-  const auto axis = static_cast<size_t>(dimension(context, context.op.options.axis, output.shape.size()));
+  const size_t axis = dimension(context, context.op.options.axis, output.shape.size());
   int64_t outer = 1, inner = tflite::type_size(output.type), total = 0;
   for (size_t d = 0; d < output.shape.size(); ++d) {
     if (d < axis) outer *= output.shape[d];
@@ -78,7 +23,7 @@ Kernel make_concatenation(const KernelContext& context) {
   std::vector<std::pair<int32_t, int64_t>> parts;  // tensor, bytes of a run
   for (size_t i = 0; i < context.input_count(); ++i) {
     const Tensor& input = context.input(i);
-    require_same_type(context, output, input);
+    require_same_values(context, output, input);
     context.require_rank(input, output.shape.size());
     for (size_t d = 0; d < output.shape.size(); ++d) {
       if (d != axis && input.shape[d] != output.shape[d]) {
@@ -107,7 +52,7 @@ Kernel make_concatenation(const KernelContext& context) {
 Kernel make_reshape(const KernelContext& context) {
   const Tensor& input = context.input(0);
   const Tensor& output = context.output();
-  require_same_type(context, input, output);
+  require_same_values(context, input, output);
   if (input.numel() != output.numel()) {
     context.fail("elements of the output", std::to_string(input.numel()), std::to_string(output.numel()));
   }
@@ -117,118 +62,6 @@ Kernel make_reshape(const KernelContext& context) {
   return [=](const Values& values) { std::memcpy(values.at<void>(out), values.at<const void>(in), bytes); };
 }
 
-Kernel make_transpose(const KernelContext& context) {
-  const Tensor& input = context.input(0);
-  const Tensor& output = context.output();
-  require_same_type(context, input, output);
-  const std::vector<int64_t> order = context.integers(1);
-  const size_t rank = input.shape.size();
-  if (order.size() != rank || output.shape.size() != rank) {
-    context.fail("permutation", octet::str("of ", rank, " dimensions"), octet::str("of ", order.size()));
-  }
-  std::vector<bool> seen(rank, false);
-  const std::vector<int64_t> from = steps(input.shape);
-  std::vector<int64_t> walk(rank);
-  for (size_t d = 0; d < rank; ++d) {
-    const auto source = static_cast<size_t>(dimension(context, order[d], rank));
-    if (seen[source] || output.shape[d] != input.shape[source]) {
-      context.fail("permutation", "each dimension once, sizes kept", octet::str("[", c10::Join(", ", order), "]"));
-    }
-    seen[source] = true;
-    walk[d] = from[source];
-  }
-  std::vector<int64_t> places;
-  each_index(output.shape, [&](const std::vector<int64_t>& at) {
-    int64_t place = 0;
-    for (size_t d = 0; d < rank; ++d) place += at[d] * walk[d];
-    places.push_back(place);
-  });
-  return gather(context, std::move(places));
-}
-
-Kernel make_pad(const KernelContext& context) {
-  const Tensor& input = context.input(0);
-  const Tensor& output = context.output();
-  require_same_type(context, input, output);
-  const std::vector<int64_t> paddings = context.integers(1);
-  const size_t rank = input.shape.size();
-  if (paddings.size() != 2 * rank || output.shape.size() != rank) {
-    context.fail("paddings", octet::str("two for each of ", rank, " dimensions"), std::to_string(paddings.size()));
-  }
-  const bool mirrors = context.op.code == OpCode::kMirrorPad;
-  const int64_t skip = context.op.options.mirror_mode == 0 ? 1 : 0;  // reflect leaves the border out
-  for (size_t d = 0; d < rank; ++d) {
-    const int64_t before = paddings[2 * d], after = paddings[2 * d + 1];
-    const int64_t most = mirrors ? input.shape[d] - skip : int64_t{INT32_MAX};
-    if (before < 0 || after < 0 || before > most || after > most) {
-      context.fail(octet::str("padding of dimension ", d), octet::str("0 to ", most),
-                   octet::str(before, " and ", after));
-    }
-    if (output.shape[d] != input.shape[d] + before + after) {
-      context.fail(octet::str("output size of dimension ", d), std::to_string(input.shape[d] + before + after),
-                   std::to_string(output.shape[d]));
-    }
-  }
-  std::vector<uint8_t> filler(static_cast<size_t>(tflite::type_size(input.type)), 0);
-  if (input.type == Type::kInt8) filler[0] = static_cast<uint8_t>(context.zero_point(output));
-  if (context.op.code == OpCode::kPadV2) {
-    const Tensor& value = context.input(2);
-    require_same_type(context, input, value);
-    if (!value.is_constant || value.data.size() != filler.size()) {
-      context.fail("padding value", "one constant", "something else");
-    }
-    filler = value.data;
-  }
-  const std::vector<int64_t> from = steps(input.shape);
-  std::vector<int64_t> places;
-  each_index(output.shape, [&](const std::vector<int64_t>& at) {
-    int64_t place = 0;
-    for (size_t d = 0; d < rank; ++d) {
-      int64_t source = at[d] - paddings[2 * d];
-      if (source < 0 || source >= input.shape[d]) {
-        if (!mirrors) {
-          places.push_back(-1);
-          return;
-        }
-        source = source < 0 ? -source - 1 + skip : 2 * input.shape[d] - 1 - skip - source;
-      }
-      place += source * from[d];
-    }
-    places.push_back(place);
-  });
-  return gather(context, std::move(places), std::move(filler));
-}
-
-Kernel make_slice(const KernelContext& context) {
-  const Tensor& input = context.input(0);
-  const Tensor& output = context.output();
-  require_same_type(context, input, output);
-  const std::vector<int64_t> begin = context.integers(1);
-  const std::vector<int64_t> size = context.integers(2);
-  const size_t rank = input.shape.size();
-  if (begin.size() != rank || size.size() != rank || output.shape.size() != rank) {
-    context.fail("begin and size", octet::str("one for each of ", rank, " dimensions"),
-                 octet::str(begin.size(), " and ", size.size()));
-  }
-  for (size_t d = 0; d < rank; ++d) {
-    const bool begins = begin[d] >= 0 && begin[d] <= input.shape[d];
-    const int64_t rest = begins ? input.shape[d] - begin[d] : 0;
-    const int64_t wanted = size[d] == -1 ? rest : size[d];
-    if (!begins || wanted < 0 || wanted > rest || output.shape[d] != wanted) {
-      context.fail(octet::str("slice of dimension ", d), octet::str("within ", input.shape[d]),
-                   octet::str(begin[d], " and ", size[d], " more"));
-    }
-  }
-  const std::vector<int64_t> from = steps(input.shape);
-  std::vector<int64_t> places;
-  each_index(output.shape, [&](const std::vector<int64_t>& at) {
-    int64_t place = 0;
-    for (size_t d = 0; d < rank; ++d) place += (at[d] + begin[d]) * from[d];
-    places.push_back(place);
-  });
-  return gather(context, std::move(places));
-}
-
 Kernel make_split(const KernelContext& context) {
   // SPLIT reads its axis first, SPLIT_V the value, the sizes and the axis.
   const bool sized = context.op.code == OpCode::kSplitV;
@@ -236,7 +69,7 @@ Kernel make_split(const KernelContext& context) {
   const Tensor& input = context.input(value);
   const auto axes = context.integers(sized ? 2 : 0);
   if (axes.size() != 1) context.fail("axis", "one number", std::to_string(axes.size()));
-  const auto axis = static_cast<size_t>(dimension(context, axes[0], input.shape.size()));
+  const size_t axis = dimension(context, axes[0], input.shape.size());
   int64_t outer = 1, inner = tflite::type_size(input.type), total = 0;
   for (size_t d = 0; d < input.shape.size(); ++d) {
     if (d < axis) outer *= input.shape[d];
@@ -245,7 +78,7 @@ Kernel make_split(const KernelContext& context) {
   std::vector<std::pair<int32_t, int64_t>> parts;
   for (size_t i = 0; i < context.op.outputs.size(); ++i) {
     const Tensor& output = context.output(i);
-    require_same_type(context, input, output);
+    require_same_values(context, input, output);
     context.require_rank(output, input.shape.size());
     total += output.shape[axis];
     if (output.numel() * tflite::type_size(input.type) != outer * inner * output.shape[axis]) {
@@ -261,6 +94,81 @@ Kernel make_split(const KernelContext& context) {
       for (const auto& [tensor, bytes] : parts) {
         std::memcpy(values.at<uint8_t>(tensor) + i * bytes, x, static_cast<size_t>(bytes));
         x += bytes;
+      }
+    }
+  };
+}
+
+// Inputs of one shape, one behind the other along a new dimension.
+Kernel make_pack(const KernelContext& context) {
+  const Tensor& output = context.output();
+  const size_t axis = dimension(context, context.op.options.axis, output.shape.size());
+  if (output.shape[axis] != static_cast<int64_t>(context.input_count())) {
+    context.fail(octet::str("size of dimension ", axis), std::to_string(context.input_count()),
+                 std::to_string(output.shape[axis]));
+  }
+  std::vector<int64_t> each = output.shape;
+  each.erase(each.begin() + static_cast<int64_t>(axis));
+  int64_t outer = 1;
+  for (size_t d = 0; d < axis; ++d) outer *= output.shape[d];
+  std::vector<int32_t> parts;
+  for (size_t i = 0; i < context.input_count(); ++i) {
+    const Tensor& input = context.input(i);
+    require_same_values(context, output, input);
+    if (input.shape != each) context.fail("shape of '" + input.name + "'", "the output's less one", "another");
+    parts.push_back(context.input_index(i));
+  }
+  const int64_t bytes = outer == 0 ? 0 : context.input(0).numel() / outer * tflite::type_size(output.type);
+  const auto out = context.output_index();
+  return [=](const Values& values) {
+    auto* y = values.at<uint8_t>(out);
+    for (int64_t i = 0; i < outer; ++i) {
+      for (const int32_t part : parts) {
+        std::memcpy(y, values.at<const uint8_t>(part) + i * bytes, static_cast<size_t>(bytes));
+        y += bytes;
+      }
+    }
+  };
+}
+
+Kernel make_gather(const KernelContext& context) {
+  const Tensor& input = context.input(0);
+  const Tensor& indices = context.input(1);
+  const Tensor& output = context.output();
+  require_same_values(context, input, output);
+  if (indices.type != Type::kInt64) context.require_type(indices, Type::kInt32);
+  if (context.op.options.batch_dims != 0) {
+    context.fail("batch dimensions", "0", std::to_string(context.op.options.batch_dims));
+  }
+  const size_t axis = dimension(context, context.op.options.axis, input.shape.size());
+  std::vector<int64_t> shape = input.shape;
+  shape.erase(shape.begin() + static_cast<int64_t>(axis));
+  shape.insert(shape.begin() + static_cast<int64_t>(axis), indices.shape.begin(), indices.shape.end());
+  if (output.shape != shape) {
+    context.fail("output shape", octet::str("[", c10::Join(", ", shape), "]"),
+                 octet::str("[", c10::Join(", ", output.shape), "]"));
+  }
+  int64_t outer = 1, inner = tflite::type_size(input.type);
+  for (size_t d = 0; d < input.shape.size(); ++d) {
+    if (d < axis) outer *= input.shape[d];
+    if (d > axis) inner *= input.shape[d];
+  }
+  const int64_t size = input.shape[axis], count = indices.numel();
+  const bool wide = indices.type == Type::kInt64;
+  const auto in = context.input_index(0);
+  const auto which = context.input_index(1);
+  const auto out = context.output_index();
+  const std::string where = context.where();
+  return [=](const Values& values) {
+    const auto* x = values.at<const uint8_t>(in);
+    auto* y = values.at<uint8_t>(out);
+    for (int64_t i = 0; i < outer; ++i, x += size * inner) {
+      for (int64_t k = 0; k < count; ++k, y += inner) {
+        const int64_t index = wide ? values.at<const int64_t>(which)[k] : values.at<const int32_t>(which)[k];
+        if (index < 0 || index >= size) {
+          throw expected(where, "index", octet::str("0 to ", size - 1), std::to_string(index));
+        }
+        std::memcpy(y, x + index * inner, static_cast<size_t>(inner));
       }
     }
   };

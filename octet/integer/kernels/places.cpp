@@ -1,0 +1,129 @@
+#include "octet/integer/kernels/places.h"
+
+#include <cstring>
+
+#include "octet/support/error.h"
+
+namespace octet::integer {
+
+std::vector<int64_t> dense_steps(const std::vector<int64_t>& shape) {
+  std::vector<int64_t> result(shape.size(), 1);
+  for (size_t d = shape.size(); d-- > 1;) result[d - 1] = result[d] * shape[d];
+  return result;
+}
+
+std::vector<int64_t> places_in_a_row(int64_t count, int64_t step, int64_t first) {
+  std::vector<int64_t> result(static_cast<size_t>(count));
+  for (size_t i = 0; i < result.size(); ++i) result[i] = first + static_cast<int64_t>(i) * step;
+  return result;
+}
+
+size_t dimension(const KernelContext& context, int64_t axis, size_t rank) {
+  const auto count = static_cast<int64_t>(rank);
+  if (axis < -count || axis >= count) {
+    context.fail("axis", octet::str("within ", count, " dimensions"), std::to_string(axis));
+  }
+  return static_cast<size_t>(axis < 0 ? axis + count : axis);
+}
+
+void require_same_values(const KernelContext& context, const tflite::Tensor& a, const tflite::Tensor& b) {
+  context.require_type(b, a.type);
+  if (a.type == tflite::Type::kInt8) context.require_same_grid(a, b);
+}
+
+Places::Places(std::vector<std::vector<int64_t>> places, int64_t size, std::vector<uint8_t> filler)
+    : outer_(std::move(places)), filler_(std::move(filler)) {
+  for (std::vector<int64_t>& each : outer_) {
+    for (int64_t& place : each) place = place < 0 ? -1 : place * size;
+  }
+  // Innermost dimensions that are taken whole and in order move as one block.
+  int64_t block = size;
+  while (!outer_.empty() && outer_.back() == places_in_a_row(static_cast<int64_t>(outer_.back().size()), block)) {
+    block *= static_cast<int64_t>(outer_.back().size());
+    outer_.pop_back();
+  }
+  const std::vector<int64_t> inner = outer_.empty() ? std::vector<int64_t>{0} : outer_.back();
+  if (!outer_.empty()) outer_.pop_back();
+  for (const int64_t place : inner) {
+    Run* last = runs_.empty() ? nullptr : &runs_.back();
+    const bool follows =
+        last != nullptr && (place < 0 ? last->place < 0 : last->place >= 0 && last->place + last->bytes == place);
+    if (follows) {
+      last->bytes += block;
+    } else {
+      runs_.push_back({place, block});
+    }
+    run_bytes_ += block;
+  }
+  bool alike = !runs_.empty();
+  for (const Run& run : runs_) alike = alike && run.place >= 0 && run.bytes == runs_[0].bytes;
+  if (alike) one_size_ = runs_[0].bytes;
+}
+
+void Places::fill(uint8_t*& to, int64_t bytes) const {
+  const auto size = filler_.size();
+  if (size == 1) {
+    std::memset(to, filler_[0], static_cast<size_t>(bytes));
+    to += bytes;
+    return;
+  }
+  for (int64_t done = 0; done < bytes; done += static_cast<int64_t>(size), to += size) {
+    std::memcpy(to, filler_.data(), size);
+  }
+}
+
+void Places::copy_runs(const uint8_t* from, uint8_t*& to) const {
+  if (one_size_ == 1) {
+    for (const Run& run : runs_) *to++ = from[run.place];
+    return;
+  }
+  if (one_size_ == 4) {
+    for (const Run& run : runs_) {
+      std::memcpy(to, from + run.place, 4);
+      to += 4;
+    }
+    return;
+  }
+  for (const Run& run : runs_) {
+    if (run.place < 0) {
+      fill(to, run.bytes);
+      continue;
+    }
+    std::memcpy(to, from + run.place, static_cast<size_t>(run.bytes));
+    to += run.bytes;
+  }
+}
+
+void Places::copy(const uint8_t* from, uint8_t* to) const {
+  for (const std::vector<int64_t>& each : outer_) {
+    if (each.empty()) return;
+  }
+  if (run_bytes_ == 0) return;
+  std::vector<size_t> at(outer_.size(), 0);
+  while (true) {
+    int64_t base = 0;
+    bool is_filler = false;
+    for (size_t d = 0; d < at.size(); ++d) {
+      const int64_t place = outer_[d][at[d]];
+      is_filler = is_filler || place < 0;
+      base += place;
+    }
+    if (is_filler) {
+      fill(to, run_bytes_);
+    } else {
+      copy_runs(from + base, to);
+    }
+    size_t d = at.size();
+    while (d > 0 && ++at[d - 1] == outer_[d - 1].size()) at[--d] = 0;
+    if (d == 0) return;
+  }
+}
+
+Kernel make_move(const KernelContext& context, std::vector<std::vector<int64_t>> places, std::vector<uint8_t> filler) {
+  const auto in = context.input_index(0);
+  const auto out = context.output_index();
+  const Places moved(std::move(places), tflite::type_size(context.output().type), std::move(filler));
+  return [=](const Values& values) { moved.copy(values.at<const uint8_t>(in), values.at<uint8_t>(out)); };
+}
+
+}  // namespace octet::integer

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "octet/integer/kernel.h"
+
+namespace octet::integer {
+
+/// Elements from one step to the next, for every dimension of a dense tensor.
+std::vector<int64_t> dense_steps(const std::vector<int64_t>& shape);
+
+/// `count` places, `step` elements apart.
+std::vector<int64_t> places_in_a_row(int64_t count, int64_t step, int64_t first = 0);
+
+/// Dimension `axis` of `rank`, counted from the end where it is negative; throws octet::Error for none of them.
+size_t dimension(const KernelContext& context, int64_t axis, size_t rank);
+
+/// Throws octet::Error where types differ, or the grids of int8 tensors.
+void require_same_values(const KernelContext& context, const tflite::Tensor& a, const tflite::Tensor& b);
+
+/// A result whose element [i, j, ...] is the source's element places[0][i] + places[1][j] + ..., or the filler where
+/// one of them is -1: transposed, sliced, padded, repeated.
+class Places {
+ public:
+  /// One element has `size` bytes.
+  Places(std::vector<std::vector<int64_t>> places, int64_t size, std::vector<uint8_t> filler = {});
+
+  void copy(const uint8_t* from, uint8_t* to) const;
+
+ private:
+  struct Run {
+    int64_t place;  // in bytes; -1 for the filler
+    int64_t bytes;
+  };
+
+  void copy_runs(const uint8_t* from, uint8_t*& to) const;
+  void fill(uint8_t*& to, int64_t bytes) const;
+
+  std::vector<std::vector<int64_t>> outer_;  // in bytes
+  std::vector<Run> runs_;                    // of the innermost dimension
+  int64_t run_bytes_ = 0;                    // of all of them
+  int64_t one_size_ = 0;                     // of every run, where they have one
+  std::vector<uint8_t> filler_;
+};
+
+/// Kernel of an operator that moves its first input so.
+Kernel make_move(const KernelContext& context, std::vector<std::vector<int64_t>> places,
+                 std::vector<uint8_t> filler = {});
+
+}  // namespace octet::integer
