@@ -20,9 +20,39 @@ std::string dialect(const pt2::Program& program) {
   return program.verifiers.empty() ? "unknown" : "aten";
 }
 
+// Before torch 2.8, infinities stand bare in the JSON, as Python writes them: as the texts that JsonCursor reads.
+std::string with_quoted_infinities(const std::string& text) {
+  std::string quoted;
+  quoted.reserve(text.size());
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      quoted += c;
+      if (c == '\\' && i + 1 < text.size()) quoted += text[++i];
+      if (c == '"') in_string = false;
+      continue;
+    }
+    in_string = c == '"';
+    const std::string_view rest = std::string_view(text).substr(i);
+    std::string_view word;
+    for (const std::string_view known : {"-Infinity", "Infinity", "NaN"}) {
+      if (word.empty() && rest.substr(0, known.size()) == known) word = known;
+    }
+    quoted += word.empty() ? std::string(1, c) : str('"', word, '"');
+    if (!word.empty()) i += word.size() - 1;
+  }
+  return quoted;
+}
+
+nlohmann::json parse_program(const std::string& text, const std::string& where) {
+  const bool infinite = text.find("Infinity") != std::string::npos || text.find("NaN") != std::string::npos;
+  return parse_json(infinite ? with_quoted_infinities(text) : text, where);
+}
+
 std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source, const Pt2Options& options) {
   const pt2::Archive archive = pt2::read_archive(ZipReader(source), options.model);
-  const nlohmann::json document = parse_json(archive.program, archive.program_where);
+  const nlohmann::json document = parse_program(archive.program, archive.program_where);
   const pt2::Program program = pt2::read_program(JsonCursor(document, archive.program_where));
   const pt2::Symbols symbols(program, options.batch);
   std::shared_ptr<GraphModule> module = pt2::build_module(program, archive, symbols);

@@ -9,6 +9,13 @@
 
 namespace octet {
 
+/// What torch.export's metadata says of a node stands in notes() under this prefix, as texts: "torch.stack_trace".
+inline constexpr const char* kTorchNotePrefix = "torch.";
+/// Note (bool) on the node that reads a buffer which is not in the state dict.
+inline constexpr const char* kNonPersistentNote = "non_persistent";
+/// Fact of a module whose inputs or results are not plain tensors in order: how Python calls it.
+inline constexpr const char* kCallSignatureFact = "call_signature";
+
 struct Pt2Options {
   /// Size of dimension 0 where the file leaves it symbolic; 0 takes the size that the model was traced with. A file
   /// with a fixed batch is taken as it is.
@@ -25,7 +32,7 @@ struct Pt2Options {
 /// operators become a call and get_item nodes. Results that only update buffers are written back in place, as in the
 /// training dialect, and no longer returned. Assertions about the traced metadata are left out. Facts: "source",
 /// "torch_version", "schema", "dialect", "layout". Nodes carry notes()["module_path"] (std::string), the Python
-/// module's path, where the file knows it.
+/// module's path, where the file knows it, and the file's own metadata under kTorchNotePrefix, for write_pt2.
 ///
 /// Throws octet::Error naming file, entry and reason for anything damaged, hostile or unsupported.
 std::shared_ptr<GraphModule> load_pt2(const std::string& path, const Pt2Options& options = {});

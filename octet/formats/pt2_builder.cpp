@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "octet/formats/dtype.h"
+#include "octet/formats/pt2.h"
 #include "octet/formats/safe_op.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
@@ -118,7 +119,9 @@ class Builder {
     }
     add_attr(spec, argument);
     if (uses(argument.names[0]) > 0) {
-      define(argument.names[0], graph().get_attr(spec.target, argument.names[0]), argument.where);
+      Node* read = graph().get_attr(spec.target, argument.names[0]);
+      if (!spec.persistent) read->notes()[kNonPersistentNote] = true;
+      define(argument.names[0], read, argument.where);
     }
   }
 
@@ -224,6 +227,7 @@ class Builder {
 
   Node* finish(Node* made, const ProgramNode& node) {
     if (!node.module_path.empty()) made->notes()["module_path"] = node.module_path;
+    for (const auto& [key, text] : node.metadata) made->notes()[kTorchNotePrefix + key] = text;
     for (const char* flag : {"training", "train"}) {
       if (made->has_arg(flag) && made->arg(flag).is_constant() && made->arg(flag).constant().isBool()) {
         trains_ = trains_ || made->arg(flag).to_bool();
@@ -289,7 +293,7 @@ class Builder {
     };
     if (op.text() == "aten.add.Tensor" && node.outputs.size() == 1 && input("self") != nullptr &&
         only_updates(output(0), *input("self"))) {
-      call(Op::find("aten.add_.Tensor"), node, output(0));
+      call(Op::find("aten.add_.Tensor"), node, output(0))->set_meta(symbols_.meta(output(0)));
       in_place_.insert(output(0));
       return true;
     }
@@ -327,7 +331,17 @@ class Builder {
     }
     if (results.empty())
       throw Error(program_.outputs.empty() ? "" : program_.outputs[0].where, "the program returns no tensor");
+    keep_call_signature(results.size());
     graph().output(std::move(results));
+  }
+
+  // How Python calls the program, where that is more than tensors in order.
+  void keep_call_signature(size_t results) {
+    std::vector<std::string> names;
+    for (const Node* input : graph().placeholders()) names.push_back(input->name());
+    const CallSignature& signature = program_.call_signature;
+    if (signature == plain_call_signature(names, results) || !fits(signature, names.size(), results)) return;
+    module_->facts()[kCallSignatureFact] = call_signature_text(signature);
   }
 
   void write_back(const Argument& output, const Spec& spec) {

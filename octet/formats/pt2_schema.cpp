@@ -1,5 +1,6 @@
 #include "octet/formats/pt2_schema.h"
 
+#include "octet/formats/pt2_codes.h"
 #include "octet/support/error.h"
 
 namespace octet::pt2 {
@@ -7,72 +8,20 @@ namespace {
 
 constexpr int64_t kSchemaMajor = 8;
 
-// The file's numbers, which are not c10's.
 at::ScalarType read_dtype(const JsonCursor& cursor) {
-  switch (cursor.to_int()) {
-    case 1:
-      return at::kByte;
-    case 2:
-      return at::kChar;
-    case 3:
-      return at::kShort;
-    case 4:
-      return at::kInt;
-    case 5:
-      return at::kLong;
-    case 6:
-      return at::kHalf;
-    case 7:
-      return at::kFloat;
-    case 8:
-      return at::kDouble;
-    case 9:
-      return at::kComplexHalf;
-    case 10:
-      return at::kComplexFloat;
-    case 11:
-      return at::kComplexDouble;
-    case 12:
-      return at::kBool;
-    case 13:
-      return at::kBFloat16;
-    case 28:
-      return at::kUInt16;
-    case 29:
-      return at::kFloat8_e4m3fn;
-    case 30:
-      return at::kFloat8_e5m2;
-    case 31:
-      return at::kFloat8_e4m3fnuz;
-    case 32:
-      return at::kFloat8_e5m2fnuz;
-    case 34:
-      return at::kUInt32;
-    case 35:
-      return at::kUInt64;
-    default:
-      throw Error(cursor.where(), str("dtype ", cursor.to_int(), " is not supported"));
-  }
+  const std::optional<at::ScalarType> dtype = dtype_of_code(cursor.to_int());
+  if (!dtype) throw Error(cursor.where(), str("dtype ", cursor.to_int(), " is not supported"));
+  return *dtype;
 }
 
 int64_t read_memory_format(const JsonCursor& cursor) {
-  switch (cursor.to_int()) {
-    case 1:
-      return static_cast<int64_t>(at::MemoryFormat::Contiguous);
-    case 2:
-      return static_cast<int64_t>(at::MemoryFormat::ChannelsLast);
-    case 3:
-      return static_cast<int64_t>(at::MemoryFormat::ChannelsLast3d);
-    case 4:
-      return static_cast<int64_t>(at::MemoryFormat::Preserve);
-    default:
-      throw Error(cursor.where(), str("memory format ", cursor.to_int(), " is not supported"));
-  }
+  const std::optional<at::MemoryFormat> format = memory_format_of_code(cursor.to_int());
+  if (!format) throw Error(cursor.where(), str("memory format ", cursor.to_int(), " is not supported"));
+  return static_cast<int64_t>(*format);
 }
 
 int64_t read_layout(const JsonCursor& cursor) {
-  constexpr int64_t kStridedInFile = 7;
-  if (cursor.to_int() != kStridedInFile) {
+  if (cursor.to_int() != kStridedLayout) {
     throw Error(cursor.where(), str("layout ", cursor.to_int(), " is not supported; only strided (7) is"));
   }
   return static_cast<int64_t>(at::kStrided);
@@ -247,19 +196,24 @@ ProgramNode read_node(const JsonCursor& cursor) {
     node.inputs.emplace_back(input.at("name").to_string(), read_argument(input.at("arg")));
   }
   node.outputs = read_list<Argument>(cursor.at("outputs"), read_argument);
-  if (cursor.has("metadata") && cursor.at("metadata").has("nn_module_stack")) {
-    const JsonCursor stack = cursor.at("metadata").at("nn_module_stack");
-    if (stack.json().is_string()) node.module_path = innermost_path(stack.to_string());
+  if (!cursor.has("metadata")) return node;
+  for (const auto& [key, value] : cursor.at("metadata").members()) {
+    if (value.json().is_string()) node.metadata[key] = value.to_string();
   }
+  if (node.name.empty()) node.name = node.metadata[kNameKey];
+  node.metadata.erase(kNameKey);
+  const auto stack = node.metadata.find("nn_module_stack");
+  if (stack != node.metadata.end()) node.module_path = innermost_path(stack->second);
   return node;
 }
 
 Spec read_spec(const JsonCursor& cursor) {
   const auto [kind, payload] = read_union(cursor);
-  Spec spec{kind, "", cursor.where()};
+  Spec spec{kind, "", true, cursor.where()};
   for (const char* field : {"parameter_name", "buffer_name", "tensor_constant_name", "user_input_name"}) {
     if (payload.json().is_object() && payload.has(field)) spec.target = payload.at(field).to_string();
   }
+  if (kind == "buffer" && payload.has("persistent")) spec.persistent = payload.at("persistent").to_bool();
   return spec;
 }
 
@@ -314,6 +268,7 @@ Program read_program(const JsonCursor& document) {
   for (const char* field : {"sym_int_values", "sym_bool_values", "sym_float_values"}) {
     read_symbols(graph, field, program.symbol_values);
   }
+  program.call_signature = read_call_signature(module);
   if (program.inputs.size() != program.input_specs.size()) {
     throw expected(signature.where(), "input_specs", str(program.inputs.size()), str(program.input_specs.size()));
   }

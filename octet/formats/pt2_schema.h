@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "octet/formats/json.h"
+#include "octet/formats/pt2_call_signature.h"
 
 /// The JSON program of a `.pt2` as structures: schema major 8, what torch 2.6 and later write.
 namespace octet::pt2 {
@@ -58,13 +59,15 @@ struct ProgramNode {
   std::string name;    ///< empty before torch 2.8
   std::vector<std::pair<std::string, Argument>> inputs;
   std::vector<Argument> outputs;
-  std::string module_path;  ///< dotted path of the innermost Python module, where the file says
+  std::string module_path;                      ///< dotted path of the innermost Python module, where the file says
+  std::map<std::string, std::string> metadata;  ///< "stack_trace", "nn_module_stack", ...
   std::string where;
 };
 
 struct Spec {
-  std::string kind;    ///< "parameter", "buffer", "user_input", "buffer_mutation", ...
-  std::string target;  ///< the parameter's, buffer's or constant's dotted name
+  std::string kind;        ///< "parameter", "buffer", "user_input", "buffer_mutation", ...
+  std::string target;      ///< the parameter's, buffer's or constant's dotted name
+  bool persistent = true;  ///< false for buffers that are not in the state dict
   std::string where;
 };
 
@@ -80,6 +83,7 @@ struct Program {
   std::vector<ProgramNode> nodes;
   std::map<std::string, TensorValue> tensor_values;
   std::map<std::string, SymValue> symbol_values;
+  CallSignature call_signature;
 };
 
 /// Throws octet::Error naming the path in the document for a missing or mistyped field, an unknown tag or enumerator,

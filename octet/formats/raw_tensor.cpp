@@ -98,6 +98,20 @@ at::Tensor StorageTable::make(const at::Tensor& storage, const StridedView& view
   return bools;
 }
 
+at::Tensor as_whole_storage(const at::Tensor& tensor, const std::string& where) {
+  if (tensor.layout() != at::kStrided || tensor.is_quantized()) {
+    throw Error(where, octet::str("holds a tensor of layout ", tensor.layout(), ", which cannot be written"));
+  }
+  const at::Tensor plain = tensor.detach().to(at::kCPU).resolve_conj().resolve_neg();
+  const bool whole =
+      plain.storage_offset() == 0 && plain.is_non_overlapping_and_dense() && plain.nbytes() == plain.storage().nbytes();
+  return whole ? plain : plain.clone();
+}
+
+std::string_view storage_bytes_of(const at::Tensor& tensor) {
+  return {static_cast<const char*>(tensor.storage().data()), tensor.nbytes()};
+}
+
 std::string_view contiguous_bytes(const at::Tensor& tensor, at::Tensor& keep) {
   keep = tensor.detach().to(at::kCPU).contiguous();
   return {static_cast<const char*>(keep.const_data_ptr()), keep.nbytes()};

@@ -53,6 +53,12 @@ class StorageTable {
 /// uint8[size]: memory to read a storage into.
 at::Tensor empty_storage(uint64_t size);
 
+/// The tensor as files keep it with its strides: on the CPU, the whole of its own storage, no element twice. A copy
+/// where it is not so already. Throws octet::Error naming `where` for a tensor that has no plain memory (sparse).
+at::Tensor as_whole_storage(const at::Tensor& tensor, const std::string& where);
+/// The bytes of the storage of such a tensor.
+std::string_view storage_bytes_of(const at::Tensor& tensor);
+
 /// A tensor's elements in C order, as bytes. `keep` holds the memory.
 std::string_view contiguous_bytes(const at::Tensor& tensor, at::Tensor& keep);
 

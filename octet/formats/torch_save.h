@@ -26,4 +26,9 @@ StateDict load_torch_save(const std::shared_ptr<const ByteSource>& source);
 /// The same from an open archive (the nested zips of a `.pt2`), with what only the pickle knows.
 std::vector<SavedTensor> read_torch_save(const ZipReader& zip);
 
+/// A file as torch.save writes it of a dict of these tensors, in the zip format of PyTorch 1.6 and later: torch.load
+/// reads it with weights_only. A tensor that stands there twice is one object with two names. Throws octet::Error
+/// naming the tensor for one that no file can hold.
+std::string torch_save_bytes(const std::vector<SavedTensor>& tensors);
+
 }  // namespace octet

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -77,15 +78,22 @@ class ZipReader {
 class ZipWriter {
  public:
   /// `always_zip64` writes zip64 records for small files too.
-  explicit ZipWriter(const std::string& path, bool always_zip64 = false) : file_(path), always_zip64_(always_zip64) {}
+  explicit ZipWriter(const std::string& path, bool always_zip64 = false)
+      : file_(std::in_place, path), always_zip64_(always_zip64) {}
+  /// Into memory that outlives the writer: an archive inside another.
+  explicit ZipWriter(std::string* memory) : memory_(memory) {}
 
   /// Throws octet::Error where the name was used before.
   void add(const std::string& name, std::string_view bytes);
   void finish();
 
  private:
-  AtomicFile file_;
-  bool always_zip64_;
+  void write(std::string_view bytes);
+  uint64_t size() const { return file_ ? file_->size() : memory_->size(); }
+
+  std::optional<AtomicFile> file_;
+  std::string* memory_ = nullptr;  // where there is no file
+  bool always_zip64_ = false;
   std::vector<ZipEntry> entries_;
   std::unordered_map<std::string, size_t> by_name_;
 };

@@ -73,30 +73,38 @@ std::string central_header(const ZipEntry& entry, bool zip64) {
 
 }  // namespace
 
+void ZipWriter::write(std::string_view bytes) {
+  if (file_) {
+    file_->write(bytes);
+  } else {
+    memory_->append(bytes);
+  }
+}
+
 void ZipWriter::add(const std::string& name, std::string_view bytes) {
   if (name.empty() || name.size() > 0xffff) throw Error(name, "cannot be the name of a zip entry");
   if (!by_name_.emplace(name, entries_.size()).second) throw Error(name, "was written to the archive before");
   ZipEntry entry;
   entry.name = name;
   entry.size = entry.stored_size = bytes.size();
-  entry.header_offset = file_.size();
+  entry.header_offset = size();
   entry.crc = static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
-  file_.write(local_header(entry, always_zip64_ || entry.size >= kFull32));
-  file_.write(bytes);
+  write(local_header(entry, always_zip64_ || entry.size >= kFull32));
+  write(bytes);
   entries_.push_back(std::move(entry));
 }
 
 void ZipWriter::finish() {
-  const uint64_t offset = file_.size();
+  const uint64_t offset = size();
   for (const ZipEntry& entry : entries_) {
-    file_.write(central_header(entry, always_zip64_ || entry.size >= kFull32 || entry.header_offset >= kFull32));
+    write(central_header(entry, always_zip64_ || entry.size >= kFull32 || entry.header_offset >= kFull32));
   }
-  const uint64_t size = file_.size() - offset;
+  const uint64_t directory_size = size() - offset;
   const uint64_t count = entries_.size();
-  const bool zip64 = always_zip64_ || offset >= kFull32 || size >= kFull32 || count >= 0xffff;
+  const bool zip64 = always_zip64_ || offset >= kFull32 || directory_size >= kFull32 || count >= 0xffff;
   std::string end;
   if (zip64) {
-    const uint64_t end64_offset = file_.size();
+    const uint64_t end64_offset = size();
     end += "PK\x06\x06";
     put64(end, 44);
     put16(end, 45);
@@ -105,7 +113,7 @@ void ZipWriter::finish() {
     put32(end, 0);
     put64(end, count);
     put64(end, count);
-    put64(end, size);
+    put64(end, directory_size);
     put64(end, offset);
     end += "PK\x06\x07";
     put32(end, 0);
@@ -116,11 +124,11 @@ void ZipWriter::finish() {
   put32(end, 0);
   put16(end, zip64 ? 0xffff : count);
   put16(end, zip64 ? 0xffff : count);
-  put32(end, zip64 ? kFull32 : size);
+  put32(end, zip64 ? kFull32 : directory_size);
   put32(end, zip64 ? kFull32 : offset);
   put16(end, 0);
-  file_.write(end);
-  file_.commit();
+  write(end);
+  if (file_) file_->commit();
 }
 
 }  // namespace octet

@@ -5,6 +5,7 @@
 #include "octet/quantize/observers.h"
 #include "octet/quantize/prepare.h"
 #include "octet/quantize/qat_conv_bn.h"
+#include "octet/quantize/qat_rewrite.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/small_work.h"
 #include "octet/support/error.h"
@@ -59,22 +60,7 @@ class Converter {
 
   // One convolution with folded parameters, each behind its own quantize and dequantize.
   void expand(Node* node, const QatConvBn& simulated) {
-    std::vector<at::Tensor> inputs;
-    for (size_t i = 0; i < 7; ++i) {
-      const Arg& arg = node->arg(i);
-      inputs.push_back(i == 0 || arg.is_none() ? at::Tensor() : module_.attr(arg.node()->target()));
-    }
-    const QatConvBn::Folded folded = simulated.fold(inputs);
-    const auto name = node->notes().find(kConvNameNote);
-    const auto point = graph_.inserting_before(node);
-    Node* conv =
-        simulated.emit(graph_, name == node->notes().end() ? node->name() : std::any_cast<std::string>(name->second),
-                       node->arg(0).node(), node->arg(1).node(), node->arg(2).node());
-    conv->set_meta(node->meta());
-    conv->notes() = node->notes();
-    conv->notes().erase(kConvNameNote);
-    replace(node, conv);
-    set_folded_parameters(module_, conv, folded.weight, folded.bias);
+    Node* conv = put_folded_convolution(module_, node, simulated);
     const auto before_conv = graph_.inserting_before(conv);
     const std::pair<size_t, ObserverBase*> quantizers[] = {{1, simulated.weight_fake_quant().get()},
                                                            {2, simulated.bias_fake_quant().get()}};

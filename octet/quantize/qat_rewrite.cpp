@@ -127,6 +127,29 @@ void QatRewrite::attach(GraphModule& module, Node* node, const FindObserver& fin
   simulated->train(training);
 }
 
+Node* put_folded_convolution(GraphModule& module, Node* structural, const QatConvBn& simulated) {
+  std::vector<at::Tensor> inputs;
+  for (size_t i = 0; i < 7; ++i) {
+    const Arg& arg = structural->arg(i);
+    inputs.push_back(i == 0 || arg.is_none() ? at::Tensor() : module.attr(arg.node()->target()));
+  }
+  const QatConvBn::Folded folded = simulated.fold(inputs);
+  const auto note = structural->notes().find(kConvNameNote);
+  const std::string name =
+      note == structural->notes().end() ? structural->name() : std::any_cast<std::string>(note->second);
+  Graph& graph = module.graph();
+  const auto point = graph.inserting_before(structural);
+  Node* conv =
+      simulated.emit(graph, name, structural->arg(0).node(), structural->arg(1).node(), structural->arg(2).node());
+  conv->set_meta(structural->meta());
+  conv->notes() = structural->notes();
+  conv->notes().erase(kConvNameNote);
+  structural->replace_all_uses_with(conv);
+  graph.erase(structural);
+  set_folded_parameters(module, conv, folded.weight, folded.bias);
+  return conv;
+}
+
 std::shared_ptr<ObserverBase> default_bias_fake_quant(const std::shared_ptr<ObserverBase>& input,
                                                       const std::shared_ptr<ObserverBase>& weight,
                                                       const ConvInfo& info) {

@@ -13,6 +13,8 @@
 
 namespace octet {
 
+class QatConvBn;
+
 /// Puts one structural node in the place of each convolution and BatchNorm pair whose weight is quantized. Works on the
 /// annotated graph: specs of both nodes move to the new one, and specs of other nodes that refer to them are pointed at
 /// it.
@@ -33,6 +35,10 @@ class QatRewrite {
 
   std::map<const Node*, std::set<const Node*>> inside_;  // structural node -> its weight and bias
 };
+
+/// Puts the one convolution with folded weight and bias in the place of a structural node, whose fake quantizers are
+/// left to the caller. Its weight and bias are get_attr nodes.
+Node* put_folded_convolution(GraphModule& module, Node* structural, const QatConvBn& simulated);
 
 /// int32 on the accumulator's grid, input scale * weight scale: per channel where the weight is. nullptr where input or
 /// weight has no 8-bit grid known before the run.
