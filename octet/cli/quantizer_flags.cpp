@@ -77,6 +77,10 @@ void add_quantizer_settings(CLI::App& verb, QuantizerFlags& flags) {
   verb.add_option("--target", flags.target, octet::str("NPU (default: ", NeutronOptions().target, ")"));
   verb.add_option("--mul-range", flags.mul_range,
                   "Inputs of mul: reference (fixed, saturates beyond -0.5 .. 0.496, the default) or observed");
+  verb.add_option(
+      "--sigmoid-input", flags.sigmoid_input,
+      "What sigmoid and tanh read of a convolution: observed (a range of its own, the default) or reference "
+      "(none: quantized as one)");
   verb.add_option("--leave-float", flags.leave_float,
                   "Leave in float what matches: an operator (conv2d, aten.conv2d.default), or a pattern for names of "
                   "modules and nodes (features.0.*); may be repeated")
@@ -97,6 +101,9 @@ QuantizerConfig resolve(const QuantizerFlags& flags, std::optional<bool> is_qat)
   if (!flags.mul_range.empty()) {
     options.mul_range = mul_range_from_text(flags.mul_range, "--mul-range");
   }
+  if (!flags.sigmoid_input.empty()) {
+    options.sigmoid_input = sigmoid_input_from_text(flags.sigmoid_input, "--sigmoid-input");
+  }
   for (const std::string& pattern : flags.leave_float) {
     const NeutronOverride choice = left_in_float(pattern);
     // In place of what the config says of the same: flags win.
@@ -111,7 +118,8 @@ QuantizerConfig resolve(const QuantizerFlags& flags, std::optional<bool> is_qat)
 void print(const NeutronQuantizer::Explanation& explanation, const NeutronOptions& options, std::ostream& out) {
   out << "target: " << options.target << "\nmode: " << (options.is_qat ? "quantization-aware" : "post-training")
       << "\nmul range: " << text(options.mul_range)
-      << (options.mul_range == MulRange::kReference ? ", fixed 1/256 with zero point 0" : "") << '\n';
+      << (options.mul_range == MulRange::kReference ? ", fixed 1/256 with zero point 0" : "")
+      << "\nsigmoid input: " << text(options.sigmoid_input) << '\n';
   for (size_t i = 0; i < options.overrides.size(); ++i) {
     const QuantizationPlan::Override& outcome = explanation.plan.overrides[i];
     out << "overrides[" << i << "]: " << options.overrides[i].selector() << ": " << says(options.overrides[i]) << ": "

@@ -17,11 +17,12 @@ struct QuantizerFlags {
   std::string config;
   std::string target;     ///< empty: the config's, else the default
   std::string mul_range;  ///< the same
+  std::string sigmoid_input;
   std::vector<std::string> leave_float;
   bool explain = false;
 };
 
-/// --config, --target, --mul-range, --leave-float.
+/// --config, --target, --mul-range, --sigmoid-input, --leave-float.
 void add_quantizer_settings(CLI::App& verb, QuantizerFlags& flags);
 /// The same, and --explain.
 void add_quantizer_flags(CLI::App& verb, QuantizerFlags& flags);

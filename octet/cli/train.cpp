@@ -56,13 +56,14 @@ std::vector<std::pair<std::string, std::string>> training_facts(const Options& o
 
 bool any_given(const QuantizerFlags& flags) {
   return flags.explain || !flags.config.empty() || !flags.target.empty() || !flags.mul_range.empty() ||
-         !flags.leave_float.empty();
+         !flags.sigmoid_input.empty() || !flags.leave_float.empty();
 }
 
 void train_verb(Options options) {
   if (options.in_float == options.qat) throw CLI::ValidationError("train", "give one of --float and --qat");
   if (options.in_float && any_given(options.quantizer)) {
-    throw CLI::ValidationError("train", "--config, --target, --mul-range, --leave-float and --explain are for --qat");
+    throw CLI::ValidationError(
+        "train", "--config, --target, --mul-range, --sigmoid-input, --leave-float and --explain are for --qat");
   }
   QuantizerConfig config;
   if (options.qat) config = resolve(options.quantizer, /*is_qat=*/true);

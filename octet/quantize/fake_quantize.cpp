@@ -1,4 +1,5 @@
 #include "octet/quantize/fake_quantize.h"
+#include "octet/quantize/assign_buffer.h"
 
 #include "octet/support/error.h"
 
@@ -7,12 +8,6 @@ namespace {
 
 bool is_on(const at::Tensor& flag) {
   return flag.device().is_cpu() ? *flag.const_data_ptr<uint8_t>() != 0 : flag.item<uint8_t>() != 0;
-}
-
-void assign(at::Tensor& buffer, const at::Tensor& value) {
-  at::NoGradGuard no_grad;
-  if (buffer.sizes() != value.sizes()) buffer.resize_(value.sizes());
-  buffer.copy_(value);
 }
 
 std::shared_ptr<ObserverBase> moving_average(const ObserverArgs& args, double averaging_constant, double eps) {
@@ -46,8 +41,8 @@ bool FakeQuantizeBase::is_observer_enabled() const { return is_on(observer_enabl
 void FakeQuantizeBase::copy_flags_from(const FakeQuantizeBase& other) {
   torch::nn::Module::to(other.fake_quant_enabled.device());
   train(other.is_training());
-  assign(fake_quant_enabled, other.fake_quant_enabled);
-  assign(observer_enabled, other.observer_enabled);
+  assign_buffer(fake_quant_enabled, other.fake_quant_enabled);
+  assign_buffer(observer_enabled, other.observer_enabled);
 }
 
 at::Tensor FakeQuantizeBase::quantized(const at::Tensor& x, const QParams& grid) const {
@@ -72,8 +67,8 @@ FakeQuantize::FakeQuantize(std::shared_ptr<ObserverBase> observer)
 
 void FakeQuantize::refresh() {
   const QParams grid = observer_->calculate_qparams();
-  assign(scale, grid.scale);
-  assign(zero_point, grid.zero_point);
+  assign_buffer(scale, grid.scale);
+  assign_buffer(zero_point, grid.zero_point);
 }
 
 at::Tensor FakeQuantize::forward(const at::Tensor& x) {
@@ -89,8 +84,8 @@ template <typename T>
 std::shared_ptr<CallableModule> FakeQuantize::copied() const {
   auto twin = std::make_shared<T>(std::dynamic_pointer_cast<ObserverBase>(observer_->copy()));
   twin->copy_flags_from(*this);
-  assign(twin->scale, scale);
-  assign(twin->zero_point, zero_point);
+  assign_buffer(twin->scale, scale);
+  assign_buffer(twin->zero_point, zero_point);
   return twin;
 }
 

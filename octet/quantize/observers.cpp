@@ -5,6 +5,7 @@
 
 #include "octet/formats/dtype.h"
 #include "octet/kernels/fake_quantize_kernel.h"
+#include "octet/quantize/assign_buffer.h"
 #include "octet/quantize/spec_text.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
@@ -13,13 +14,6 @@ namespace octet {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-// The buffer takes `value`'s shape and values and stays the same tensor, so that module and member never part.
-void assign(at::Tensor& buffer, const at::Tensor& value) {
-  at::NoGradGuard no_grad;
-  if (buffer.sizes() != value.sizes()) buffer.resize_(value.sizes());
-  buffer.copy_(value);
-}
 
 float as_float(const at::Tensor& scalar) {
   return scalar.device().is_cpu() ? *scalar.const_data_ptr<float>() : scalar.item<float>();
@@ -108,8 +102,8 @@ bool RangeObserver::has_data() const { return !is_uninitialised(min_val, max_val
 
 void RangeObserver::reset() {
   const bool per_channel = qscheme != at::kPerTensorAffine && qscheme != at::kPerTensorSymmetric;
-  assign(min_val, per_channel ? min_val.new_empty({0}) : at::full_like(min_val, kInfinity));
-  assign(max_val, per_channel ? max_val.new_empty({0}) : at::full_like(max_val, -kInfinity));
+  assign_buffer(min_val, per_channel ? min_val.new_empty({0}) : at::full_like(min_val, kInfinity));
+  assign_buffer(max_val, per_channel ? max_val.new_empty({0}) : at::full_like(max_val, -kInfinity));
 }
 
 double RangeObserver::eps() const { return as_float(eps_); }
@@ -117,9 +111,9 @@ double RangeObserver::eps() const { return as_float(eps_); }
 void RangeObserver::copy_state_from(const RangeObserver& other) {
   torch::nn::Module::to(other.min_val.device());
   train(other.is_training());
-  assign(eps_, other.eps_);
-  assign(min_val, other.min_val);
-  assign(max_val, other.max_val);
+  assign_buffer(eps_, other.eps_);
+  assign_buffer(min_val, other.min_val);
+  assign_buffer(max_val, other.max_val);
 }
 
 MinMaxObserver::MinMaxObserver(const std::string& name, const ObserverArgs& args, double eps, bool may_be_dynamic)
@@ -132,8 +126,8 @@ void MinMaxObserver::observe(const at::Tensor& x) {
   at::Tensor low;
   at::Tensor high;
   if (!finite_range(*this, x, low, high)) return;
-  assign(min_val, at::minimum(min_val, low));
-  assign(max_val, at::maximum(max_val, high));
+  assign_buffer(min_val, at::minimum(min_val, low));
+  assign_buffer(max_val, at::maximum(max_val, high));
 }
 
 std::shared_ptr<CallableModule> MinMaxObserver::copy() const {
@@ -154,8 +148,8 @@ void MovingAverageMinMaxObserver::observe(const at::Tensor& x) {
   at::Tensor high;
   if (!finite_range(*this, x, low, high)) return;
   if (!has_data()) {
-    assign(min_val, low);
-    assign(max_val, high);
+    assign_buffer(min_val, low);
+    assign_buffer(max_val, high);
     return;
   }
   move_towards(min_val, low, averaging_constant_);
@@ -190,8 +184,8 @@ std::pair<at::Tensor, at::Tensor> PerChannelMinMaxObserver::channel_range(const 
 void PerChannelMinMaxObserver::observe(const at::Tensor& x) {
   const auto [low, high] = channel_range(x);
   const bool first = min_val.numel() == 0;
-  assign(min_val, first ? low : at::minimum(min_val, low));
-  assign(max_val, first ? high : at::maximum(max_val, high));
+  assign_buffer(min_val, first ? low : at::minimum(min_val, low));
+  assign_buffer(max_val, first ? high : at::maximum(max_val, high));
 }
 
 std::shared_ptr<CallableModule> PerChannelMinMaxObserver::copy() const {
@@ -210,8 +204,8 @@ MovingAveragePerChannelMinMaxObserver::MovingAveragePerChannelMinMaxObserver(con
 void MovingAveragePerChannelMinMaxObserver::observe(const at::Tensor& x) {
   const auto [low, high] = channel_range(x);
   if (min_val.numel() == 0) {
-    assign(min_val, low);
-    assign(max_val, high);
+    assign_buffer(min_val, low);
+    assign_buffer(max_val, high);
     return;
   }
   move_towards(min_val, low, averaging_constant_);
@@ -233,8 +227,8 @@ FixedQParamsObserver::FixedQParamsObserver(const ObserverArgs& args, double fixe
 std::shared_ptr<CallableModule> FixedQParamsObserver::copy() const {
   auto twin = std::make_shared<FixedQParamsObserver>(args(), 1.0, 0);
   twin->to(scale.device());
-  assign(twin->scale, scale);
-  assign(twin->zero_point, zero_point);
+  assign_buffer(twin->scale, scale);
+  assign_buffer(twin->zero_point, zero_point);
   return twin;
 }
 

@@ -105,7 +105,10 @@ class GoldenTest : public testing::TestWithParam<Golden> {
     for (int64_t i = 0; fs::exists(file(str("calib_", i, "_0.npy"))); ++i)
       samples.push_back(inputs(str("calib_", i, "_")));
     EXPECT_EQ(samples.size(), 4u);
-    NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"), GetParam().is_qat);
+    NeutronOptions options;
+    options.is_qat = GetParam().is_qat;
+    options.sigmoid_input = SigmoidInput::kReference;
+    NeutronQuantizer quantizer(options);
     return calibrate_and_quantize(load_pt2(file("model.pt2")), samples, quantizer, GetParam().is_qat);
   }
 

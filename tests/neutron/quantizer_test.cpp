@@ -194,9 +194,23 @@ TEST(NeutronQuantizer, FusesAnActivationThatAloneReads) {
     Node* conv = g.conv2d("c", g.input({1, 3, 8, 8}), 3, 4);
     Node* activation = g.call(op, {conv});
     const auto model = g.finish({activation});
-    NeutronQuantizer(NeutronTargetSpec(kTarget)).annotate(*model);
+    NeutronOptions options;
+    options.sigmoid_input = SigmoidInput::kReference;
+    NeutronQuantizer(options).annotate(*model);
     EXPECT_EQ(output_word(conv), "none") << op;
     EXPECT_EQ(input_word(activation, conv), "none") << op;
+    EXPECT_NE(output_word(activation), "float") << op;
+  }
+}
+
+TEST(NeutronQuantizer, ObservesWhatASigmoidReads) {
+  for (const char* op : {"aten.sigmoid.default", "aten.sigmoid_.default", "aten.tanh.default", "aten.tanh_.default"}) {
+    GraphBuilder g;
+    Node* conv = g.conv2d("c", g.input({1, 3, 8, 8}), 3, 4);
+    Node* activation = g.call(op, {conv});
+    const auto model = g.finish({activation});
+    NeutronQuantizer(NeutronTargetSpec(kTarget)).annotate(*model);
+    EXPECT_EQ(output_word(conv), "own") << op;
     EXPECT_NE(output_word(activation), "float") << op;
   }
 }

@@ -187,7 +187,7 @@ class NeutronQuantizer::Annotator {
   }
 
   bool has_activation_bounds(const Node& node) const {
-    const auto bounds = neutron::clipping_bounds(node);
+    const auto bounds = clipping_bounds(node);
     const auto& known = quantizer_.target_.limits().activation_bounds;
     return bounds && std::find(known.begin(), known.end(), *bounds) != known.end();
   }
@@ -299,6 +299,8 @@ class NeutronQuantizer::Annotator {
     if (user == nullptr || is_annotated(*user) || left_in_float(*user)) return false;
     const OperatorRule* activation = neutron::find_rule(*user, quantizer_.rules_);
     if (activation == nullptr || !neutron::is_fusable_activation(*user, quantizer_.target_.limits())) return false;
+    const bool has_fixed_grid = activation->output == SpecKind::kUnit || activation->output == SpecKind::kSignedUnit;
+    if (has_fixed_grid && quantizer_.options_.sigmoid_input == SigmoidInput::kObserved) return false;
     if (norm != nullptr) {
       ensure_annotation(*norm).annotated = true;
       reasons_[norm] = together(node);

@@ -1,7 +1,6 @@
 #include "octet/targets/neutron/operator_rules.h"
 
-#include <cmath>
-
+#include "octet/lowering/clip.h"
 #include "octet/support/error.h"
 #include "octet/targets/neutron/placement/constraints.h"
 
@@ -14,71 +13,64 @@ using enum SpecKind;
 // ---- kinds of rows --------------------------------------------------------------------------------------------------
 
 // The output has the input's parameters.
-OperatorRule shared(std::vector<std::string_view> ops, std::string_view argument, std::string_view lowering) {
+OperatorRule shared(std::vector<std::string_view> ops, std::string_view argument) {
   OperatorRule rule;
   rule.ops = std::move(ops);
   rule.inputs = {{argument, kShared}};
   rule.output = kShared;
   rule.sharing = Sharing::kFirstInput;
-  rule.lowering = lowering;
   return rule;
 }
 
 // All inputs and the output have one input's parameters.
-OperatorRule shared_by_all(std::string_view op, std::vector<InputRule> inputs, Sharing sharing,
-                           std::string_view lowering) {
+OperatorRule shared_by_all(std::string_view op, std::vector<InputRule> inputs, Sharing sharing) {
   OperatorRule rule;
   rule.ops = {op};
   rule.inputs = std::move(inputs);
   rule.output = kShared;
   rule.sharing = sharing;
-  rule.lowering = lowering;
   return rule;
 }
 
 // Input and output have ranges of their own.
-OperatorRule basic(std::vector<std::string_view> ops, std::string_view lowering, SpecKind output = kActivation) {
+OperatorRule basic(std::vector<std::string_view> ops, SpecKind output = kActivation) {
   OperatorRule rule;
   rule.ops = std::move(ops);
   rule.inputs = {{"self", kActivation}};
   rule.output = output;
-  rule.lowering = lowering;
   return rule;
 }
 
 // Computed together with the operator before it.
-OperatorRule activation(std::vector<std::string_view> ops, std::string_view lowering, SpecKind output = kActivation) {
-  OperatorRule rule = basic(std::move(ops), lowering, output);
+OperatorRule activation(std::vector<std::string_view> ops, SpecKind output = kActivation) {
+  OperatorRule rule = basic(std::move(ops), output);
   rule.is_activation = true;
   return rule;
 }
 
 // Clips: an activation at the target's bounds, a plain clip with shared parameters at others.
 OperatorRule clip(std::vector<std::string_view> ops, bool is_activation) {
-  OperatorRule rule = shared(std::move(ops), "self", "RELU_N1_TO_1, RELU_0_TO_1, RELU6, RELU or MINIMUM, MAXIMUM");
+  OperatorRule rule = shared(std::move(ops), "self");
   rule.own_output_in_activation_bounds = true;
   rule.is_activation = is_activation;
   rule.activation_needs_bounds = is_activation;
   return rule;
 }
 
-OperatorRule two_inputs(std::vector<std::string_view> ops, SpecKind inputs, std::string_view lowering) {
+OperatorRule two_inputs(std::vector<std::string_view> ops, SpecKind inputs) {
   OperatorRule rule;
   rule.ops = std::move(ops);
   rule.inputs = {{"self", inputs}, {"other", inputs}};
-  rule.lowering = lowering;
   return rule;
 }
 
 // Multiplies by a weight: takes an activation with it.
-OperatorRule compute(std::string_view op, std::vector<InputRule> inputs, Fusion fusion, bool before_batch_norm,
-                     std::string_view lowering) {
+OperatorRule compute(std::string_view op, std::vector<InputRule> inputs, Fusion fusion, bool before_batch_norm) {
   OperatorRule rule;
   rule.ops = {op};
   rule.inputs = std::move(inputs);
   rule.fusion = fusion;
   rule.drops_output_before_batch_norm = before_batch_norm;
-  rule.lowering = lowering;
   return rule;
 }
 
@@ -97,36 +89,26 @@ OperatorRule with(OperatorRule rule, std::vector<Constraint> constraints, std::v
   return rule;
 }
 
-OperatorRule laid_out(Layout layout, OperatorRule rule) {
-  rule.layout = layout;
-  return rule;
-}
-
 OperatorRule droppable(NoOp no_op, OperatorRule rule) {
   rule.no_op = no_op;
   return rule;
 }
 
-OperatorRule channels_first(OperatorRule rule) { return laid_out(Layout::kChannelsFirst, std::move(rule)); }
-
 // A view: nothing moves, so that the compiler drops it.
 OperatorRule reshape(std::string_view op) {
-  return with(laid_out(Layout::kReshapes, droppable(NoOp::kAlways, shared({op}, "self", "RESHAPE"))),
-              {must::reshape_rank()});
+  return with(droppable(NoOp::kAlways, shared({op}, "self")), {must::reshape_rank()});
 }
 
 OperatorRule permutation(std::string_view op) {
-  return with(laid_out(Layout::kReshapes, droppable(NoOp::kIfIdentity, shared({op}, "self", "TRANSPOSE"))),
-              {must::same_grid({"self"})}, {must::moves_data()});
+  return with(droppable(NoOp::kIfIdentity, shared({op}, "self")), {must::same_grid({"self"})}, {must::moves_data()});
 }
 
-OperatorRule reduction(std::string_view op, std::string_view lowering, NoOp no_op, std::vector<Constraint> alone = {}) {
-  return with(laid_out(Layout::kReduces, droppable(no_op, shared({op}, "self", lowering))), {must::same_grid({"self"})},
-              std::move(alone));
+OperatorRule reduction(std::string_view op, NoOp no_op, std::vector<Constraint> alone = {}) {
+  return with(droppable(no_op, shared({op}, "self")), {must::same_grid({"self"})}, std::move(alone));
 }
 
 OperatorRule vanishing(std::string_view op, std::string_view argument) {
-  return droppable(NoOp::kAlways, shared({op}, argument, ""));
+  return droppable(NoOp::kAlways, shared({op}, argument));
 }
 
 // Two tensors, element by element.
@@ -155,72 +137,65 @@ std::vector<OperatorRule> make_rules() {
   const std::vector<Constraint> average_pools = {must::average_pool(), must::pool_sizes(), must::same_grid({"self"})};
   return {
       // Products with weights.
-      with(channels_first(compute("aten.conv2d.default", conv, through_bn, true, "CONV_2D or DEPTHWISE_CONV_2D")),
-           convolves),
-      with(channels_first(compute("aten.conv2d.padding", conv, through_bn, true, "CONV_2D or DEPTHWISE_CONV_2D")),
-           convolves),
-      with(channels_first(
-               compute("aten.conv_transpose2d.input", transposed, Fusion::kActivation, true, "TRANSPOSE_CONV")),
-           convolves_transposed),
-      with(compute("aten.linear.default", linear, Fusion::kActivationIfMatrix, true, "FULLY_CONNECTED"),
+      with(compute("aten.conv2d.default", conv, through_bn, true), convolves),
+      with(compute("aten.conv2d.padding", conv, through_bn, true), convolves),
+      with(compute("aten.conv_transpose2d.input", transposed, Fusion::kActivation, true), convolves_transposed),
+      with(compute("aten.linear.default", linear, Fusion::kActivationIfMatrix, true),
            {must::rank("weight", 2), must::static_weight("weight"), must::static_bias("bias")}),
-      with(compute("aten.addmm.default", addmm, Fusion::kActivation, false, "FULLY_CONNECTED"),
+      with(compute("aten.addmm.default", addmm, Fusion::kActivation, false),
            {must::rank("mat2", 2), must::factors_are_one(), must::static_weight("mat2"), must::static_bias("self")}),
-      with(compute("aten.mm.default", mm, Fusion::kActivation, false, "FULLY_CONNECTED"),
+      with(compute("aten.mm.default", mm, Fusion::kActivation, false),
            {must::rank("mat2", 2), must::static_weight("mat2")}),
-      with(compute("aten.bmm.default", {{"self", kProduct}, {"mat2", kProduct}}, Fusion::kNone, false, "BATCH_MATMUL"),
+      with(compute("aten.bmm.default", {{"self", kProduct}, {"mat2", kProduct}}, Fusion::kNone, false),
            {must::rank("self", 3), must::rank("mat2", 3), must::zero_points_are_zero("self", "mat2")}),
-      with(laid_out(Layout::kChannelsFirstSlopes,
-                    compute("aten.prelu.default", {{"self", kActivation}, {"weight", kWeight}}, Fusion::kNone, false,
-                            "PRELU")),
+      with(compute("aten.prelu.default", {{"self", kActivation}, {"weight", kWeight}}, Fusion::kNone, false),
            {must::slopes()}),
       batch_norm(),
 
       // Activations.
-      with(activation({"aten.relu.default", "aten.relu_.default"}, "RELU"), {}, {must::clips_something()}),
-      with(activation({"aten.relu6.default", "aten.relu6_.default"}, "RELU6"), {}, {must::clips_something()}),
-      activation({"aten.sigmoid.default", "aten.sigmoid_.default"}, "LOGISTIC", kUnit),
-      activation({"aten.tanh.default", "aten.tanh_.default"}, "TANH", kSignedUnit),
+      with(activation({"aten.relu.default", "aten.relu_.default"}), {}, {must::clips_something()}),
+      with(activation({"aten.relu6.default", "aten.relu6_.default"}), {}, {must::clips_something()}),
+      activation({"aten.sigmoid.default", "aten.sigmoid_.default"}, kUnit),
+      activation({"aten.tanh.default", "aten.tanh_.default"}, kSignedUnit),
       with(clip({"aten.hardtanh.default", "aten.hardtanh_.default"}, true), {must::clip_bounds()},
            {must::clips_something()}),
       with(clip({"aten.clamp.default", "aten.clamp_.default"}, false), {must::clip_bounds()},
            {must::clips_something()}),
-      basic({"aten.hardswish.default", "aten.hardswish_.default"}, "HARD_SWISH"),
-      basic({"aten.leaky_relu.default", "aten.leaky_relu_.default"}, "LEAKY_RELU"),
-      with(basic({"aten.softmax.int"}, "SOFTMAX", kUnit), {must::softmax()}),
+      basic({"aten.hardswish.default", "aten.hardswish_.default"}),
+      basic({"aten.leaky_relu.default", "aten.leaky_relu_.default"}),
+      with(basic({"aten.softmax.int"}, kUnit), {must::softmax()}),
 
       // Arithmetic.
-      droppable(NoOp::kIfIdentity, elementwise(two_inputs({"aten.add.Tensor", "aten.add_.Tensor"}, kActivation, "ADD"),
-                                               {must::alpha_is_one()})),
-      droppable(NoOp::kIfIdentity, elementwise(two_inputs({"aten.sub.Tensor", "aten.sub_.Tensor"}, kActivation, "SUB"),
-                                               {must::alpha_is_one()})),
-      droppable(NoOp::kIfIdentity, elementwise(two_inputs({"aten.mul.Tensor", "aten.mul_.Tensor"}, kHalf, "MUL"))),
-      basic({"aten.log.default"}, "LOG"),
-      basic({"aten.rsqrt.default"}, "RSQRT"),
-      shared({"aten.abs.default"}, "self", "ABS"),
-      shared({"aten.exp.default"}, "self", "EXP"),
-      shared({"aten.neg.default"}, "self", "SUB"),
-      elementwise(shared_by_all("aten.maximum.default", pair, Sharing::kAnyInput, "MAXIMUM"),
+      droppable(NoOp::kIfIdentity,
+                elementwise(two_inputs({"aten.add.Tensor", "aten.add_.Tensor"}, kActivation), {must::alpha_is_one()})),
+      droppable(NoOp::kIfIdentity,
+                elementwise(two_inputs({"aten.sub.Tensor", "aten.sub_.Tensor"}, kActivation), {must::alpha_is_one()})),
+      droppable(NoOp::kIfIdentity, elementwise(two_inputs({"aten.mul.Tensor", "aten.mul_.Tensor"}, kHalf))),
+      basic({"aten.log.default"}),
+      basic({"aten.rsqrt.default"}),
+      shared({"aten.abs.default"}, "self"),
+      shared({"aten.exp.default"}, "self"),
+      shared({"aten.neg.default"}, "self"),
+      elementwise(shared_by_all("aten.maximum.default", pair, Sharing::kAnyInput),
                   {must::same_grid({"self", "other"})}),
-      elementwise(shared_by_all("aten.minimum.default", pair, Sharing::kAnyInput, "MINIMUM"),
+      elementwise(shared_by_all("aten.minimum.default", pair, Sharing::kAnyInput),
                   {must::same_grid({"self", "other"})}),
 
       // Reductions and pools.
-      reduction("aten.amax.default", "REDUCE_MAX", NoOp::kIfIdentity),
-      reduction("aten.amin.default", "REDUCE_MIN", NoOp::kIfIdentity),
-      reduction("aten.mean.dim", "MEAN", NoOp::kNever, {must::reduces_something()}),
-      reduction("aten.sum.default", "SUM", NoOp::kIfIdentity),
-      reduction("aten.sum.dim_IntList", "SUM", NoOp::kIfIdentity),
-      with(channels_first(shared({"aten.adaptive_avg_pool2d.default"}, "self", "AVERAGE_POOL_2D")),
+      reduction("aten.amax.default", NoOp::kIfIdentity),
+      reduction("aten.amin.default", NoOp::kIfIdentity),
+      reduction("aten.mean.dim", NoOp::kNever, {must::reduces_something()}),
+      reduction("aten.sum.default", NoOp::kIfIdentity),
+      reduction("aten.sum.dim_IntList", NoOp::kIfIdentity),
+      with(shared({"aten.adaptive_avg_pool2d.default"}, "self"),
            {must::divides_evenly(), must::pool_sizes(), must::same_grid({"self"})}),
-      with(laid_out(Layout::kReshapes, shared({"aten.avg_pool1d.default"}, "self", "AVERAGE_POOL_2D")),
-           {must::pool_sizes(), must::same_grid({"self"})}),
-      with(channels_first(shared({"aten.avg_pool2d.default"}, "self", "AVERAGE_POOL_2D")), average_pools),
-      with(laid_out(Layout::kReshapes, shared({"aten.max_pool1d.default"}, "self", "MAX_POOL_2D")), max_pools),
-      with(channels_first(shared({"aten.max_pool2d.default"}, "self", "MAX_POOL_2D")), max_pools),
+      with(shared({"aten.avg_pool1d.default"}, "self"), {must::pool_sizes(), must::same_grid({"self"})}),
+      with(shared({"aten.avg_pool2d.default"}, "self"), average_pools),
+      with(shared({"aten.max_pool1d.default"}, "self"), max_pools),
+      with(shared({"aten.max_pool2d.default"}, "self"), max_pools),
 
       // Moving values.
-      with(shared_by_all("aten.cat.default", {{"tensors", kShared}}, Sharing::kAnyInputOrOwn, "CONCATENATION"),
+      with(shared_by_all("aten.cat.default", {{"tensors", kShared}}, Sharing::kAnyInputOrOwn),
            {must::same_grid({"tensors"})}),
       vanishing("aten.dropout.default", "input"),
       vanishing("aten.dropout_.default", "self"),
@@ -233,20 +208,13 @@ std::vector<OperatorRule> make_rules() {
       reshape("aten.unsqueeze.default"),
       permutation("aten.permute.default"),
       permutation("aten.transpose.int"),
-      with(shared({"aten.slice.Tensor"}, "self", "SLICE"), {must::slice()}),
-      with(shared({"aten.pad.default"}, "self", "PAD, PADV2 or MIRROR_PAD"),
-           {must::padding(), must::same_grid({"self"})}),
-      with(channels_first(shared({"aten.upsample_bilinear2d.vec"}, "input", "RESIZE_BILINEAR")),
-           {must::resize(/*aligned_corners=*/true)}, {must::resizes_something()}),
-      with(channels_first(shared({"aten.upsample_nearest2d.vec"}, "input", "RESIZE_NEAREST_NEIGHBOR")),
-           {must::resize(/*aligned_corners=*/false)}, {must::resizes_something()}),
+      with(shared({"aten.slice.Tensor"}, "self"), {must::slice()}),
+      with(shared({"aten.pad.default"}, "self"), {must::padding(), must::same_grid({"self"})}),
+      with(shared({"aten.upsample_bilinear2d.vec"}, "input"), {must::resize(/*aligned_corners=*/true)},
+           {must::resizes_something()}),
+      with(shared({"aten.upsample_nearest2d.vec"}, "input"), {must::resize(/*aligned_corners=*/false)},
+           {must::resizes_something()}),
   };
-}
-
-std::optional<double> finite(const Arg& arg) {
-  if (arg.is_none()) return std::nullopt;
-  const double value = arg.to_double();
-  return std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
 }  // namespace
@@ -262,20 +230,6 @@ const OperatorRule* find_rule(const Node& node, const std::vector<OperatorRule>&
     if (std::find(rule.ops.begin(), rule.ops.end(), node.target()) != rule.ops.end()) return &rule;
   }
   return nullptr;
-}
-
-std::optional<ActivationBounds> clipping_bounds(const Node& node) {
-  if (!node.is_call()) return std::nullopt;
-  const std::string_view name = node.op().short_name();
-  if (name == "relu" || name == "relu_") return ActivationBounds{0.0, std::nullopt};
-  if (name == "relu6" || name == "relu6_") return ActivationBounds{0.0, 6.0};
-  const bool hardtanh = name == "hardtanh" || name == "hardtanh_";
-  const bool clamp = name == "clamp" || name == "clamp_";
-  if (!hardtanh && !clamp) return std::nullopt;
-  const Arg& low = node.arg(hardtanh ? "min_val" : "min");
-  const Arg& high = node.arg(hardtanh ? "max_val" : "max");
-  if (!low.is_constant() || !high.is_constant()) return std::nullopt;
-  return ActivationBounds{finite(low), finite(high)};
 }
 
 bool is_fusable_activation(const Node& node, const NeutronLimits& limits) {

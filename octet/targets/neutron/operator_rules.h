@@ -29,15 +29,6 @@ enum class Fusion {
   kActivationThroughBatchNorm,  ///< the same; in training also behind a BatchNorm that alone reads it
 };
 
-/// How an operator stands to the layout of its activations.
-enum class Layout {
-  kAny,                  ///< takes and keeps the layout of what it reads
-  kChannelsFirst,        ///< reads and gives NCHW, which the lowering keeps as NHWC
-  kChannelsFirstSlopes,  ///< the same where it has more than one slope and more than two dimensions, else any
-  kReduces,              ///< any with keepdim; without, the layout ends here
-  kReshapes,             ///< the layout ends here
-};
-
 /// Whether the NPU's compiler drops the operator, so that a partition of such alone is empty.
 enum class NoOp { kNever, kAlways, kIfIdentity };
 
@@ -58,11 +49,9 @@ struct OperatorRule {
   bool own_output_in_activation_bounds = false;  ///< at an activation's bounds the output has a range of its own
   bool drops_output_before_batch_norm = false;  ///< in training: the BatchNorm that alone reads it is quantized instead
   bool qat_only = false;
-  Layout layout = Layout::kAny;
   NoOp no_op = NoOp::kNever;
   std::vector<Constraint> constraints;  ///< all must hold for the NPU to take it
   std::vector<Constraint> alone;        ///< and these where no other operator is in its partition
-  std::string_view lowering;  ///< TFLite builtin(s) of the lowered operator; empty where it vanishes or has none
 };
 
 /// The operator table. A new operator is a row.
@@ -70,10 +59,6 @@ const std::vector<OperatorRule>& operator_rules();
 
 /// The row of a node's op, or nullptr where the op stays in float. `rules` is the table or a copy in any order.
 const OperatorRule* find_rule(const Node& node, const std::vector<OperatorRule>& rules = operator_rules());
-
-/// Bounds of a clamp, hardtanh, relu or relu6 node; infinite and missing ones absent. nullopt for other ops and for
-/// bounds that are no constants.
-std::optional<ActivationBounds> clipping_bounds(const Node& node);
 
 /// True for an activation that the target computes together with the operator before it.
 bool is_fusable_activation(const Node& node, const NeutronLimits& limits);

@@ -2,6 +2,7 @@
 
 #include <sstream>
 
+#include "octet/lowering/rule.h"
 #include "octet/support/error.h"
 #include "octet/targets/neutron/operator_rules.h"
 
@@ -132,10 +133,12 @@ std::string operator_table(const NeutronTargetSpec& target) {
     }
     std::string output = spec_name(rule.output);
     if (rule.drops_output_before_batch_norm) output += ", in training none before a BatchNorm";
-    const std::string lowering = rule.lowering.empty() ? "vanishes" : std::string(rule.lowering);
+    const lowering::LoweringRule* lowered = lowering::find_lowering_rule(rule.ops.front());
+    const std::string builtins =
+        lowered == nullptr || lowered->builtins.empty() ? "vanishes" : std::string(lowered->builtins);
     out << "| " << ops << " | " << cell(inputs) << " | " << cell(output) << " | " << sharing_text(rule) << " | "
         << cell(fusion_text(rule, target.limits())) << " | " << cell(constraints_text(rule, target.limits())) << " | "
-        << (rule.qat_only ? "folded" : lowering) << " |\n";
+        << (rule.qat_only ? "folded" : builtins) << " |\n";
   }
   return out.str();
 }

@@ -176,7 +176,8 @@ void check_options(const NeutronOptions& options, const std::string& where) {
 QuantizerConfig parse_config(std::string_view text, const std::string& where, std::optional<bool> is_qat) {
   const nlohmann::json parsed = parse_json(text, where, {.max_bytes = 1 << 20, .max_depth = 8});
   const JsonCursor document(parsed, where);
-  check_keys(document, {"version", "target", "qat", "mul_range", "overrides", "calibration", "training"});
+  check_keys(document,
+             {"version", "target", "qat", "mul_range", "sigmoid_input", "overrides", "calibration", "training"});
   check_version(document);
   QuantizerConfig config;
   NeutronOptions& options = config.options;
@@ -184,6 +185,9 @@ QuantizerConfig parse_config(std::string_view text, const std::string& where, st
   if (const auto value = member(document, "qat")) options.is_qat = value->to_bool();
   if (const auto value = member(document, "mul_range")) {
     options.mul_range = mul_range_from_text(value->to_string(), value->where());
+  }
+  if (const auto value = member(document, "sigmoid_input")) {
+    options.sigmoid_input = sigmoid_input_from_text(value->to_string(), value->where());
   }
   if (const auto value = member(document, "overrides")) {
     for (const JsonCursor& element : value->elements()) options.overrides.push_back(read_override(element));
@@ -204,6 +208,7 @@ nlohmann::ordered_json to_json(const QuantizerConfig& config) {
   json["target"] = options.target;
   json["qat"] = options.is_qat;
   json["mul_range"] = text(options.mul_range);
+  json["sigmoid_input"] = text(options.sigmoid_input);
   json["overrides"] = nlohmann::ordered_json::array();
   for (const NeutronOverride& choice : options.overrides) {
     nlohmann::ordered_json object;
@@ -231,6 +236,15 @@ MulRange mul_range_from_text(const std::string& name, const std::string& where) 
     if (name == text(range)) return range;
   }
   throw wrong_choice(where, "reference, observed", name);
+}
+
+const char* text(SigmoidInput input) { return input == SigmoidInput::kObserved ? "observed" : "reference"; }
+
+SigmoidInput sigmoid_input_from_text(const std::string& name, const std::string& where) {
+  for (const SigmoidInput input : {SigmoidInput::kObserved, SigmoidInput::kReference}) {
+    if (name == text(input)) return input;
+  }
+  throw wrong_choice(where, "observed, reference", name);
 }
 
 namespace neutron {

@@ -21,6 +21,13 @@ enum class MulRange {
   kObserved,   ///< an observed range, as of any activation
 };
 
+/// The grid of what sigmoid and tanh read of the convolution or product before them.
+enum class SigmoidInput {
+  kObserved,   ///< an observed range: the two are quantized apart
+  kReference,  ///< none, as in the reference: the two are quantized as one. Its lowering then puts the sigmoid's own
+               ///< grid, 0 .. 1, between them, and everything below 0 is lost
+};
+
 /// A choice for some of a model's operators.
 ///
 /// `module` and `op` select; where both are given both must match. In patterns `*` stands for any characters, dots
@@ -54,6 +61,7 @@ struct NeutronOptions {
   std::string target = "imxrt700";
   bool is_qat = false;
   MulRange mul_range = MulRange::kReference;
+  SigmoidInput sigmoid_input = SigmoidInput::kObserved;
   /// Later ones win over earlier ones, setting by setting.
   std::vector<NeutronOverride> overrides;
   bool operator==(const NeutronOptions&) const = default;
@@ -80,6 +88,7 @@ struct CalibrationFacts {
 ///       "target": "imxrt700",
 ///       "qat": false,
 ///       "mul_range": "observed",
+///       "sigmoid_input": "observed",
 ///       "overrides": [
 ///         {"module": "features.0.*", "quantize": false},
 ///         {"op": "linear", "activation_observer": "min_max", "weight_observer": "min_max"}
@@ -110,6 +119,8 @@ nlohmann::ordered_json to_json(const QuantizerConfig& config);
 const char* text(MulRange range);
 /// Throws octet::Error naming `where`, and the known ones, for another text.
 MulRange mul_range_from_text(const std::string& text, const std::string& where);
+const char* text(SigmoidInput input);
+SigmoidInput sigmoid_input_from_text(const std::string& text, const std::string& where);
 
 /// True where the pattern matches an operator that libtorch or octet registered, or is "input".
 bool names_operator(const std::string& pattern);

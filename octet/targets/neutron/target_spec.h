@@ -6,14 +6,9 @@
 #include <string>
 #include <vector>
 
-namespace octet {
+#include "octet/lowering/clip.h"
 
-/// Clipping bounds of an activation; an absent bound is infinite.
-struct ActivationBounds {
-  std::optional<double> low;
-  std::optional<double> high;
-  bool operator==(const ActivationBounds&) const = default;
-};
+namespace octet {
 
 /// "(0, 6), (0, inf)"
 std::string text(const std::vector<ActivationBounds>& bounds);

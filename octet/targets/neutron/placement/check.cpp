@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "octet/graph/constant_value.h"
 #include "octet/quantize/observer.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/quantize_pt2e.h"
@@ -36,7 +37,7 @@ void stand_in_for_calibration(GraphModule& prepared) {
     if (observer == nullptr) continue;
     const Node* source = node->args().at(0).node();
     at::Tensor values;
-    if (source != nullptr) values = static_value(prepared, *source);
+    if (source != nullptr) values = constant_value(prepared, *source);
     if (!values.defined() && observer->is_per_channel() && source != nullptr && source->meta()) {
       values = at::randn(source->meta()->sizes);
     }

@@ -2,24 +2,11 @@
 
 #include <set>
 
+#include "octet/lowering/rule.h"
 #include "octet/quantize/qdq.h"
 
 namespace octet::neutron {
-namespace {
-
-constexpr std::string_view kAuxiliary[] = {"relu",    "relu_",    "relu6",     "relu6_",  "hardtanh",  "hardtanh_",
-                                           "sigmoid", "sigmoid_", "tanh",      "tanh_",   "view",      "reshape",
-                                           "flatten", "squeeze",  "unsqueeze", "permute", "transpose", "t",
-                                           "dropout", "clone",    "contiguous"};
-
-}  // namespace
-
-bool is_auxiliary(const Node& node) {
-  if (node.kind() == NodeKind::kGetItem) return true;
-  if (!node.is_call() || node.op().packet().substr(0, 5) != "aten.") return false;
-  const std::string_view name = node.op().short_name();
-  return std::find(std::begin(kAuxiliary), std::end(kAuxiliary), name) != std::end(kAuxiliary);
-}
+using lowering::is_auxiliary;
 
 const Node* dequantize_behind(const Node& value) {
   const Node* node = &value;

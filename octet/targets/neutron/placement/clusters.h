@@ -9,9 +9,6 @@
 /// quantize nodes behind it, and what is computed in between without a grid of its own.
 namespace octet::neutron {
 
-/// Views, permutations and activations, which may stand between an operator and its quantize or dequantize.
-bool is_auxiliary(const Node& node);
-
 /// The dequantize in front of a value, auxiliary nodes looked through; nullptr where it comes in float.
 const Node* dequantize_behind(const Node& value);
 /// The first quantize behind a value, auxiliary nodes looked through; nullptr where every reader takes it in float.

@@ -1,54 +1,11 @@
 #include "octet/targets/neutron/placement/operator_view.h"
 
-#include <ATen/core/grad_mode.h>
-
+#include "octet/graph/constant_value.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
 #include "octet/targets/neutron/placement/clusters.h"
 
 namespace octet::neutron {
-namespace {
-
-// A chain of a few one-tensor steps over a parameter, as converted weights are.
-constexpr int kLongestChain = 16;
-
-bool is_static_node(const Node& node, int depth) {
-  if (node.is_get_attr()) return true;
-  if (!node.is_call() || depth > kLongestChain) return false;
-  const std::vector<Node*> inputs = node.inputs();
-  return !inputs.empty() && std::all_of(inputs.begin(), inputs.end(),
-                                        [&](const Node* input) { return is_static_node(*input, depth + 1); });
-}
-
-c10::IValue evaluate(const GraphModule& module, const Node& node) {
-  if (node.is_get_attr()) return module.attr(node.target()).detach();
-  torch::jit::Stack stack;
-  for (const Arg& arg : node.args()) {
-    if (arg.is_node()) {
-      stack.push_back(evaluate(module, *arg.node()));
-    } else if (arg.is_constant()) {
-      stack.push_back(arg.constant());
-    } else {
-      c10::List<at::Tensor> list;
-      for (const Arg& element : arg.list()) list.push_back(evaluate(module, *element.node()).toTensor());
-      stack.emplace_back(list);
-    }
-  }
-  node.op().handle().callBoxed(&stack);
-  return stack.front();
-}
-
-}  // namespace
-
-bool is_constant_value(const Node& node) { return is_static_node(node, 0); }
-
-at::Tensor static_value(const GraphModule& module, const Node& node) {
-  if (!is_constant_value(node)) return {};
-  const at::NoGradGuard no_grad;
-  const c10::IValue value = evaluate(module, node);
-  return value.isTensor() ? value.toTensor() : at::Tensor();
-}
-
 std::vector<const Node*> OperatorView::producers(std::string_view argument) const {
   std::vector<const Node*> found;
   if (node_.has_arg(argument)) {
@@ -93,7 +50,7 @@ bool OperatorView::is_static(std::string_view argument) const {
 
 at::Tensor OperatorView::static_value(std::string_view argument) const {
   const auto found = producers(argument);
-  return found.empty() ? at::Tensor() : neutron::static_value(module_, *found.front());
+  return found.empty() ? at::Tensor() : constant_value(module_, *found.front());
 }
 
 std::pair<int64_t, int64_t> OperatorView::pair(std::string_view argument, std::pair<int64_t, int64_t> missing) const {

@@ -15,7 +15,7 @@ namespace octet::neutron {
 /// quantize node.
 class OperatorView {
  public:
-  /// `channels_first`: the layout that the lowering gives to the operator's activations (layout.h).
+  /// `channels_first`: the layout that the lowering gives to the operator's activations (octet/lowering/layout.h).
   OperatorView(const GraphModule& module, const Node& node, const NeutronTargetSpec& target, bool channels_first,
                bool scales_known)
       : module_(module), node_(node), target_(target), channels_first_(channels_first), scales_known_(scales_known) {}
@@ -57,10 +57,5 @@ class OperatorView {
   bool channels_first_;
   bool scales_known_;
 };
-
-/// True for a node that reads only parameters and constants, through a few steps.
-bool is_constant_value(const Node& node);
-/// The value of a node that reads only parameters and constants; undefined for others.
-at::Tensor static_value(const GraphModule& module, const Node& node);
 
 }  // namespace octet::neutron

@@ -4,12 +4,13 @@
 
 #include <set>
 
+#include "octet/graph/constant_value.h"
 #include "octet/graph/stats.h"
+#include "octet/lowering/layout.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
 #include "octet/targets/neutron/operator_rules.h"
 #include "octet/targets/neutron/placement/clusters.h"
-#include "octet/targets/neutron/placement/layout.h"
 #include "octet/targets/neutron/placement/operator_view.h"
 #include "octet/targets/neutron/placement/partitioner.h"
 #include "octet/targets/neutron/placement/substitutes.h"
@@ -34,7 +35,7 @@ class Placer {
         target_(target),
         scales_known_(scales_known),
         clusters_(graph_),
-        channels_first_(channels_first_values(graph_)) {}
+        channels_first_(lowering::channels_first_values(graph_)) {}
 
   Placement run() {
     for (const Node* node : graph_.nodes()) {
@@ -181,7 +182,7 @@ class Placer {
         stack.push_back(arg.constant());
       } else if (!arg.is_node()) {
         return false;
-      } else if (const at::Tensor constant = static_value(module_, *arg.node()); constant.defined()) {
+      } else if (const at::Tensor constant = constant_value(module_, *arg.node()); constant.defined()) {
         stack.emplace_back(constant);
       } else {
         if (input.defined() || !arg.node()->meta()) return false;

@@ -1,5 +1,6 @@
 #include "octet/targets/neutron/placement/warnings.h"
 
+#include "octet/graph/constant_value.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
 #include "octet/targets/neutron/operator_rules.h"
@@ -112,7 +113,7 @@ class Finder {
     if (value == nullptr || !is_dequantize_op(*value)) return;
     const Node* stored = value->args()[0].node();
     if (stored == nullptr) return;
-    const at::Tensor levels = static_value(module_, *stored);
+    const at::Tensor levels = constant_value(module_, *stored);
     if (!levels.defined()) return;
     switch (input.spec) {
       case SpecKind::kConvBias:

@@ -1,21 +1,21 @@
-#include "octet/targets/neutron/placement/layout.h"
+#include "octet/lowering/layout.h"
 
+#include "octet/lowering/rule.h"
 #include "octet/quantize/qdq.h"
-#include "octet/targets/neutron/operator_rules.h"
 
-namespace octet::neutron {
+namespace octet::lowering {
 namespace {
 
 bool knows_no_layout(const Node& node) {
   if (!node.is_call()) return node.kind() != NodeKind::kCallModule;
   if (is_quantize_op(node) || is_dequantize_op(node)) return true;
-  const OperatorRule* rule = find_rule(node);
+  const LoweringRule* rule = find_lowering_rule(node);
   if (rule == nullptr || rule->layout == Layout::kReshapes) return false;
   return rule->layout != Layout::kReduces || (node.has_arg("keepdim") && node.arg("keepdim").to_bool());
 }
 
 bool reads_channels_first(const Node& node) {
-  const OperatorRule* rule = find_rule(node);
+  const LoweringRule* rule = find_lowering_rule(node);
   if (rule == nullptr) return false;
   if (rule->layout == Layout::kChannelsFirstSlopes) {
     const Node* slopes = node.arg("weight").node();
@@ -55,4 +55,24 @@ std::unordered_set<const Node*> channels_first_values(const Graph& graph) {
   return found;
 }
 
-}  // namespace octet::neutron
+std::vector<int64_t> to_channels_last(size_t rank) {
+  std::vector<int64_t> order = {0};
+  for (size_t d = 2; d < rank; ++d) order.push_back(static_cast<int64_t>(d));
+  if (rank > 1) order.push_back(1);
+  return order;
+}
+
+std::vector<int64_t> to_channels_first(size_t rank) {
+  std::vector<int64_t> order = {0};
+  if (rank > 1) order.push_back(static_cast<int64_t>(rank) - 1);
+  for (size_t d = 2; d < rank; ++d) order.push_back(static_cast<int64_t>(d) - 1);
+  return order;
+}
+
+std::vector<int64_t> reordered(const std::vector<int64_t>& sizes, const std::vector<int64_t>& order) {
+  std::vector<int64_t> result;
+  for (const int64_t axis : order) result.push_back(sizes[static_cast<size_t>(axis)]);
+  return result;
+}
+
+}  // namespace octet::lowering

@@ -1,0 +1,132 @@
+#include "octet/lowering/grids.h"
+
+#include "octet/graph/constant_value.h"
+#include "octet/lowering/clip.h"
+#include "octet/lowering/constants.h"
+#include "octet/lowering/rule.h"
+#include "octet/quantize/qdq.h"
+#include "octet/support/error.h"
+
+namespace octet::lowering {
+namespace {
+
+// Where the inputs of a sigmoid and a tanh stop to matter, in int8 steps of the result.
+constexpr double kSigmoidReach = 8.0;
+constexpr double kTanhReach = 4.0;
+
+class GridFinder {
+ public:
+  GridFinder(const GraphModule& module, const LoweringOptions& options) : module_(module), options_(options) {}
+
+  std::unordered_map<const Node*, Grid> find() {
+    for (const Node* node : module_.graph().nodes()) {
+      if (const std::optional<Grid> grid = grid_of(*node)) grids_[node] = *grid;
+    }
+    return std::move(grids_);
+  }
+
+ private:
+  Grid stated(const Node& node) const {
+    const QuantRecord record = grid_at(module_, node);
+    if (record.dtype != "int8") throw expected(node.where(), "type of an activation", "int8", record.dtype);
+    if (record.scale.size() != 1 || record.zero_point.size() != 1) {
+      throw expected(node.where(), "grid of an activation", "one constant scale and zero point",
+                     octet::str(record.scale.size(), " scales"));
+    }
+    return {static_cast<float>(record.scale.front()), record.zero_point.front()};
+  }
+
+  std::optional<Grid> grid_of(const Node& node) const {
+    if (is_constant_value(node)) return std::nullopt;
+    if (is_quantize_op(node) || is_dequantize_op(node)) return stated(node);
+    if (node.kind() == NodeKind::kGetItem) return known(*node.inputs().front());
+    if (node.kind() == NodeKind::kPlaceholder) {
+      return options_.float_io || !is_read_quantized(node, /*through_auxiliaries=*/false) ? std::nullopt
+                                                                                          : grid_behind(node);
+    }
+    if (!node.is_call()) return std::nullopt;
+    const LoweringRule* rule = find_lowering_rule(node);
+    if (rule == nullptr || rule->arithmetic == Arithmetic::kFloat || !reads_int8(node)) return std::nullopt;
+    if (moves_values(node)) return known(*first_activation(node));
+    if (!is_read_quantized(node, true)) return std::nullopt;
+    return grid_behind(node);
+  }
+
+  std::optional<Grid> known(const Node& node) const {
+    const auto found = grids_.find(&node);
+    return found != grids_.end() ? std::optional(found->second) : std::nullopt;
+  }
+
+  const Node* first_activation(const Node& node) const {
+    for (const Node* input : node.inputs()) {
+      if (!is_constant_value(*input)) return input;
+    }
+    throw Error(node.where(), "reads nothing but constants");
+  }
+
+  // Every activation is int8, and every constant but a bias, which is rounded to the grid of the accumulator.
+  bool reads_int8(const Node& node) const {
+    if (node.has_arg("alpha") && node.arg("alpha").is_constant() && node.arg("alpha").to_double() != 1.0 &&
+        node.has_arg("other")) {
+      return false;
+    }
+    bool any = false;
+    for (size_t i = 0; i < node.args().size(); ++i) {
+      const std::string& name = node.op().schema().arguments()[i].name();
+      const bool is_bias = name == "bias" || (name == "self" && node.is_call("aten.addmm.default"));
+      if (name == "other" && node.arg(i).is_constant()) return false;  // a number that never got a grid
+      bool fits = true;
+      node.arg(i).for_each_node([&](const Node* input) {
+        if (!is_constant_value(*input)) {
+          any = true;
+          fits = fits && known(*input).has_value();
+          return;
+        }
+        if (is_bias || !input->meta() || !at::isFloatingType(input->meta()->dtype)) return;
+        const std::optional<Constant> constant = constant_of(module_, *input);
+        fits = fits && constant && constant->is_quantized();
+      });
+      if (!fits) return false;
+    }
+    return any;
+  }
+
+  static bool is_read_quantized(const Node& node, bool through_auxiliaries) {
+    const std::vector<Node*> users = node.users();
+    return !users.empty() && std::all_of(users.begin(), users.end(), [&](const Node* user) {
+      if (is_quantize_op(*user)) return true;
+      return through_auxiliaries && is_auxiliary(*user) && is_read_quantized(*user, true);
+    });
+  }
+
+  // The grid of the first quantize behind a value. An activation in between gets its own result's grid: a clip cuts
+  // nothing else off. What a sigmoid or a tanh reads needs another.
+  std::optional<Grid> grid_behind(const Node& node) const {
+    for (const Node* user : node.users()) {
+      if (is_quantize_op(*user)) return stated(*user);
+    }
+    for (const Node* user : node.users()) {
+      const std::string_view name = user->is_call() ? user->op().short_name() : "";
+      const bool is_sigmoid = name == "sigmoid" || name == "sigmoid_";
+      const bool is_tanh = name == "tanh" || name == "tanh_";
+      if (!options_.plain && (is_sigmoid || is_tanh)) {
+        const double reach = is_sigmoid ? kSigmoidReach : kTanhReach;
+        return Grid{static_cast<float>(2.0 * reach / 256.0), 0};
+      }
+      if (const std::optional<Grid> grid = grid_behind(*user)) return grid;
+    }
+    return std::nullopt;
+  }
+
+  const GraphModule& module_;
+  const LoweringOptions& options_;
+  std::unordered_map<const Node*, Grid> grids_;
+};
+
+}  // namespace
+
+std::unordered_map<const Node*, Grid> int8_values(const GraphModule& module, const LoweringOptions& options) {
+  return GridFinder(module, options).find();
+}
+
+}  // namespace octet::lowering

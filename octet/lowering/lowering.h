@@ -1,0 +1,31 @@
+#pragma once
+
+#include "octet/formats/tflite.h"
+#include "octet/graph/graph_module.h"
+
+namespace octet {
+
+/// How a quantized program is written as an int8 one.
+struct LoweringOptions {
+  /// Paddings and activations as operators of their own, in the order and form of NXP's lowering. Otherwise what
+  /// TFLite's own converter would write: activations fused, padding SAME where it applies, constants folded.
+  bool plain = false;
+  bool nhwc_io = false;        ///< inputs and outputs that are images inside the program are images outside too
+  bool float_io = false;       ///< float32 inputs and outputs, quantized and dequantized by the program
+  bool per_tensor_fc = false;  ///< one weight scale a FULLY_CONNECTED, for runtimes without per-channel ones
+  int64_t batch = 0;           ///< samples a run of the program; 0: as the model was exported
+};
+
+/// Name of the metadata in which a lowered program says what it came from: JSON, with the names of the values that it
+/// keeps as NHWC under "channels_last".
+inline constexpr const char* kProgramFacts = "octet";
+
+/// From a converted program (quantize and dequantize nodes around its operators) to int8 operators in NHWC. Values keep
+/// the names of their nodes. An operator between a dequantize and a quantize becomes an integer operator where
+/// TFLite has one; any other stays in float, between DEQUANTIZE and QUANTIZE. An operator that reads or gives another
+/// grid than its kernel can is joined by QUANTIZE.
+///
+/// Throws octet::Error naming the node that TFLite has no operator for, or through which the batch cannot be followed.
+tflite::Model lower(const GraphModule& converted, const LoweringOptions& options = {});
+
+}  // namespace octet

@@ -1,0 +1,179 @@
+#include "octet/lowering/operator_lowering.h"
+
+#include "octet/graph/constant_value.h"
+#include "octet/lowering/layout.h"
+#include "octet/lowering/rule.h"
+#include "octet/quantize/decomposed_ops.h"
+#include "octet/support/error.h"
+
+namespace octet::lowering {
+
+using tflite::OpCode;
+using tflite::Options;
+
+OperatorLowering::OperatorLowering(GraphLowering& graph, const Node& node)
+    : graph_(graph), node_(node), grid_(graph.grid(node)), channels_last_(graph.channels_last(node)) {
+  const LoweringRule* rule = find_lowering_rule(node);
+  on_one_grid_ = rule != nullptr && rule->arithmetic == Arithmetic::kOneGrid;
+}
+
+const Node* OperatorLowering::argument_node(std::string_view argument) const {
+  if (argument.empty()) return node_.arg(size_t{0}).is_node() ? node_.arg(size_t{0}).node() : node_.inputs().front();
+  return node_.has_arg(argument) ? node_.arg(argument).node() : nullptr;
+}
+
+bool OperatorLowering::is_none(std::string_view argument) const {
+  return !node_.has_arg(argument) || node_.arg(argument).is_none();
+}
+
+bool OperatorLowering::is_node(std::string_view argument) const { return argument_node(argument) != nullptr; }
+
+const std::vector<int64_t>& OperatorLowering::sizes(std::string_view argument) const {
+  const Node* source = argument_node(argument);
+  if (source == nullptr) refuse(octet::str("argument '", argument, "' is no tensor"));
+  return source->sizes();
+}
+
+int64_t OperatorLowering::integer(std::string_view argument, int64_t missing) const {
+  return is_none(argument) ? missing : node_.arg(argument).to_int();
+}
+
+double OperatorLowering::number(std::string_view argument, double missing) const {
+  return is_none(argument) ? missing : node_.arg(argument).to_double();
+}
+
+bool OperatorLowering::flag(std::string_view argument) const {
+  return !is_none(argument) && node_.arg(argument).to_bool();
+}
+
+std::string OperatorLowering::text(std::string_view argument, const std::string& missing) const {
+  return is_none(argument) ? missing : node_.arg(argument).to_string();
+}
+
+std::vector<int64_t> OperatorLowering::integers(std::string_view argument) const {
+  if (is_none(argument)) return {};
+  const Arg& arg = node_.arg(argument);
+  if (!arg.is_constant()) refuse(octet::str("argument '", argument, "' is computed by the program"));
+  return arg.constant().isInt() ? std::vector<int64_t>{arg.to_int()} : arg.to_ints();
+}
+
+std::pair<int64_t, int64_t> OperatorLowering::pair(std::string_view argument,
+                                                   std::pair<int64_t, int64_t> missing) const {
+  const std::vector<int64_t> values = integers(argument);
+  if (values.empty()) return missing;
+  return {values.front(), values.back()};
+}
+
+int64_t OperatorLowering::dimension(std::string_view argument, int64_t missing, int64_t rank) const {
+  const int64_t given = integer(argument, missing);
+  return given < 0 ? given + rank : given;
+}
+
+std::optional<Constant> OperatorLowering::constant(std::string_view argument) const {
+  const Node* source = argument_node(argument);
+  if (source == nullptr) return std::nullopt;
+  return constant_of(graph_.module(), *source);
+}
+
+int32_t OperatorLowering::input(std::string_view argument) { return input(argument, channels_last_); }
+
+int32_t OperatorLowering::input(std::string_view argument, bool channels_last) {
+  const Node* source = argument_node(argument);
+  if (source == nullptr) refuse(octet::str("argument '", argument, "' is no tensor"));
+  return input(*source, channels_last);
+}
+
+int32_t OperatorLowering::input(const Node& value, bool channels_last) {
+  if (!grid_) return graph_.tensor_of(value, channels_last, std::nullopt);
+  const bool keeps_own = !on_one_grid_ && !is_constant_value(value);
+  return graph_.tensor_of(value, channels_last, keeps_own ? graph_.grid(value) : grid_);
+}
+
+int32_t OperatorLowering::operand(std::string_view argument) {
+  const Node* source = argument_node(argument);
+  const auto wanted = static_cast<size_t>(rank());
+  if (source == nullptr) {
+    if (is_none(argument)) refuse(octet::str("argument '", argument, "' is missing"));
+    return numbers(std::string(argument), at::scalar_tensor(number(argument, 0.0), at::kFloat), std::nullopt);
+  }
+  const std::vector<int64_t>& sizes = source->sizes();
+  std::vector<int64_t> full(wanted - std::min(wanted, sizes.size()), 1);
+  full.insert(full.end(), sizes.begin(), sizes.end());
+  if (std::optional<Constant> value = constant(argument)) {
+    if (!grid_) *value = {dequantized(*value), {}};
+    value->values = value->values.reshape(full);
+    if (channels_last_) value->values = value->values.permute(to_channels_last(wanted)).contiguous();
+    return constant_tensor(std::string(argument), *value);
+  }
+  if (sizes.size() == wanted) return input(argument);
+  const int32_t plain = input(argument, false);
+  const int32_t widened = reshaped(octet::str(argument, "_wide"), plain, full);
+  return channels_last_ ? transposed(octet::str(argument, "_nhwc"), widened, to_channels_last(wanted)) : widened;
+}
+
+int32_t OperatorLowering::constant_tensor(const std::string& name, const Constant& constant) {
+  return graph_.program().constant(octet::str(node_.name(), "/", name), constant);
+}
+
+int32_t OperatorLowering::numbers(const std::string& name, const at::Tensor& values, const std::optional<Grid>& grid) {
+  if (!grid) return constant_tensor(name, {values.to(at::kFloat), {}});
+  const at::Tensor levels = decomposed::quantize_per_tensor(values.to(at::kFloat), static_cast<double>(grid->scale),
+                                                            grid->zero_point, -128, 127, at::kChar);
+  return constant_tensor(name, {levels, {{grid->scale}, {grid->zero_point}, 0}});
+}
+
+int32_t OperatorLowering::indices(const std::string& name, const std::vector<int64_t>& values) {
+  return graph_.program().integers(octet::str(node_.name(), "/", name), values);
+}
+
+int32_t OperatorLowering::indices(const std::string& name, const std::vector<int64_t>& values,
+                                  std::vector<int64_t> shape) {
+  return graph_.program().integers(octet::str(node_.name(), "/", name), values, std::move(shape));
+}
+
+std::vector<int64_t> OperatorLowering::laid_out(const std::vector<int64_t>& sizes) const {
+  return channels_last_ ? reordered(sizes, to_channels_last(sizes.size())) : sizes;
+}
+
+int64_t OperatorLowering::axis(int64_t dimension, int64_t rank) const {
+  if (dimension < 0) dimension += rank;
+  if (!channels_last_ || dimension == 0) return dimension;
+  return dimension == 1 ? rank - 1 : dimension - 1;
+}
+
+void OperatorLowering::emit(OpCode code, std::vector<int32_t> inputs, const Options& options) {
+  const int32_t out = graph_.program().value(node_.name(), laid_out(node_.sizes()), grid_);
+  graph_.program().emit(code, std::move(inputs), {out}, options);
+  graph_.set_value(node_, out);
+}
+
+int32_t OperatorLowering::step(const std::string& name, OpCode code, std::vector<int32_t> inputs,
+                               std::vector<int64_t> shape, const Options& options) {
+  return step_on(name, code, std::move(inputs), std::move(shape), grid_, options);
+}
+
+int32_t OperatorLowering::step_on(const std::string& name, OpCode code, std::vector<int32_t> inputs,
+                                  std::vector<int64_t> shape, const std::optional<Grid>& grid, const Options& options) {
+  const int32_t out = graph_.program().value(octet::str(node_.name(), "/", name), std::move(shape), grid);
+  graph_.program().emit(code, std::move(inputs), {out}, options);
+  return out;
+}
+
+int32_t OperatorLowering::reshaped(const std::string& name, int32_t from, const std::vector<int64_t>& shape) {
+  if (tensor(from).shape == shape) return from;
+  Options options;
+  options.new_shape.assign(shape.begin(), shape.end());
+  const int32_t sizes = indices(name + "_shape", shape);
+  return step_on(name, OpCode::kReshape, {from, sizes}, shape, graph_.program().grid(from), options);
+}
+
+int32_t OperatorLowering::transposed(const std::string& name, int32_t from, const std::vector<int64_t>& order) {
+  return graph_.transposed(from, order, octet::str(node_.name(), "/", name));
+}
+
+void OperatorLowering::refuse(const std::string& what, const std::string& way_out) const {
+  const Error error(node_.where(), octet::str("cannot be written as TFLite: ", what));
+  throw way_out.empty() ? error : error.hint(way_out);
+}
+
+}  // namespace octet::lowering

@@ -1,0 +1,89 @@
+#pragma once
+
+#include "octet/lowering/constants.h"
+#include "octet/lowering/graph_lowering.h"
+
+namespace octet::lowering {
+
+/// One operator while it is lowered: what it reads in the order and type that its result has, and what it becomes.
+/// Sizes and axes are the graph's; `laid_out` and `axis` translate them.
+class OperatorLowering {
+ public:
+  OperatorLowering(GraphLowering& graph, const Node& node);
+
+  const Node& node() const { return node_; }
+  const LoweringOptions& options() const { return graph_.options(); }
+  const GraphModule& module() const { return graph_.module(); }
+  bool is_int8() const { return grid_.has_value(); }
+  const std::optional<Grid>& grid() const { return grid_; }
+  /// The result is kept as NHWC.
+  bool channels_last() const { return channels_last_; }
+
+  // Arguments, by schema name.
+  bool is_none(std::string_view argument) const;
+  bool is_node(std::string_view argument) const;
+  const std::vector<int64_t>& sizes(std::string_view argument = {}) const;  ///< of the first tensor where not named
+  int64_t rank() const { return static_cast<int64_t>(node_.sizes().size()); }
+  int64_t integer(std::string_view argument, int64_t missing) const;
+  double number(std::string_view argument, double missing) const;
+  bool flag(std::string_view argument) const;
+  std::string text(std::string_view argument, const std::string& missing) const;
+  std::vector<int64_t> integers(std::string_view argument) const;  ///< empty where None
+  /// A list of two numbers; a single one stands for both. `missing` where the list is empty or absent.
+  std::pair<int64_t, int64_t> pair(std::string_view argument, std::pair<int64_t, int64_t> missing) const;
+  /// From the end where negative.
+  int64_t dimension(std::string_view argument, int64_t missing, int64_t rank) const;
+  /// The constant that the argument stands for; nullopt where it depends on an input, or is None.
+  std::optional<Constant> constant(std::string_view argument) const;
+
+  // Tensors that it reads, in the order of the result or another.
+  int32_t input(std::string_view argument = {});
+  int32_t input(std::string_view argument, bool channels_last);
+  /// The same for a node of a list.
+  int32_t input(const Node& value, bool channels_last);
+  /// An input of an operator that works element by element: of the result's rank, a number as a constant.
+  int32_t operand(std::string_view argument);
+  /// A constant on the operator's side: weights, slopes. `name` is appended to the node's.
+  int32_t constant_tensor(const std::string& name, const Constant& constant);
+  /// Numbers on a grid (rounded to it), or float32 where the operator is.
+  int32_t numbers(const std::string& name, const at::Tensor& values, const std::optional<Grid>& grid);
+  int32_t indices(const std::string& name, const std::vector<int64_t>& values);
+  int32_t indices(const std::string& name, const std::vector<int64_t>& values, std::vector<int64_t> shape);
+
+  const tflite::Tensor& tensor(int32_t index) const { return graph_.program().tensor(index); }
+
+  /// The graph's sizes in the order of the result.
+  std::vector<int64_t> laid_out(const std::vector<int64_t>& sizes) const;
+  /// The graph's axis in the order of the result, for values of `rank` dimensions.
+  int64_t axis(int64_t dimension, int64_t rank) const;
+
+  /// The operator that gives the node's value.
+  void emit(tflite::OpCode code, std::vector<int32_t> inputs, const tflite::Options& options = {});
+  /// An operator on the way: a new tensor of this shape, on the result's grid.
+  int32_t step(const std::string& name, tflite::OpCode code, std::vector<int32_t> inputs, std::vector<int64_t> shape,
+               const tflite::Options& options = {});
+  /// The same on another grid; nullopt: float32.
+  int32_t step_on(const std::string& name, tflite::OpCode code, std::vector<int32_t> inputs, std::vector<int64_t> shape,
+                  const std::optional<Grid>& grid, const tflite::Options& options = {});
+  int32_t reshaped(const std::string& name, int32_t tensor, const std::vector<int64_t>& shape);
+  int32_t transposed(const std::string& name, int32_t tensor, const std::vector<int64_t>& order);
+  /// The node's value is this tensor: nothing to compute.
+  void alias(int32_t tensor) { graph_.set_value(node_, tensor); }
+  /// Where a graph's operator has several results: the value of the getitem that takes this one.
+  void set_element(const Node& element, int32_t tensor) { graph_.set_value(element, tensor); }
+  bool keeps_channels_last(const Node& value) const { return graph_.channels_last(value); }
+
+  /// Throws octet::Error: TFLite has no operator for this form of it.
+  [[noreturn]] void refuse(const std::string& what, const std::string& way_out = "") const;
+
+ private:
+  const Node* argument_node(std::string_view argument) const;
+
+  GraphLowering& graph_;
+  const Node& node_;
+  std::optional<Grid> grid_;
+  bool channels_last_;
+  bool on_one_grid_ = false;
+};
+
+}  // namespace octet::lowering

@@ -1,0 +1,58 @@
+#include "octet/lowering/operators/window.h"
+
+#include <limits>
+
+namespace octet::lowering {
+
+using tflite::OpCode;
+using tflite::Options;
+
+bool is_same_padding(const Window& window, const std::array<int64_t, 2>& in, const std::array<int64_t, 2>& out) {
+  for (size_t d = 0; d < 2; ++d) {
+    const int64_t reach = (window.kernel[d] - 1) * window.dilation[d] + 1;
+    const int64_t total = std::max<int64_t>((out[d] - 1) * window.stride[d] + reach - in[d], 0);
+    if (out[d] != (in[d] + window.stride[d] - 1) / window.stride[d] || total / 2 != window.before[d]) return false;
+  }
+  return true;
+}
+
+Options window_options(const Window& window) {
+  Options options;
+  options.stride_h = static_cast<int32_t>(window.stride[0]);
+  options.stride_w = static_cast<int32_t>(window.stride[1]);
+  options.dilation_h = static_cast<int32_t>(window.dilation[0]);
+  options.dilation_w = static_cast<int32_t>(window.dilation[1]);
+  options.filter_h = static_cast<int32_t>(window.kernel[0]);
+  options.filter_w = static_cast<int32_t>(window.kernel[1]);
+  return options;
+}
+
+int32_t padded_image(OperatorLowering& op, int32_t image, const Window& window, Fill fill) {
+  if (!window.is_padded()) return image;
+  const tflite::Tensor source = op.tensor(image);
+  std::vector<int64_t> shape = source.shape;
+  shape[1] += window.before[0] + window.after[0];
+  shape[2] += window.before[1] + window.after[1];
+  const int32_t paddings = op.indices(
+      "paddings", {0, 0, window.before[0], window.after[0], window.before[1], window.after[1], 0, 0}, {4, 2});
+  std::optional<Grid> grid;
+  if (source.type == tflite::Type::kInt8) {
+    grid = Grid{source.quantization.scale.front(), source.quantization.zero_point.front()};
+  }
+  if (fill == Fill::kZero && !op.options().plain) {
+    return op.step_on("padded", OpCode::kPad, {image, paddings}, shape, grid);
+  }
+  Constant value;
+  // The reference's paddings of pools are vectors, those of convolutions are not.
+  const std::vector<int64_t> one = fill == Fill::kZero ? std::vector<int64_t>{} : std::vector<int64_t>{1};
+  if (grid) {
+    const int64_t level = fill == Fill::kZero ? grid->zero_point : -128;
+    value = {at::full(one, level, at::kChar), {{grid->scale}, {grid->zero_point}, 0}};
+  } else {
+    const float level = fill == Fill::kZero ? 0.0F : std::numeric_limits<float>::lowest();
+    value = {at::full(one, level, at::kFloat), {}};
+  }
+  return op.step_on("padded", OpCode::kPadV2, {image, paddings, op.constant_tensor("padding", value)}, shape, grid);
+}
+
+}  // namespace octet::lowering

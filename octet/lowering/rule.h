@@ -1,0 +1,54 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "octet/graph/node.h"
+
+namespace octet::lowering {
+
+class OperatorLowering;
+
+/// How an operator stands to the layout of its activations.
+enum class Layout {
+  kAny,                  ///< takes and keeps the layout of what it reads
+  kChannelsFirst,        ///< reads and gives NCHW, which the program keeps as NHWC
+  kChannelsFirstSlopes,  ///< the same where it has more than one slope and more than two dimensions, else any
+  kReduces,              ///< any with keepdim; without, the layout ends here
+  kReshapes,             ///< the layout ends here
+};
+
+/// What an operator computes in, and on whose grid.
+enum class Arithmetic {
+  kInteger,  ///< int8, from its inputs' grids to that of the quantize behind it
+  kMoves,    ///< values pass unchanged: the result is on the grid of the first input, whatever that is
+  kOneGrid,  ///< int8, all inputs on the grid of the result
+  kClip,     ///< as kInteger at an activation's bounds, as kMoves at others
+  kFloat,    ///< float32 alone
+};
+
+/// One row of the table of operators that TFLite can express.
+struct LoweringRule {
+  std::vector<std::string_view> ops;
+  Layout layout = Layout::kAny;
+  Arithmetic arithmetic = Arithmetic::kInteger;
+  bool auxiliary = false;     ///< may stand between an operator and its quantize or dequantize
+  std::string_view builtins;  ///< TFLite operators that it becomes; empty where it vanishes
+  void (*lower)(OperatorLowering&) = nullptr;
+};
+
+const std::vector<LoweringRule>& lowering_rules();
+
+/// The row of a node's op, or nullptr where TFLite has nothing for it.
+const LoweringRule* find_lowering_rule(const Node& node);
+/// The same for "aten.relu.default".
+const LoweringRule* find_lowering_rule(std::string_view op);
+
+/// True where values pass unchanged through the node, on the grid that they come on.
+bool moves_values(const Node& node);
+
+/// Views, permutations and activations, which may stand between an operator and its quantize or dequantize.
+bool is_auxiliary(const Node& node);
+
+}  // namespace octet::lowering

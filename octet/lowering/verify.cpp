@@ -1,0 +1,209 @@
+#include "octet/lowering/verify.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "octet/integer/executor.h"
+#include "octet/lowering/layout.h"
+#include "octet/lowering/lowering.h"
+#include "octet/lowering/model_view.h"
+#include "octet/quantize/qdq.h"
+#include "octet/quantize/sqnr.h"
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+std::unordered_set<std::string> nhwc_names(const tflite::Model& program) {
+  std::unordered_set<std::string> names;
+  for (const auto& [name, text] : program.metadata) {
+    if (name != kProgramFacts) continue;
+    const auto facts = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!facts.is_object() || !facts.contains("channels_last") || !facts["channels_last"].is_array()) continue;
+    for (const auto& each : facts["channels_last"]) {
+      if (each.is_string()) names.insert(each.get<std::string>());
+    }
+  }
+  return names;
+}
+
+bool is_on_grid(const tflite::Tensor& tensor) {
+  return tensor.type == tflite::Type::kInt8 && tensor.quantization.scale.size() == 1;
+}
+
+// The value in steps of the tensor's grid.
+at::Tensor levels_of(const tflite::Tensor& tensor, const at::Tensor& value) {
+  const auto zero = static_cast<double>(tensor.quantization.zero_point[0]);
+  const at::Tensor levels = at::round(value.to(at::kFloat) / static_cast<double>(tensor.quantization.scale[0])) + zero;
+  return levels.clamp(-128.0, 127.0).to(at::kChar);
+}
+
+Deviation deviation(const tflite::Tensor& tensor, const at::Tensor& integers, const at::Tensor& floats) {
+  Deviation found;
+  const at::Tensor got = integers.to(at::kDouble);
+  if (got.numel() == 0) return found;
+  at::Tensor wanted = floats.to(at::kDouble);
+  double step = (wanted.max() - wanted.min()).item<double>() / 256.0;
+  if (is_on_grid(tensor)) {
+    step = static_cast<double>(tensor.quantization.scale[0]);
+    const auto zero = static_cast<double>(tensor.quantization.zero_point[0]);
+    wanted = (levels_of(tensor, floats).to(at::kDouble) - zero) * step;
+  }
+  const at::Tensor steps = (got - wanted).abs() / std::max(step, 1e-30);
+  found.different = steps.ge(0.5).sum().item<int64_t>();
+  found.beyond_a_step = steps.gt(1.0 + 1e-3).sum().item<int64_t>();
+  found.most_steps = steps.max().item<double>();
+  found.sqnr_db = compute_error(wanted, got);
+  return found;
+}
+
+// The two programs on the same inputs.
+class Comparison {
+ public:
+  Comparison(GraphModule& converted, const tflite::Model& program, const std::vector<at::Tensor>& inputs)
+      : program_(program), nhwc_(nhwc_names(program)) {
+    wanted_ = converted.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
+      if (value.isTensor() && !is_dequantize_op(node) && !node.is_get_attr()) values_[node.name()] = value.toTensor();
+    });
+    if (program.inputs.size() != inputs.size() || program.outputs.size() != wanted_.size()) {
+      throw expected("verify", "inputs and outputs of the program", octet::str(inputs.size(), " and ", wanted_.size()),
+                     octet::str(program.inputs.size(), " and ", program.outputs.size()));
+    }
+    for (size_t j = 0; j < inputs.size(); ++j) given_.push_back(in_program_order(program.inputs[j], inputs[j]));
+  }
+
+  Verification run() {
+    Verification found;
+    // Every value that a node has too is a result of the program for once.
+    std::vector<int32_t> traced = program_.outputs;
+    for (const tflite::Operator& op : program_.operators) {
+      for (const int32_t output : op.outputs) {
+        if (is_known(output) && std::find(traced.begin(), traced.end(), output) == traced.end()) {
+          traced.push_back(output);
+        }
+      }
+    }
+    const std::vector<at::Tensor> got = run_part(program_.inputs, program_.operators, traced, given_);
+    const size_t results = program_.outputs.size();
+    for (size_t j = 0; j < got.size(); ++j) {
+      const tflite::Tensor& tensor = at(traced[j]);
+      const at::Tensor& floats = j < results ? wanted_[j] : values_.at(tensor.name);
+      const std::optional<at::Tensor> integers = in_graph_order(traced[j], got[j], floats);
+      if (!integers) {
+        if (j >= results) continue;
+        throw expected("verify", octet::str("shape of output ", j), octet::str(floats.sizes()),
+                       octet::str(got[j].sizes()));
+      }
+      ValueDeviation value;
+      value.name = tensor.name;
+      const tflite::Operator* last = producer_of(traced[j]);
+      value.op = last != nullptr ? tflite::op_name(last->code) : "";
+      value.elements = integers->numel();
+      value.whole = deviation(tensor, *integers, floats);
+      value.alone = value.whole;
+      if (const auto alone = run_alone(traced[j], floats)) value.alone = deviation(tensor, *alone, floats);
+      (j < results ? found.outputs : found.layers).push_back(std::move(value));
+    }
+    return found;
+  }
+
+ private:
+  const tflite::Tensor& at(int32_t index) const { return program_.tensors[static_cast<size_t>(index)]; }
+  bool is_known(int32_t index) const { return values_.count(at(index).name) > 0; }
+
+  const tflite::Operator* producer_of(int32_t tensor) const {
+    return lowering::producer(const_cast<tflite::Model&>(program_), tensor);
+  }
+
+  // A value of the graph, in the order and type that the tensor has.
+  at::Tensor in_program_order(int32_t index, const at::Tensor& value) const {
+    const tflite::Tensor& tensor = at(index);
+    std::vector<int64_t> sizes = value.sizes().vec();
+    const size_t rank = sizes.size();
+    if (rank > 0 && !tensor.shape.empty()) sizes[0] = tensor.shape[0];  // any multiple of the program's batch
+    const bool fits = rank > 2 && lowering::reordered(sizes, lowering::to_channels_last(rank)) == tensor.shape;
+    const bool is_nhwc = fits && (nhwc_.count(tensor.name) > 0 || sizes != tensor.shape);
+    return is_nhwc ? value.permute(lowering::to_channels_last(rank)).contiguous() : value;
+  }
+
+  // The other way; nullopt where the shapes do not fit.
+  std::optional<at::Tensor> in_graph_order(int32_t index, const at::Tensor& value, const at::Tensor& node_value) const {
+    const auto rank = static_cast<size_t>(value.dim());
+    if (nhwc_.count(at(index).name) == 0 && value.sizes() == node_value.sizes()) return value;
+    if (rank < 3) return std::nullopt;
+    const at::Tensor turned = value.permute(lowering::to_channels_first(rank));
+    return turned.sizes() == node_value.sizes() ? std::optional(turned) : std::nullopt;
+  }
+
+  std::vector<at::Tensor> run_part(const std::vector<int32_t>& inputs, const std::vector<tflite::Operator>& operators,
+                                   const std::vector<int32_t>& outputs, const std::vector<at::Tensor>& values) const {
+    tflite::Model part;
+    part.tensors = program_.tensors;
+    part.operators = operators;
+    part.inputs = inputs;
+    part.outputs = outputs;
+    return integer::Executor(std::move(part)).run_dequantized(values);
+  }
+
+  // The operators between a value and the values that both programs have, on what the float program has there. nullopt
+  // where that is the whole way from the inputs.
+  std::optional<at::Tensor> run_alone(int32_t output, const at::Tensor& floats) const {
+    std::vector<int32_t> inputs;
+    std::vector<at::Tensor> values;
+    std::vector<const tflite::Operator*> needed;
+    std::vector<int32_t> pending = {output};
+    while (!pending.empty()) {
+      const int32_t index = pending.back();
+      pending.pop_back();
+      if (index < 0 || at(index).is_constant || std::find(inputs.begin(), inputs.end(), index) != inputs.end())
+        continue;
+      const auto input = std::find(program_.inputs.begin(), program_.inputs.end(), index);
+      const tflite::Operator* op = producer_of(index);
+      if (input != program_.inputs.end() || (index != output && is_known(index))) {
+        inputs.push_back(index);
+        if (input != program_.inputs.end()) {
+          values.push_back(given_[static_cast<size_t>(input - program_.inputs.begin())]);
+        } else {
+          const at::Tensor value = in_program_order(index, values_.at(at(index).name));
+          values.push_back(is_on_grid(at(index)) ? levels_of(at(index), value) : value);
+        }
+      } else if (op != nullptr && std::find(needed.begin(), needed.end(), op) == needed.end()) {
+        needed.push_back(op);
+        pending.insert(pending.end(), op->inputs.begin(), op->inputs.end());
+      }
+    }
+    if (inputs.empty()) return std::nullopt;
+    std::vector<tflite::Operator> operators;
+    for (const tflite::Operator& op : program_.operators) {
+      if (std::find(needed.begin(), needed.end(), &op) != needed.end()) operators.push_back(op);
+    }
+    return in_graph_order(output, run_part(inputs, operators, {output}, values).at(0), floats);
+  }
+
+  const tflite::Model& program_;
+  std::unordered_set<std::string> nhwc_;
+  std::unordered_map<std::string, at::Tensor> values_;
+  std::vector<at::Tensor> wanted_;
+  std::vector<at::Tensor> given_;
+};
+
+}  // namespace
+
+const ValueDeviation* Verification::first_difference() const {
+  for (const ValueDeviation& layer : layers) {
+    if (layer.whole.different > 0) return &layer;
+  }
+  return nullptr;
+}
+
+Verification verify(GraphModule& converted, const tflite::Model& program, const std::vector<at::Tensor>& inputs) {
+  const at::NoGradGuard no_grad;
+  converted.train(false);
+  return Comparison(converted, program, inputs).run();
+}
+
+}  // namespace octet
