@@ -11,8 +11,28 @@ namespace {
 
 using octet::tflite::Model;
 
+using octet::tflite::OpCode;
+
 constexpr int64_t kMaxElements = 1 << 14;  // of a tensor
-constexpr int64_t kMaxWork = 1 << 20;      // products of a program, roughly
+constexpr int64_t kMaxWork = 1 << 20;      // of a program: roughly its elements and products
+
+bool multiplies(OpCode code) {
+  return code == OpCode::kConv2d || code == OpCode::kDepthwiseConv2d || code == OpCode::kTransposeConv ||
+         code == OpCode::kFullyConnected || code == OpCode::kBatchMatmul;
+}
+
+// Steps of an operator's loops for one element of its output.
+int64_t steps(const Model& model, const octet::tflite::Operator& op, const octet::tflite::Tensor& output) {
+  int64_t largest = 1;
+  for (const int32_t input : op.inputs) {
+    if (input >= 0) largest = std::max(largest, model.tensors[static_cast<size_t>(input)].numel());
+  }
+  if (multiplies(op.code)) {
+    const int64_t channels = output.shape.empty() ? 1 : std::max<int64_t>(1, output.shape.back());
+    return std::max<int64_t>(1, largest / channels);
+  }
+  return std::min(largest, int64_t{op.options.filter_h} * op.options.filter_w);
+}
 
 // Whether a run takes milliseconds at most.
 bool is_small(const Model& model) {
@@ -21,17 +41,13 @@ bool is_small(const Model& model) {
   }
   int64_t work = 0;
   for (const octet::tflite::Operator& op : model.operators) {
-    int64_t largest = 1;
-    for (const int32_t input : op.inputs) {
-      if (input >= 0) largest = std::max(largest, model.tensors[static_cast<size_t>(input)].numel());
-    }
-    for (const int32_t output : op.outputs) {
-      const octet::tflite::Tensor& tensor = model.tensors[static_cast<size_t>(output)];
-      const int64_t channels = tensor.shape.empty() ? 1 : std::max<int64_t>(1, tensor.shape.back());
-      work += tensor.numel() * std::max<int64_t>(1, largest / channels);
+    for (const int32_t index : op.outputs) {
+      const octet::tflite::Tensor& output = model.tensors[static_cast<size_t>(index)];
+      work += output.numel() * steps(model, op, output);
+      if (work > kMaxWork) return false;
     }
   }
-  return work <= kMaxWork;
+  return true;
 }
 
 }  // namespace
