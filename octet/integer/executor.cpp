@@ -80,7 +80,8 @@ tflite::Model folded(tflite::Model model) {
       continue;
     }
     const Kernel kernel = make_kernel({model, op});
-    Values values(model.tensors.size());
+    std::vector<uint8_t> scratch(static_cast<size_t>(kernel.scratch_bytes()));
+    Values values(model.tensors.size(), scratch.data());
     for (const int32_t input : op.inputs) {
       if (input >= 0) values.set(input, model.tensors[static_cast<size_t>(input)].data.data());
     }
@@ -101,18 +102,20 @@ tflite::Model folded(tflite::Model model) {
 Executor::Executor(tflite::Model model, ExecutorOptions options)
     : model_(folded(std::move(model))), plan_(plan_memory(model_)) {
   for (const tflite::Operator& op : model_.operators) {
-    kernels_.push_back(make_kernel({model_, op, options.check_overflow}));
+    kernels_.push_back(make_kernel({model_, op, options.check_overflow, options.path}));
+    scratch_bytes_ = std::max(scratch_bytes_, kernels_.back().scratch_bytes());
   }
+  pool_ = std::make_shared<MemoryPool>(static_cast<size_t>(plan_.arena_bytes + scratch_bytes_));
 }
 
-void Executor::execute(std::vector<uint8_t>& arena, const std::vector<const void*>& inputs,
+void Executor::execute(uint8_t* memory, const std::vector<const void*>& inputs,
                        const std::vector<void*>& outputs) const {
-  Values values(model_.tensors.size());
+  Values values(model_.tensors.size(), memory + plan_.arena_bytes);
   for (size_t i = 0; i < model_.tensors.size(); ++i) {
     if (model_.tensors[i].is_constant) {
       values.set(static_cast<int32_t>(i), const_cast<uint8_t*>(model_.tensors[i].data.data()));
     } else if (plan_.offsets[i] >= 0) {
-      values.set(static_cast<int32_t>(i), arena.data() + plan_.offsets[i]);
+      values.set(static_cast<int32_t>(i), memory + plan_.offsets[i]);
     }
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -167,8 +170,8 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) con
     }
     results.push_back(at::empty(shape, at::TensorOptions(scalar_type(tensor.type))));
   }
-  at::parallel_for(0, samples, 1, [&](int64_t begin, int64_t end) {
-    std::vector<uint8_t> arena(static_cast<size_t>(plan_.arena_bytes));
+  const auto work = [&](int64_t begin, int64_t end) {
+    const MemoryPool::Block memory(*pool_);
     for (int64_t sample = begin; sample < end; ++sample) {
       std::vector<const void*> from;
       std::vector<void*> to;
@@ -180,9 +183,14 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) con
         const size_t bytes = bytes_of(tensor_of(model_, model_.outputs[i]));
         to.push_back(static_cast<uint8_t*>(results[i].mutable_data_ptr()) + static_cast<size_t>(sample) * bytes);
       }
-      execute(arena, from, to);
+      execute(memory.data(), from, to);
     }
-  });
+  };
+  if (samples == 1) {
+    work(0, 1);  // outside of parallel_for, so that the operators may use the threads
+  } else {
+    at::parallel_for(0, samples, 1, work);
+  }
   return results;
 }
 

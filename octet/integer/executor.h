@@ -2,16 +2,19 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <vector>
 
 #include "octet/formats/tflite.h"
 #include "octet/integer/kernel.h"
 #include "octet/integer/memory_plan.h"
+#include "octet/integer/memory_pool.h"
 
 namespace octet::integer {
 
 struct ExecutorOptions {
-  bool check_overflow = false;  ///< an accumulator that leaves int32 is an octet::Error
+  bool check_overflow = false;  ///< an accumulator that leaves int32 is an octet::Error; slow
+  Path path = best_path();      ///< all give the same bits
 };
 
 /// Runs an int8 program with the integers of TFLite's reference kernels, to the bit, whatever the instruction set and
@@ -29,20 +32,21 @@ class Executor {
   const MemoryPlan& memory() const { return plan_; }
 
   /// One tensor an input, of the program's type and shape; dimension 0 may be a multiple of the program's: samples run
-  /// one after the other, on several threads. Float inputs of int8 programs are quantized. Throws octet::Error for
-  /// other types and shapes.
+  /// one after the other, on several threads; a single one splits its large operators among them. Float inputs of int8
+  /// programs are quantized. Throws octet::Error for other types and shapes.
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const;
 
   /// The results in float: dequantized where they are int8.
   std::vector<at::Tensor> run_dequantized(const std::vector<at::Tensor>& inputs) const;
 
  private:
-  void execute(std::vector<uint8_t>& arena, const std::vector<const void*>& inputs,
-               const std::vector<void*>& outputs) const;
+  void execute(uint8_t* memory, const std::vector<const void*>& inputs, const std::vector<void*>& outputs) const;
 
   tflite::Model model_;
   MemoryPlan plan_;
   std::vector<Kernel> kernels_;
+  int64_t scratch_bytes_ = 0;  // most that a kernel asks for
+  std::shared_ptr<MemoryPool> pool_;
 };
 
 /// torch's type of a program's type; throws octet::Error for one that torch has not.

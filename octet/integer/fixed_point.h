@@ -14,12 +14,15 @@ struct Multiplier {
 /// too large number.
 Multiplier quantize_multiplier(double factor);
 
+/// Sum modulo 2^32, as the machines have it.
+inline int32_t wrapping_add(int32_t a, int32_t b) {
+  return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
+}
+
 /// round(a * b / 2^31), halves up, INT_MIN * INT_MIN saturated.
 inline int32_t doubling_high_multiply(int32_t a, int32_t b) {
   if (a == INT32_MIN && b == INT32_MIN) return INT32_MAX;
-  const int64_t product = static_cast<int64_t>(a) * b;
-  const int64_t nudge = product >= 0 ? int64_t{1} << 30 : 1 - (int64_t{1} << 30);
-  return static_cast<int32_t>((product + nudge) / (int64_t{1} << 31));
+  return static_cast<int32_t>((static_cast<int64_t>(a) * b + (int64_t{1} << 30)) >> 31);
 }
 
 /// round(x / 2^exponent), halves away from zero.

@@ -8,31 +8,47 @@
 #include <vector>
 
 #include "octet/formats/tflite.h"
+#include "octet/integer/path.h"
 
 namespace octet::integer {
 
-/// Where the values of one run lie: the elements of every tensor of the program.
+/// Where the values of one run lie: the elements of every tensor of the program, and room for a kernel's own.
 class Values {
  public:
-  explicit Values(size_t count) : data_(count, nullptr) {}
+  explicit Values(size_t count, uint8_t* scratch = nullptr) : data_(count, nullptr), scratch_(scratch) {}
   void set(int32_t tensor, void* data) { data_[static_cast<size_t>(tensor)] = data; }
   template <typename T>
   T* at(int32_t tensor) const {
     return static_cast<T*>(data_[static_cast<size_t>(tensor)]);
   }
+  /// As many bytes as the kernel asked for.
+  uint8_t* scratch() const { return scratch_; }
 
  private:
   std::vector<void*> data_;
+  uint8_t* scratch_;
 };
 
 /// One operator, ready to run: multipliers, tables and shapes worked out.
-using Kernel = std::function<void(const Values&)>;
+class Kernel {
+ public:
+  template <typename Run>
+  Kernel(Run run, int64_t scratch_bytes = 0) : run_(std::move(run)), scratch_bytes_(scratch_bytes) {}
+
+  void operator()(const Values& values) const { run_(values); }
+  int64_t scratch_bytes() const { return scratch_bytes_; }
+
+ private:
+  std::function<void(const Values&)> run_;
+  int64_t scratch_bytes_;
+};
 
 /// What a kernel is made from.
 struct KernelContext {
   const tflite::Model& model;
   const tflite::Operator& op;
   bool check_overflow = false;  ///< accumulators that leave int32 are an octet::Error
+  Path path = best_path();
 
   size_t input_count() const { return op.inputs.size(); }
   bool has_input(size_t index) const { return index < op.inputs.size() && op.inputs[index] >= 0; }

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <random>
 
-#include "octet/integer/dot.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -59,24 +58,6 @@ TEST(HighMultiply, Saturates) {
   EXPECT_EQ(doubling_high_multiply(INT32_MIN, INT32_MAX), INT32_MIN + 1);
   EXPECT_EQ(doubling_high_multiply(1 << 30, 1), 1) << "half rounds up";
   EXPECT_EQ(doubling_high_multiply(-(1 << 30), 1), 0) << "minus one half rounds up, as the reference's division does";
-}
-
-TEST(Dot, IsExactAndWraps) {
-  std::mt19937 random(3);
-  std::uniform_int_distribution<int> levels(-128, 127);
-  for (const int64_t count : {0, 1, 7, 16, 63, 64, 65, 1000}) {
-    std::vector<int8_t> a, b;
-    int64_t wanted = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      a.push_back(static_cast<int8_t>(levels(random)));
-      b.push_back(static_cast<int8_t>(levels(random)));
-      wanted += a.back() * b.back();
-    }
-    EXPECT_EQ(dot(a.data(), b.data(), count), wanted) << count;
-  }
-  const std::vector<int8_t> lowest(140000, -128);
-  const int64_t sum = int64_t{140000} * 128 * 128;
-  EXPECT_EQ(dot(lowest.data(), lowest.data(), 140000), static_cast<int32_t>(static_cast<uint32_t>(sum)));
 }
 
 }  // namespace

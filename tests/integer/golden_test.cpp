@@ -41,6 +41,18 @@ class IntegerGolden : public testing::TestWithParam<std::string> {
   }
 };
 
+void expect_bits(const std::vector<at::Tensor>& got, const std::vector<at::Tensor>& wanted, const std::string& way) {
+  ASSERT_EQ(got.size(), wanted.size());
+  ASSERT_FALSE(wanted.empty());
+  for (size_t j = 0; j < got.size(); ++j) {
+    ASSERT_EQ(got[j].sizes(), wanted[j].sizes());
+    ASSERT_EQ(got[j].scalar_type(), wanted[j].scalar_type());
+    const at::Tensor steps = (got[j].to(at::kInt) - wanted[j].to(at::kInt)).abs();
+    EXPECT_EQ(steps.max().item<int>(), 0)
+        << way << ", output " << j << ": " << steps.gt(0).sum().item<int64_t>() << " of " << steps.numel() << " differ";
+  }
+}
+
 // LiteRT's SUM of int8 on one grid for input and output gives no sums (op_sum_dim: -1 for 255 of 256 different ones):
 // there the exact sum is the oracle, and LiteRT's output only says which cases these are.
 bool has_no_oracle(const std::string& program) {
@@ -49,17 +61,13 @@ bool has_no_oracle(const std::string& program) {
 
 TEST_P(IntegerGolden, GivesLiteRtsBits) {
   if (has_no_oracle(GetParam())) GTEST_SKIP() << "see IntegerSum";
-  const integer::Executor executor(tflite::read(file(".tflite")), {.check_overflow = true});
-  const auto got = executor.run(arrays("_in_"));
+  const tflite::Model model = tflite::read(file(".tflite"));
   const auto wanted = arrays("_out_");
-  ASSERT_EQ(got.size(), wanted.size());
-  ASSERT_FALSE(wanted.empty());
-  for (size_t j = 0; j < got.size(); ++j) {
-    ASSERT_EQ(got[j].sizes(), wanted[j].sizes());
-    ASSERT_EQ(got[j].scalar_type(), wanted[j].scalar_type());
-    const at::Tensor steps = (got[j].to(at::kInt) - wanted[j].to(at::kInt)).abs();
-    EXPECT_EQ(steps.max().item<int>(), 0)
-        << "output " << j << ": " << steps.gt(0).sum().item<int64_t>() << " of " << steps.numel() << " differ";
+  std::vector<integer::ExecutorOptions> ways = {{.check_overflow = true}};
+  for (const integer::Path path : integer::available_paths()) ways.push_back({.path = path});
+  for (const integer::ExecutorOptions& options : ways) {
+    const std::string way = options.check_overflow ? "checked" : integer::path_name(options.path);
+    expect_bits(integer::Executor(model, options).run(arrays("_in_")), wanted, way);
   }
 }
 

@@ -1,9 +1,8 @@
-#include <cmath>
 #include <cstring>
 
-#include "octet/integer/dot.h"
-#include "octet/integer/fixed_point.h"
+#include "octet/integer/gemm.h"
 #include "octet/integer/kernel.h"
+#include "octet/integer/kernels/checked.h"
 #include "octet/integer/kernels/products.h"
 #include "octet/integer/kernels/window.h"
 #include "octet/support/error.h"
@@ -13,164 +12,184 @@ namespace octet::integer {
 using tflite::Tensor;
 
 Kernel make_convolution(const KernelContext& context) {
-  const auto [h, w, batches, channels, out_channels] = convolution_window(context);
+  const Window window = convolution_window(context);
   const Tensor& weight = context.input(1);
-  if (weight.shape[3] != channels || weight.shape[0] != out_channels) {
-    context.fail("channels of the weight", octet::str(channels, " in, ", out_channels, " out"),
+  if (weight.shape[3] != window.channels || weight.shape[0] != window.out_channels) {
+    context.fail("channels of the weight", octet::str(window.channels, " in, ", window.out_channels, " out"),
                  octet::str(weight.shape[3], ", ", weight.shape[0]));
   }
-  const Requantizer requantize(context, out_channels);
-  const WeightSums sums(context, out_channels);
+  const Requantizer requantize(context, window.out_channels);
+  const int8_t* levels = constant_weights(context);
   const int32_t zero_point = context.zero_point(context.input(0));
+  const PathOps& ops = path_ops(context.path);
+  const PackedImage image(window, ops, static_cast<int8_t>(zero_point));
+  if (context.check_overflow || !image.is_reasonable()) return make_plain_convolution(context, window, requantize, 0);
+  // Pixels that lie side by side in a row of the window are one segment.
+  const bool dense = window.w.dilation == 1;
+  const int64_t parts = dense ? 1 : window.w.filter;
+  std::vector<int64_t> segments;
+  for (int64_t fy = 0; fy < window.h.filter; ++fy) {
+    for (int64_t fx = 0; fx < parts; ++fx) segments.push_back(image.tap(fy, fx));
+  }
+  const auto count = static_cast<int64_t>(segments.size());
+  const auto packed = std::make_shared<PackedWeights>(context.path, levels, window.out_channels, count,
+                                                      window.channels * window.w.filter / parts);
+  const Requantization table = requantize.table(packed->sums(), zero_point + ops.activation_shift);
   const auto in = context.input_index(0);
-  const auto filters = context.input_index(1);
   const auto out = context.output_index();
-  const bool check = context.check_overflow;
-  const std::string where = context.where();
-  return [=](const Values& values) {
+  const auto run = [=](const Values& values) {
     const auto* x = values.at<const int8_t>(in);
-    const auto* weights = values.at<const int8_t>(filters);
     auto* y = values.at<int8_t>(out);
-    const int64_t row = w.filter * channels;
-    const int64_t size = h.filter * row;
-    // The window as one line of numbers; outside the image the zero point, which adds nothing.
-    std::vector<int8_t> window(static_cast<size_t>(size));
-    for (int64_t n = 0; n < batches; ++n) {
-      for (int64_t oy = 0; oy < h.out; ++oy) {
-        for (int64_t ox = 0; ox < w.out; ++ox) {
-          for (int64_t fy = 0; fy < h.filter; ++fy) {
-            const int64_t iy = oy * h.stride - h.before + fy * h.dilation;
-            int8_t* line = window.data() + fy * row;
-            if (iy < 0 || iy >= h.in) {
-              std::memset(line, static_cast<uint8_t>(zero_point), static_cast<size_t>(row));
-              continue;
-            }
-            for (int64_t fx = 0; fx < w.filter; ++fx) {
-              const int64_t ix = ox * w.stride - w.before + fx * w.dilation;
-              int8_t* cell = line + fx * channels;
-              if (ix < 0 || ix >= w.in) {
-                std::memset(cell, static_cast<uint8_t>(zero_point), static_cast<size_t>(channels));
-              } else {
-                std::memcpy(cell, x + ((n * h.in + iy) * w.in + ix) * channels, static_cast<size_t>(channels));
-              }
-            }
-          }
-          int8_t* to = y + ((n * h.out + oy) * w.out + ox) * requantize.channels();
-          for (int64_t c = 0; c < requantize.channels(); ++c) {
-            const int8_t* filter = weights + c * size;
-            const int32_t sum = dot(window.data(), filter, size);
-            if (check) check_accumulator(window.data(), filter, size, zero_point, requantize.bias(c), where);
-            to[c] = requantize(sums.centered(sum, c, zero_point), c);
-          }
-        }
-      }
+    uint8_t* framed = values.scratch();
+    const int64_t channels = window.out_channels;
+    for (int64_t n = 0; n < window.batches; ++n) {
+      image.pack(x + n * window.h.in * window.w.in * window.channels, framed);
+      packed->multiply(
+          window.pixels(),
+          [&](int64_t row) { return framed + image.window_at(row / window.w.out, row % window.w.out); }, segments,
+          [&](int64_t row, int64_t first, int64_t width, const int32_t* sums) {
+            packed->ops().requantize(sums, table, first, width, y + row * channels + first);
+          });
+      y += window.pixels() * channels;
     }
   };
+  return {run, image.bytes()};
 }
 
+namespace {
+
+// Weights [tap, channel] as PathOps::depthwise takes them; a lone last tap is paired with nothing.
+std::vector<int16_t> paired_weights(const int8_t* weights, int64_t taps, int64_t channels) {
+  const int64_t blocks = (channels + kDepthwiseBlock - 1) / kDepthwiseBlock, pairs = (taps + 1) / 2;
+  std::vector<int16_t> packed(static_cast<size_t>(blocks * pairs * 2 * kDepthwiseBlock), 0);
+  for (int64_t tap = 0; tap < taps; ++tap) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t at = ((c / kDepthwiseBlock * pairs + tap / 2) * kDepthwiseBlock + c % kDepthwiseBlock) * 2;
+      packed[static_cast<size_t>(at + tap % 2)] = weights[tap * channels + c];
+    }
+  }
+  return packed;
+}
+
+std::vector<int32_t> sums_of_taps(const int8_t* weights, int64_t taps, int64_t channels) {
+  std::vector<int32_t> sums(static_cast<size_t>(channels), 0);
+  for (int64_t i = 0; i < taps * channels; ++i) sums[static_cast<size_t>(i % channels)] += weights[i];
+  return sums;
+}
+
+}  // namespace
+
 Kernel make_depthwise_convolution(const KernelContext& context) {
-  const auto [h, w, batches, channels, out_channels] = convolution_window(context);
+  const Window window = convolution_window(context);
   const Tensor& weight = context.input(1);
   const int64_t multiplier = context.op.options.depth_multiplier;
-  if (weight.shape[3] != out_channels || multiplier < 1 || channels * multiplier != out_channels) {
+  const int64_t channels = window.out_channels;
+  if (weight.shape[0] != 1 || weight.shape[3] != channels || multiplier < 1 ||
+      window.channels * multiplier != channels) {
     context.fail("channels", "input times depth_multiplier, in weight and output",
-                 octet::str(channels, " * ", multiplier, ", ", weight.shape[3], " and ", out_channels));
+                 octet::str(window.channels, " * ", multiplier, ", ", weight.shape[3], " and ", channels));
   }
-  const Requantizer requantize(context, out_channels);
+  const Requantizer requantize(context, channels);
+  const int8_t* levels = constant_weights(context);
   const int32_t zero_point = context.zero_point(context.input(0));
+  // The products take int8 as it is.
+  const PackedImage image(window, portable_ops(), static_cast<int8_t>(zero_point), multiplier);
+  if (context.check_overflow || !image.is_reasonable()) {
+    return make_plain_convolution(context, window, requantize, multiplier);
+  }
+  std::vector<int64_t> taps;
+  for (int64_t fy = 0; fy < window.h.filter; ++fy) {
+    for (int64_t fx = 0; fx < window.w.filter; ++fx) taps.push_back(image.tap(fy, fx));
+  }
+  const auto count = static_cast<int64_t>(taps.size());
+  const Requantization table = requantize.table(sums_of_taps(levels, count, channels), zero_point);
+  const std::vector<int16_t> weights = paired_weights(levels, count, channels);
+  if (count % 2 != 0) taps.push_back(0);
+  const int64_t pairs = static_cast<int64_t>(taps.size()) / 2;
+  const int64_t blocks = (channels + kDepthwiseBlock - 1) / kDepthwiseBlock;
+  const PathOps* ops = &path_ops(context.path);
   const auto in = context.input_index(0);
-  const auto filters = context.input_index(1);
   const auto out = context.output_index();
-  const bool check = context.check_overflow;
-  const std::string where = context.where();
-  return [=](const Values& values) {
+  const auto run = [=](const Values& values) {
     const auto* x = values.at<const int8_t>(in);
-    const auto* weights = values.at<const int8_t>(filters);
     auto* y = values.at<int8_t>(out);
-    std::vector<int32_t> sums(static_cast<size_t>(out_channels));
-    std::vector<int64_t> wide(check ? static_cast<size_t>(out_channels) : 0);
-    for (int64_t n = 0; n < batches; ++n) {
-      for (int64_t oy = 0; oy < h.out; ++oy) {
-        for (int64_t ox = 0; ox < w.out; ++ox) {
-          std::fill(sums.begin(), sums.end(), 0);
-          std::fill(wide.begin(), wide.end(), 0);
-          for (int64_t fy = 0; fy < h.filter; ++fy) {
-            const int64_t iy = oy * h.stride - h.before + fy * h.dilation;
-            if (iy < 0 || iy >= h.in) continue;
-            for (int64_t fx = 0; fx < w.filter; ++fx) {
-              const int64_t ix = ox * w.stride - w.before + fx * w.dilation;
-              if (ix < 0 || ix >= w.in) continue;
-              const int8_t* from = x + ((n * h.in + iy) * w.in + ix) * channels;
-              const int8_t* filter = weights + (fy * w.filter + fx) * out_channels;
-              if (multiplier == 1) {
-                for (int64_t c = 0; c < channels; ++c)
-                  sums[static_cast<size_t>(c)] += (from[c] - zero_point) * filter[c];
-              } else {
-                for (int64_t c = 0; c < out_channels; ++c) {
-                  sums[static_cast<size_t>(c)] += (from[c / multiplier] - zero_point) * filter[c];
-                }
-              }
-              for (size_t c = 0; c < wide.size(); ++c) {
-                wide[c] += static_cast<int64_t>(from[static_cast<int64_t>(c) / multiplier] - zero_point) * filter[c];
-              }
-            }
-          }
-          int8_t* to = y + ((n * h.out + oy) * w.out + ox) * out_channels;
-          for (int64_t c = 0; c < out_channels; ++c) {
-            if (check) check_sum(wide[static_cast<size_t>(c)] + requantize.bias(c), where);
-            to[c] = requantize(sums[static_cast<size_t>(c)], c);
-          }
+    const auto* framed = reinterpret_cast<const int8_t*>(values.scratch());
+    for (int64_t n = 0; n < window.batches; ++n) {
+      image.pack(x + n * window.h.in * window.w.in * window.channels, values.scratch());
+      for_parts(window.h.out, window.pixels() * channels * count, [&](int64_t begin, int64_t end) {
+        std::vector<int32_t> sums(static_cast<size_t>(blocks * kDepthwiseBlock));
+        for (int64_t at = begin * window.w.out; at < end * window.w.out; ++at) {
+          const int64_t place = image.window_at(at / window.w.out, at % window.w.out);
+          ops->depthwise(framed + place, taps.data(), pairs, weights.data(), blocks, sums.data());
+          ops->requantize(sums.data(), table, 0, channels, y + at * channels);
         }
-      }
+      });
+      y += window.pixels() * channels;
     }
   };
+  return {run, image.bytes()};
 }
 
 Kernel make_transposed_convolution(const KernelContext& context) {
-  const auto [h, w, batches, channels, out_channels] = transposed_window(context);
+  const Window window = transposed_window(context);
+  const int64_t channels = window.channels, out_channels = window.out_channels;
   const Requantizer requantize(context, out_channels, /*image=*/2, /*bias=*/3);
-  const int32_t zero_point = context.zero_point(context.input(2));
+  const int8_t* levels = constant_weights(context);
+  if (context.check_overflow) return make_plain_transposed_convolution(context, window, requantize);
+  // Every pixel of the image gives a product for each place of its window and each channel: [fy, fx, channel].
+  const int64_t taps = window.h.filter * window.w.filter;
+  std::vector<int8_t> by_place(static_cast<size_t>(taps * out_channels * channels));
+  for (int64_t c = 0; c < out_channels; ++c) {
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      std::copy_n(levels + (c * taps + tap) * channels, channels,
+                  by_place.data() + (tap * out_channels + c) * channels);
+    }
+  }
+  const auto packed = std::make_shared<PackedWeights>(context.path, by_place.data(), taps * out_channels, 1, channels);
+  const Requantization table = requantize.table(std::vector<int32_t>(static_cast<size_t>(out_channels), 0), 0);
+  const auto centre = static_cast<uint32_t>(context.zero_point(context.input(2)) + packed->ops().activation_shift);
+  const int64_t pixels = window.h.in * window.w.in;
+  const int64_t image_bytes =
+      (pixels * channels * packed->ops().activation_bytes + kReadAhead + 63) / 64 * 64;  // the sums stay aligned
+  const int64_t sums_count = window.pixels() * out_channels;
   const auto in = context.input_index(2);
-  const auto filters = context.input_index(1);
   const auto out = context.output_index();
-  const bool check = context.check_overflow;
-  const std::string where = context.where();
-  return [=](const Values& values) {
+  const auto run = [=](const Values& values) {
     const auto* x = values.at<const int8_t>(in);
-    const auto* weights = values.at<const int8_t>(filters);
     auto* y = values.at<int8_t>(out);
-    // Every input pixel adds its products to the window that it covers.
-    std::vector<int64_t> sums(static_cast<size_t>(h.out * w.out * out_channels));
-    for (int64_t n = 0; n < batches; ++n) {
-      std::fill(sums.begin(), sums.end(), 0);
-      for (int64_t iy = 0; iy < h.in; ++iy) {
-        for (int64_t ix = 0; ix < w.in; ++ix) {
-          const int8_t* from = x + ((n * h.in + iy) * w.in + ix) * channels;
-          for (int64_t fy = 0; fy < h.filter; ++fy) {
-            const int64_t oy = iy * h.stride - h.before + fy;
-            if (oy < 0 || oy >= h.out) continue;
-            for (int64_t fx = 0; fx < w.filter; ++fx) {
-              const int64_t ox = ix * w.stride - w.before + fx;
-              if (ox < 0 || ox >= w.out) continue;
-              int64_t* to = sums.data() + (oy * w.out + ox) * out_channels;
-              for (int64_t c = 0; c < out_channels; ++c) {
-                const int8_t* filter = weights + ((c * h.filter + fy) * w.filter + fx) * channels;
-                int64_t sum = 0;
-                for (int64_t i = 0; i < channels; ++i) sum += static_cast<int64_t>(from[i] - zero_point) * filter[i];
-                to[c] += sum;
-              }
-            }
+    const auto& [h, w, batches, in_channels, result_channels] = window;
+    const PathOps& ops = packed->ops();
+    uint8_t* image = values.scratch();
+    auto* sums = reinterpret_cast<uint32_t*>(image + image_bytes);
+    std::memset(image + image_bytes - kReadAhead, 0, kReadAhead);
+    // Adds a pixel's products to the window that it covers.
+    const auto scatter = [&](int64_t pixel, int64_t first, int64_t count, const int32_t* products) {
+      const int64_t top = pixel / w.in * h.stride - h.before, left = pixel % w.in * w.stride - w.before;
+      for (int64_t i = 0; i < count;) {
+        const int64_t tap = (first + i) / out_channels, c = (first + i) % out_channels;
+        const int64_t run_length = std::min(out_channels - c, count - i);
+        const int64_t oy = top + tap / w.filter, ox = left + tap % w.filter;
+        if (oy >= 0 && oy < h.out && ox >= 0 && ox < w.out) {
+          uint32_t* to = sums + (oy * w.out + ox) * out_channels + c;
+          const int32_t* weight_sums = packed->sums().data() + first + i;
+          for (int64_t k = 0; k < run_length; ++k) {
+            to[k] += static_cast<uint32_t>(products[i + k]) - centre * static_cast<uint32_t>(weight_sums[k]);
           }
         }
+        i += run_length;
       }
-      int8_t* to = y + n * static_cast<int64_t>(sums.size());
-      for (size_t i = 0; i < sums.size(); ++i) {
-        const int64_t c = static_cast<int64_t>(i) % out_channels;
-        if (check) check_sum(sums[i] + requantize.bias(c), where);
-        to[i] = requantize(static_cast<int32_t>(sums[i]), c);
+    };
+    for (int64_t n = 0; n < batches; ++n) {
+      ops.pack(x + n * pixels * channels, pixels * channels, image);
+      std::fill_n(sums, sums_count, 0);
+      packed->multiply(
+          0, pixels, [&](int64_t pixel) { return image + pixel * channels * ops.activation_bytes; }, {0}, scatter);
+      for (int64_t at = 0; at < window.pixels(); ++at, y += out_channels) {
+        ops.requantize(reinterpret_cast<const int32_t*>(sums) + at * out_channels, table, 0, out_channels, y);
       }
     }
   };
+  return {run, image_bytes + sums_count * 4 + kReadAhead};
 }
 
 }  // namespace octet::integer

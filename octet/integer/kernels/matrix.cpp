@@ -1,5 +1,6 @@
-#include "octet/integer/dot.h"
+#include "octet/integer/gemm.h"
 #include "octet/integer/kernel.h"
+#include "octet/integer/kernels/checked.h"
 #include "octet/integer/kernels/products.h"
 #include "octet/support/error.h"
 
@@ -22,30 +23,35 @@ Kernel make_fully_connected(const KernelContext& context) {
   }
   const int64_t rows = input.numel() / depth;
   const Requantizer requantize(context, channels, 0, 2, /*rounds_once=*/true);
-  const WeightSums sums(context, channels);
-  const int32_t zero_point = context.zero_point(input);
+  const int8_t* levels = constant_weights(context);
+  if (context.check_overflow) return make_plain_rows(context, rows, depth, requantize);
+  const auto packed = std::make_shared<PackedWeights>(context.path, levels, channels, 1, depth);
+  const PathOps* ops = &packed->ops();
+  const Requantization table = requantize.table(packed->sums(), context.zero_point(input) + ops->activation_shift);
   const auto in = context.input_index(0);
-  const auto filters = context.input_index(1);
   const auto out = context.output_index();
-  const bool check = context.check_overflow;
-  const std::string where = context.where();
-  return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    const auto* weights = values.at<const int8_t>(filters);
+  const auto run = [=](const Values& values) {
     auto* y = values.at<int8_t>(out);
-    for (int64_t row = 0; row < rows; ++row) {
-      for (int64_t c = 0; c < channels; ++c) {
-        const int32_t sum = dot(x + row * depth, weights + c * depth, depth);
-        if (check) {
-          check_accumulator(x + row * depth, weights + c * depth, depth, zero_point, requantize.bias(c), where);
-        }
-        y[row * channels + c] = requantize(sums.centered(sum, c, zero_point), c);
-      }
-    }
+    uint8_t* x = values.scratch();
+    ops->pack(values.at<const int8_t>(in), rows * depth, x);
+    fill_packed(*ops, 0, kReadAhead / ops->activation_bytes, x + rows * depth * ops->activation_bytes);
+    packed->multiply(
+        rows, [&](int64_t row) { return x + row * depth * ops->activation_bytes; }, {0},
+        [&](int64_t row, int64_t first, int64_t width, const int32_t* sums) {
+          ops->requantize(sums, table, first, width, y + row * channels + first);
+        });
   };
+  return {run, rows * depth * ops->activation_bytes + kReadAhead};
 }
 
-Kernel make_batch_matmul(const KernelContext& context) {
+namespace {
+
+// Of a stack of matrices.
+struct Product {
+  int64_t batches, rows, depth, columns;
+};
+
+Product product_of(const KernelContext& context) {
   const Tensor& left = context.input(0);
   const Tensor& right = context.input(1);
   const Tensor& output = context.output();
@@ -71,36 +77,80 @@ Kernel make_batch_matmul(const KernelContext& context) {
     }
     batches *= output.shape[i];
   }
+  return {batches, rows, depth, columns};
+}
+
+// [rows, columns] of a matrix that lies in [columns, rows].
+std::vector<int8_t> turned(const int8_t* from, int64_t rows, int64_t columns) {
+  std::vector<int8_t> to(static_cast<size_t>(rows * columns));
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) to[static_cast<size_t>(r * columns + c)] = from[c * rows + r];
+  }
+  return to;
+}
+
+}  // namespace
+
+Kernel make_batch_matmul(const KernelContext& context) {
+  const Product product = product_of(context);
+  const Tensor& left = context.input(0);
+  const Tensor& right = context.input(1);
   // The product of the scales in float32, as the reference has it.
-  const auto product = static_cast<double>(context.scale(left) * context.scale(right));
-  const Multiplier factor = quantize_multiplier(product / static_cast<double>(context.scale(output)));
+  const auto scales = static_cast<double>(context.scale(left) * context.scale(right));
+  const Multiplier factor = quantize_multiplier(scales / static_cast<double>(context.scale(context.output())));
+  const Requantization uniform = uniform_requantization(factor, product.columns, context.zero_point(context.output()));
   const int32_t left_zero = context.zero_point(left);
   const int32_t right_zero = context.zero_point(right);
-  const int32_t out_zero = context.zero_point(output);
+  const bool adj_x = context.op.options.adj_x, adj_y = context.op.options.adj_y;
   const auto a = context.input_index(0);
   const auto b = context.input_index(1);
   const auto out = context.output_index();
+  const Path path = context.path;
   const bool check = context.check_overflow;
   const std::string where = context.where();
-  return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(a);
-    const auto* y = values.at<const int8_t>(b);
+  const auto run = [=](const Values& values) {
+    const auto [batches, rows, depth, columns] = product;
     auto* z = values.at<int8_t>(out);
-    for (int64_t batch = 0; batch < batches; ++batch) {
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t c = 0; c < columns; ++c) {
+    Requantization how = uniform;
+    for (int64_t batch = 0; batch < batches; ++batch, z += rows * columns) {
+      const int8_t* x = values.at<const int8_t>(a) + batch * rows * depth;
+      const int8_t* y = values.at<const int8_t>(b) + batch * depth * columns;
+      const std::vector<int8_t> turned_x = adj_x ? turned(x, rows, depth) : std::vector<int8_t>();
+      const std::vector<int8_t> turned_y = adj_y ? std::vector<int8_t>() : turned(y, columns, depth);
+      if (adj_x) x = turned_x.data();
+      if (!adj_y) y = turned_y.data();
+      if (check) {
+        for (int64_t at = 0; at < rows * columns; ++at) {
           int64_t sum = 0;
           for (int64_t d = 0; d < depth; ++d) {
-            const int8_t first = x[adj_x ? (batch * depth + d) * rows + r : (batch * rows + r) * depth + d];
-            const int8_t second = y[adj_y ? (batch * columns + c) * depth + d : (batch * depth + d) * columns + c];
-            sum += static_cast<int64_t>(first - left_zero) * (second - right_zero);
-            if (check) check_sum(sum, where);
+            sum += (x[at / columns * depth + d] - left_zero) * (y[at % columns * depth + d] - right_zero);
+            check_sum(sum, where);
           }
-          z[(batch * rows + r) * columns + c] = clamp_int8(multiply(static_cast<int32_t>(sum), factor) + out_zero);
         }
       }
+      // sum (x - zx) (y - zy) = sum x y - zx sum y - zy sum x + depth zx zy
+      const PackedWeights packed(path, y, columns, 1, depth);
+      const PathOps& ops = packed.ops();
+      const auto centre = static_cast<uint32_t>(left_zero + ops.activation_shift);
+      const auto both = static_cast<uint32_t>(depth) * static_cast<uint32_t>(left_zero * right_zero);
+      for (size_t c = 0; c < packed.sums().size(); ++c) {
+        how.offset[c] = static_cast<int32_t>(both - centre * static_cast<uint32_t>(packed.sums()[c]));
+      }
+      uint8_t* image = values.scratch();
+      ops.pack(x, rows * depth, image);
+      fill_packed(ops, 0, kReadAhead / ops.activation_bytes, image + rows * depth * ops.activation_bytes);
+      packed.multiply(
+          rows, [&](int64_t row) { return image + row * depth * ops.activation_bytes; }, {0},
+          [&](int64_t row, int64_t first, int64_t width, int32_t* sums) {
+            uint32_t sum = 0;
+            for (int64_t d = 0; d < depth; ++d) sum += static_cast<uint32_t>(static_cast<int32_t>(x[row * depth + d]));
+            const auto shift = static_cast<int32_t>(0U - static_cast<uint32_t>(right_zero) * sum);
+            for (int64_t i = 0; i < width; ++i) sums[i] = wrapping_add(sums[i], shift);
+            ops.requantize(sums, how, first, width, z + row * columns + first);
+          });
     }
   };
+  return {run, product.rows * product.depth * path_ops(path).activation_bytes + kReadAhead};
 }
 
 }  // namespace octet::integer

@@ -41,29 +41,54 @@ Requantizer::Requantizer(const KernelContext& context, int64_t channels, size_t 
   std::memcpy(bias_.data(), stored.data.data(), stored.data.size());
 }
 
-WeightSums::WeightSums(const KernelContext& context, int64_t channels) : sums_(static_cast<size_t>(channels), 0) {
+namespace {
+
+Requantization empty_tables(int64_t channels) {
+  const auto size = static_cast<size_t>((channels + kStrip - 1) / kStrip * kStrip);
+  Requantization how;
+  for (auto* table : {&how.offset, &how.multiplier, &how.left, &how.right}) table->assign(size, 0);
+  return how;
+}
+
+void set_factor(Requantization& how, size_t channel, Multiplier factor) {
+  how.multiplier[channel] = factor.value;
+  how.left[channel] = !how.rounds_once && factor.shift > 0 ? factor.shift : 0;
+  how.right[channel] = how.rounds_once ? 31 - factor.shift : factor.shift > 0 ? 0 : -factor.shift;
+}
+
+}  // namespace
+
+Requantization Requantizer::table(const std::vector<int32_t>& weight_sums, int32_t shift) const {
+  Requantization how = empty_tables(channels());
+  how.zero_point = zero_point_;
+  how.low = bounds_.low;
+  how.high = bounds_.high;
+  how.rounds_once = rounds_once_;
+  for (size_t c = 0; c < multipliers_.size(); ++c) {
+    const uint32_t centre = static_cast<uint32_t>(shift) * static_cast<uint32_t>(weight_sums[c]);
+    how.offset[c] = static_cast<int32_t>(static_cast<uint32_t>(bias_[c]) - centre);
+    set_factor(how, c, multipliers_[c]);
+  }
+  if (rounds_once_) std::fill(how.right.begin() + channels(), how.right.end(), 31);
+  return how;
+}
+
+Requantization uniform_requantization(Multiplier factor, int64_t channels, int32_t zero_point) {
+  Requantization how = empty_tables(channels);
+  how.zero_point = zero_point;
+  for (size_t c = 0; c < how.offset.size(); ++c) set_factor(how, c, factor);
+  return how;
+}
+
+const int8_t* constant_weights(const KernelContext& context) {
   const Tensor& weight = context.input(1);
   if (!weight.is_constant) context.fail("weight", "a constant", "a computed value");
-  const int64_t each = channels == 0 ? 0 : weight.numel() / channels;
-  const auto* levels = reinterpret_cast<const int8_t*>(weight.data.data());
-  for (int64_t c = 0; c < channels; ++c) {
-    for (int64_t i = 0; i < each; ++i) sums_[static_cast<size_t>(c)] += levels[c * each + i];
-  }
+  return reinterpret_cast<const int8_t*>(weight.data.data());
 }
 
 void check_sum(int64_t sum, const std::string& where) {
   if (sum >= INT32_MIN && sum <= INT32_MAX) return;
   throw expected(where, "accumulator", "within int32", std::to_string(sum));
-}
-
-void check_accumulator(const int8_t* x, const int8_t* weight, int64_t count, int32_t zero_point, int32_t bias,
-                       const std::string& where) {
-  int64_t sum = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    sum += static_cast<int64_t>(x[i] - zero_point) * weight[i];
-    check_sum(sum, where);
-  }
-  check_sum(sum + bias, where);
 }
 
 }  // namespace octet::integer

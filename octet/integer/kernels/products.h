@@ -17,14 +17,18 @@ class Requantizer {
   Requantizer(const KernelContext& context, int64_t channels, size_t image = 0, size_t bias = 2,
               bool rounds_once = false);
 
+  /// The same for a path's sums of w * (packed x): the sums of each channel's weights make up for the zero point of the
+  /// input and for what packing added.
+  Requantization table(const std::vector<int32_t>& weight_sums, int32_t shift) const;
+
   int64_t channels() const { return static_cast<int64_t>(multipliers_.size()); }
   int32_t bias(int64_t channel) const { return bias_[static_cast<size_t>(channel)]; }
   int8_t operator()(int32_t sum, int64_t channel) const {
     const auto c = static_cast<size_t>(channel);
-    const auto biased = static_cast<int32_t>(static_cast<uint32_t>(sum) + static_cast<uint32_t>(bias_[c]));
+    const int32_t biased = wrapping_add(sum, bias_[c]);
     const int32_t scaled =
         rounds_once_ ? multiply_rounding_once(biased, multipliers_[c]) : multiply(biased, multipliers_[c]);
-    return clamp_int8(scaled + zero_point_, bounds_.low, bounds_.high);
+    return clamp_int8(wrapping_add(scaled, zero_point_), bounds_.low, bounds_.high);
   }
 
  private:
@@ -35,23 +39,12 @@ class Requantizer {
   bool rounds_once_;
 };
 
-/// sum w * (x - z) from sum w * x: the sum of each channel's weights is known beforehand.
-class WeightSums {
- public:
-  WeightSums(const KernelContext& context, int64_t channels);
-  int32_t centered(int32_t sum, int64_t channel, int32_t zero_point) const {
-    const auto shift = static_cast<uint32_t>(zero_point) * static_cast<uint32_t>(sums_[static_cast<size_t>(channel)]);
-    return static_cast<int32_t>(static_cast<uint32_t>(sum) - shift);
-  }
+/// Tables of `channels` channels, all alike but for the offsets, which are 0.
+Requantization uniform_requantization(Multiplier factor, int64_t channels, int32_t zero_point);
 
- private:
-  std::vector<int32_t> sums_;
-};
+/// The constant int8 weights at input 1. Throws octet::Error where they are computed.
+const int8_t* constant_weights(const KernelContext& context);
 
 /// Throws octet::Error where a sum leaves int32.
 void check_sum(int64_t sum, const std::string& where);
-/// The same for sum w * (x - z) + bias, also on the way.
-void check_accumulator(const int8_t* x, const int8_t* weight, int64_t count, int32_t zero_point, int32_t bias,
-                       const std::string& where);
-
 }  // namespace octet::integer

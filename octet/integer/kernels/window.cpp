@@ -1,5 +1,8 @@
 #include "octet/integer/kernels/window.h"
 
+#include <cstring>
+
+#include "octet/integer/gemm.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -75,6 +78,49 @@ Window transposed_window(const KernelContext& context, tflite::Type type) {
     return {in, out, filter, stride, 1, same ? std::max<int64_t>((in - 1) * stride + filter - out, 0) / 2 : 0};
   };
   return {axis(1, options.stride_h), axis(2, options.stride_w), input.shape[0], input.shape[3], output.shape[3]};
+}
+
+PackedImage::PackedImage(const Window& window, const PathOps& ops, int8_t zero_point, int64_t repeats)
+    : window_(window), ops_(&ops), zero_point_(zero_point), repeats_(repeats) {
+  width_ = window.w.before + window.w.in + window.w.after();
+  height_ = window.h.before + window.h.in + window.h.after();
+  pixel_bytes_ = window.channels * repeats * ops.activation_bytes;
+  const double image = static_cast<double>(window.w.in) * static_cast<double>(window.h.in);
+  const double framed = static_cast<double>(width_) * static_cast<double>(height_);
+  bytes_ = framed > 64 * image + 4096 ? -1 : width_ * height_ * pixel_bytes_ + kReadAhead;
+}
+
+void PackedImage::pack_line(const int8_t* line, uint8_t* to) const {
+  if (repeats_ == 1) {
+    ops_->pack(line, window_.w.in * window_.channels, to);
+    return;
+  }
+  for (int64_t i = 0; i < window_.w.in * window_.channels; ++i) {
+    fill_packed(*ops_, line[i], repeats_, to);
+    to += repeats_ * ops_->activation_bytes;
+  }
+}
+
+void PackedImage::pack(const int8_t* image, uint8_t* to) const {
+  const int64_t elements = window_.channels * repeats_;
+  const auto fill = [&](int64_t pixels) {
+    fill_packed(*ops_, zero_point_, pixels * elements, to);
+    to += pixels * pixel_bytes_;
+  };
+  fill(window_.h.before * width_);
+  if (width_ == window_.w.in && repeats_ == 1) {
+    ops_->pack(image, window_.h.in * width_ * elements, to);
+    to += window_.h.in * row_bytes();
+  } else {
+    for (int64_t y = 0; y < window_.h.in; ++y, image += window_.w.in * window_.channels) {
+      fill(window_.w.before);
+      pack_line(image, to);
+      to += window_.w.in * pixel_bytes_;
+      fill(window_.w.after());
+    }
+  }
+  fill(window_.h.after() * width_);
+  std::memset(to, 0, kReadAhead);
 }
 
 }  // namespace octet::integer

@@ -20,6 +20,38 @@ struct Window {
   int64_t pixels() const { return h.out * w.out; }  ///< of one result
 };
 
+/// An image laid out for a path: packed elements, framed by the zero point as far as the window reaches. What a window
+/// covers is found by offsets in bytes alone.
+class PackedImage {
+ public:
+  /// Every channel is repeated `repeats` times.
+  PackedImage(const Window& window, const PathOps& ops, int8_t zero_point, int64_t repeats = 1);
+
+  /// False where the frame is out of all proportion to the image: a dilation beyond its size.
+  bool is_reasonable() const { return bytes_ >= 0; }
+  int64_t bytes() const { return bytes_; }
+  int64_t pixel_bytes() const { return pixel_bytes_; }
+  int64_t row_bytes() const { return width_ * pixel_bytes_; }
+
+  void pack(const int8_t* image, uint8_t* to) const;
+  /// Where the window of a result's pixel begins.
+  int64_t window_at(int64_t oy, int64_t ox) const {
+    return oy * window_.h.stride * row_bytes() + ox * window_.w.stride * pixel_bytes_;
+  }
+  /// From there to the window's own pixel.
+  int64_t tap(int64_t fy, int64_t fx) const {
+    return fy * window_.h.dilation * row_bytes() + fx * window_.w.dilation * pixel_bytes_;
+  }
+
+ private:
+  void pack_line(const int8_t* line, uint8_t* to) const;
+
+  Window window_;
+  const PathOps* ops_;
+  int8_t zero_point_;
+  int64_t repeats_, width_, height_, pixel_bytes_, bytes_;
+};
+
 /// Window of CONV_2D and DEPTHWISE_CONV_2D: the filter's size is that of the weight. Throws octet::Error where shapes,
 /// or the types of input, weight and output, do not fit.
 Window convolution_window(const KernelContext& context, tflite::Type type = tflite::Type::kInt8);

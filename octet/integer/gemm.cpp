@@ -1,0 +1,94 @@
+#include "octet/integer/gemm.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace octet::integer {
+namespace {
+
+constexpr int64_t kRowsAtATime = 48;  // whose activations stay in the cache while all channels pass by
+constexpr int64_t kMostRowBlock = 8;
+constexpr int64_t kWorthThreads = 1 << 18;  // operations
+
+int64_t rounded_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
+
+}  // namespace
+
+PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels, int64_t segments, int64_t depth)
+    : ops_(&path_ops(path)),
+      channels_(channels),
+      segments_(segments),
+      depth_(depth),
+      groups_(rounded_up(depth, ops_->depth_group) / ops_->depth_group),
+      block_bytes_(segments * groups_ * ops_->depth_group * ops_->channel_block * ops_->weight_bytes),
+      data_(static_cast<size_t>(rounded_up(channels, ops_->channel_block) / ops_->channel_block * block_bytes_), 0),
+      sums_(static_cast<size_t>(channels), 0) {
+  const int64_t group = ops_->depth_group, block = ops_->channel_block, bytes = ops_->weight_bytes;
+  for (int64_t c = 0; c < channels; ++c) {
+    uint32_t sum = 0;
+    uint8_t* to_block = data_.data() + c / block * block_bytes_;
+    for (int64_t s = 0; s < segments; ++s) {
+      for (int64_t d = 0; d < depth; ++d, ++weights) {
+        const int64_t at = ((s * groups_ + d / group) * block + c % block) * group + d % group;
+        const int16_t wide = *weights;
+        if (bytes == 1) {
+          to_block[at] = static_cast<uint8_t>(wide);
+        } else {
+          std::memcpy(to_block + at * bytes, &wide, sizeof(wide));
+        }
+        sum += static_cast<uint32_t>(static_cast<int32_t>(wide));
+      }
+    }
+    sums_[static_cast<size_t>(c)] = static_cast<int32_t>(sum);
+  }
+}
+
+void PackedWeights::multiply(int64_t begin, int64_t end, const RowAt& row_at, const std::vector<int64_t>& segments,
+                             const Sink& sink) const {
+  alignas(64) std::array<int32_t, kMostRowBlock * kStrip> sums;
+  std::array<const uint8_t*, kRowsAtATime> rows{};
+  const int64_t blocks_of_strip = kStrip / ops_->channel_block;
+  for (int64_t chunk = begin; chunk < end; chunk += kRowsAtATime) {
+    const int64_t count = std::min(kRowsAtATime, end - chunk);
+    for (int64_t i = 0; i < count; ++i) rows[static_cast<size_t>(i)] = row_at(chunk + i);
+    for (int64_t first = 0; first < channels_; first += kStrip) {
+      const int64_t width = std::min(kStrip, channels_ - first);
+      const uint8_t* strip = data_.data() + first / ops_->channel_block * block_bytes_;
+      const int64_t blocks = std::min(blocks_of_strip, (width + ops_->channel_block - 1) / ops_->channel_block);
+      for (int64_t i = 0; i < count; i += ops_->row_block) {
+        const int64_t height = std::min(ops_->row_block, count - i);
+        const TileRows tile = {rows.data() + i, height, segments.data(), segments_, groups_};
+        ops_->tile(tile, strip, block_bytes_, blocks, sums.data());
+        for (int64_t r = 0; r < height; ++r) sink(chunk + i + r, first, width, sums.data() + r * kStrip);
+      }
+    }
+  }
+}
+
+void PackedWeights::multiply(int64_t rows, const RowAt& row_at, const std::vector<int64_t>& segments,
+                             const Sink& sink) const {
+  for_parts(rows, rows * channels_ * segments_ * depth_,
+            [&](int64_t begin, int64_t end) { multiply(begin, end, row_at, segments, sink); });
+}
+
+void fill_packed(const PathOps& ops, int8_t value, int64_t count, uint8_t* to) {
+  if (ops.activation_bytes == 1) {
+    std::memset(to, value + ops.activation_shift, static_cast<size_t>(count));
+    return;
+  }
+  std::fill_n(reinterpret_cast<int16_t*>(to), count, static_cast<int16_t>(value + ops.activation_shift));
+}
+
+void for_parts(int64_t count, int64_t operations, const std::function<void(int64_t, int64_t)>& work) {
+  if (operations < kWorthThreads || at::in_parallel_region()) {
+    work(0, count);
+    return;
+  }
+  const int64_t part = (count + at::get_num_threads() - 1) / at::get_num_threads();
+  at::parallel_for(0, count, part, work);
+}
+
+}  // namespace octet::integer

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "octet/integer/path.h"
+
+namespace octet::integer {
+
+/// int8 weights [channels, segments, depth], laid out for a path: [block of channels][segment][group of depth][channel]
+/// [depth within the group], filled up with zeros. A segment is a run of activations that lie side by side: the row of
+/// a window, or all that a matrix row has.
+class PackedWeights {
+ public:
+  PackedWeights(Path path, const int8_t* weights, int64_t channels, int64_t segments, int64_t depth);
+
+  const PathOps& ops() const { return *ops_; }
+  int64_t channels() const { return channels_; }
+  /// Of each channel's weights.
+  const std::vector<int32_t>& sums() const { return sums_; }
+
+  /// Activations of a row: where its first element lies, packed. What stands behind a segment's last element is read
+  /// too, up to kReadAhead bytes, and does not count.
+  using RowAt = std::function<const uint8_t*(int64_t row)>;
+  /// Takes the sums of channels first to first + count of a row, to be changed at will.
+  using Sink = std::function<void(int64_t row, int64_t first, int64_t count, int32_t* sums)>;
+
+  /// sum over s, d of weight[c, s, d] * (packed activation of row r at segments[s], d), exact modulo 2^32, of the rows
+  /// begin to end. `segments`: bytes from a row's first element.
+  void multiply(int64_t begin, int64_t end, const RowAt& row_at, const std::vector<int64_t>& segments,
+                const Sink& sink) const;
+  /// The same for all rows, on several threads where it's worth it.
+  void multiply(int64_t rows, const RowAt& row_at, const std::vector<int64_t>& segments, const Sink& sink) const;
+
+ private:
+  const PathOps* ops_;
+  int64_t channels_, segments_, depth_;
+  int64_t groups_;       // of a segment
+  int64_t block_bytes_;  // of a block of channels
+  std::vector<uint8_t> data_;
+  std::vector<int32_t> sums_;
+};
+
+inline constexpr int64_t kReadAhead = 64;
+
+/// `count` packed activations of one value.
+void fill_packed(const PathOps& ops, int8_t value, int64_t count, uint8_t* to);
+
+/// Calls work(begin, end) for parts of `count` pieces on several threads, where `operations` in all are worth that.
+void for_parts(int64_t count, int64_t operations, const std::function<void(int64_t, int64_t)>& work);
+
+}  // namespace octet::integer

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace octet::integer {
+
+/// Blocks of one size that runs borrow and give back: fresh memory costs a page fault every 4 KB.
+class MemoryPool {
+ public:
+  explicit MemoryPool(size_t bytes) : bytes_(bytes) {}
+
+  class Block {
+   public:
+    explicit Block(MemoryPool& pool) : pool_(pool), data_(pool.take()) {}
+    ~Block() { pool_.put(std::move(data_)); }
+    Block(const Block&) = delete;
+    Block& operator=(const Block&) = delete;
+    uint8_t* data() const { return data_.get(); }
+
+   private:
+    MemoryPool& pool_;
+    std::unique_ptr<uint8_t[]> data_;
+  };
+
+ private:
+  std::unique_ptr<uint8_t[]> take() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!free_.empty()) {
+        auto block = std::move(free_.back());
+        free_.pop_back();
+        return block;
+      }
+    }
+    return std::make_unique<uint8_t[]>(bytes_);
+  }
+  void put(std::unique_ptr<uint8_t[]> block) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(block));
+  }
+
+  size_t bytes_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<uint8_t[]>> free_;
+};
+
+}  // namespace octet::integer

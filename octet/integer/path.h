@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace octet::integer {
+
+/// Ways to the same bits.
+enum class Path {
+  kPortable,  ///< plain C++
+  kAvx2,      ///< 16-bit products, two a time
+  kVnni,      ///< AVX-512 VNNI: 8-bit products, four a time; else as kAvx2
+};
+
+/// Those that this CPU has, the portable one first, the fastest last.
+std::vector<Path> available_paths();
+/// The fastest; the portable one with OCTET_REFERENCE=1 (octet::reference_path).
+Path best_path();
+const char* path_name(Path path);
+
+/// Channels that are computed and requantized together; tables of channels are filled up to a multiple of it.
+inline constexpr int64_t kStrip = 64;
+/// Channels of a depthwise block.
+inline constexpr int64_t kDepthwiseBlock = 16;
+
+/// From int32 sums to int8, channel by channel: offset (modulo 2^32), factor, zero point, bounds. Tables are filled up
+/// to whole strips.
+struct Requantization {
+  std::vector<int32_t> offset;
+  std::vector<int32_t> multiplier;   ///< at least 0
+  std::vector<int32_t> left, right;  ///< shifts before and behind the product; with rounds_once all in `right`
+  int32_t zero_point = 0, low = -128, high = 127;
+  bool rounds_once = false;  ///< as integer::multiply_rounding_once, otherwise as integer::multiply
+};
+
+/// Where a tile's activations lie: row r's segment s at rows[r] + segments[s], `groups` groups of packed elements.
+struct TileRows {
+  const uint8_t* const* rows;
+  int64_t row_count;
+  const int64_t* segments;
+  int64_t segment_count;
+  int64_t groups;
+};
+
+/// What a path computes in its own way. Weights and activations lie as it wants them (gemm.h).
+struct PathOps {
+  int64_t depth_group;       ///< products that are summed at once
+  int64_t channel_block;     ///< channels side by side in the packed weights
+  int64_t row_block;         ///< most rows of a tile
+  int64_t activation_bytes;  ///< of a packed activation
+  int64_t weight_bytes;      ///< of a packed weight
+  int32_t activation_shift;  ///< what packing adds to an activation
+
+  void (*pack)(const int8_t* from, int64_t count, uint8_t* to);
+  /// sums[r * kStrip + c] of `blocks` channel blocks, `block_bytes` apart.
+  void (*tile)(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks, int32_t* sums);
+  /// to[i] of channel first + i.
+  void (*requantize)(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to);
+  /// sums[c] = sum over taps of x[taps[t] + c] * weight. Taps come in pairs; weights: [channel
+  /// block][pair][channel][2]. Reads whole blocks of channels.
+  void (*depthwise)(const int8_t* x, const int64_t* taps, int64_t pairs, const int16_t* weights, int64_t blocks,
+                    int32_t* sums);
+};
+const PathOps& path_ops(Path path);
+
+// One function a path.
+const PathOps& portable_ops();
+const PathOps& avx2_ops();
+const PathOps& vnni_ops();
+
+}  // namespace octet::integer

@@ -1,0 +1,181 @@
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "octet/integer/path.h"
+
+#define OCTET_AVX2 __attribute__((target("avx2")))
+
+namespace octet::integer {
+namespace {
+
+constexpr int kBlock = 8;     // channels of a register
+constexpr int kMostRows = 6;  // of a tile: 12 registers of sums, 2 of weights, 1 of activations
+
+OCTET_AVX2 void pack_wide(const int8_t* from, int64_t count, uint8_t* to) {
+  auto* wide = reinterpret_cast<int16_t*>(to);
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(wide + i), _mm256_cvtepi8_epi16(narrow));
+  }
+  for (; i < count; ++i) wide[i] = from[i];
+}
+
+template <int kRows, int kVectors>
+OCTET_AVX2 inline void tile_of(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int32_t* sums) {
+  __m256i total[kRows][kVectors];
+  for (auto& row : total) {
+    for (auto& each : row) each = _mm256_setzero_si256();
+  }
+  for (int64_t s = 0; s < rows.segment_count; ++s) {
+    const uint8_t* x[kRows];
+    for (int r = 0; r < kRows; ++r) x[r] = rows.rows[r] + rows.segments[s];
+    for (int64_t g = 0; g < rows.groups; ++g, weights += 32) {
+      __m256i w[kVectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) {
+        w[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights + v * block_bytes));
+      }
+#pragma GCC unroll 6
+      for (int r = 0; r < kRows; ++r) {
+        int32_t pair;
+        std::memcpy(&pair, x[r] + 4 * g, 4);
+        const __m256i both = _mm256_set1_epi32(pair);
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) {
+          total[r][v] = _mm256_add_epi32(total[r][v], _mm256_madd_epi16(both, w[v]));
+        }
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + r * kStrip + v * kBlock), total[r][v]);
+    }
+  }
+}
+
+template <int kRows>
+OCTET_AVX2 void tiles_of_rows(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks,
+                              int32_t* sums) {
+  int64_t block = 0;
+  for (; block + 2 <= blocks; block += 2) {
+    tile_of<kRows, 2>(rows, weights + block * block_bytes, block_bytes, sums + block * kBlock);
+  }
+  if (block < blocks) tile_of<kRows, 1>(rows, weights + block * block_bytes, block_bytes, sums + block * kBlock);
+}
+
+void tile_avx2(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks, int32_t* sums) {
+  static constexpr decltype(&tiles_of_rows<1>) kTiles[kMostRows] = {
+      tiles_of_rows<1>, tiles_of_rows<2>, tiles_of_rows<3>, tiles_of_rows<4>, tiles_of_rows<5>, tiles_of_rows<6>};
+  kTiles[rows.row_count - 1](rows, weights, block_bytes, blocks, sums);
+}
+
+// Eight products of 32 bits in two registers: of the even and of the odd numbers.
+struct Products {
+  __m256i even, odd;
+};
+
+OCTET_AVX2 inline Products products(__m256i x, __m256i factor) {
+  return {_mm256_mul_epi32(x, factor), _mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(factor, 32))};
+}
+
+// round(x * multiplier / 2^31), halves up: the 32 bits from bit 31 on.
+OCTET_AVX2 inline __m256i high_multiply(__m256i x, __m256i factor) {
+  const __m256i half = _mm256_set1_epi64x(int64_t{1} << 30);
+  const Products product = products(x, factor);
+  const __m256i even = _mm256_srli_epi64(_mm256_add_epi64(product.even, half), 31);
+  const __m256i odd = _mm256_slli_epi64(_mm256_add_epi64(product.odd, half), 1);
+  return _mm256_blend_epi32(even, odd, 0xAA);
+}
+
+// x / 2^exponent, halves away from zero.
+OCTET_AVX2 inline __m256i divide_by_power(__m256i x, __m256i exponent) {
+  const __m256i one = _mm256_set1_epi32(1);
+  const __m256i mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, exponent), one);
+  const __m256i threshold = _mm256_sub_epi32(_mm256_srli_epi32(mask, 1), _mm256_srai_epi32(x, 31));
+  const __m256i above = _mm256_cmpgt_epi32(_mm256_and_si256(x, mask), threshold);
+  return _mm256_sub_epi32(_mm256_srav_epi32(x, exponent), above);
+}
+
+// (x + 2^(count - 1)) >> count in 64 bits.
+OCTET_AVX2 inline __m256i rounded_shift(__m256i x, __m256i count) {
+  const __m256i one = _mm256_set1_epi64x(1);
+  const __m256i top = _mm256_set1_epi64x(INT64_MIN);  // makes a logical shift of what would be an arithmetic one
+  const __m256i half = _mm256_sllv_epi64(one, _mm256_sub_epi64(count, one));
+  const __m256i shifted = _mm256_srlv_epi64(_mm256_add_epi64(_mm256_add_epi64(x, half), top), count);
+  return _mm256_sub_epi64(shifted, _mm256_srlv_epi64(top, count));
+}
+
+OCTET_AVX2 inline __m256i multiply_once(__m256i x, __m256i factor, __m256i count) {
+  const Products product = products(x, factor);
+  const __m256i low_half = _mm256_set1_epi64x(0xFFFFFFFF);
+  const __m256i even = rounded_shift(product.even, _mm256_and_si256(count, low_half));
+  const __m256i odd = rounded_shift(product.odd, _mm256_srli_epi64(count, 32));
+  return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+}
+
+OCTET_AVX2 inline __m256i eight(const int32_t* from) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+}
+
+OCTET_AVX2 void requantize_avx2(const int32_t* sums, const Requantization& how, int64_t first, int64_t count,
+                                int8_t* to) {
+  const __m256i zero_point = _mm256_set1_epi32(how.zero_point);
+  const __m256i low = _mm256_set1_epi32(how.low), high = _mm256_set1_epi32(how.high);
+  for (int64_t i = 0; i < count; i += kBlock) {
+    const int64_t c = first + i;
+    __m256i x = _mm256_add_epi32(eight(sums + i), eight(how.offset.data() + c));
+    const __m256i factor = eight(how.multiplier.data() + c), right = eight(how.right.data() + c);
+    if (how.rounds_once) {
+      x = multiply_once(x, factor, right);
+    } else {
+      x = divide_by_power(high_multiply(_mm256_sllv_epi32(x, eight(how.left.data() + c)), factor), right);
+    }
+    x = _mm256_min_epi32(_mm256_max_epi32(_mm256_add_epi32(x, zero_point), low), high);
+    const __m256i words = _mm256_packs_epi32(x, x);
+    const __m256i bytes = _mm256_packs_epi16(words, words);
+    const __m128i joined = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
+    const int64_t rest = count - i;
+    int64_t levels = _mm_cvtsi128_si64(joined);
+    std::memcpy(to + i, &levels, static_cast<size_t>(rest < kBlock ? rest : kBlock));
+  }
+}
+
+OCTET_AVX2 inline __m256i sixteen(const int8_t* from) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+
+OCTET_AVX2 void depthwise_avx2(const int8_t* x, const int64_t* taps, int64_t pairs, const int16_t* weights,
+                               int64_t blocks, int32_t* sums) {
+  for (int64_t block = 0; block < blocks; ++block, x += kDepthwiseBlock, sums += kDepthwiseBlock) {
+    // Unpacking works in halves of a register: channels 0-3 and 8-11, and the others.
+    __m256i outer = _mm256_setzero_si256(), inner = _mm256_setzero_si256();
+    for (int64_t pair = 0; pair < pairs; ++pair, weights += 2 * kDepthwiseBlock) {
+      const __m256i a = sixteen(x + taps[2 * pair]), b = sixteen(x + taps[2 * pair + 1]);
+      const auto* w = reinterpret_cast<const __m256i*>(weights);
+      const __m256i first = _mm256_loadu_si256(w), second = _mm256_loadu_si256(w + 1);
+      const __m256i low = _mm256_permute2x128_si256(first, second, 0x20);
+      const __m256i high = _mm256_permute2x128_si256(first, second, 0x31);
+      outer = _mm256_add_epi32(outer, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), low));
+      inner = _mm256_add_epi32(inner, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), high));
+    }
+    auto* to = reinterpret_cast<__m256i*>(sums);
+    _mm256_storeu_si256(to, _mm256_permute2x128_si256(outer, inner, 0x20));
+    _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(outer, inner, 0x31));
+  }
+}
+
+}  // namespace
+
+const PathOps& avx2_ops() {
+  static const PathOps ops = {2, kBlock, kMostRows, 2, 2, 0, pack_wide, tile_avx2, requantize_avx2, depthwise_avx2};
+  return ops;
+}
+
+}  // namespace octet::integer
+
+#endif

@@ -1,0 +1,319 @@
+// Every path that this CPU has, on shapes that fill no register: the products against a loop over all their terms, the
+// operators against the checked kernels, which compute one number after the other.
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "octet/integer/executor.h"
+#include "octet/integer/fixed_point.h"
+#include "octet/integer/gemm.h"
+#include "octet/kernels/fake_quantize_kernel.h"
+#include "octet/support/error.h"
+#include "tests/integer/programs.h"
+
+namespace octet {
+namespace {
+
+using integer::Path;
+using test::integers;
+using test::Program;
+using tflite::OpCode;
+
+std::mt19937& random_bits() {
+  static std::mt19937 generator(5);
+  return generator;
+}
+
+int64_t between(int64_t low, int64_t high) {
+  return low + static_cast<int64_t>(random_bits()() % static_cast<uint64_t>(high - low + 1));
+}
+
+at::Tensor levels(std::vector<int64_t> shape, int64_t low = -128) {
+  at::Tensor values = at::empty(shape, at::TensorOptions(at::kChar));
+  for (int64_t i = 0; i < values.numel(); ++i) {
+    values.mutable_data_ptr<int8_t>()[i] = static_cast<int8_t>(between(low, 127));
+  }
+  return values;
+}
+
+TEST(Paths, ThePortableOneIsThereAndTheReferenceTakesIt) {
+  EXPECT_EQ(integer::available_paths().front(), Path::kPortable);
+  const bool before = reference_path();
+  set_reference_path(true);
+  EXPECT_EQ(integer::best_path(), Path::kPortable);
+  set_reference_path(false);
+  EXPECT_EQ(integer::best_path(), integer::available_paths().back());
+  set_reference_path(before);
+}
+
+// Rows that overlap, as a window's do, and segments apart.
+TEST(Paths, ProductsAreExact) {
+  for (const Path path : integer::available_paths()) {
+    const integer::PathOps& ops = integer::path_ops(path);
+    for (int round = 0; round < 150; ++round) {
+      const int64_t rows = between(1, 60), channels = between(1, 150), segments = between(1, 4), depth = between(1, 70);
+      const bool extreme = round % 5 == 0;
+      const int64_t reach = rows * 3 + segments * 50 + depth;
+      const at::Tensor x = extreme ? at::full({reach}, -128, at::TensorOptions(at::kChar)) : levels({reach});
+      const at::Tensor w = extreme ? at::full({channels, segments, depth}, -128, at::TensorOptions(at::kChar))
+                                   : levels({channels, segments, depth});
+      const integer::PackedWeights packed(path, w.const_data_ptr<int8_t>(), channels, segments, depth);
+      std::vector<uint8_t> image(static_cast<size_t>(reach * ops.activation_bytes + integer::kReadAhead), 0x55);
+      ops.pack(x.const_data_ptr<int8_t>(), reach, image.data());
+      std::vector<int64_t> places;
+      for (int64_t s = 0; s < segments; ++s) places.push_back(50 * s * ops.activation_bytes);
+      int64_t seen = 0, wrong = 0;
+      packed.multiply(
+          0, rows, [&](int64_t row) { return image.data() + 3 * row * ops.activation_bytes; }, places,
+          [&](int64_t row, int64_t first, int64_t count, const int32_t* sums) {
+            for (int64_t i = 0; i < count; ++i) {
+              const auto* weights = w.const_data_ptr<int8_t>() + (first + i) * segments * depth;
+              int64_t sum = 0;
+              for (int64_t s = 0; s < segments; ++s) {
+                for (int64_t d = 0; d < depth; ++d) {
+                  const int64_t value = x.const_data_ptr<int8_t>()[3 * row + 50 * s + d];
+                  sum += (value + ops.activation_shift) * weights[s * depth + d];
+                }
+              }
+              ++seen;
+              if (static_cast<int32_t>(sum) != sums[i]) ++wrong;
+            }
+          });
+      EXPECT_EQ(seen, rows * channels);
+      ASSERT_EQ(wrong, 0) << path_name(path) << " " << rows << " x " << channels << " x " << segments * depth;
+    }
+  }
+}
+
+// The extremes often enough for sums that leave int32: they wrap on every path.
+TEST(Paths, SumsWrap) {
+  constexpr int64_t kDepth = 140000;
+  const at::Tensor weights = at::full({kDepth}, -128, at::TensorOptions(at::kChar));
+  for (const int64_t value : {-128, 127}) {
+    const at::Tensor x = at::full({kDepth}, value, at::TensorOptions(at::kChar));
+    for (const Path path : integer::available_paths()) {
+      const integer::PackedWeights packed(path, weights.const_data_ptr<int8_t>(), 1, 1, kDepth);
+      const integer::PathOps& ops = packed.ops();
+      std::vector<uint8_t> image(static_cast<size_t>(kDepth * ops.activation_bytes + integer::kReadAhead), 0);
+      ops.pack(x.const_data_ptr<int8_t>(), kDepth, image.data());
+      const int64_t exact = kDepth * -128 * (ops.activation_shift + value);
+      packed.multiply(
+          0, 1, [&](int64_t) { return image.data(); }, {0},
+          [&](int64_t, int64_t, int64_t, const int32_t* sums) {
+            EXPECT_EQ(sums[0], static_cast<int32_t>(static_cast<uint32_t>(exact))) << path_name(path);
+          });
+    }
+  }
+}
+
+TEST(Paths, RequantizeAsTheFixedPointFunctionsDo) {
+  for (const bool once : {false, true}) {
+    integer::Requantization how;
+    constexpr size_t kChannels = 256;
+    std::vector<integer::Multiplier> factors;
+    for (size_t c = 0; c < kChannels; ++c) {
+      const int shift = static_cast<int>(between(-31, 30));
+      const auto value = static_cast<int32_t>(c % 50 == 7 ? 0 : between(1 << 30, INT32_MAX));
+      factors.push_back({value, shift});
+      how.offset.push_back(c % 3 == 0 ? 0 : static_cast<int32_t>(random_bits()()));
+      how.multiplier.push_back(value);
+      how.left.push_back(!once && shift > 0 ? shift : 0);
+      how.right.push_back(once ? 31 - shift : shift > 0 ? 0 : -shift);
+    }
+    how.zero_point = 3;
+    how.low = -100;
+    how.high = 119;
+    how.rounds_once = once;
+    for (const Path path : integer::available_paths()) {
+      for (int round = 0; round < 400; ++round) {
+        const int64_t count = between(1, kChannels), first = between(0, kChannels / 64 - 1) * 64;
+        const int64_t width = std::min<int64_t>(count, static_cast<int64_t>(kChannels) - first);
+        std::vector<int32_t> sums(kChannels + 16, 0);
+        for (int32_t& sum : sums) sum = static_cast<int32_t>(random_bits()()) >> between(0, 31);
+        if (round == 0) std::fill(sums.begin(), sums.end(), INT32_MIN);
+        if (round == 1) std::fill(sums.begin(), sums.end(), INT32_MAX);
+        std::vector<int8_t> got(kChannels + 1, 77);
+        integer::path_ops(path).requantize(sums.data(), how, first, width, got.data());
+        for (int64_t i = 0; i < width; ++i) {
+          const auto c = static_cast<size_t>(first + i);
+          const int32_t sum = integer::wrapping_add(sums[static_cast<size_t>(i)], how.offset[c]);
+          const int32_t scaled =
+              once ? integer::multiply_rounding_once(sum, factors[c]) : integer::multiply(sum, factors[c]);
+          ASSERT_EQ(got[static_cast<size_t>(i)], integer::clamp_int8(integer::wrapping_add(scaled, 3), -100, 119))
+              << path_name(path) << ": " << sum << " * " << factors[c].value << " * 2^" << factors[c].shift;
+        }
+        EXPECT_EQ(got[static_cast<size_t>(width)], 77) << "writes no more than it should";
+      }
+    }
+  }
+}
+
+tflite::Quantization grid(float scale, int64_t zero_point) { return {{scale}, {zero_point}, 0}; }
+
+tflite::Quantization grids(int64_t channels, int32_t axis) {
+  tflite::Quantization result;
+  for (int64_t c = 0; c < channels; ++c) {
+    result.scale.push_back(0.001F * static_cast<float>(between(1, 40)));
+    result.zero_point.push_back(0);
+  }
+  result.axis = axis;
+  return result;
+}
+
+// The program gives the same bits on every path, and those of the checked kernels.
+void expect_one_answer(const Program& program, const std::vector<at::Tensor>& inputs, const std::string& what) {
+  const at::Tensor wanted = integer::Executor(program.model(), {.check_overflow = true}).run(inputs).at(0);
+  for (const Path path : integer::available_paths()) {
+    const at::Tensor got = integer::Executor(program.model(), {.path = path}).run(inputs).at(0);
+    ASSERT_TRUE(at::equal(got, wanted)) << path_name(path) << ", " << what;
+  }
+}
+
+struct Geometry {
+  int64_t in, out, filter;
+  int32_t stride, dilation;
+};
+
+Geometry random_axis(tflite::Padding padding) {
+  Geometry axis{between(1, 13), 0, between(1, 4), static_cast<int32_t>(between(1, 3)),
+                static_cast<int32_t>(between(1, 3))};
+  const int64_t reach = (axis.filter - 1) * axis.dilation + 1;
+  if (padding == tflite::Padding::kValid) axis.in = std::max(axis.in, reach);
+  axis.out = padding == tflite::Padding::kSame ? (axis.in + axis.stride - 1) / axis.stride
+                                               : (axis.in - reach) / axis.stride + 1;
+  return axis;
+}
+
+at::Tensor extreme_or_random(std::vector<int64_t> shape, int64_t round) {
+  return round % 7 == 0 ? at::full(shape, -128, at::TensorOptions(at::kChar)) : levels(std::move(shape));
+}
+
+TEST(Paths, ConvolutionsOfAllShapes) {
+  for (int64_t round = 0; round < 250; ++round) {
+    const bool depthwise = round % 2 == 0;
+    const auto padding = static_cast<tflite::Padding>(between(0, 1));
+    const Geometry h = random_axis(padding), w = random_axis(padding);
+    const int64_t batches = between(1, 2), channels = between(1, depthwise ? 70 : 40);
+    const int64_t multiplier = depthwise ? between(1, 3) : 0;
+    const int64_t out_channels = depthwise ? channels * multiplier : between(1, 140);
+    const at::Tensor x = extreme_or_random({batches, h.in, w.in, channels}, round);
+    Program program(depthwise ? OpCode::kDepthwiseConv2d : OpCode::kConv2d);
+    program.input(x, grid(0.05F, between(-128, 127)));
+    const std::vector<int64_t> shape = depthwise ? std::vector<int64_t>{1, h.filter, w.filter, out_channels}
+                                                 : std::vector<int64_t>{out_channels, h.filter, w.filter, channels};
+    const auto quantization = round % 3 == 0 ? grid(0.01F, 0) : grids(out_channels, depthwise ? 3 : 0);
+    program.constant(extreme_or_random(shape, round), quantization);
+    program.constant(at::randint(-5000, 5000, {out_channels}, at::TensorOptions(at::kInt)));
+    program.output({batches, h.out, w.out, out_channels}, tflite::Type::kInt8, grid(0.3F, between(-128, 127)));
+    tflite::Options& options = program.options();
+    options.padding = padding;
+    options.activation = static_cast<tflite::Activation>(between(0, 3));
+    options.stride_h = h.stride;
+    options.stride_w = w.stride;
+    options.dilation_h = h.dilation;
+    options.dilation_w = w.dilation;
+    if (depthwise) options.depth_multiplier = static_cast<int32_t>(multiplier);
+    expect_one_answer(program, {x}, octet::str("round ", round));
+  }
+}
+
+TEST(Paths, TransposedConvolutionsOfAllShapes) {
+  for (int64_t round = 0; round < 60; ++round) {
+    const int64_t in_h = between(1, 7), in_w = between(1, 7), filter_h = between(1, 4), filter_w = between(1, 4);
+    const int64_t stride_h = between(1, 3), stride_w = between(1, 3), channels = between(1, 40);
+    const int64_t out_channels = between(1, 40);
+    const bool same = round % 2 == 0;
+    const auto size = [&](int64_t in, int64_t stride, int64_t filter) {
+      return same ? in * stride : (in - 1) * stride + filter + between(0, 1);
+    };
+    const std::vector<int64_t> shape = {1, size(in_h, stride_h, filter_h), size(in_w, stride_w, filter_w),
+                                        out_channels};
+    const at::Tensor x = extreme_or_random({1, in_h, in_w, channels}, round);
+    Program program(OpCode::kTransposeConv);
+    program.constant(integers(
+        {1, static_cast<int32_t>(shape[1]), static_cast<int32_t>(shape[2]), static_cast<int32_t>(out_channels)}));
+    program.constant(extreme_or_random({out_channels, filter_h, filter_w, channels}, round), grids(out_channels, 0));
+    program.input(x, grid(0.05F, between(-128, 127)));
+    program.constant(at::randint(-5000, 5000, {out_channels}, at::TensorOptions(at::kInt)));
+    program.output(shape, tflite::Type::kInt8, grid(0.3F, between(-128, 127)));
+    program.options().padding = same ? tflite::Padding::kSame : tflite::Padding::kValid;
+    program.options().stride_h = static_cast<int32_t>(stride_h);
+    program.options().stride_w = static_cast<int32_t>(stride_w);
+    expect_one_answer(program, {x}, octet::str("round ", round));
+  }
+}
+
+TEST(Paths, MatricesOfAllShapes) {
+  for (int64_t round = 0; round < 80; ++round) {
+    const int64_t rows = between(1, 60), depth = between(1, 200), channels = between(1, 150);
+    const at::Tensor x = extreme_or_random({rows, depth}, round);
+    Program dense(OpCode::kFullyConnected);
+    dense.input(x, grid(0.05F, between(-128, 127)));
+    dense.constant(extreme_or_random({channels, depth}, round), grids(channels, 0));
+    if (round % 4 != 0) dense.constant(at::randint(-5000, 5000, {channels}, at::TensorOptions(at::kInt)));
+    dense.output({rows, channels}, tflite::Type::kInt8, grid(0.4F, between(-128, 127)));
+    expect_one_answer(dense, {x}, octet::str("FULLY_CONNECTED ", round));
+  }
+}
+
+// BATCH_MATMUL against its definition: its checked form shares the path.
+TEST(Paths, BatchesOfMatrices) {
+  for (int64_t round = 0; round < 60; ++round) {
+    const int64_t batches = between(1, 3), rows = between(1, 20), depth = between(1, 80), columns = between(1, 90);
+    const bool adj_x = between(0, 1) == 1, adj_y = between(0, 1) == 1;
+    const int64_t a_zero = between(-128, 127), b_zero = between(-128, 127);
+    const at::Tensor a = extreme_or_random({batches, rows, depth}, round);
+    const at::Tensor b = extreme_or_random({batches, depth, columns}, round);
+    const at::Tensor given_a = (adj_x ? a.transpose(1, 2) : a).contiguous();
+    const at::Tensor given_b = (adj_y ? b.transpose(1, 2) : b).contiguous();
+    Program program(OpCode::kBatchMatmul);
+    program.input(given_a, grid(0.05F, a_zero));
+    program.input(given_b, grid(0.04F, b_zero));
+    program.output({batches, rows, columns}, tflite::Type::kInt8, grid(1.5F, 9));
+    program.options().adj_x = adj_x;
+    program.options().adj_y = adj_y;
+    const at::Tensor sums = at::matmul((a.to(at::kDouble) - a_zero), (b.to(at::kDouble) - b_zero)).to(at::kInt);
+    const auto factor = integer::quantize_multiplier(static_cast<double>(0.05F * 0.04F) / static_cast<double>(1.5F));
+    at::Tensor wanted = at::empty(sums.sizes(), at::TensorOptions(at::kChar));
+    for (int64_t i = 0; i < sums.numel(); ++i) {
+      wanted.mutable_data_ptr<int8_t>()[i] =
+          integer::clamp_int8(integer::multiply(sums.const_data_ptr<int32_t>()[i], factor) + 9);
+    }
+    for (const Path path : integer::available_paths()) {
+      const at::Tensor got = integer::Executor(program.model(), {.path = path}).run({given_a, given_b}).at(0);
+      ASSERT_TRUE(at::equal(got, wanted)) << path_name(path) << " " << round;
+    }
+  }
+}
+
+// A window that reaches far beyond a small image: its frame would be larger than any memory.
+TEST(Paths, AnAbsurdDilationIsComputedAllTheSame) {
+  const at::Tensor x = levels({1, 3, 3, 2});
+  Program program(OpCode::kConv2d);
+  program.input(x, grid(0.05F, 7));
+  program.constant(levels({3, 3, 3, 2}), grid(0.01F, 0));
+  program.output({1, 3, 3, 3}, tflite::Type::kInt8, grid(0.05F, 0));
+  program.options().padding = tflite::Padding::kSame;
+  program.options().dilation_h = program.options().dilation_w = 1 << 30;
+  expect_one_answer(program, {x}, "dilation of 2^30");
+}
+
+TEST(Paths, ThreadsDoNotChangeBits) {
+  const at::Tensor x = levels({1, 40, 40, 32});
+  Program program(OpCode::kConv2d);
+  program.input(x, grid(0.05F, 7));
+  program.constant(levels({64, 3, 3, 32}), grids(64, 0));
+  program.output({1, 38, 38, 64}, tflite::Type::kInt8, grid(0.5F, 0));
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor one = integer::Executor(program.model()).run({x}).at(0);
+  at::set_num_threads(3);
+  const at::Tensor three = integer::Executor(program.model()).run({x}).at(0);
+  at::set_num_threads(threads);
+  EXPECT_TRUE(at::equal(one, three));
+}
+
+}  // namespace
+}  // namespace octet
