@@ -7,13 +7,17 @@
 namespace octet::cli {
 namespace {
 
-std::vector<int64_t> without_batch(const Node& input) {
-  const std::vector<int64_t>& sizes = input.sizes();
+// A model's input: its name, and the shape of one sample.
+struct Input {
+  std::string name;
+  std::vector<int64_t> sample;
+};
+
+std::vector<int64_t> without_batch(const std::vector<int64_t>& sizes) {
   return sizes.empty() ? sizes : std::vector<int64_t>(sizes.begin() + 1, sizes.end());
 }
 
-void check_inputs(const GraphModule& module, const Dataset& data) {
-  const std::vector<Node*> inputs = module.graph().placeholders();
+void check_inputs(const std::vector<Input>& inputs, const Dataset& data) {
   const auto shapes = data.sample_shapes();
   if (inputs.size() != shapes.size()) {
     throw expected(data.name(), "inputs a sample", octet::str(inputs.size(), ", as many as the model has"),
@@ -21,28 +25,67 @@ void check_inputs(const GraphModule& module, const Dataset& data) {
   }
   if (data.image_facts() != nullptr) return;  // images are brought to the model's size
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const std::vector<int64_t> wanted = without_batch(*inputs[i]);
-    if (shapes[i] != wanted) {
-      throw expected(data.name(), octet::str("shape of a sample for input '", inputs[i]->name(), "'"),
-                     octet::str('[', c10::Join(", ", wanted), ']'), octet::str('[', c10::Join(", ", shapes[i]), ']'));
+    if (shapes[i] != inputs[i].sample) {
+      throw expected(data.name(), octet::str("shape of a sample for input '", inputs[i].name, "'"),
+                     octet::str('[', c10::Join(", ", inputs[i].sample), ']'),
+                     octet::str('[', c10::Join(", ", shapes[i]), ']'));
     }
   }
+}
+
+ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<Dataset> dataset, const DataChoice& choice,
+                          int64_t default_batch) {
+  ModelData data;
+  data.dataset = std::move(dataset);
+  check_inputs(inputs, *data.dataset);
+  data.batch_size = choice.batch_size > 0               ? choice.batch_size
+                    : data.dataset->natural_batch() > 0 ? data.dataset->natural_batch()
+                                                        : std::min<int64_t>(default_batch, data.dataset->size());
+  data.transform = standard_transform(*data.dataset, inputs.at(0).sample, choice.augment);
+  return data;
+}
+
+std::shared_ptr<Dataset> open_choice(const DataChoice& choice, Split split) {
+  DataOptions options;
+  options.limit = choice.samples;
+  return open_data(choice.spec, split, options);
+}
+
+// An image's sizes as [C, H, W], whichever way round the program has them.
+std::vector<int64_t> as_chw(const std::vector<int64_t>& sample, const std::vector<int64_t>& of_data) {
+  if (sample.size() != 3 || of_data.size() != 3 || sample[0] == of_data[0] || sample[2] != of_data[0]) return sample;
+  return {sample[2], sample[0], sample[1]};
 }
 
 }  // namespace
 
 ModelData open_data_for(GraphModule& module, const DataChoice& choice, Split split, int64_t default_batch) {
-  DataOptions options;
-  options.limit = choice.samples;
-  ModelData data;
-  data.dataset = open_data(choice.spec, split, options);
-  check_inputs(module, *data.dataset);
-  data.batch_size = choice.batch_size > 0               ? choice.batch_size
-                    : data.dataset->natural_batch() > 0 ? data.dataset->natural_batch()
-                                                        : std::min<int64_t>(default_batch, data.dataset->size());
-  const Node& input = *module.graph().placeholders().at(0);
-  data.transform = standard_transform(*data.dataset, without_batch(input), choice.augment);
-  if (input.sizes().empty() || data.batch_size != input.sizes()[0]) make_batch_flexible(module);
+  std::vector<Input> inputs;
+  for (const Node* node : module.graph().placeholders()) inputs.push_back({node->name(), without_batch(node->sizes())});
+  ModelData data = open_for_inputs(inputs, open_choice(choice, split), choice, default_batch);
+  const std::vector<int64_t>& sizes = module.graph().placeholders().at(0)->sizes();
+  if (sizes.empty() || data.batch_size != sizes[0]) make_batch_flexible(module);
+  return data;
+}
+
+ModelData open_data_for(const tflite::Model& program, const DataChoice& choice, Split split, int64_t default_batch) {
+  std::shared_ptr<Dataset> dataset = open_choice(choice, split);
+  const auto shapes = dataset->sample_shapes();
+  std::vector<Input> inputs;
+  for (size_t j = 0; j < program.inputs.size(); ++j) {
+    const tflite::Tensor& tensor = program.tensors[static_cast<size_t>(program.inputs[j])];
+    const std::vector<int64_t> sample = without_batch(tensor.shape);
+    inputs.push_back({tensor.name, j < shapes.size() ? as_chw(sample, shapes[j]) : sample});
+  }
+  ModelData data = open_for_inputs(inputs, std::move(dataset), choice, default_batch);
+  const auto& shape = program.tensors[static_cast<size_t>(program.inputs.at(0))].shape;
+  const int64_t batch = shape.empty() ? 1 : std::max<int64_t>(shape[0], 1);
+  if (data.dataset->size() % batch != 0) {
+    throw expected(choice.spec, "samples", octet::str("a multiple of ", batch, ", the program's batch"),
+                   std::to_string(data.dataset->size()))
+        .hint("--samples, or export the model with --batch 1");
+  }
+  data.batch_size = std::max<int64_t>(data.batch_size / batch, 1) * batch;
   return data;
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "octet/formats/tflite.h"
 #include "octet/graph/graph_module.h"
 #include "octet/train/evaluate.h"
 #include "octet/train/open_data.h"
@@ -27,5 +28,8 @@ struct ModelData {
 /// Opens the data, checks it against the model's inputs, and makes the model take the batch. Throws octet::Error naming
 /// the input and the shapes where they differ.
 ModelData open_data_for(GraphModule& module, const DataChoice& choice, Split split, int64_t default_batch);
+/// The same for an int8 program, which takes multiples of its own batch. Images come as NCHW, also where the program
+/// takes NHWC (octet/train/integer_handle.h).
+ModelData open_data_for(const tflite::Model& program, const DataChoice& choice, Split split, int64_t default_batch);
 
 }  // namespace octet::cli

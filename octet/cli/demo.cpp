@@ -5,17 +5,21 @@
 
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
+#include "octet/cli/output.h"
 #include "octet/cli/table.h"
 #include "octet/cli/verbs.h"
 #include "octet/formats/container.h"
 #include "octet/graph/batch.h"
 #include "octet/graph/record.h"
+#include "octet/integer/executor.h"
+#include "octet/lowering/lowering.h"
 #include "octet/models/registry.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/targets/neutron/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/train/demo_recipe.h"
+#include "octet/train/integer_handle.h"
 #include "octet/train/loader.h"
 #include "octet/train/progress.h"
 #include "octet/train/qat.h"
@@ -81,10 +85,19 @@ void demo(const Options& options) {
     return evaluate(model_handle(module), test_data, evaluation);
   };
 
-  Table table({"model", "top-1", "top-5", "size", "time"});
-  const auto report = [&](const std::string& name, const Accuracy& accuracy, GraphModule& module, double time) {
-    table.row(
-        {name, fixed(accuracy.top1, 4), fixed(accuracy.top5, 4), bytes_text(model_bytes(module)), duration_text(time)});
+  Table table({"model", "top-1", "top-5", "fake quantized", "size", "time"});
+  // int8 models are measured in integers, as the device computes, and beside it in float on their grids.
+  const auto report = [&](const std::string& name, std::shared_ptr<GraphModule> module, bool is_int8, double time) {
+    const Accuracy in_float = measure(module);
+    Accuracy accuracy = in_float;
+    if (is_int8) {
+      EvaluateOptions in_integers = evaluation;
+      in_integers.channels_last = false;
+      accuracy = evaluate(model_handle(std::make_shared<const integer::Executor>(lower(*module, {.batch = 1}))),
+                          test_data, in_integers);
+    }
+    table.row({name, fixed(accuracy.top1, 4), fixed(accuracy.top5, 4), is_int8 ? fixed(in_float.top1, 4) : "",
+               bytes_text(model_bytes(*module)), duration_text(time)});
     progress.message(octet::str(name, ": top-1 ", fixed(accuracy.top1, 4)));
   };
 
@@ -92,7 +105,7 @@ void demo(const Options& options) {
   train(model_handle(graph), train_data, recipe.float_training, {}, nullptr, &progress, "float");
   graph->train(false);
   const double float_seconds = float_time.seconds();
-  report("float", measure(graph), *graph, float_seconds);
+  report("float", graph, false, float_seconds);
 
   const NeutronTargetSpec target(options.target);
   const Stopwatch ptq_time;
@@ -103,7 +116,7 @@ void demo(const Options& options) {
     ptq = calibrate_and_quantize(graph->copy(), calibration(train_data, plain, recipe), ptq_quantizer);
   }
   const double ptq_seconds = ptq_time.seconds();
-  report("PTQ int8", measure(ptq), *ptq, ptq_seconds);
+  report("PTQ int8", ptq, true, ptq_seconds);
 
   const Stopwatch qat_time;
   NeutronQuantizer qat_quantizer(target, /*is_qat=*/true);
@@ -113,12 +126,14 @@ void demo(const Options& options) {
   qat_options.freeze_bn_after = recipe.freeze_bn_after;
   const QatResult qat = train_qat(graph->copy(), qat_quantizer, train_data, qat_options, {}, nullptr, &progress);
   const double qat_seconds = qat_time.seconds();
-  report("QAT int8", measure(qat.quantized), *qat.quantized, qat_seconds);
+  report("QAT int8", qat.quantized, true, qat_seconds);
 
   if (!options.save.empty()) {
     save_octet(*graph, options.save + "/float.octet");
     save_octet(*ptq, options.save + "/ptq.octet");
     save_octet(*qat.quantized, options.save + "/qat.octet");
+    write_tflite(*ptq, options.save + "/ptq.tflite", {.batch = 1});
+    write_tflite(*qat.quantized, options.save + "/qat.tflite", {.batch = 1});
   }
   std::cout << '\n'
             << table.text() << "\n"
@@ -134,7 +149,8 @@ void add_demo(CLI::App& program) {
       "demo", "Fashion-MNIST from nothing: train in float, quantize after training, train quantization-aware, compare");
   verb->add_flag("--full", options->full, "Train longer, for the best accuracy");
   verb->add_option("--target", options->target, "NPU")->capture_default_str();
-  verb->add_option("--save", options->save, "Folder for the three models")->check(CLI::ExistingDirectory);
+  verb->add_option("--save", options->save, "Folder for the three models, the int8 ones as .tflite too")
+      ->check(CLI::ExistingDirectory);
   verb->callback([options] { demo(*options); });
 }
 

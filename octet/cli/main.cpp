@@ -48,6 +48,8 @@ int main(int argc, char** argv) {
   octet::cli::add_inspect(program);
   octet::cli::add_compare(program);
   octet::cli::add_check(program);
+  octet::cli::add_export(program);
+  octet::cli::add_verify(program);
   octet::cli::add_operators(program);
   octet::cli::add_demo(program);
   try {

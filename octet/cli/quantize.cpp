@@ -1,12 +1,13 @@
 #include <ATen/core/grad_mode.h>
 
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
+#include "octet/cli/output.h"
 #include "octet/cli/quantizer_flags.h"
 #include "octet/cli/verbs.h"
-#include "octet/formats/container.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/rows.h"
 #include "octet/support/error.h"
@@ -28,6 +29,7 @@ struct Options {
   CLI::Option* samples = nullptr;
   CLI::Option* batch_size = nullptr;
   std::string output;
+  OutputFlags writing;
   std::vector<std::string> input_sizes;
 };
 
@@ -69,9 +71,9 @@ void quantize(Options options) {
   log::info("calibrating on ", count, " samples of ", options.data.spec);
   const at::NoGradGuard no_grad;
   auto quantized = calibrate_and_quantize(model, samples, quantizer, qat);
-  save_octet(*quantized, options.output);
   config.calibration = CalibrationFacts{options.data.spec, options.data.samples, data.batch_size, seed()};
   config.training.clear();  // of the run that the config came from
+  write_model(*quantized, options.output, options.writing, to_json(config).dump());
   write_config(config, options.output);
   std::set<std::string> left;  // it may still read and give quantized values
   for (const QuantizationPlan::Entry& entry : explanation.plan.entries) {
@@ -111,7 +113,10 @@ void add_quantize(CLI::App& program) {
   options->qat_flag =
       verb->add_flag("--qat,!--no-qat", options->qat,
                      "The program of quantization-aware training, its ranges calibrated and no step trained");
-  verb->add_option("-o,--output", options->output, "Quantized model to write")->required();
+  verb->add_option("-o,--output", options->output,
+                   "Quantized model to write: .tflite, .pt2, or octet's own file by any other ending")
+      ->required();
+  add_output_flags(*verb, options->writing);
   add_input_size(*verb, options->input_sizes);
   verb->callback([options] { quantize(*options); });
 }

@@ -1,10 +1,11 @@
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
+#include "octet/cli/output.h"
 #include "octet/cli/quantizer_flags.h"
 #include "octet/cli/verbs.h"
-#include "octet/formats/container.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
@@ -26,6 +27,7 @@ struct Options {
   std::string output;
   bool no_augment = false;
   bool no_eval = false;
+  OutputFlags writing;
   std::vector<std::string> input_sizes;
 };
 
@@ -99,10 +101,12 @@ void train_verb(Options options) {
     model->train(false);
     trained = std::move(model);
   }
-  save_octet(*trained, options.output);
   if (options.qat) {
     config.calibration.reset();
     config.training = training_facts(options);
+  }
+  write_model(*trained, options.output, options.writing, options.qat ? to_json(config).dump() : std::string());
+  if (options.qat) {
     write_config(config, options.output);
   }
   std::cout << options.output << ": " << result.epochs.size() << " epochs, " << fixed(result.seconds, 1) << " s";
@@ -165,8 +169,12 @@ void add_train(CLI::App& program) {
   add_quantizer_flags(*verb, options->quantizer);
   verb->add_flag("--no-augment", options->no_augment, "Train on the images as they are");
   verb->add_flag("--no-eval", options->no_eval, "Leave out the evaluations on the test data");
-  verb->add_option("-o,--output", options->output, "Model to write: the trained float model, or the quantized one")
+  verb->add_option(
+          "-o,--output", options->output,
+          "Model to write, the trained float one or the quantized one: .tflite, .pt2, or octet's own file by any other "
+          "ending")
       ->required();
+  add_output_flags(*verb, options->writing);
   add_input_size(*verb, options->input_sizes);
   verb->callback([options] { train_verb(*options); });
 }

@@ -12,6 +12,8 @@ void add_run(CLI::App& program);
 void add_inspect(CLI::App& program);
 void add_compare(CLI::App& program);
 void add_check(CLI::App& program);
+void add_export(CLI::App& program);
+void add_verify(CLI::App& program);
 void add_operators(CLI::App& program);
 void add_demo(CLI::App& program);
 

@@ -1,0 +1,79 @@
+#include "octet/cli/output.h"
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "octet/formats/container.h"
+#include "octet/quantize/freeze.h"
+#include "octet/quantize/qdq.h"
+#include "octet/support/error.h"
+#include "octet/version.h"
+
+namespace octet::cli {
+namespace {
+
+bool ends_with(const std::string& path, const std::string& ending) {
+  return path.size() > ending.size() && path.compare(path.size() - ending.size(), ending.size(), ending) == 0;
+}
+
+}  // namespace
+
+void add_output_flags(CLI::App& verb, OutputFlags& flags) {
+  verb.add_flag("--plain", flags.lowering.plain,
+                ".tflite: paddings and activations as operators of their own, as NXP's lowering writes them");
+  verb.add_flag("--nhwc-io", flags.lowering.nhwc_io, ".tflite: images in and out as NHWC, without transpositions");
+  verb.add_flag("--float-io", flags.lowering.float_io, ".tflite: float32 in and out");
+  verb.add_flag("--per-tensor-fc", flags.lowering.per_tensor_fc,
+                ".tflite: one weight scale a FULLY_CONNECTED, for runtimes that know no others");
+  verb.add_option("--batch", flags.lowering.batch, ".tflite: samples a run (default: as the model was exported)")
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--pt2-layout", flags.pt2_layout, ".pt2: current (torch 2.9 and later) or legacy (torch 2.6)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"current", "legacy"}));
+}
+
+tflite::Model write_tflite(const GraphModule& model, const std::string& path, const LoweringOptions& options,
+                           const std::string& config) {
+  if (!is_quantized(model)) {
+    throw Error(path, "the model is not quantized").hint("octet quantize or octet train --qat it first");
+  }
+  tflite::Model program = lower(model, options);
+  program.description = octet::str("octet ", octet::version());
+  for (auto& [name, text] : program.metadata) {
+    if (name != kProgramFacts) continue;
+    auto facts = nlohmann::ordered_json::parse(text);
+    facts["version"] = octet::version();
+    if (!config.empty()) facts["config"] = nlohmann::ordered_json::parse(config);
+    text = facts.dump();
+  }
+  tflite::write(program, path);
+  return program;
+}
+
+void write_pt2_file(const GraphModule& model, const std::string& path, const std::string& layout) {
+  write_pt2(*frozen(model), path, {layout == "legacy" ? Pt2Layout::kLegacy : Pt2Layout::kCurrent});
+}
+
+void write_model(const GraphModule& model, const std::string& path, const OutputFlags& flags,
+                 const std::string& config) {
+  if (ends_with(path, ".tflite")) {
+    write_tflite(model, path, flags.lowering, config);
+  } else if (ends_with(path, ".pt2")) {
+    write_pt2_file(model, path, flags.pt2_layout);
+  } else {
+    save_octet(model, path);
+  }
+}
+
+std::string config_beside(const std::string& model) {
+  const std::string path = model + ".json";
+  if (!std::filesystem::is_regular_file(path)) return {};
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return nlohmann::ordered_json::accept(text.str()) ? text.str() : std::string();
+}
+
+}  // namespace octet::cli

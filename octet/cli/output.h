@@ -1,0 +1,36 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <optional>
+#include <string>
+
+#include "octet/formats/pt2_writer.h"
+#include "octet/graph/graph_module.h"
+#include "octet/lowering/lowering.h"
+
+namespace octet::cli {
+
+/// How a .tflite and a .pt2 are written.
+struct OutputFlags {
+  LoweringOptions lowering;
+  std::string pt2_layout = "current";
+};
+
+/// --plain, --nhwc-io, --float-io, --per-tensor-fc, --batch, --pt2-layout.
+void add_output_flags(CLI::App& verb, OutputFlags& flags);
+
+/// Writes the model in the form that the file's ending names: .tflite (lowered to int8), .pt2 (prepared models frozen),
+/// and octet's own container for any other. `config`: the JSON text of the quantizer's settings, kept in a .tflite.
+void write_model(const GraphModule& model, const std::string& path, const OutputFlags& flags = {},
+                 const std::string& config = {});
+
+/// A .tflite with octet's version and the quantizer's settings in its metadata. Returns the program as written.
+tflite::Model write_tflite(const GraphModule& model, const std::string& path, const LoweringOptions& options,
+                           const std::string& config = {});
+void write_pt2_file(const GraphModule& model, const std::string& path, const std::string& layout);
+
+/// The settings beside a model ("model.octet.json"); empty where there are none.
+std::string config_beside(const std::string& model);
+
+}  // namespace octet::cli
