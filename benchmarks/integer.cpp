@@ -1,0 +1,153 @@
+// int8 programs in the executor: its paths, and the float model in libtorch, in one process and in turn.
+// usage: bench_integer [--threads N] [--batch N] [--rounds N] [PROGRAM.tflite MODEL]...
+// MODEL: the float model that the program was made from. Without files: MobileNetV2 at 224x224, quantized and lowered
+// here; its weights are random, which costs the same time.
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <chrono>
+#include <cstdio>
+#include <string>
+
+#include "octet/formats/model_file.h"
+#include "octet/graph/batch.h"
+#include "octet/graph/record.h"
+#include "octet/integer/executor.h"
+#include "octet/lowering/lowering.h"
+#include "octet/models/registry.h"
+#include "octet/quantize/quantize_pt2e.h"
+#include "octet/support/error.h"
+#include "octet/targets/neutron/neutron_quantizer.h"
+
+namespace {
+
+using octet::integer::Executor;
+using octet::integer::Path;
+
+struct Settings {
+  int threads = 1;
+  int64_t batch = 1;
+  int rounds = 15;
+};
+
+struct Side {
+  std::string name;
+  std::function<void()> work;
+  std::vector<double> milliseconds = {};
+
+  void time() {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    milliseconds.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+};
+
+double quantile(std::vector<double> values, double at) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<size_t>(at * static_cast<double>(values.size() - 1) + 0.5)];
+}
+
+// Rounds that take the sides in turn; then each side, and how much longer it takes than the last one, round by round.
+void compare(std::vector<Side>& sides, int rounds) {
+  for (Side& side : sides) side.work();
+  for (int round = 0; round < rounds; ++round) {
+    for (Side& side : sides) side.time();
+  }
+  for (const Side& side : sides) {
+    std::vector<double> ratios;
+    for (size_t i = 0; i < side.milliseconds.size(); ++i) {
+      ratios.push_back(side.milliseconds[i] / sides.back().milliseconds[i]);
+    }
+    const auto& times = side.milliseconds;
+    std::printf("  %-24s %9.2f ms (quartiles %.2f to %.2f, least %.2f)   %6.2f x (%.2f to %.2f)\n", side.name.c_str(),
+                quantile(times, 0.5), quantile(times, 0.25), quantile(times, 0.75), quantile(times, 0.0),
+                quantile(ratios, 0.5), quantile(ratios, 0.25), quantile(ratios, 0.75));
+  }
+}
+
+// `image`: what the float model takes; the program takes its levels, in its own layout.
+void bench(const std::string& name, const octet::tflite::Model& program, octet::GraphModule& model, at::Tensor image,
+           const Settings& settings) {
+  const c10::InferenceMode inference;
+  model.train(false);
+  std::vector<std::unique_ptr<Executor>> executors;
+  for (const Path path : octet::integer::available_paths()) {
+    executors.push_back(std::make_unique<Executor>(program, octet::integer::ExecutorOptions{.path = path}));
+  }
+  const auto& input = executors[0]->model().tensors[static_cast<size_t>(program.inputs[0])];
+  std::vector<int64_t> shape = input.shape;
+  shape[0] *= settings.batch;
+  const at::Tensor levels = at::randint(-128, 128, shape, at::TensorOptions(octet::integer::scalar_type(input.type)));
+  at::Tensor images = image.expand([&] {
+    std::vector<int64_t> sizes = image.sizes().vec();
+    sizes[0] = settings.batch;
+    return sizes;
+  }());
+  std::vector<Side> sides;
+  const at::Tensor plain = images.contiguous();
+  sides.push_back({"float, NCHW", [&] { model.run({plain}); }});
+  at::Tensor last;
+  if (images.dim() == 4) {
+    last = images.contiguous(at::MemoryFormat::ChannelsLast);
+    sides.push_back({"float, channels last", [&] { model.run({last}); }});
+  }
+  for (size_t i = 0; i < executors.size(); ++i) {
+    sides.push_back({std::string("int8, ") + octet::integer::path_name(octet::integer::available_paths()[i]),
+                     [&, i] { executors[i]->run({levels}); }});
+  }
+  std::printf("%s, batch %ld, %d threads, %d rounds; x: times the last line\n", name.c_str(),
+              static_cast<long>(settings.batch), at::get_num_threads(), settings.rounds);
+  compare(sides, settings.rounds);
+}
+
+void bench_mobilenet(const Settings& settings) {
+  at::manual_seed(0);
+  auto model = octet::make_model("mobilenet_v2");
+  model->eval();
+  const at::Tensor image = at::randn({settings.batch, 3, 224, 224});
+  auto exported = octet::export_module(*model, {image});
+  octet::NeutronQuantizer quantizer(octet::NeutronTargetSpec("imxrt700"), /*is_qat=*/false);
+  auto prepared = octet::prepare_pt2e(exported->copy(), quantizer);
+  {
+    const at::NoGradGuard no_grad;
+    prepared->run({image});
+  }
+  const auto program = octet::lower(*octet::convert_pt2e(prepared), {.batch = 1});
+  bench("MobileNetV2 224x224", program, *exported, image, settings);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  Settings settings;
+  std::vector<std::string> files;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const bool has_value = word.rfind("--", 0) == 0;
+    if (has_value && i + 1 == argc) throw octet::Error(word, "needs a number");
+    if (word == "--threads") {
+      settings.threads = std::stoi(argv[++i]);
+    } else if (word == "--batch") {
+      settings.batch = std::stoll(argv[++i]);
+    } else if (word == "--rounds") {
+      settings.rounds = std::stoi(argv[++i]);
+    } else {
+      files.push_back(word);
+    }
+  }
+  if (files.size() % 2 != 0) throw octet::Error("files", "come in pairs: PROGRAM.tflite MODEL");
+  at::set_num_threads(settings.threads);
+  if (files.empty()) bench_mobilenet(settings);
+  for (size_t i = 0; i < files.size(); i += 2) {
+    const auto model = octet::load_model(files[i + 1]);
+    const auto program = octet::tflite::read(files[i]);
+    const auto& shape = model->graph().placeholders().at(0)->meta().value().sizes;
+    at::Tensor image = at::randn(shape);
+    if (settings.batch > 1) octet::make_batch_flexible(*model);
+    bench(files[i], program, *model, image, settings);
+  }
+  return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
+}
