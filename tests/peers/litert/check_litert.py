@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Exports every golden case to .tflite with octet, runs it in LiteRT and in octet, and compares what they give.
+
+    check_litert.py [--octet build/octet] [--ways default plain nhwc-io float-io] [--only CASE ...] [--keep FOLDER]
+
+LiteRT runs with its reference kernels and with XNNPACK. int8 inputs are drawn over the whole range, seeded by the case.
+--keep FOLDER writes what the suite's litert_test reads: the default way's files, the first draw and LiteRT's outputs.
+A virtual environment is made under build/peers (once); --here takes the Python that runs this.
+"""
+import argparse
+import collections
+import multiprocessing
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import zlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+LITERT = "2.3.0"
+FLAGS = {"default": [], "plain": ["--plain"], "nhwc-io": ["--nhwc-io"], "float-io": ["--float-io"]}
+# Operators that may part by a step: the reference computes them in float, or by a table made in float.
+STEP_ALLOWED = {"SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "TANH", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"}
+FLOAT_TOLERANCE = 1e-5
+
+
+def run_in_environment(arguments):
+    """Runs this script again under a Python that has LiteRT, and gives its exit status."""
+    environment = ROOT / "build" / "peers" / f"litert-{LITERT}"
+    python = environment / "bin" / "python"
+    if not (environment / "ready").exists():
+        print(f"making {environment.relative_to(ROOT)} (once)", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", f"ai-edge-litert=={LITERT}", "numpy"], check=True)
+        (environment / "ready").touch()
+    return subprocess.run([python, __file__, "--here", *arguments]).returncode
+
+
+def octet(options, *arguments):
+    """Runs octet; throws with the last line of what it says."""
+    environment = dict(os.environ, OMP_NUM_THREADS="1")
+    done = subprocess.run([options.octet, *map(str, arguments)], capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        raise RuntimeError((done.stderr or done.stdout).strip().splitlines()[-1])
+
+
+def in_litert(path, inputs, resolver):
+    """(operators, outputs) of one file in LiteRT, `resolver` being reference or xnnpack."""
+    from ai_edge_litert import interpreter as litert
+
+    kinds = {"reference": litert.OpResolverType.BUILTIN_REF, "xnnpack": litert.OpResolverType.AUTO}
+    program = litert.Interpreter(str(path), num_threads=1, experimental_op_resolver_type=kinds[resolver])
+    operators = [each["op_name"] for each in program._get_ops_details()]
+    program.allocate_tensors()
+    outputs = []
+    for arrays in inputs(program.get_input_details()) if callable(inputs) else inputs:
+        for detail, array in zip(program.get_input_details(), arrays):
+            program.set_tensor(detail["index"], array)
+        program.invoke()
+        outputs.append((arrays, [program.get_tensor(each["index"]).copy() for each in program.get_output_details()]))
+    return operators, outputs, program.get_output_details()
+
+
+def _child(pipe, arguments):
+    try:
+        pipe.send((True, in_litert(*arguments)))
+    except Exception as error:  # whatever LiteRT throws at a file is a finding
+        pipe.send((False, f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"))
+
+
+def litert_apart(*arguments):
+    """in_litert in a process of its own: a kernel that aborts is a finding as well."""
+    here, there = multiprocessing.Pipe(False)
+    child = multiprocessing.Process(target=_child, args=(there, arguments))
+    child.start()
+    there.close()
+    try:
+        fine, result = here.recv()
+    except EOFError:
+        child.join()
+        fine, result = False, f"LiteRT ended with {child.exitcode}"
+    child.join()
+    if not fine:
+        raise RuntimeError(result)
+    return result
+
+
+def draws(case, count, numpy, folder):
+    """A function that draws inputs for what the file asks: int8 over the whole range, float as in the case's test."""
+
+    def draw(details):
+        random = numpy.random.default_rng(zlib.crc32(case.encode()))
+        for _ in range(count):
+            arrays = []
+            for j, detail in enumerate(details):
+                shape, kind = detail["shape"], detail["dtype"]
+                if kind == numpy.float32:
+                    reach = 1.25 * float(numpy.abs(numpy.load(folder / f"test_{j}.npy")).max())
+                    arrays.append(random.uniform(-reach, reach, shape).astype(numpy.float32))
+                else:
+                    span = numpy.iinfo(kind)
+                    arrays.append(random.integers(span.min, span.max, shape, dtype=kind, endpoint=True))
+            yield arrays
+
+    return draw
+
+
+class Difference:
+    """How far two tools part: elements, differing ones, largest step (of a float result: relative to its largest)."""
+
+    def __init__(self):
+        self.elements = self.differing = self.float_elements = self.float_far = 0
+        self.step, self.relative = 0, 0.0
+        self.shape = ""
+
+    def add(self, numpy, got, wanted, grid):
+        if got.shape != wanted.shape or got.dtype != wanted.dtype:
+            self.shape = f"{got.dtype}{list(got.shape)} instead of {wanted.dtype}{list(wanted.shape)}"
+            return
+        apart = numpy.abs(got.astype(numpy.float64) - wanted.astype(numpy.float64))
+        if got.dtype == numpy.float32 and not grid:
+            relative = apart / max(float(numpy.abs(wanted).max()), 1e-30)
+            relative = numpy.where(numpy.isnan(got) & numpy.isnan(wanted) | (got == wanted), 0.0, relative)
+            self.float_elements += got.size
+            self.float_far += int((~(relative <= FLOAT_TOLERANCE)).sum())
+            self.relative = max(self.relative, float(relative.max(initial=0.0)))
+        else:
+            steps = numpy.rint(apart / grid).astype(numpy.int64) if grid else apart.astype(numpy.int64)
+            self.elements += got.size
+            self.differing += int((steps > 0).sum())
+            self.step = max(self.step, int(steps.max(initial=0)))
+
+    def text(self):
+        if self.shape:
+            return self.shape
+        parts = [f"{self.differing}" + (f" (by {self.step})" if self.step > 1 else "")] * bool(self.elements)
+        parts += [f"{self.float_far} float (most {self.relative:.1e})"] * bool(self.float_elements)
+        return ", ".join(parts)
+
+
+def compare(numpy, octets, theirs, details, io_scales):
+    difference = Difference()
+    for mine, (_, their) in zip(octets, theirs):
+        for j, (got, wanted) in enumerate(zip(mine, their)):
+            difference.add(numpy, got, wanted, io_scales[j])
+    return difference
+
+
+def verdict(difference, operators, is_float_io):
+    """equal, one step (where that is allowed), island, or different."""
+    if difference.shape or difference.float_far:
+        return "different"
+    if difference.differing == 0:
+        return "equal"
+    if difference.step <= 1 and STEP_ALLOWED & set(operators):
+        return "one step"
+    return "different"
+
+
+def check(options, case, way, numpy):
+    """One row of the table."""
+    folder = options.cases / case
+    work = options.work / case
+    path = work / f"{way}.tflite"
+    octet(options, "export", work / "q.octet", "--tflite", path, *FLAGS[way])
+    operators, reference, details = litert_apart(
+        path, draws(case, options.draws, numpy, folder), "reference"
+    )
+    inputs = [arrays for arrays, _ in reference]
+    mine = []
+    for arrays in inputs:
+        for j, array in enumerate(arrays):
+            numpy.save(work / f"in_{j}.npy", array)
+        names_in = [work / f"in_{j}.npy" for j in range(len(arrays))]
+        names_out = [work / f"out_{j}.npy" for j in range(len(details))]
+        octet(options, "run", path, "--input", *names_in, "--output", *names_out)
+        mine.append([numpy.load(name) for name in names_out])
+    # A float result behind DEQUANTIZE is a whole number of steps.
+    scales = [0.0] * len(details)
+    if way == "float-io":
+        scales = [quantum(work / "default.tflite", j) for j in range(len(details))]
+    first = compare(numpy, mine, reference, details, scales)
+    try:
+        _, other, _ = litert_apart(path, inputs, "xnnpack")
+        second = compare(numpy, mine, other, details, scales).text()
+    except RuntimeError as error:
+        second = str(error)
+    if options.keep and way == "default":
+        keep(options, case, path, reference[0], numpy)
+    return operators, first, second, verdict(first, operators, way == "float-io")
+
+
+def quantum(path, j):
+    """Scale of output j of the default file, 0 where that is float anyway."""
+    from ai_edge_litert import interpreter as litert
+
+    program = litert.Interpreter(str(path), experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF)
+    return float(program.get_output_details()[j]["quantization"][0])
+
+
+def keep(options, case, path, run, numpy):
+    target = options.keep
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target / f"{case}.tflite")
+    for kind, arrays in zip(("in", "out"), run):
+        for j, array in enumerate(arrays):
+            numpy.save(target / f"{case}_{kind}_{j}.npy", array)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--octet", type=pathlib.Path, default=ROOT / "build" / "octet")
+    parser.add_argument("--cases", type=pathlib.Path, default=ROOT / "tests" / "data" / "golden" / "cases")
+    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build" / "peers" / "litert-files")
+    parser.add_argument("--ways", nargs="+", choices=list(FLAGS), default=list(FLAGS))
+    parser.add_argument("--only", nargs="+", metavar="CASE")
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--keep", type=pathlib.Path, metavar="FOLDER")
+    parser.add_argument("--here", action="store_true", help="this Python has LiteRT already")
+    options = parser.parse_args()
+    if not options.here:
+        return run_in_environment(sys.argv[1:])
+    import numpy
+
+    ways = [way for way in FLAGS if way in options.ways or (way == "default" and "float-io" in options.ways)]
+    counts = {way: collections.Counter() for way in ways}
+    sums = {way: collections.Counter() for way in ways}
+    cases = options.only or sorted(each.name for each in options.cases.iterdir() if each.is_dir())
+    print("| case | way | operators | elements | against reference | against XNNPACK | verdict |")
+    print("|---|---|---|---|---|---|---|")
+    for case in cases:
+        (options.work / case).mkdir(parents=True, exist_ok=True)
+        folder = options.cases / case
+        try:
+            octet(options, "quantize", folder / "model.pt2", "--calibrate", f"npy:{folder}/calib_*.npy", "--quiet",
+                  "-o", options.work / case / "q.octet")  # fmt: skip
+        except RuntimeError as error:
+            print(f"| {case} | | | | | | not quantized: {error} |", flush=True)
+            continue
+        for way in ways:
+            try:
+                operators, first, second, result = check(options, case, way, numpy)
+            except RuntimeError as error:
+                result = "not lowered" if "TFLite has no operator" in str(error) else "failed"
+                print(f"| {case} | {way} | | | | | {result}: {error} |", flush=True)
+            else:
+                kinds = " ".join(sorted(set(operators)))
+                elements = first.elements + first.float_elements
+                print(f"| {case} | {way} | {kinds} | {elements} | {first.text()} | {second} | {result} |", flush=True)
+                sums[way]["elements"] += elements
+                sums[way]["differing"] += first.differing + first.float_far
+            counts[way][result] += 1
+    print()
+    for way in ways:
+        summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts[way].items()))
+        print(f"{way}: {summary}; {sums[way]['differing']} of {sums[way]['elements']} elements differ")
+    return 1 if any(counts[way]["failed"] + counts[way]["different"] for way in ways) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
