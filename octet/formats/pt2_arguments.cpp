@@ -46,13 +46,17 @@ class ArgumentWriter {
     if (value.isBool()) return {{"as_bool", value.toBool()}};
     if (value.isInt()) return {{"as_int", value.toInt()}};
     if (value.isDouble()) return {{"as_float", json_double(value.toDouble())}};
+    if (value.isComplexDouble() && version_.is_current()) {
+      const c10::complex<double> number = value.toComplexDouble();
+      return {{"as_complex", {{"real", json_double(number.real())}, {"imag", json_double(number.imag())}}}};
+    }
     fail(octet::str("is of type ", value.tagKind()));
   }
 
   json scalar_json(const c10::IValue& value, const c10::Type& type) const {
     switch (type.kind()) {
       case c10::TypeKind::ScalarTypeType: {
-        const auto code = code_of_dtype(static_cast<at::ScalarType>(value.toInt()));
+        const auto code = code_of_dtype(static_cast<at::ScalarType>(value.toInt()), version_);
         if (!code) fail(octet::str("is the type ", static_cast<at::ScalarType>(value.toInt())));
         return {{"as_scalar_type", *code}};
       }

@@ -29,6 +29,8 @@ constexpr std::array kDtypeCodes = {
     std::pair{int64_t{35}, at::kUInt64},
 };
 
+constexpr int64_t kLastLegacyDtype = 28;  // uint16; schema 8.2 ends with it
+
 constexpr std::array kMemoryFormatCodes = {
     std::pair{int64_t{1}, at::MemoryFormat::Contiguous},
     std::pair{int64_t{2}, at::MemoryFormat::ChannelsLast},
@@ -55,7 +57,10 @@ std::optional<Value> value_in(const Table& table, int64_t wanted) {
 }  // namespace
 
 std::optional<at::ScalarType> dtype_of_code(int64_t code) { return value_in<at::ScalarType>(kDtypeCodes, code); }
-std::optional<int64_t> code_of_dtype(at::ScalarType dtype) { return code_in(kDtypeCodes, dtype); }
+std::optional<int64_t> code_of_dtype(at::ScalarType dtype, const SchemaVersion& version) {
+  const std::optional<int64_t> code = code_in(kDtypeCodes, dtype);
+  return code && (version.is_current() || *code <= kLastLegacyDtype) ? code : std::nullopt;
+}
 std::optional<at::MemoryFormat> memory_format_of_code(int64_t code) {
   return value_in<at::MemoryFormat>(kMemoryFormatCodes, code);
 }

@@ -25,8 +25,8 @@ inline constexpr const char* kNameKey = "octet_name";
 // The numbers that a `.pt2` has for types and layouts, which are not c10's.
 
 std::optional<at::ScalarType> dtype_of_code(int64_t code);
-/// nullopt for types that the format does not know.
-std::optional<int64_t> code_of_dtype(at::ScalarType dtype);
+/// nullopt for types that this version of the format does not know.
+std::optional<int64_t> code_of_dtype(at::ScalarType dtype, const SchemaVersion& version);
 std::optional<at::MemoryFormat> memory_format_of_code(int64_t code);
 std::optional<int64_t> code_of_memory_format(at::MemoryFormat format);
 inline constexpr int64_t kStridedLayout = 7;

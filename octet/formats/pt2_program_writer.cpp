@@ -29,8 +29,10 @@ json sizes_json(at::IntArrayRef sizes) {
 
 json meta_json(at::ScalarType dtype, at::IntArrayRef sizes, at::IntArrayRef strides, bool requires_grad,
                const SchemaVersion& version, const std::string& where) {
-  const std::optional<int64_t> code = code_of_dtype(dtype);
-  if (!code) throw Error(where, "is of type " + dtype_name(dtype) + ", which cannot be written to a .pt2");
+  const std::optional<int64_t> code = code_of_dtype(dtype, version);
+  if (!code) {
+    throw Error(where, "is of type " + dtype_name(dtype) + ", which this layout of a .pt2 cannot hold");
+  }
   json device = {{"type", "cpu"}};
   if (version.is_current()) device["index"] = nullptr;
   return {{"dtype", *code},

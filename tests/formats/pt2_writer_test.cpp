@@ -38,6 +38,9 @@ class WrittenModel : public ::testing::TestWithParam<fs::path> {};
 
 TEST_P(WrittenModel, ComesBackTheSame) {
   const auto original = load_pt2(GetParam());
+  const auto given = test::numbered_arrays(GetParam().parent_path(), "test");
+  const std::string label = GetParam().parent_path().filename().string() + "_" + GetParam().stem().string();
+  test::keep_for_peers(*original, "float/" + label, given.empty() ? example_inputs(*original) : given);
   for (const Pt2WriteOptions& options : kLayouts) {
     const auto again = through(*original, options);
     test::expect_same_model(*again, *original);
@@ -131,9 +134,8 @@ TEST(Pt2Writer, KeepsEveryKindOfTensor) {
   Sample sample;
   Node* x = sample.input("x", {2, 3});
   std::vector<Arg> results = {Arg(x)};
-  const at::ScalarType types[] = {at::kChar,   at::kByte,     at::kShort,         at::kInt,         at::kLong,
-                                  at::kHalf,   at::kBFloat16, at::kFloat,         at::kDouble,      at::kBool,
-                                  at::kUInt16, at::kUInt32,   at::kFloat8_e4m3fn, at::kComplexFloat};
+  const at::ScalarType types[] = {at::kChar,     at::kByte,  at::kShort,  at::kInt,  at::kLong,   at::kHalf,
+                                  at::kBFloat16, at::kFloat, at::kDouble, at::kBool, at::kUInt16, at::kComplexFloat};
   for (const at::ScalarType type : types) {
     const std::string name = octet::str("folder.t_", static_cast<int>(type));
     sample.module->set_attr(name, at::arange(6).reshape({2, 3}).to(type), AttrKind::kBuffer);
@@ -150,6 +152,7 @@ TEST(Pt2Writer, KeepsEveryKindOfTensor) {
                           AttrKind::kParameter);
   sample.module->attr("channels_last").set_requires_grad(false);
   sample.graph().output(results);
+  test::keep_for_peers(*sample.module, "made/tensors", {at::zeros({2, 3})});
   for (const Pt2WriteOptions& options : kLayouts) {
     const auto again = through(*sample.module, options);
     for (const std::string& name : sample.module->attr_names()) {
@@ -163,6 +166,17 @@ TEST(Pt2Writer, KeepsEveryKindOfTensor) {
     }
     EXPECT_EQ(again->attr("transposed").strides().vec(), (std::vector<int64_t>{1, 3}));
     EXPECT_EQ(again->run({at::zeros({2, 3})}).size(), results.size());
+  }
+}
+
+TEST(Pt2Writer, KnowsWhichTypesALayoutHas) {
+  for (const at::ScalarType type : {at::kUInt32, at::kUInt64, at::kFloat8_e4m3fn, at::kFloat8_e5m2}) {
+    Sample sample;
+    Node* x = sample.input("x", {1});
+    sample.module->set_attr("w", at::arange(4).to(type), AttrKind::kBuffer);
+    sample.graph().output({Arg(x), Arg(sample.graph().get_attr("w"))});
+    EXPECT_EQ(through(*sample.module, {Pt2Layout::kCurrent})->attr("w").scalar_type(), type);
+    EXPECT_TRUE(fails_with([&] { through(*sample.module, {Pt2Layout::kLegacy}); }, "['w'] is of type"));
   }
 }
 
@@ -201,6 +215,7 @@ TEST(Pt2Writer, KeepsEveryKindOfArgument) {
   graph.output(results);
   const at::Tensor input = at::randn({1, 4, 6, 6});
   const at::Tensor indices = at::tensor(std::vector<int64_t>{0, 0});
+  test::keep_for_peers(*sample.module, "made/arguments", {input, indices});
   for (const Pt2WriteOptions& options : kLayouts) {
     const auto again = through(*sample.module, options);
     test::expect_same_results(*again, *sample.module, {input, indices});
@@ -295,10 +310,9 @@ TEST(Pt2Writer, SaysWhatItCannotWrite) {
   {
     Sample sample;
     Node* x = sample.input("x", {1});
-    sample.module->set_attr("bits", at::_empty_affine_quantized({2}, at::TensorOptions(at::kQInt8), 1.0, 0),
-                            AttrKind::kBuffer);
+    sample.module->set_attr("bits", at::eye(3).to_sparse(), AttrKind::kBuffer);
     sample.graph().output({Arg(x)});
-    EXPECT_TRUE(fails_with(write(sample), "['bits']"));
+    EXPECT_TRUE(fails_with(write(sample), "['bits'] holds a tensor of layout Sparse"));
   }
   EXPECT_FALSE(fs::exists(folder.file("m.pt2")));
   {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <any>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "octet/formats/npy.h"
 #include "octet/formats/pt2.h"
+#include "octet/formats/pt2_writer.h"
 #include "octet/graph/graph_module.h"
 
 namespace octet::test {
@@ -74,6 +76,32 @@ inline std::vector<at::Tensor> numbered_arrays(const std::filesystem::path& fold
     if (!std::filesystem::exists(file)) return arrays;
     arrays.push_back(read_npy(file));
   }
+}
+
+/// With OCTET_WRITE_PT2=FOLDER in the environment: puts the model in both layouts there under `name`, with these inputs
+/// and what it gives for them, for tests/peers/torch_export.
+inline void keep_for_peers(const GraphModule& module, const std::string& name, const std::vector<at::Tensor>& inputs) {
+  const char* root = std::getenv("OCTET_WRITE_PT2");
+  if (root == nullptr) return;
+  const at::NoGradGuard no_grad;
+  const std::filesystem::path folder = std::filesystem::path(root) / name;
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  const auto model = module.copy();
+  model->train(false);
+  const auto outputs = model->run(inputs);
+  const auto write = [&](const std::string& front, const std::vector<at::Tensor>& tensors) {
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const bool unknown_to_numpy =
+          tensors[i].scalar_type() == at::kBFloat16 || c10::isFloat8Type(tensors[i].scalar_type());
+      write_npy((folder / (front + "_" + std::to_string(i) + ".npy")).string(),
+                unknown_to_numpy ? tensors[i].to(at::kFloat) : tensors[i]);
+    }
+  };
+  write("in", inputs);
+  write("out", outputs);
+  write_pt2(*model, folder / "current.pt2", {Pt2Layout::kCurrent});
+  write_pt2(*model, folder / "legacy.pt2", {Pt2Layout::kLegacy});
 }
 
 /// Every .pt2 below a folder, sorted.

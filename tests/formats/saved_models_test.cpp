@@ -7,6 +7,7 @@
 #include "octet/formats/container.h"
 #include "octet/formats/npy.h"
 #include "octet/formats/pt2.h"
+#include "octet/quantize/observer.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/targets/neutron/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
@@ -77,6 +78,30 @@ TEST_P(SavedModel, PreparedAndHalfCalibrated) {
   const auto right = convert_pt2e(prepared);
   EXPECT_EQ(left->graph().text(), right->graph().text());
   expect_same_results(*left, *right, sample(2));
+}
+
+// Every buffer, switch and mode as it was, before anything runs again; the file of what came back is the same file.
+TEST_P(SavedModel, PreparedStateToTheBit) {
+  const test::TemporaryFolder folder;
+  for (const bool for_training : {false, true}) {
+    NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"), for_training);
+    const auto prepared = for_training ? move_exported_model_to_train(prepare_qat_pt2e(model(), quantizer))
+                                       : prepare_pt2e(model(), quantizer);
+    prepared->run(sample(0));
+    const std::vector<std::string> names = prepared->callable_names();
+    ASSERT_FALSE(names.empty());
+    prepared->callable(names.back())->apply(disable_observer);
+    prepared->callable(names.front())->apply(disable_fake_quant);
+    save_octet(*prepared, folder.file("a"));
+    const auto loaded = load_octet(folder.file("a"));
+    expect_same_state(*loaded, *prepared);
+    EXPECT_EQ(loaded->callable_names(), names);
+    for (const std::string& name : names) {
+      EXPECT_EQ(loaded->callable(name)->is_training(), prepared->callable(name)->is_training()) << name;
+    }
+    save_octet(*loaded, folder.file("b"));
+    EXPECT_EQ(read_file(folder.file("a")), read_file(folder.file("b")));
+  }
 }
 
 // The same in the middle of training: ranges, statistics and gradients.

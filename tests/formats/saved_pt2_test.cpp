@@ -1,9 +1,7 @@
-// Quantized and prepared models through .pt2 files. With OCTET_WRITE_PT2=FOLDER in the environment, the files and what
-// they give are kept there for tests/peers/torch_export.
+// Quantized and prepared models through .pt2 files.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "octet/formats/npy.h"
@@ -24,8 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::pair<const char*, Pt2WriteOptions> kLayouts[] = {{"current", {Pt2Layout::kCurrent}},
-                                                                {"legacy", {Pt2Layout::kLegacy}}};
+constexpr Pt2WriteOptions kLayouts[] = {{Pt2Layout::kCurrent}, {Pt2Layout::kLegacy}};
 
 std::vector<std::vector<at::Tensor>> samples(const fs::path& folder) {
   std::vector<std::vector<at::Tensor>> all;
@@ -33,28 +30,21 @@ std::vector<std::vector<at::Tensor>> samples(const fs::path& folder) {
   return all;
 }
 
-// Writes `module`, in both layouts, and holds what comes back against it.
+// What comes back from a file, in both layouts, is what went in.
 void expect_round_trip(const GraphModule& module, const std::string& name, const std::vector<at::Tensor>& inputs) {
-  const at::NoGradGuard no_grad;
+  test::keep_for_peers(module, name, inputs);
   const auto original = module.copy();
-  const test::TemporaryFolder temporary;
-  const char* kept = std::getenv("OCTET_WRITE_PT2");
-  const fs::path folder = fs::path(kept != nullptr ? kept : temporary.path()) / name;
-  fs::create_directories(folder);
-  const auto outputs = original->run(inputs);
-  for (size_t i = 0; i < inputs.size(); ++i) write_npy((folder / octet::str("in_", i, ".npy")).string(), inputs[i]);
-  for (size_t i = 0; i < outputs.size(); ++i) write_npy((folder / octet::str("out_", i, ".npy")).string(), outputs[i]);
-  for (const auto& [layout, options] : kLayouts) {
-    const std::string file = folder / (std::string(layout) + ".pt2");
-    write_pt2(*original, file, options);
-    const auto again = load_pt2(file);
+  const test::TemporaryFolder folder;
+  for (const Pt2WriteOptions& options : kLayouts) {
+    write_pt2(*original, folder.file("m.pt2"), options);
+    const auto again = load_pt2(folder.file("m.pt2"));
     if (is_quantized(module)) {
       EXPECT_EQ(rows_text(quantization_rows(*again)), rows_text(quantization_rows(*original)));
     }
     test::expect_same_tensors(*again, *original);
     test::expect_same_results(*again, *original, inputs);
-    write_pt2(*again, temporary.file("again.pt2"), options);
-    test::expect_same_model(*load_pt2(temporary.file("again.pt2")), *again);
+    write_pt2(*again, folder.file("again.pt2"), options);
+    test::expect_same_model(*load_pt2(folder.file("again.pt2")), *again);
   }
 }
 
@@ -114,7 +104,7 @@ TEST(SavedPt2, TorchaosOwnQuantizedFiles) {
     const fs::path folder = file.parent_path();
     expect_round_trip(*module, "torchao/" + folder.filename().string(), test::numbered_arrays(folder, "test"));
     const test::TemporaryFolder temporary;
-    for (const auto& [layout, options] : kLayouts) {
+    for (const Pt2WriteOptions& options : kLayouts) {
       write_pt2(*module, temporary.file("m.pt2"), options);
       test::expect_same_model(*load_pt2(temporary.file("m.pt2")), *module);
     }
