@@ -10,6 +10,12 @@ struct Multiplier {
   int shift = 0;
 };
 
+/// Bounds of an int8 value.
+struct Bounds {
+  int32_t low = -128;
+  int32_t high = 127;
+};
+
 /// The nearest such factor, halves away from zero; below 2^-31 it is 0. Throws octet::Error for a negative, infinite or
 /// too large number.
 Multiplier quantize_multiplier(double factor);

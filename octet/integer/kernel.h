@@ -73,11 +73,7 @@ struct KernelContext {
   void require_same_grid(const tflite::Tensor& a, const tflite::Tensor& b) const;
 };
 
-/// Bounds of an int8 value behind the activation that is computed with the operator.
-struct Bounds {
-  int32_t low;
-  int32_t high;
-};
+/// Bounds of the output behind the activation that is computed with the operator.
 Bounds activation_bounds(const KernelContext& context, tflite::Activation activation);
 
 /// Throws octet::Error for an operator that has no kernel, types that it does not take, and shapes that do not fit.
@@ -112,6 +108,7 @@ Kernel make_gather(const KernelContext& context);
 Kernel make_split(const KernelContext& context);
 Kernel make_resize(const KernelContext& context);
 Kernel make_quantize(const KernelContext& context);
+Kernel make_rescale(const KernelContext& context);
 Kernel make_dequantize(const KernelContext& context);
 /// Arithmetic on float32, by ATen: what a program leaves between DEQUANTIZE and QUANTIZE.
 Kernel make_float(const KernelContext& context);

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "octet/integer/fixed_point.h"
+
 namespace octet::integer {
 
 /// Ways to the same bits.
@@ -29,8 +31,28 @@ struct Requantization {
   std::vector<int32_t> offset;
   std::vector<int32_t> multiplier;   ///< at least 0
   std::vector<int32_t> left, right;  ///< shifts before and behind the product; with rounds_once all in `right`
+  std::vector<int32_t> half;         ///< 2^(right - 1), where is_tame
   int32_t zero_point = 0, low = -128, high = 127;
   bool rounds_once = false;  ///< as integer::multiply_rounding_once, otherwise as integer::multiply
+  /// Every sum with its offset is below 2^30, no factor reaches 1 and none is rounded by 2^0: fewer steps do.
+  bool is_tame = false;
+};
+
+/// ADD and SUB of int8: each side on a finer grid, their sum on the output's.
+struct SumOfTwo {
+  int32_t a_zero, b_zero, zero_point;
+  Multiplier a, b, out;  ///< `a` and `b` below 1
+  bool subtracts;
+  Bounds bounds;
+};
+/// Bits that the sides of a sum keep behind the point.
+inline constexpr int kFractionBits = 20;
+
+/// MUL of int8.
+struct ProductOfTwo {
+  int32_t a_zero, b_zero, zero_point;
+  Multiplier factor;
+  Bounds bounds;
 };
 
 /// Where a tile's activations lie: row r's segment s at rows[r] + segments[s], `groups` groups of packed elements.
@@ -60,6 +82,8 @@ struct PathOps {
   /// block][pair][channel][2]. Reads whole blocks of channels.
   void (*depthwise)(const int8_t* x, const int64_t* taps, int64_t pairs, const int16_t* weights, int64_t blocks,
                     int32_t* sums);
+  void (*add)(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
+  void (*multiply)(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
 };
 const PathOps& path_ops(Path path);
 

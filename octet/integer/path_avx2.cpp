@@ -122,11 +122,69 @@ OCTET_AVX2 inline __m256i eight(const int32_t* from) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
 }
 
+// Eight levels at the low end, saturated.
+OCTET_AVX2 inline __m128i levels_of(__m256i x) {
+  const __m256i words = _mm256_packs_epi32(x, x);
+  const __m256i bytes = _mm256_packs_epi16(words, words);
+  return _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
+}
+
+OCTET_AVX2 inline void store_levels(__m128i levels, int64_t count, int8_t* to) {
+  if (count >= kBlock) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), levels);
+    return;
+  }
+  const int64_t bytes = _mm_cvtsi128_si64(levels);
+  std::memcpy(to, &bytes, static_cast<size_t>(count));
+}
+
+// The output's side: zero point and bounds of eight numbers.
+class Finish {
+ public:
+  OCTET_AVX2 Finish(int32_t zero_point, int32_t low, int32_t high)
+      : zero_point_(_mm256_set1_epi32(zero_point)), low_(_mm256_set1_epi32(low)), high_(_mm256_set1_epi32(high)) {}
+  OCTET_AVX2 void store(__m256i x, int64_t count, int8_t* to) const {
+    x = _mm256_min_epi32(_mm256_max_epi32(_mm256_add_epi32(x, zero_point_), low_), high_);
+    store_levels(levels_of(x), count, to);
+  }
+
+ private:
+  __m256i zero_point_, low_, high_;
+};
+
+// Eight scaled sums of a tame requantization: no overflow on the way, so that halves are rounded by adding them.
+OCTET_AVX2 inline __m256i tamely_scaled(const int32_t* sums, const Requantization& how, int64_t c) {
+  const __m256i x = _mm256_add_epi32(eight(sums), eight(how.offset.data() + c));
+  const __m256i high = high_multiply(x, eight(how.multiplier.data() + c));
+  const __m256i half = _mm256_add_epi32(eight(how.half.data() + c), _mm256_srai_epi32(high, 31));
+  return _mm256_srav_epi32(_mm256_add_epi32(high, half), eight(how.right.data() + c));
+}
+
+// 32 channels at a time; the narrowing saturates where bounds come later.
+OCTET_AVX2 int64_t requantize_tame(const int32_t* sums, const Requantization& how, int64_t first, int64_t count,
+                                   int8_t* to) {
+  const __m256i zero_point = _mm256_set1_epi16(static_cast<int16_t>(how.zero_point));
+  const __m256i low = _mm256_set1_epi8(static_cast<char>(how.low)),
+                high = _mm256_set1_epi8(static_cast<char>(how.high));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  int64_t i = 0;
+  for (; i + 4 * kBlock <= count; i += 4 * kBlock) {
+    const int64_t c = first + i;
+    const __m256i a = tamely_scaled(sums + i, how, c), b = tamely_scaled(sums + i + 8, how, c + 8);
+    const __m256i d = tamely_scaled(sums + i + 16, how, c + 16), e = tamely_scaled(sums + i + 24, how, c + 24);
+    const __m256i front = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
+    const __m256i back = _mm256_adds_epi16(_mm256_packs_epi32(d, e), zero_point);
+    const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(front, back), order);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm256_min_epi8(_mm256_max_epi8(bytes, low), high));
+  }
+  return i;
+}
+
 OCTET_AVX2 void requantize_avx2(const int32_t* sums, const Requantization& how, int64_t first, int64_t count,
                                 int8_t* to) {
-  const __m256i zero_point = _mm256_set1_epi32(how.zero_point);
-  const __m256i low = _mm256_set1_epi32(how.low), high = _mm256_set1_epi32(how.high);
-  for (int64_t i = 0; i < count; i += kBlock) {
+  const Finish finish(how.zero_point, how.low, how.high);
+  int64_t i = how.is_tame ? requantize_tame(sums, how, first, count, to) : 0;
+  for (; i < count; i += kBlock) {
     const int64_t c = first + i;
     __m256i x = _mm256_add_epi32(eight(sums + i), eight(how.offset.data() + c));
     const __m256i factor = eight(how.multiplier.data() + c), right = eight(how.right.data() + c);
@@ -135,13 +193,7 @@ OCTET_AVX2 void requantize_avx2(const int32_t* sums, const Requantization& how, 
     } else {
       x = divide_by_power(high_multiply(_mm256_sllv_epi32(x, eight(how.left.data() + c)), factor), right);
     }
-    x = _mm256_min_epi32(_mm256_max_epi32(_mm256_add_epi32(x, zero_point), low), high);
-    const __m256i words = _mm256_packs_epi32(x, x);
-    const __m256i bytes = _mm256_packs_epi16(words, words);
-    const __m128i joined = _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
-    const int64_t rest = count - i;
-    int64_t levels = _mm_cvtsi128_si64(joined);
-    std::memcpy(to + i, &levels, static_cast<size_t>(rest < kBlock ? rest : kBlock));
+    finish.store(x, count - i, to + i);
   }
 }
 
@@ -169,10 +221,55 @@ OCTET_AVX2 void depthwise_avx2(const int8_t* x, const int64_t* taps, int64_t pai
   }
 }
 
+// One factor for all.
+class Factor {
+ public:
+  OCTET_AVX2 explicit Factor(Multiplier factor)
+      : value_(_mm256_set1_epi32(factor.value)),
+        left_(_mm256_set1_epi32(factor.shift > 0 ? factor.shift : 0)),
+        right_(_mm256_set1_epi32(factor.shift > 0 ? 0 : -factor.shift)) {}
+  OCTET_AVX2 __m256i times(__m256i x) const {
+    return divide_by_power(high_multiply(_mm256_sllv_epi32(x, left_), value_), right_);
+  }
+
+ private:
+  __m256i value_, left_, right_;
+};
+
+// Up to eight levels less their zero point.
+OCTET_AVX2 inline __m256i centered(const int8_t* from, int64_t count, __m256i zero_point) {
+  int64_t bytes = 0;
+  std::memcpy(&bytes, from, static_cast<size_t>(count < kBlock ? count : kBlock));
+  return _mm256_sub_epi32(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(bytes)), zero_point);
+}
+
+OCTET_AVX2 void add_avx2(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+  const Finish finish(how.zero_point, how.bounds.low, how.bounds.high);
+  const Factor a(how.a), b(how.b), out(how.out);
+  const __m256i a_zero = _mm256_set1_epi32(how.a_zero), b_zero = _mm256_set1_epi32(how.b_zero);
+  for (int64_t i = 0; i < count; i += kBlock) {
+    const __m256i left = a.times(_mm256_slli_epi32(centered(x + i, count - i, a_zero), kFractionBits));
+    const __m256i right = b.times(_mm256_slli_epi32(centered(y + i, count - i, b_zero), kFractionBits));
+    const __m256i sum = how.subtracts ? _mm256_sub_epi32(left, right) : _mm256_add_epi32(left, right);
+    finish.store(out.times(sum), count - i, z + i);
+  }
+}
+
+OCTET_AVX2 void multiply_avx2(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+  const Finish finish(how.zero_point, how.bounds.low, how.bounds.high);
+  const Factor factor(how.factor);
+  const __m256i a_zero = _mm256_set1_epi32(how.a_zero), b_zero = _mm256_set1_epi32(how.b_zero);
+  for (int64_t i = 0; i < count; i += kBlock) {
+    const __m256i left = centered(x + i, count - i, a_zero), right = centered(y + i, count - i, b_zero);
+    finish.store(factor.times(_mm256_mullo_epi32(left, right)), count - i, z + i);
+  }
+}
+
 }  // namespace
 
 const PathOps& avx2_ops() {
-  static const PathOps ops = {2, kBlock, kMostRows, 2, 2, 0, pack_wide, tile_avx2, requantize_avx2, depthwise_avx2};
+  static const PathOps ops = {
+      2, kBlock, kMostRows, 2, 2, 0, pack_wide, tile_avx2, requantize_avx2, depthwise_avx2, add_avx2, multiply_avx2};
   return ops;
 }
 

@@ -50,10 +50,27 @@ void depthwise_plain(const int8_t* x, const int64_t* taps, int64_t pairs, const 
   }
 }
 
+void add_plain(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t left = multiply((x[i] - how.a_zero) * (1 << kFractionBits), how.a);
+    const int32_t right = multiply((y[i] - how.b_zero) * (1 << kFractionBits), how.b);
+    const int32_t sum = how.subtracts ? left - right : left + right;
+    z[i] = clamp_int8(wrapping_add(multiply(sum, how.out), how.zero_point), how.bounds.low, how.bounds.high);
+  }
+}
+
+void multiply_plain(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t product = (x[i] - how.a_zero) * (y[i] - how.b_zero);
+    z[i] = clamp_int8(wrapping_add(multiply(product, how.factor), how.zero_point), how.bounds.low, how.bounds.high);
+  }
+}
+
 }  // namespace
 
 const PathOps& portable_ops() {
-  static const PathOps ops = {1, 1, 6, 1, 1, 0, pack_plain, tile_plain, requantize_plain, depthwise_plain};
+  static const PathOps ops = {
+      1, 1, 6, 1, 1, 0, pack_plain, tile_plain, requantize_plain, depthwise_plain, add_plain, multiply_plain};
   return ops;
 }
 

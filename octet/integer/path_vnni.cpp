@@ -73,8 +73,18 @@ void tile_vnni(const TileRows& rows, const uint8_t* weights, int64_t block_bytes
 }  // namespace
 
 const PathOps& vnni_ops() {
-  static const PathOps ops = {
-      4, kChannels, kTileRows, 1, 1, 128, pack_unsigned, tile_vnni, avx2_ops().requantize, avx2_ops().depthwise};
+  static const PathOps ops = {4,
+                              kChannels,
+                              kTileRows,
+                              1,
+                              1,
+                              128,
+                              pack_unsigned,
+                              tile_vnni,
+                              avx2_ops().requantize,
+                              avx2_ops().depthwise,
+                              avx2_ops().add,
+                              avx2_ops().multiply};
   return ops;
 }
 

@@ -109,18 +109,22 @@ TEST(Paths, SumsWrap) {
 }
 
 TEST(Paths, RequantizeAsTheFixedPointFunctionsDo) {
-  for (const bool once : {false, true}) {
+  enum class Kind { kTwice, kOnce, kTame };
+  for (const Kind kind : {Kind::kTwice, Kind::kOnce, Kind::kTame}) {
+    const bool once = kind == Kind::kOnce, tame = kind == Kind::kTame;
     integer::Requantization how;
+    how.is_tame = tame;
     constexpr size_t kChannels = 256;
     std::vector<integer::Multiplier> factors;
     for (size_t c = 0; c < kChannels; ++c) {
-      const int shift = static_cast<int>(between(-31, 30));
+      const int shift = static_cast<int>(between(-31, tame ? -1 : 30));
       const auto value = static_cast<int32_t>(c % 50 == 7 ? 0 : between(1 << 30, INT32_MAX));
       factors.push_back({value, shift});
-      how.offset.push_back(c % 3 == 0 ? 0 : static_cast<int32_t>(random_bits()()));
+      how.offset.push_back(c % 3 == 0 ? 0 : static_cast<int32_t>(random_bits()()) >> (tame ? 4 : 0));
       how.multiplier.push_back(value);
       how.left.push_back(!once && shift > 0 ? shift : 0);
       how.right.push_back(once ? 31 - shift : shift > 0 ? 0 : -shift);
+      how.half.push_back(tame ? 1 << (-shift - 1) : 0);
     }
     how.zero_point = 3;
     how.low = -100;
@@ -134,6 +138,7 @@ TEST(Paths, RequantizeAsTheFixedPointFunctionsDo) {
         for (int32_t& sum : sums) sum = static_cast<int32_t>(random_bits()()) >> between(0, 31);
         if (round == 0) std::fill(sums.begin(), sums.end(), INT32_MIN);
         if (round == 1) std::fill(sums.begin(), sums.end(), INT32_MAX);
+        for (int32_t& sum : sums) sum >>= tame ? 2 : 0;
         std::vector<int8_t> got(kChannels + 1, 77);
         integer::path_ops(path).requantize(sums.data(), how, first, width, got.data());
         for (int64_t i = 0; i < width; ++i) {
@@ -285,6 +290,76 @@ TEST(Paths, BatchesOfMatrices) {
       const at::Tensor got = integer::Executor(program.model(), {.path = path}).run({given_a, given_b}).at(0);
       ASSERT_TRUE(at::equal(got, wanted)) << path_name(path) << " " << round;
     }
+  }
+}
+
+// Sums and products of operands that stretch, against their definition for every element.
+TEST(Paths, SumsAndProductsOfTwo) {
+  const std::vector<std::vector<int64_t>> shapes = {{2, 5, 7, 19}, {1, 1, 1, 19}, {2, 1, 7, 1}, {19}, {1}, {5, 1, 1}};
+  for (int64_t round = 0; round < 90; ++round) {
+    const bool swapped = round % 2 == 1;
+    const at::Tensor whole = extreme_or_random(shapes[0], round);
+    const at::Tensor other = levels(shapes[static_cast<size_t>(round) % shapes.size()]);
+    const at::Tensor& a = swapped ? other : whole;
+    const at::Tensor& b = swapped ? whole : other;
+    const OpCode code = round % 3 == 0 ? OpCode::kAdd : round % 3 == 1 ? OpCode::kSub : OpCode::kMul;
+    const auto scale = [] { return 0.001F * static_cast<float>(between(1, 200)); };
+    const float a_scale = scale(), b_scale = scale(), out_scale = scale();
+    const auto zero = [] { return static_cast<int32_t>(between(-128, 127)); };
+    const int32_t a_zero = zero(), b_zero = zero(), out_zero = zero();
+    Program program(code);
+    program.input(a, grid(a_scale, a_zero));
+    program.input(b, grid(b_scale, b_zero));
+    program.output(shapes[0], tflite::Type::kInt8, grid(out_scale, out_zero));
+    const double twice = 2.0 * std::max<double>(a_scale, b_scale);
+    const auto a_factor = integer::quantize_multiplier(a_scale / twice);
+    const auto b_factor = integer::quantize_multiplier(b_scale / twice);
+    const auto factor = integer::quantize_multiplier(
+        code == OpCode::kMul ? a_scale * b_scale / out_scale : twice / ((1 << 20) * static_cast<double>(out_scale)));
+    const at::Tensor wide_a = a.expand(shapes[0]).contiguous(), wide_b = b.expand(shapes[0]).contiguous();
+    at::Tensor wanted = at::empty(shapes[0], at::TensorOptions(at::kChar));
+    for (int64_t i = 0; i < wanted.numel(); ++i) {
+      const int32_t x = wide_a.const_data_ptr<int8_t>()[i] - a_zero, y = wide_b.const_data_ptr<int8_t>()[i] - b_zero;
+      const int32_t left = integer::multiply(x << 20, a_factor), right = integer::multiply(y << 20, b_factor);
+      const int32_t exact = code == OpCode::kMul ? x * y : code == OpCode::kAdd ? left + right : left - right;
+      wanted.mutable_data_ptr<int8_t>()[i] = integer::clamp_int8(integer::multiply(exact, factor) + out_zero);
+    }
+    for (const Path path : integer::available_paths()) {
+      const at::Tensor got = integer::Executor(program.model(), {.path = path}).run({a, b}).at(0);
+      ASSERT_TRUE(at::equal(got, wanted)) << path_name(path) << " " << round;
+    }
+  }
+}
+
+TEST(Paths, ReductionsOverAnyDimensions) {
+  const std::vector<int64_t> shape = {2, 3, 4, 5};
+  const at::Tensor x = levels(shape);
+  for (int mask = 1; mask < 16; ++mask) {
+    std::vector<int32_t> axes;
+    std::vector<int64_t> dims, kept;
+    for (int d = 0; d < 4; ++d) {
+      if ((mask >> d & 1) != 0) {
+        axes.push_back(d - (mask % 2) * 4);
+        dims.push_back(d);
+      } else {
+        kept.push_back(shape[static_cast<size_t>(d)]);
+      }
+    }
+    const auto run = [&](OpCode code) {
+      Program program(code);
+      program.input(x, grid(0.5F, 3));
+      program.constant(integers(axes));
+      program.output(kept, tflite::Type::kInt8, grid(code == OpCode::kSum ? 64.0F : 0.5F, 3));
+      return integer::Executor(program.model()).run({x}).at(0).to(at::kInt);
+    };
+    EXPECT_TRUE(at::equal(run(OpCode::kReduceMax), x.to(at::kInt).amax(dims))) << mask;
+    EXPECT_TRUE(at::equal(run(OpCode::kReduceMin), x.to(at::kInt).amin(dims))) << mask;
+    // Away from halves, which integers and doubles may round apart.
+    const at::Tensor sum = (x.to(at::kDouble) - 3).sum(dims) / 128;
+    const at::Tensor rounded = sum.round(), is_half = (sum - rounded).abs().gt(0.49);
+    EXPECT_TRUE(
+        at::equal(run(OpCode::kSum).masked_fill(is_half, 0), (rounded + 3).to(at::kInt).masked_fill(is_half, 0)))
+        << mask;
   }
 }
 

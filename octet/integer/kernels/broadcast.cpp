@@ -28,18 +28,25 @@ std::vector<int64_t> steps(const KernelContext& context, const tflite::Tensor& o
 }  // namespace
 
 Broadcast::Broadcast(const KernelContext& context, const tflite::Tensor& a, const tflite::Tensor& b)
-    : sizes_(context.output().shape), count_(context.output().numel()) {
-  steps_a_ = steps(context, a, sizes_);
-  steps_b_ = steps(context, b, sizes_);
-  plain_ = a.numel() == count_ && b.numel() == count_;
-  if (a.numel() < count_ && b.numel() < count_) {
-    // Legal where each operand stretches along another dimension.
-    for (size_t d = 0; d < sizes_.size(); ++d) {
-      if (sizes_[d] > 1 && steps_a_[d] == 0 && steps_b_[d] == 0) {
-        context.fail("output shape", "the operands' broadcast", octet::str(sizes_[d], " in dimension ", d));
-      }
+    : count_(context.output().numel()) {
+  const std::vector<int64_t>& sizes = context.output().shape;
+  const std::vector<int64_t> steps_a = steps(context, a, sizes), steps_b = steps(context, b, sizes);
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] == 1) continue;
+    if (steps_a[d] == 0 && steps_b[d] == 0) {  // legal where each operand stretches along another dimension
+      context.fail("output shape", "the operands' broadcast", octet::str(sizes[d], " in dimension ", d));
+    }
+    const Dimension next = {sizes[d], steps_a[d], steps_b[d]};
+    // What the dimension before it steps over is this one: they are one.
+    if (!outer_.empty() && outer_.back().a == next.a * next.size && outer_.back().b == next.b * next.size) {
+      outer_.back() = {outer_.back().size * next.size, next.a, next.b};
+    } else {
+      outer_.push_back(next);
     }
   }
+  if (outer_.empty()) return;
+  run_ = outer_.back();
+  outer_.pop_back();
 }
 
 }  // namespace octet::integer

@@ -34,7 +34,8 @@ Kernel make_convolution(const KernelContext& context) {
   const auto count = static_cast<int64_t>(segments.size());
   const auto packed = std::make_shared<PackedWeights>(context.path, levels, window.out_channels, count,
                                                       window.channels * window.w.filter / parts);
-  const Requantization table = requantize.table(packed->sums(), zero_point + ops.activation_shift);
+  const Requantization table = requantize.table(packed->sums(), zero_point + ops.activation_shift,
+                                                window.h.filter * window.w.filter * window.channels);
   const auto in = context.input_index(0);
   const auto out = context.output_index();
   const auto run = [=](const Values& values) {
@@ -102,7 +103,7 @@ Kernel make_depthwise_convolution(const KernelContext& context) {
     for (int64_t fx = 0; fx < window.w.filter; ++fx) taps.push_back(image.tap(fy, fx));
   }
   const auto count = static_cast<int64_t>(taps.size());
-  const Requantization table = requantize.table(sums_of_taps(levels, count, channels), zero_point);
+  const Requantization table = requantize.table(sums_of_taps(levels, count, channels), zero_point, count);
   const std::vector<int16_t> weights = paired_weights(levels, count, channels);
   if (count % 2 != 0) taps.push_back(0);
   const int64_t pairs = static_cast<int64_t>(taps.size()) / 2;
@@ -146,7 +147,8 @@ Kernel make_transposed_convolution(const KernelContext& context) {
     }
   }
   const auto packed = std::make_shared<PackedWeights>(context.path, by_place.data(), taps * out_channels, 1, channels);
-  const Requantization table = requantize.table(std::vector<int32_t>(static_cast<size_t>(out_channels), 0), 0);
+  const Requantization table =
+      requantize.table(std::vector<int32_t>(static_cast<size_t>(out_channels), 0), 0, taps * channels);
   const auto centre = static_cast<uint32_t>(context.zero_point(context.input(2)) + packed->ops().activation_shift);
   const int64_t pixels = window.h.in * window.w.in;
   const int64_t image_bytes =

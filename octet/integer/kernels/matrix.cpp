@@ -27,7 +27,8 @@ Kernel make_fully_connected(const KernelContext& context) {
   if (context.check_overflow) return make_plain_rows(context, rows, depth, requantize);
   const auto packed = std::make_shared<PackedWeights>(context.path, levels, channels, 1, depth);
   const PathOps* ops = &packed->ops();
-  const Requantization table = requantize.table(packed->sums(), context.zero_point(input) + ops->activation_shift);
+  const Requantization table =
+      requantize.table(packed->sums(), context.zero_point(input) + ops->activation_shift, depth);
   const auto in = context.input_index(0);
   const auto out = context.output_index();
   const auto run = [=](const Values& values) {

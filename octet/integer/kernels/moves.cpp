@@ -179,26 +179,17 @@ Kernel make_quantize(const KernelContext& context) {
   const Tensor& output = context.output();
   context.require_type(output, Type::kInt8);
   context.require_same_shape(input, output);
-  const int32_t out_zero = context.zero_point(output);
-  const float out_scale = context.scale(output);
+  if (input.type == Type::kInt8) return make_rescale(context);
+  context.require_type(input, Type::kFloat32);
+  const int32_t zero_point = context.zero_point(output);
+  const float scale = context.scale(output);
   const auto in = context.input_index(0);
   const auto out = context.output_index();
   const int64_t count = input.numel();
-  if (input.type == Type::kFloat32) {
-    return [=](const Values& values) {
-      const auto* x = values.at<const float>(in);
-      auto* y = values.at<int8_t>(out);
-      for (int64_t i = 0; i < count; ++i) y[i] = quantize_level(x[i], out_scale, out_zero);
-    };
-  }
-  context.require_type(input, Type::kInt8);
-  const int32_t in_zero = context.zero_point(input);
-  const Multiplier factor =
-      quantize_multiplier(static_cast<double>(context.scale(input)) / static_cast<double>(out_scale));
   return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
+    const auto* x = values.at<const float>(in);
     auto* y = values.at<int8_t>(out);
-    for (int64_t i = 0; i < count; ++i) y[i] = clamp_int8(multiply(x[i] - in_zero, factor) + out_zero);
+    for (int64_t i = 0; i < count; ++i) y[i] = quantize_level(x[i], scale, zero_point);
   };
 }
 

@@ -56,9 +56,22 @@ void set_factor(Requantization& how, size_t channel, Multiplier factor) {
   how.right[channel] = how.rounds_once ? 31 - factor.shift : factor.shift > 0 ? 0 : -factor.shift;
 }
 
+// Finds out whether sums of `depth` products leave room; fills the tables that this takes.
+void make_tame(Requantization& how, int64_t channels, int64_t depth) {
+  constexpr int64_t kMost = int64_t{1} << 30;
+  if (how.rounds_once || depth > kMost / (255 * 128)) return;
+  for (size_t c = 0; c < static_cast<size_t>(channels); ++c) {
+    const int64_t offset = std::abs(static_cast<int64_t>(how.offset[c]));
+    if (offset + depth * 255 * 128 >= kMost || how.left[c] != 0 || how.right[c] == 0) return;
+  }
+  how.is_tame = true;
+  how.half.assign(how.right.size(), 0);
+  for (size_t c = 0; c < how.half.size(); ++c) how.half[c] = how.right[c] == 0 ? 0 : 1 << (how.right[c] - 1);
+}
+
 }  // namespace
 
-Requantization Requantizer::table(const std::vector<int32_t>& weight_sums, int32_t shift) const {
+Requantization Requantizer::table(const std::vector<int32_t>& weight_sums, int32_t shift, int64_t depth) const {
   Requantization how = empty_tables(channels());
   how.zero_point = zero_point_;
   how.low = bounds_.low;
@@ -70,6 +83,7 @@ Requantization Requantizer::table(const std::vector<int32_t>& weight_sums, int32
     set_factor(how, c, multipliers_[c]);
   }
   if (rounds_once_) std::fill(how.right.begin() + channels(), how.right.end(), 31);
+  make_tame(how, channels(), depth);
   return how;
 }
 

@@ -18,8 +18,8 @@ class Requantizer {
               bool rounds_once = false);
 
   /// The same for a path's sums of w * (packed x): the sums of each channel's weights make up for the zero point of the
-  /// input and for what packing added.
-  Requantization table(const std::vector<int32_t>& weight_sums, int32_t shift) const;
+  /// input and for what packing added. A sum has `depth` products.
+  Requantization table(const std::vector<int32_t>& weight_sums, int32_t shift, int64_t depth) const;
 
   int64_t channels() const { return static_cast<int64_t>(multipliers_.size()); }
   int32_t bias(int64_t channel) const { return bias_[static_cast<size_t>(channel)]; }

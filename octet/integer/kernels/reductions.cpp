@@ -1,5 +1,6 @@
 #include "octet/integer/fixed_point.h"
 #include "octet/integer/kernel.h"
+#include "octet/integer/kernels/places.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -10,58 +11,85 @@ using tflite::Type;
 
 namespace {
 
-// The places in the output that input elements go to, an input element each.
+// The places in the output that input elements go to.
 class Reduction {
  public:
   explicit Reduction(const KernelContext& context) {
-    const Tensor& input = context.input(0);
-    const Tensor& output = context.output();
-    sizes_ = input.shape;
-    std::vector<bool> reduced(sizes_.size(), false);
-    for (int64_t axis : context.integers(1)) {
-      const auto rank = static_cast<int64_t>(sizes_.size());
-      if (axis < -rank || axis >= rank)
-        context.fail("axis", octet::str("within ", rank, " dimensions"), std::to_string(axis));
-      reduced[static_cast<size_t>(axis < 0 ? axis + rank : axis)] = true;
-    }
-    steps_.assign(sizes_.size(), 0);
-    int64_t step = 1;
-    for (size_t d = sizes_.size(); d-- > 0;) {
+    const std::vector<int64_t>& sizes = context.input(0).shape;
+    std::vector<bool> reduced(sizes.size(), false);
+    for (const int64_t axis : context.integers(1)) reduced[dimension(context, axis, sizes.size())] = true;
+    std::vector<int64_t> steps(sizes.size(), 0);
+    int64_t kept = 1;
+    for (size_t d = sizes.size(); d-- > 0;) {
       if (reduced[d]) {
-        count_ *= sizes_[d];
+        count_ *= sizes[d];
       } else {
-        steps_[d] = step;
-        step *= sizes_[d];
+        steps[d] = kept;
+        kept *= sizes[d];
       }
     }
-    if (output.numel() != step) {
-      context.fail("elements of the output", std::to_string(step), std::to_string(output.numel()));
+    if (context.output().numel() != kept) {
+      context.fail("elements of the output", std::to_string(kept), std::to_string(context.output().numel()));
     }
-    elements_ = input.numel();
+    elements_ = context.input(0).numel();
+    for (size_t d = 0; d < sizes.size(); ++d) {
+      if (sizes[d] == 1) continue;
+      if (!outer_.empty() && outer_.back().step == steps[d] * sizes[d]) {
+        outer_.back() = {outer_.back().size * sizes[d], steps[d]};
+      } else {
+        outer_.push_back({sizes[d], steps[d]});
+      }
+    }
+    if (outer_.empty()) return;
+    run_ = outer_.back();
+    outer_.pop_back();
   }
 
   int64_t count() const { return count_; }  // input elements of an output element
 
+  // Calls visit(from, to, count) for runs of input elements in order, of which each goes to the place after the last
+  // one's, or all go to one where is_sum().
   template <typename Visit>
-  void each(Visit visit) const {
-    std::vector<int64_t> at(sizes_.size(), 0);
+  void each_run(Visit visit) const {
+    std::vector<int64_t> at(outer_.size(), 0);
     int64_t to = 0;
-    for (int64_t i = 0; i < elements_; ++i) {
-      visit(i, to);
-      for (size_t d = sizes_.size(); d-- > 0;) {
-        to += steps_[d];
-        if (++at[d] < sizes_[d]) break;
-        to -= steps_[d] * sizes_[d];
+    for (int64_t i = 0; i < elements_; i += run_.size) {
+      visit(i, to, run_.size);
+      for (size_t d = outer_.size(); d-- > 0;) {
+        to += outer_[d].step;
+        if (++at[d] < outer_[d].size) break;
+        to -= outer_[d].step * outer_[d].size;
         at[d] = 0;
       }
     }
   }
+  bool is_sum() const { return run_.step == 0; }
 
  private:
-  std::vector<int64_t> sizes_, steps_;
+  struct Dimension {
+    int64_t size, step;
+  };
+  std::vector<Dimension> outer_;
+  Dimension run_ = {1, 1};
   int64_t count_ = 1;
   int64_t elements_ = 0;
 };
+
+// Folds all input elements into those of `to` that they belong to.
+template <typename To, typename Fold>
+void reduce(const Reduction& reduction, const int8_t* x, To* to, Fold fold) {
+  if (reduction.is_sum()) {
+    reduction.each_run([&](int64_t i, int64_t place, int64_t count) {
+      To value = to[place];
+      for (int64_t k = 0; k < count; ++k) value = fold(value, x[i + k]);
+      to[place] = value;
+    });
+  } else {
+    reduction.each_run([&](int64_t i, int64_t place, int64_t count) {
+      for (int64_t k = 0; k < count; ++k) to[place + k] = fold(to[place + k], x[i + k]);
+    });
+  }
+}
 
 // The factor with the division by the number of elements folded in.
 Multiplier divided(Multiplier factor, int64_t count) {
@@ -92,7 +120,7 @@ Kernel make_sum(const KernelContext& context) {
     const auto* x = values.at<const int8_t>(in);
     auto* y = values.at<int8_t>(out);
     std::vector<int32_t> sums(elements, 0);
-    reduction.each([&](int64_t i, int64_t to) { sums[static_cast<size_t>(to)] += x[i]; });
+    reduce(reduction, x, sums.data(), [](int32_t sum, int8_t value) { return sum + value; });
     for (size_t i = 0; i < elements; ++i) y[i] = clamp_int8(multiply(sums[i] - centre, factor) + out_zero);
   };
 }
@@ -112,7 +140,11 @@ Kernel make_reduced_extremum(const KernelContext& context) {
     const auto* x = values.at<const int8_t>(in);
     auto* y = values.at<int8_t>(out);
     std::fill(y, y + elements, largest ? int8_t{-128} : int8_t{127});
-    reduction.each([&](int64_t i, int64_t to) { y[to] = largest ? std::max(y[to], x[i]) : std::min(y[to], x[i]); });
+    if (largest) {
+      reduce(reduction, x, y, [](int8_t most, int8_t value) { return std::max(most, value); });
+    } else {
+      reduce(reduction, x, y, [](int8_t least, int8_t value) { return std::min(least, value); });
+    }
   };
 }
 

@@ -1,4 +1,4 @@
-// Functions of one int8 number: their 256 answers are worked out beforehand, each as the reference kernel computes it.
+// Functions of one int8 number, each as the reference kernel computes it, and SOFTMAX.
 
 #include <gemmlowp/fixedpoint/fixedpoint.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "octet/integer/fixed_point.h"
-#include "octet/integer/kernel.h"
+#include "octet/integer/kernels/tables.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -188,9 +188,6 @@ Function function_of(const KernelContext& context, const Grids& grids) {
 Kernel make_table(const KernelContext& context) {
   const Tensor& input = context.input(0);
   const Tensor& output = context.output();
-  context.require_type(input, Type::kInt8);
-  context.require_type(output, Type::kInt8);
-  context.require_same_shape(input, output);
   const Grids grids = {context.scale(input), context.zero_point(input), context.scale(output),
                        context.zero_point(output)};
   const auto require_grid = [&](float scale, int32_t zero_point) {
@@ -200,17 +197,7 @@ Kernel make_table(const KernelContext& context) {
   };
   if (context.op.code == OpCode::kLogistic) require_grid(1.0F / 256, -128);
   if (context.op.code == OpCode::kTanh) require_grid(1.0F / 128, 0);
-  const Function function = function_of(context, grids);
-  std::array<int8_t, 256> table;
-  for (int32_t level = -128; level <= 127; ++level) table[static_cast<uint8_t>(level)] = function(level);
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
-  const int64_t count = input.numel();
-  return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    auto* y = values.at<int8_t>(out);
-    for (int64_t i = 0; i < count; ++i) y[i] = table[static_cast<uint8_t>(x[i])];
-  };
+  return make_of_one(context, function_of(context, grids));
 }
 
 Kernel make_softmax(const KernelContext& context) {
