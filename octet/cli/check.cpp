@@ -7,6 +7,7 @@
 #include "octet/cli/quantizer_flags.h"
 #include "octet/cli/table.h"
 #include "octet/cli/verbs.h"
+#include "octet/lowering/program_graph.h"
 #include "octet/support/error.h"
 
 namespace octet::cli {
@@ -176,7 +177,8 @@ void check(const Options& options) {
   for (const std::string& size : options.input_sizes) {
     if (is_full(size) && opening.empty()) opening = split(size, '+');
   }
-  const auto model = open_model(options.model, opening);
+  const auto model = tflite::is_tflite(options.model) ? graph_of(tflite::read(options.model))
+                                                      : open_model(options.model, opening);
   NeutronQuantizer quantizer(resolve(options.quantizer, /*is_qat=*/false).options);
   std::vector<Attempt> attempts;
   if (options.input_sizes.empty()) attempts.push_back({"", neutron::check_model(*model, quantizer), ""});
@@ -209,7 +211,7 @@ void add_check(CLI::App& program) {
   CLI::App* verb = program.add_subcommand(
       "check",
       "What will run on the NPU, what will not and why: of a float model before calibration, or a quantized one");
-  verb->add_option("MODEL", options->model, "Float or quantized model")->required();
+  verb->add_option("MODEL", options->model, "Float or quantized model, or an int8 .tflite")->required();
   add_quantizer_settings(*verb, options->quantizer);
   verb->add_flag("--json", options->json, "JSON: a row an operator; with several sizes an array of such objects");
   verb->add_option("--input-size", options->input_sizes,

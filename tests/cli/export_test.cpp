@@ -1,0 +1,129 @@
+// The files that leave the house, as a user writes and reads them.
+#include <ATen/ops/equal.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "octet/formats/npy.h"
+#include "octet/formats/pt2.h"
+#include "octet/formats/tflite.h"
+#include "tests/cli/program.h"
+
+namespace octet {
+namespace {
+
+using test::lines;
+using test::Outcome;
+using test::Program;
+using test::slurp;
+
+class Export : public Program {
+ protected:
+  // Quantizes a golden case into `name`.
+  std::string quantize(const std::string& golden_case, const std::string& name, const std::string& more = "") {
+    const std::string folder = golden(golden_case);
+    const Outcome result = run("quantize " + folder + "/model.pt2 --calibrate 'npy:" + folder + "/calib_*.npy' -o " +
+                               file(name) + " " + more);
+    EXPECT_EQ(result.status, 0) << result.err;
+    return file(name);
+  }
+};
+
+TEST_F(Export, WritesEveryForm) {
+  const std::string model = quantize("net_cifarnet", "q.octet");
+  const Outcome result = run("export " + model + " --tflite " + file("m.tflite") + " --pt2 " + file("m.pt2") +
+                             " --encodings " + file("e.json"));
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_NE(result.out.find("arena"), std::string::npos) << result.out;
+  const tflite::Model program = tflite::read(file("m.tflite"));
+  EXPECT_EQ(program.description.rfind("octet ", 0), 0u);
+  ASSERT_EQ(program.metadata.size(), 1u);
+  const auto facts = nlohmann::json::parse(program.metadata[0].second);
+  EXPECT_EQ(facts.at("config").at("target"), "imxrt700");
+  EXPECT_TRUE(facts.contains("version"));
+  EXPECT_NO_THROW(load_pt2(file("m.pt2")));
+
+  const auto encodings = nlohmann::json::parse(slurp(file("e.json")));
+  EXPECT_EQ(encodings.at("version"), 1);
+  const auto& first = encodings.at("encodings").at(0);
+  EXPECT_EQ(first.at("kind"), "input");
+  EXPECT_EQ(first.at("dtype"), "int8");
+  const tflite::Tensor& input = program.tensors[static_cast<size_t>(program.inputs[0])];
+  EXPECT_FLOAT_EQ(first.at("scale").at(0).get<float>(), input.quantization.scale[0]);
+  EXPECT_EQ(first.at("zero_point").at(0), input.quantization.zero_point[0]);
+  const auto& weight = encodings.at("encodings").at(1);
+  EXPECT_EQ(weight.at("tensor"), "conv2d.weight");
+  EXPECT_EQ(weight.at("axis"), 0);
+  EXPECT_EQ(weight.at("scale").size(), 32u);
+}
+
+TEST_F(Export, TheEndingNamesTheForm) {
+  const std::string direct = quantize("net_cifarnet", "direct.tflite");
+  const std::string plain = quantize("net_cifarnet", "plain.tflite", "--plain");
+  const std::string pt2 = quantize("net_cifarnet", "q.pt2", "--pt2-layout legacy");
+  EXPECT_LT(tflite::read(direct).operators.size(), tflite::read(plain).operators.size());
+  EXPECT_TRUE(std::filesystem::exists(direct + ".json"));
+  ASSERT_EQ(run("export " + pt2 + " --tflite " + file("again.tflite")).status, 0);
+  EXPECT_EQ(tflite::read(file("again.tflite")).operators.size(), tflite::read(direct).operators.size());
+}
+
+TEST_F(Export, VerifySaysWhereTheyPart) {
+  const std::string model = quantize("net_unet", "q.octet");
+  ASSERT_EQ(run("export " + model + " --tflite " + file("m.tflite")).status, 0);
+  const std::string arguments =
+      "verify " + model + " " + file("m.tflite") + " --input " + golden("net_unet/test_0.npy");
+  const Outcome text = run(arguments);
+  ASSERT_EQ(text.status, 0) << text.err;
+  EXPECT_NE(text.out.find("output 0: "), std::string::npos);
+  EXPECT_NE(text.out.find("RESIZE_BILINEAR"), std::string::npos);
+  const Outcome json = run(arguments + " --json");
+  const auto found = nlohmann::json::parse(json.out);
+  EXPECT_LE(found.at("outputs").at(0).at("alone").at("most_steps").get<double>(), 1.01);
+  EXPECT_GE(found.at("layers").size(), 8u);
+
+  const std::string other = quantize("op_add", "other.octet");
+  const Outcome wrong = run("verify " + other + " " + file("m.tflite") + " --input " + golden("op_add/test_0.npy"));
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_EQ(lines(wrong.err), 1u) << wrong.err;
+}
+
+TEST_F(Export, AccuracyInIntegersIsThatOfTheFile) {
+  const std::string model = quantize("net_cifarnet", "q.octet");
+  ASSERT_EQ(run("export " + model + " --tflite " + file("m.tflite") + " --nhwc-io").status, 0);
+  write_npy(file("x.npy"), at::randn({40, 3, 32, 32}));
+  write_npy(file("labels.npy"), at::randint(10, {40}, at::kLong));
+  const std::string data = " --json --data npy:" + file("x.npy");
+  const auto accuracy = [&](const std::string& arguments) {
+    const Outcome result = run("eval " + arguments + data);
+    EXPECT_EQ(result.status, 0) << result.err;
+    return nlohmann::json::parse(result.out);
+  };
+  const auto in_float = accuracy(model);
+  const auto integer = accuracy(model + " --integer");
+  const auto of_file = accuracy(file("m.tflite"));
+  EXPECT_EQ(in_float.at("arithmetic"), "float");
+  EXPECT_EQ(integer.at("arithmetic"), "integers");
+  EXPECT_EQ(integer.at("top1"), of_file.at("top1"));
+  EXPECT_DOUBLE_EQ(integer.at("loss").get<double>(), of_file.at("loss").get<double>());
+  EXPECT_NEAR(in_float.at("loss").get<double>(), integer.at("loss").get<double>(), 0.05);
+}
+
+TEST_F(Export, RefusesInOneLine) {
+  const std::string float_model = golden("net_cifarnet/model.pt2");
+  for (const std::string& arguments :
+       {"export " + float_model + " --tflite " + file("m.tflite"),
+        "export " + float_model + " --encodings " + file("e.json"),
+        "eval " + float_model + " --integer --data npy:" + golden("net_cifarnet/test_0.npy"),
+        "verify " + float_model + " " + golden("net_cifarnet/neutron_0.tflite") + " --input " +
+            golden("net_cifarnet/test_0.npy")}) {
+    const Outcome result = run(arguments);
+    EXPECT_EQ(result.status, 1) << arguments;
+    EXPECT_EQ(lines(result.err), 1u) << arguments << ": " << result.err;
+  }
+  EXPECT_FALSE(std::filesystem::exists(file("m.tflite")));
+  EXPECT_EQ(run("export " + float_model).status, 2);
+  EXPECT_EQ(run("export " + float_model + " --pt2 " + file("copy.pt2")).status, 0) << "a float model may go to .pt2";
+}
+
+}  // namespace
+}  // namespace octet
