@@ -73,6 +73,14 @@ struct KernelContext {
   void require_same_grid(const tflite::Tensor& a, const tflite::Tensor& b) const;
 };
 
+/// Kernel of an operator from its first input to its output: body(x, y).
+template <typename From, typename To, typename Body>
+Kernel make_from_to(const KernelContext& context, Body body) {
+  return [=, in = context.input_index(0), out = context.output_index()](const Values& values) {
+    body(values.at<const From>(in), values.at<To>(out));
+  };
+}
+
 /// Bounds of the output behind the activation that is computed with the operator.
 Bounds activation_bounds(const KernelContext& context, tflite::Activation activation);
 

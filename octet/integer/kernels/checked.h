@@ -7,12 +7,11 @@
 /// The products one number after the other, as the reference kernels compute them: slow, but every accumulator is seen.
 namespace octet::integer {
 
-/// CONV_2D, or DEPTHWISE_CONV_2D where each channel of the image has its own `multiplier` filters (0: CONV_2D).
+/// CONV_2D, or DEPTHWISE_CONV_2D where each channel of the image has its own `multiplier` filters (0: CONV_2D); with
+/// the image at input 2 TRANSPOSE_CONV.
 Kernel make_plain_convolution(const KernelContext& context, const Window& window, const Requantizer& requantize,
-                              int64_t multiplier);
-Kernel make_plain_transposed_convolution(const KernelContext& context, const Window& window,
-                                         const Requantizer& requantize);
-/// FULLY_CONNECTED of `rows` rows.
-Kernel make_plain_rows(const KernelContext& context, int64_t rows, int64_t depth, const Requantizer& requantize);
+                              int64_t multiplier, size_t image = 0);
+/// FULLY_CONNECTED.
+Kernel make_plain_rows(const KernelContext& context, int64_t depth, const Requantizer& requantize);
 
 }  // namespace octet::integer

@@ -136,7 +136,7 @@ Kernel make_transposed_convolution(const KernelContext& context) {
   const int64_t channels = window.channels, out_channels = window.out_channels;
   const Requantizer requantize(context, out_channels, /*image=*/2, /*bias=*/3);
   const int8_t* levels = constant_weights(context);
-  if (context.check_overflow) return make_plain_transposed_convolution(context, window, requantize);
+  if (context.check_overflow) return make_plain_convolution(context, window, requantize, 0, /*image=*/2);
   // Every pixel of the image gives a product for each place of its window and each channel: [fy, fx, channel].
   const int64_t taps = window.h.filter * window.w.filter;
   std::vector<int8_t> by_place(static_cast<size_t>(taps * out_channels * channels));

@@ -24,7 +24,7 @@ Kernel make_fully_connected(const KernelContext& context) {
   const int64_t rows = input.numel() / depth;
   const Requantizer requantize(context, channels, 0, 2, /*rounds_once=*/true);
   const int8_t* levels = constant_weights(context);
-  if (context.check_overflow) return make_plain_rows(context, rows, depth, requantize);
+  if (context.check_overflow) return make_plain_rows(context, depth, requantize);
   const auto packed = std::make_shared<PackedWeights>(context.path, levels, channels, 1, depth);
   const PathOps* ops = &packed->ops();
   const Requantization table =

@@ -56,10 +56,8 @@ Kernel make_reshape(const KernelContext& context) {
   if (input.numel() != output.numel()) {
     context.fail("elements of the output", std::to_string(input.numel()), std::to_string(output.numel()));
   }
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
   const auto bytes = static_cast<size_t>(input.numel() * tflite::type_size(input.type));
-  return [=](const Values& values) { std::memcpy(values.at<void>(out), values.at<const void>(in), bytes); };
+  return make_from_to<uint8_t, uint8_t>(context, [=](const uint8_t* x, uint8_t* y) { std::memcpy(y, x, bytes); });
 }
 
 Kernel make_split(const KernelContext& context) {
@@ -183,14 +181,10 @@ Kernel make_quantize(const KernelContext& context) {
   context.require_type(input, Type::kFloat32);
   const int32_t zero_point = context.zero_point(output);
   const float scale = context.scale(output);
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
   const int64_t count = input.numel();
-  return [=](const Values& values) {
-    const auto* x = values.at<const float>(in);
-    auto* y = values.at<int8_t>(out);
+  return make_from_to<float, int8_t>(context, [=](const float* x, int8_t* y) {
     for (int64_t i = 0; i < count; ++i) y[i] = quantize_level(x[i], scale, zero_point);
-  };
+  });
 }
 
 Kernel make_dequantize(const KernelContext& context) {
@@ -201,14 +195,10 @@ Kernel make_dequantize(const KernelContext& context) {
   context.require_same_shape(input, output);
   const int32_t zero_point = context.zero_point(input);
   const float scale = context.scale(input);
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
   const int64_t count = input.numel();
-  return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    auto* y = values.at<float>(out);
+  return make_from_to<int8_t, float>(context, [=](const int8_t* x, float* y) {
     for (int64_t i = 0; i < count; ++i) y[i] = dequantize_level(x[i], scale, zero_point);
-  };
+  });
 }
 
 }  // namespace octet::integer

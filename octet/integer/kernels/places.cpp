@@ -120,10 +120,8 @@ void Places::copy(const uint8_t* from, uint8_t* to) const {
 }
 
 Kernel make_move(const KernelContext& context, std::vector<std::vector<int64_t>> places, std::vector<uint8_t> filler) {
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
   const Places moved(std::move(places), tflite::type_size(context.output().type), std::move(filler));
-  return [=](const Values& values) { moved.copy(values.at<const uint8_t>(in), values.at<uint8_t>(out)); };
+  return make_from_to<uint8_t, uint8_t>(context, [=](const uint8_t* x, uint8_t* y) { moved.copy(x, y); });
 }
 
 }  // namespace octet::integer

@@ -14,11 +14,7 @@ Kernel make_pool(const KernelContext& context) {
   context.require_same_grid(input, output);
   const Bounds bounds = activation_bounds(context, context.op.options.activation);
   const bool average = context.op.code == OpCode::kAveragePool2d;
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
-  return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    auto* y = values.at<int8_t>(out);
+  return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
     std::vector<int32_t> cells(static_cast<size_t>(channels));
     for (int64_t n = 0; n < batches; ++n) {
       for (int64_t oy = 0; oy < h.out; ++oy) {
@@ -47,7 +43,7 @@ Kernel make_pool(const KernelContext& context) {
         }
       }
     }
-  };
+  });
 }
 
 }  // namespace octet::integer

@@ -108,21 +108,17 @@ Kernel make_sum(const KernelContext& context) {
   context.require_type(output, Type::kInt8);
   const Reduction reduction(context);
   if (reduction.count() < 1) context.fail("reduced elements", "at least 1", "none");
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
   const auto elements = static_cast<size_t>(output.numel());
   Multiplier factor =
       quantize_multiplier(static_cast<double>(context.scale(input)) / static_cast<double>(context.scale(output)));
   if (context.op.code == OpCode::kMean) factor = divided(factor, reduction.count());
   const auto centre = static_cast<int32_t>(context.zero_point(input) * reduction.count());
   const int32_t out_zero = context.zero_point(output);
-  return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    auto* y = values.at<int8_t>(out);
+  return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
     std::vector<int32_t> sums(elements, 0);
     reduce(reduction, x, sums.data(), [](int32_t sum, int8_t value) { return sum + value; });
     for (size_t i = 0; i < elements; ++i) y[i] = clamp_int8(multiply(sums[i] - centre, factor) + out_zero);
-  };
+  });
 }
 
 Kernel make_reduced_extremum(const KernelContext& context) {
@@ -133,19 +129,15 @@ Kernel make_reduced_extremum(const KernelContext& context) {
   context.require_same_grid(input, output);
   const Reduction reduction(context);
   const bool largest = context.op.code == OpCode::kReduceMax;
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
   const auto elements = static_cast<size_t>(output.numel());
-  return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    auto* y = values.at<int8_t>(out);
+  return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
     std::fill(y, y + elements, largest ? int8_t{-128} : int8_t{127});
     if (largest) {
       reduce(reduction, x, y, [](int8_t most, int8_t value) { return std::max(most, value); });
     } else {
       reduce(reduction, x, y, [](int8_t least, int8_t value) { return std::min(least, value); });
     }
-  };
+  });
 }
 
 }  // namespace octet::integer

@@ -35,14 +35,10 @@ Kernel make_resize(const KernelContext& context) {
   }
   const bool aligned = context.op.options.align_corners;
   const bool half_pixels = context.op.options.half_pixel_centers;
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
   if (context.op.code == OpCode::kResizeNearestNeighbor) {
     const std::vector<int64_t> rows = nearest_places(context, in_h, out_h);
     const std::vector<int64_t> columns = nearest_places(context, in_w, out_w);
-    return [=](const Values& values) {
-      const auto* x = values.at<const int8_t>(in);
-      auto* y = values.at<int8_t>(out);
+    return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
       for (int64_t n = 0; n < batches; ++n) {
         for (const int64_t row : rows) {
           for (const int64_t column : columns) {
@@ -51,7 +47,7 @@ Kernel make_resize(const KernelContext& context) {
           }
         }
       }
-    };
+    });
   }
   // Positions and weights with 10 bits behind the point.
   struct Point {
@@ -73,9 +69,7 @@ Kernel make_resize(const KernelContext& context) {
   };
   const std::vector<Point> rows = points(in_h, out_h);
   const std::vector<Point> columns = points(in_w, out_w);
-  return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    auto* y = values.at<int8_t>(out);
+  return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
     for (int64_t n = 0; n < batches; ++n) {
       for (const Point& row : rows) {
         for (const Point& column : columns) {
@@ -94,7 +88,7 @@ Kernel make_resize(const KernelContext& context) {
         }
       }
     }
-  };
+  });
 }
 
 }  // namespace octet::integer

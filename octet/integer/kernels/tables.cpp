@@ -236,11 +236,7 @@ Kernel make_softmax(const KernelContext& context) {
     exps[static_cast<size_t>(-diff)] = power.raw();
     parts[static_cast<size_t>(-diff)] = gemmlowp::Rescale<kSumBits>(power).raw();
   }
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
-  return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    auto* y = values.at<int8_t>(out);
+  return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
     for (int64_t row = 0; row < rows; ++row, x += depth, y += depth) {
       int32_t largest = -128;
       for (int64_t i = 0; i < depth; ++i) largest = std::max<int32_t>(largest, x[i]);
@@ -263,7 +259,7 @@ Kernel make_softmax(const KernelContext& context) {
         y[i] = clamp_int8(rounding_divide_by_power(product.raw(), bits_over_unit + 31 - 8) - 128);
       }
     }
-  };
+  });
 }
 
 }  // namespace octet::integer

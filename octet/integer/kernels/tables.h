@@ -16,14 +16,10 @@ Kernel make_of_one(const KernelContext& context, Function function) {
   context.require_same_shape(input, context.output());
   std::array<int8_t, 256> table;
   for (int32_t level = -128; level <= 127; ++level) table[static_cast<uint8_t>(level)] = function(level);
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
   const int64_t count = input.numel();
-  return [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    auto* y = values.at<int8_t>(out);
+  return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
     for (int64_t i = 0; i < count; ++i) y[i] = table[static_cast<uint8_t>(x[i])];
-  };
+  });
 }
 
 }  // namespace octet::integer
