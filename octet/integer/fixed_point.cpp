@@ -1,5 +1,6 @@
 #include "octet/integer/fixed_point.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "octet/support/error.h"
@@ -21,6 +22,12 @@ Multiplier quantize_multiplier(double factor) {
   if (shift < -31) return {};
   if (shift > 31) throw expected("fixed point", "factor", "below 2^31", std::to_string(factor));
   return {static_cast<int32_t>(value), shift};
+}
+
+int32_t wide_level(float value, float scale, int32_t zero_point) {
+  constexpr double kMost = 1 << 30;  // as good as infinite, and a zero point can be added
+  const auto level = static_cast<double>(std::round(value / scale));
+  return static_cast<int32_t>(std::min(std::max(level, -kMost), kMost)) + zero_point;
 }
 
 int8_t quantize_level(float value, float scale, int32_t zero_point) {

@@ -62,6 +62,9 @@ inline int8_t clamp_int8(int32_t x, int32_t low = -128, int32_t high = 127) {
   return static_cast<int8_t>(x < low ? low : x > high ? high : x);
 }
 
+/// round(value / scale) + zero_point, not bounded to int8; far beyond it the result is the largest that int32 holds.
+int32_t wide_level(float value, float scale, int32_t zero_point);
+
 /// The int8 level of a real number, halves away from zero; a NaN is the zero point.
 int8_t quantize_level(float value, float scale, int32_t zero_point);
 inline float dequantize_level(int8_t level, float scale, int32_t zero_point) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "octet/integer/fixed_point.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -104,9 +105,7 @@ void KernelContext::require_same_grid(const Tensor& a, const Tensor& b) const {
 
 Bounds activation_bounds(const KernelContext& context, tflite::Activation activation) {
   const Tensor& output = context.output();
-  const auto level = [&](float value) {
-    return context.zero_point(output) + static_cast<int32_t>(std::round(value / context.scale(output)));
-  };
+  const auto level = [&](float value) { return wide_level(value, context.scale(output), context.zero_point(output)); };
   switch (activation) {
     case tflite::Activation::kNone:
       return {-128, 127};

@@ -186,6 +186,10 @@ OCTET_AVX2 void requantize_avx2(const int32_t* sums, const Requantization& how, 
   int64_t i = how.is_tame ? requantize_tame(sums, how, first, count, to) : 0;
   for (; i < count; i += kBlock) {
     const int64_t c = first + i;
+    if (how.is_tame) {
+      finish.store(tamely_scaled(sums + i, how, c), count - i, to + i);
+      continue;
+    }
     __m256i x = _mm256_add_epi32(eight(sums + i), eight(how.offset.data() + c));
     const __m256i factor = eight(how.multiplier.data() + c), right = eight(how.right.data() + c);
     if (how.rounds_once) {

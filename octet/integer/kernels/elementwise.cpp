@@ -79,14 +79,13 @@ Kernel make_relu(const KernelContext& context) {
   if (context.op.code != OpCode::kRelu && context.op.code != OpCode::kRelu6) high = 1.0F;
   const int32_t in_zero = context.zero_point(context.input(0));
   const int32_t out_zero = context.zero_point(output);
-  const auto level = [&](float value) {
-    return out_zero + static_cast<int32_t>(std::round(value / context.scale(output)));
-  };
+  const auto level = [&](float value) { return wide_level(value, context.scale(output), out_zero); };
   const int32_t lowest = std::max(-128, level(low));
   const int32_t highest = std::isinf(high) ? 127 : std::min(127, level(high));
   const Multiplier factor = to_output(context);
-  return make_of_one(context,
-                     [=](int32_t x) { return clamp_int8(out_zero + multiply(x - in_zero, factor), lowest, highest); });
+  return make_of_one(context, [=](int32_t x) {
+    return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero), lowest, highest);
+  });
 }
 
 Kernel make_leaky_relu(const KernelContext& context) {
@@ -97,7 +96,7 @@ Kernel make_leaky_relu(const KernelContext& context) {
   const int32_t out_zero = context.zero_point(context.output());
   return make_of_one(context, [=](int32_t x) {
     const int32_t value = x - in_zero;
-    return clamp_int8(out_zero + multiply(value, value >= 0 ? plain : sloped));
+    return clamp_int8(wrapping_add(multiply(value, value >= 0 ? plain : sloped), out_zero));
   });
 }
 
@@ -110,7 +109,7 @@ Kernel make_prelu(const KernelContext& context) {
     for (int64_t i = 0; i < count; ++i) {
       const int32_t value = x[i] - in_zero;
       const int32_t scaled = value >= 0 ? multiply(value, plain) : multiply(value * (slopes[i] - slope_zero), sloped);
-      y[i] = clamp_int8(out_zero + scaled);
+      y[i] = clamp_int8(wrapping_add(scaled, out_zero));
     }
   });
 }
@@ -121,7 +120,8 @@ Kernel make_rescale(const KernelContext& context) {
   const int32_t out_zero = context.zero_point(context.output());
   const Multiplier factor = quantize_multiplier(static_cast<double>(context.scale(context.input(0))) /
                                                 static_cast<double>(context.scale(context.output())));
-  return make_of_one(context, [=](int32_t x) { return clamp_int8(multiply(x - in_zero, factor) + out_zero); });
+  return make_of_one(context,
+                     [=](int32_t x) { return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero)); });
 }
 
 }  // namespace octet::integer

@@ -117,7 +117,7 @@ Kernel make_sum(const KernelContext& context) {
   return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
     std::vector<int32_t> sums(elements, 0);
     reduce(reduction, x, sums.data(), [](int32_t sum, int8_t value) { return sum + value; });
-    for (size_t i = 0; i < elements; ++i) y[i] = clamp_int8(multiply(sums[i] - centre, factor) + out_zero);
+    for (size_t i = 0; i < elements; ++i) y[i] = clamp_int8(wrapping_add(multiply(sums[i] - centre, factor), out_zero));
   });
 }
 

@@ -33,6 +33,7 @@ Kernel make_resize(const KernelContext& context) {
     context.fail("samples and channels", octet::str(batches, ", ", channels),
                  octet::str(output.shape[0], ", ", output.shape[3]));
   }
+  if (out_h < 1 || out_w < 1) context.fail("output size", "at least 1, 1", octet::str(out_h, ", ", out_w));
   const bool aligned = context.op.options.align_corners;
   const bool half_pixels = context.op.options.half_pixel_centers;
   if (context.op.code == OpCode::kResizeNearestNeighbor) {

@@ -2,6 +2,7 @@
 
 #include <gemmlowp/fixedpoint/fixedpoint.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -50,6 +51,7 @@ Function real(const Grids& grids, float (*function)(float, float lowest)) {
     const float value = grids.in_scale * static_cast<float>(level - grids.in_zero);
     const float scaled = std::round(function(value, lowest) * inverse);
     const float shifted = scaled + static_cast<float>(grids.out_zero);
+    if (std::isnan(shifted)) return static_cast<int8_t>(grids.out_zero);  // 0 on a grid whose steps vanish
     return static_cast<int8_t>(std::min(std::max(shifted, -128.0F), 127.0F));
   };
 }
@@ -59,7 +61,7 @@ Function absolute(const Grids& grids) {
   const Multiplier factor = quantize_multiplier(static_cast<double>(grids.in_scale / grids.out_scale));
   return [=](int32_t level) {
     const int32_t value = std::abs(level - grids.in_zero);
-    return clamp_int8((rescales ? multiply(value, factor) : value) + grids.out_zero);
+    return clamp_int8(wrapping_add(rescales ? multiply(value, factor) : value, grids.out_zero));
   };
 }
 
@@ -100,12 +102,13 @@ Function reciprocal_root(const Grids& grids) {
       static_cast<float>(1.0 / (std::sqrt(static_cast<double>(grids.in_scale)) * static_cast<double>(grids.out_scale)));
   Multiplier factor = quantize_multiplier(static_cast<double>(scale));
   factor.shift -= kShift;
+  if (factor.shift < -31) factor = {};
   return [=](int32_t level) {
     const int32_t value = level - grids.in_zero;
     if (value <= 0) return int8_t{127};  // as of a number close to 0
     Multiplier root = inverse_square_root(value);
     root.shift += kShift;
-    return clamp_int8(multiply(multiply(1, root), factor) + grids.out_zero);
+    return clamp_int8(wrapping_add(multiply(multiply(1, root), factor), grids.out_zero));
   };
 }
 
@@ -139,15 +142,15 @@ class HardSwish {
     if (multiplier.value >= INT32_MAX - kRounding) return INT16_MAX;
     return static_cast<int16_t>((multiplier.value + kRounding) >> 16);
   }
-  static int16_t saturated(int32_t x) {
-    return static_cast<int16_t>(std::min<int32_t>(std::max<int32_t>(x, INT16_MIN), INT16_MAX));
-  }
   static int16_t high(int16_t a, int16_t b) { return gemmlowp::SaturatingRoundingDoublingHighMul(a, b); }
   static int16_t high_truncated(int16_t a, int16_t b) {
     if (a == INT16_MIN && b == INT16_MIN) return INT16_MAX;
     return static_cast<int16_t>(static_cast<int32_t>(a) * b / (1 << 15));
   }
-  static int16_t shifted_left(int16_t x, int amount) { return saturated(static_cast<int32_t>(x) * (1 << amount)); }
+  static int16_t shifted_left(int16_t x, int amount) {
+    const int64_t wide = static_cast<int64_t>(x) * (int64_t{1} << amount);
+    return static_cast<int16_t>(std::clamp<int64_t>(wide, INT16_MIN, INT16_MAX));
+  }
   static int16_t divided(int16_t x, int exponent) {
     return static_cast<int16_t>(rounding_divide_by_power(x, exponent));
   }
@@ -197,6 +200,10 @@ Kernel make_table(const KernelContext& context) {
   };
   if (context.op.code == OpCode::kLogistic) require_grid(1.0F / 256, -128);
   if (context.op.code == OpCode::kTanh) require_grid(1.0F / 128, 0);
+  constexpr float kLeastTanhScale = 1.0F / (1 << 27);  // a level is one of the fixed-point input's steps
+  if (context.op.code == OpCode::kTanh && grids.in_scale < kLeastTanhScale) {
+    context.fail("input scale", "at least 2^-27", octet::str(grids.in_scale));
+  }
   return make_of_one(context, function_of(context, grids));
 }
 
