@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 #include <numeric>
+#include <set>
 
 #include "octet/lowering/layout.h"
 #include "octet/lowering/model_view.h"
@@ -44,7 +45,7 @@ std::string plain_name(const std::string& name) {
 
 class GraphBuilder {
  public:
-  explicit GraphBuilder(const tflite::Model& program) : program_(program) {}
+  explicit GraphBuilder(const tflite::Model& program) : program_(program) { find_borders(); }
 
   std::shared_ptr<GraphModule> build() {
     for (const int32_t index : program_.inputs) {
@@ -71,14 +72,29 @@ class GraphBuilder {
   const Tensor& output() const { return at(op_->outputs.front()); }
   bool has_input(size_t i) const { return i < op_->inputs.size() && op_->inputs[i] >= 0; }
   Ints integers(size_t i) const { return lowering::integers_of(input(i)); }
-  static bool is_image(const Tensor& tensor) { return tensor.shape.size() == 4; }
+  bool is_image(const Tensor& tensor) const { return tensor.shape.size() == 4 && borders_.count(&tensor) == 0; }
 
-  static Ints graph_sizes(const Tensor& tensor) {
+  // What the program transposes at once, or at last, is an image as the graph has it already.
+  void find_borders() {
+    for (const auto* border : {&program_.inputs, &program_.outputs}) {
+      for (const int32_t index : *border) {
+        const bool transposed_only =
+            std::all_of(program_.operators.begin(), program_.operators.end(), [&](const Operator& op) {
+              const bool touches = std::find(op.inputs.begin(), op.inputs.end(), index) != op.inputs.end() ||
+                                   std::find(op.outputs.begin(), op.outputs.end(), index) != op.outputs.end();
+              return !touches || op.code == OpCode::kTranspose;
+            });
+        if (transposed_only) borders_.insert(&at(index));
+      }
+    }
+  }
+
+  Ints graph_sizes(const Tensor& tensor) const {
     return is_image(tensor) ? lowering::reordered(tensor.shape, lowering::to_channels_first(4)) : tensor.shape;
   }
 
   // A program's axis as the graph's.
-  static int64_t graph_axis(int64_t axis, const Tensor& tensor) {
+  int64_t graph_axis(int64_t axis, const Tensor& tensor) const {
     const auto rank = static_cast<int64_t>(tensor.shape.size());
     if (axis < 0) axis += rank;
     if (!is_image(tensor) || axis == 0) return axis;
@@ -326,15 +342,12 @@ class GraphBuilder {
   }
 
   void transpose() {
-    Ints order = integers(1);
-    if (is_image(input(0))) {
-      // graph axis of the result -> program's axis of the result -> program's axis of the input -> graph's
-      Ints turned;
-      for (const int64_t axis : lowering::to_channels_first(4)) {
-        turned.push_back(graph_axis(order[static_cast<size_t>(axis)], input(0)));
-      }
-      order = turned;
-    }
+    const Ints moved = integers(1);
+    Ints axes(moved.size()), order;
+    std::iota(axes.begin(), axes.end(), 0);
+    if (is_image(output())) axes = lowering::to_channels_first(4);
+    // graph's axis of the result -> program's axis of the result -> program's axis of the input -> graph's
+    for (const int64_t axis : axes) order.push_back(graph_axis(moved.at(static_cast<size_t>(axis)), input(0)));
     give(call("aten.permute.default", {value(0), order}));
   }
 
@@ -450,6 +463,7 @@ class GraphBuilder {
   const Operator* op_ = nullptr;
   std::shared_ptr<GraphModule> module_ = std::make_shared<GraphModule>();
   std::map<int32_t, Node*> values_;
+  std::set<const Tensor*> borders_;
 };
 
 void GraphBuilder::translate() {

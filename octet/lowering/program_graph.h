@@ -9,7 +9,8 @@ namespace octet {
 
 /// The way back from `lower`: an int8 program, octet's or another's, as a converted model: PyTorch's operators between
 /// quantize and dequantize nodes, on the program's grids and constants. Values of four dimensions, NHWC in the program,
-/// are NCHW in the graph; names are those of the tensors. Lowered again it computes the same integers.
+/// are NCHW in the graph, but for what the program itself transposes at its borders; names are those of the tensors.
+/// Lowered again it computes the same integers.
 ///
 /// Throws octet::Error naming the operator that has no counterpart: one that octet does not lower to, SAME padding of
 /// an average that is not the same on both sides.
