@@ -20,6 +20,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kSchemaMajorWritten = 8;
+constexpr const char* kModuleStackKey = "nn_module_stack";
 
 json sizes_json(at::IntArrayRef sizes) {
   json list = json::array();
@@ -115,6 +116,7 @@ class ProgramWriter {
   ProgramWriter(const GraphModule& module, const SchemaVersion& version) : module_(module), version_(version) {}
 
   WrittenProgram run() {
+    root_frame_ = root_frame();
     collect_tensors();
     for (const Node* node : graph().nodes()) name_item(*node);
     for (const StoredTensor& stored : tensors_) add_tensor_input(stored);
@@ -277,8 +279,19 @@ class ProgramWriter {
 
   // --- nodes
 
+  // The frame of the whole module: where nodes stand that quantization put in, since torch.export.unflatten wants every
+  // node to stand somewhere.
+  std::string root_frame() const {
+    for (const Node* node : graph().nodes()) {
+      const auto note = node->notes().find(std::string(kTorchNotePrefix) + kModuleStackKey);
+      const auto* stack = note == node->notes().end() ? nullptr : std::any_cast<std::string>(&note->second);
+      if (stack != nullptr && !stack->empty()) return stack->substr(0, stack->find(';'));
+    }
+    return "L__self__,,torch.fx.graph_module.GraphModule";
+  }
+
   json node_json(const Node& node) {
-    json metadata = json::object();
+    json metadata = {{kModuleStackKey, root_frame_}};
     for (const auto& [key, note] : node.notes()) {
       const auto* value = std::any_cast<std::string>(&note);
       if (value != nullptr && key.rfind(kTorchNotePrefix, 0) == 0) {
@@ -371,6 +384,7 @@ class ProgramWriter {
   std::unordered_map<std::string, const Node*> readers_;  // dotted name -> the first node that reads it
   std::map<std::pair<const Node*, int64_t>, std::string> items_;
   std::unordered_set<std::string> made_names_;
+  std::string root_frame_;
   json tensor_values_ = json::object();
   json inputs_ = json::array();
   json outputs_ = json::array();

@@ -14,6 +14,8 @@ namespace octet {
 /// convolution with the BatchNorm folded in. Counters of training steps go. Equal to the bit, but for int32 grids at
 /// their very ends, where octet clips to the last float32 below 2^31.
 ///
+/// PyTorch runs such a program, but its run_decompositions has no rule for the fake quantizers' inner operator.
+///
 /// A float or a converted model comes back as a copy in eval mode. Throws octet::Error naming the node for a submodule
 /// that is no observer, and for grids whose zero points are no integers (float_qparams).
 std::shared_ptr<GraphModule> frozen(const GraphModule& prepared);
