@@ -3,8 +3,11 @@
 // shown in docs/neutron-quantization.md.
 #include <ATen/core/grad_mode.h>
 #include <octet/formats/container.h>
+#include <octet/formats/pt2_writer.h>
+#include <octet/formats/tflite.h>
 #include <octet/graph/batch.h>
 #include <octet/graph/record.h>
+#include <octet/lowering/lowering.h>
 #include <octet/models/registry.h>
 #include <octet/quantize/quantize_pt2e.h>
 #include <octet/quantize/sqnr.h>
@@ -110,6 +113,8 @@ int main(int argc, char** argv) try {
     // [ptq-save]
     save_octet(*float_model, prefix + "float.octet");
     save_octet(*quantized, prefix + "quantized.octet");
+    tflite::write(lower(*quantized, {.batch = 1}), prefix + "quantized.tflite");  // for the device
+    write_pt2(*quantized, prefix + "quantized.pt2");                              // for ExecuTorch
     // [/ptq-save]
   }
   return 0;
