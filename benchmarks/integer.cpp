@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <string>
 
 #include "octet/formats/model_file.h"
@@ -47,21 +48,25 @@ double quantile(std::vector<double> values, double at) {
   return values[static_cast<size_t>(at * static_cast<double>(values.size() - 1) + 0.5)];
 }
 
-// Rounds that take the sides in turn; then each side, and how much longer it takes than the last one, round by round.
+// Rounds that take the sides in turn; then each side, and how much longer it takes than the last one, round by round:
+// by the clock, and in processor time, which other programs on the machine disturb less.
 void compare(std::vector<Side>& sides, int rounds) {
   for (Side& side : sides) side.work();
   for (int round = 0; round < rounds; ++round) {
     for (Side& side : sides) side.time();
   }
-  for (const Side& side : sides) {
+  const auto figures = [&](const Side& side, std::vector<double> Side::*times) {
     std::vector<double> ratios;
-    for (size_t i = 0; i < side.milliseconds.size(); ++i) {
-      ratios.push_back(side.milliseconds[i] / sides.back().milliseconds[i]);
-    }
-    const auto& times = side.milliseconds;
-    std::printf("  %-24s %9.2f ms (quartiles %.2f to %.2f, least %.2f)   %6.2f x (%.2f to %.2f)\n", side.name.c_str(),
-                quantile(times, 0.5), quantile(times, 0.25), quantile(times, 0.75), quantile(times, 0.0),
-                quantile(ratios, 0.5), quantile(ratios, 0.25), quantile(ratios, 0.75));
+    for (size_t i = 0; i < (side.*times).size(); ++i) ratios.push_back((side.*times)[i] / (sides.back().*times)[i]);
+    std::printf(" | %8.2f ms (%.2f to %.2f) %6.2f x (%.2f to %.2f)", quantile(side.*times, 0.5),
+                quantile(side.*times, 0.25), quantile(side.*times, 0.75), quantile(ratios, 0.5), quantile(ratios, 0.25),
+                quantile(ratios, 0.75));
+  };
+  for (const Side& side : sides) {
+    std::printf("  %-20s", side.name.c_str());
+    figures(side, &Side::milliseconds);
+    figures(side, &Side::of_processor);
+    std::printf("\n");
   }
 }
 
@@ -95,8 +100,10 @@ void bench(const std::string& name, const octet::tflite::Model& program, octet::
     sides.push_back({std::string("int8, ") + octet::integer::path_name(octet::integer::available_paths()[i]),
                      [&, i] { executors[i]->run({levels}); }});
   }
-  std::printf("%s, batch %ld, %d threads, %d rounds; x: times the last line\n", name.c_str(),
-              static_cast<long>(settings.batch), at::get_num_threads(), settings.rounds);
+  std::printf(
+      "%s, batch %ld, %d threads, %d rounds\n  medians (and quartiles); x: times the last line; by the clock | "
+      "processor\n",
+      name.c_str(), static_cast<long>(settings.batch), at::get_num_threads(), settings.rounds);
   compare(sides, settings.rounds);
 }
 

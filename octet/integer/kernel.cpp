@@ -1,5 +1,6 @@
 #include "octet/integer/kernel.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -121,6 +122,12 @@ Bounds activation_bounds(const KernelContext& context, tflite::Activation activa
 
 namespace {
 
+// Sizes beside a 0 mean nothing, and may be absurd.
+bool writes_nothing(const KernelContext& context) {
+  return std::all_of(context.op.outputs.begin(), context.op.outputs.end(),
+                     [&](int32_t output) { return context.model.tensors[static_cast<size_t>(output)].numel() == 0; });
+}
+
 // Operators that move values of any type; nullptr for the others.
 Kernel (*mover(OpCode code))(const KernelContext&) {
   switch (code) {
@@ -166,7 +173,9 @@ Kernel (*mover(OpCode code))(const KernelContext&) {
 }  // namespace
 
 Kernel make_kernel(const KernelContext& context) {
-  if (auto* make = mover(context.op.code)) return make(context);
+  if (auto* make = mover(context.op.code)) {
+    return writes_nothing(context) ? Kernel([](const Values&) {}) : make(context);
+  }
   if (context.output().type == Type::kFloat32) return make_float(context);
   switch (context.op.code) {
     case OpCode::kConv2d:

@@ -136,6 +136,22 @@ TEST(Executor, NamesTheOperatorThatDoesNotFit) {
   EXPECT_THROW(integer::Executor{model}, Error);
 }
 
+// Tables of a size that stands beside a 0 would take all memory.
+TEST(Executor, SizesBesideAZeroCostNothing) {
+  tflite::Model model;
+  model.tensors = {value("x", {0, INT32_MAX}, 1.0F), constant<int32_t>(tflite::Type::kInt32, {2}, {1, 0}, 1.0F),
+                   value("y", {INT32_MAX, 0}, 1.0F)};
+  model.tensors[1].quantization = {};
+  tflite::Operator op;
+  op.code = tflite::OpCode::kTranspose;
+  op.inputs = {0, 1};
+  op.outputs = {2};
+  model.operators = {op};
+  model.inputs = {0};
+  model.outputs = {2};
+  EXPECT_EQ(integer::Executor(model).memory().arena_bytes, 0);
+}
+
 // A damaged program is refused, or runs within its memory.
 TEST(Executor, SurvivesDamagedPrograms) {
   std::mt19937 random(11);

@@ -23,7 +23,7 @@ Kernel make_convolution(const KernelContext& context) {
   const int32_t zero_point = context.zero_point(context.input(0));
   const PathOps& ops = path_ops(context.path);
   const PackedImage image(window, ops, static_cast<int8_t>(zero_point));
-  if (context.check_overflow || !image.is_reasonable()) return make_plain_convolution(context, window, requantize, 0);
+  if (context.check_overflow || !window.is_reasonable()) return make_plain_convolution(context, window, requantize, 0);
   // Pixels that lie side by side in a row of the window are one segment.
   const bool dense = window.w.dilation == 1;
   const int64_t parts = dense ? 1 : window.w.filter;
@@ -95,7 +95,7 @@ Kernel make_depthwise_convolution(const KernelContext& context) {
   const int32_t zero_point = context.zero_point(context.input(0));
   // The products take int8 as it is.
   const PackedImage image(window, portable_ops(), static_cast<int8_t>(zero_point), multiplier);
-  if (context.check_overflow || !image.is_reasonable()) {
+  if (context.check_overflow || !window.is_reasonable()) {
     return make_plain_convolution(context, window, requantize, multiplier);
   }
   std::vector<int64_t> taps;

@@ -25,9 +25,14 @@ at::Tensor padded(const at::Tensor& x, const Window& window, float value) {
   return at::constant_pad_nd(x, {left, right, top, bottom}, value);
 }
 
+void require_reasonable(const KernelContext& context, const Window& window) {
+  if (!window.is_reasonable()) context.fail("window", "in proportion to the image", "far beyond it");
+}
+
 FloatFunction grouped_convolution(const KernelContext& context, const Window& window, int64_t groups,
                                   std::vector<int64_t> weight_order) {
   require_bias(context, 2, window.out_channels);
+  require_reasonable(context, window);
   const auto activation = context.op.options.activation;
   return [=, order = std::move(weight_order)](const std::vector<at::Tensor>& inputs) {
     const auto& [h, w, batches, channels, out_channels] = window;
@@ -81,6 +86,7 @@ FloatFunction float_transposed_convolution(const KernelContext& context) {
 
 FloatFunction float_pool(const KernelContext& context) {
   const Window window = pool_window(context, Type::kFloat32);
+  require_reasonable(context, window);
   const auto activation = context.op.options.activation;
   const bool average = context.op.code == OpCode::kAveragePool2d;
   return [=](const std::vector<at::Tensor>& inputs) {

@@ -85,9 +85,7 @@ PackedImage::PackedImage(const Window& window, const PathOps& ops, int8_t zero_p
   width_ = window.w.before + window.w.in + window.w.after();
   height_ = window.h.before + window.h.in + window.h.after();
   pixel_bytes_ = window.channels * repeats * ops.activation_bytes;
-  const double image = static_cast<double>(window.w.in) * static_cast<double>(window.h.in);
-  const double framed = static_cast<double>(width_) * static_cast<double>(height_);
-  bytes_ = framed > 64 * image + 4096 ? -1 : width_ * height_ * pixel_bytes_ + kReadAhead;
+  bytes_ = window.is_reasonable() ? width_ * height_ * pixel_bytes_ + kReadAhead : 0;
 }
 
 void PackedImage::pack_line(const int8_t* line, uint8_t* to) const {

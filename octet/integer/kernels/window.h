@@ -18,17 +18,21 @@ struct Window {
   Axis h, w;
   int64_t batches, channels, out_channels;
   int64_t pixels() const { return h.out * w.out; }  ///< of one result
+  /// False where the image with all that the window covers around it is out of all proportion to the image: a dilation
+  /// or a filter far beyond its size.
+  bool is_reasonable() const {
+    const auto framed = [](const Axis& axis) { return static_cast<double>(axis.before + axis.in + axis.after()); };
+    return framed(h) * framed(w) <= 64.0 * static_cast<double>(h.in) * static_cast<double>(w.in) + 4096.0;
+  }
 };
 
 /// An image laid out for a path: packed elements, framed by the zero point as far as the window reaches. What a window
 /// covers is found by offsets in bytes alone.
 class PackedImage {
  public:
-  /// Every channel is repeated `repeats` times.
+  /// Every channel is repeated `repeats` times. The window must be a reasonable one.
   PackedImage(const Window& window, const PathOps& ops, int8_t zero_point, int64_t repeats = 1);
 
-  /// False where the frame is out of all proportion to the image: a dilation beyond its size.
-  bool is_reasonable() const { return bytes_ >= 0; }
   int64_t bytes() const { return bytes_; }
   int64_t pixel_bytes() const { return pixel_bytes_; }
   int64_t row_bytes() const { return width_ * pixel_bytes_; }
