@@ -34,13 +34,22 @@ struct Settings {
 struct Side {
   std::string name;
   std::function<void()> work;
-  std::vector<double> milliseconds = {};
+  std::vector<double> milliseconds = {}, of_processor = {};
 
   void time() {
     const auto start = std::chrono::steady_clock::now();
+    const std::clock_t ticks = std::clock();
     work();
+    of_processor.push_back(1e3 * static_cast<double>(std::clock() - ticks) / CLOCKS_PER_SEC);
     milliseconds.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
   }
+};
+
+void time() {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  milliseconds.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+}
 };
 
 double quantile(std::vector<double> values, double at) {
