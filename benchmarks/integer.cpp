@@ -45,13 +45,6 @@ struct Side {
   }
 };
 
-void time() {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  milliseconds.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
-}
-};
-
 double quantile(std::vector<double> values, double at) {
   std::sort(values.begin(), values.end());
   return values[static_cast<size_t>(at * static_cast<double>(values.size() - 1) + 0.5)];
