@@ -127,8 +127,8 @@ int32_t OperatorLowering::indices(const std::string& name, const std::vector<int
 }
 
 int32_t OperatorLowering::indices(const std::string& name, const std::vector<int64_t>& values,
-                                  std::vector<int64_t> shape) {
-  return graph_.program().integers(octet::str(node_.name(), "/", name), values, std::move(shape));
+                                  const std::vector<int64_t>& shape) {
+  return graph_.program().integers(octet::str(node_.name(), "/", name), values, shape);
 }
 
 std::vector<int64_t> OperatorLowering::laid_out(const std::vector<int64_t>& sizes) const {

@@ -48,7 +48,7 @@ class OperatorLowering {
   /// Numbers on a grid (rounded to it), or float32 where the operator is.
   int32_t numbers(const std::string& name, const at::Tensor& values, const std::optional<Grid>& grid);
   int32_t indices(const std::string& name, const std::vector<int64_t>& values);
-  int32_t indices(const std::string& name, const std::vector<int64_t>& values, std::vector<int64_t> shape);
+  int32_t indices(const std::string& name, const std::vector<int64_t>& values, const std::vector<int64_t>& shape);
 
   const tflite::Tensor& tensor(int32_t index) const { return graph_.program().tensor(index); }
 

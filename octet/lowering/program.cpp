@@ -54,7 +54,8 @@ int32_t Program::integers(const std::string& name, const std::vector<int64_t>& v
   return integers(name, values, {static_cast<int64_t>(values.size())});
 }
 
-int32_t Program::integers(const std::string& name, const std::vector<int64_t>& values, std::vector<int64_t> shape) {
+int32_t Program::integers(const std::string& name, const std::vector<int64_t>& values,
+                          const std::vector<int64_t>& shape) {
   at::Tensor numbers = at::empty(shape, at::kInt);
   auto* out = numbers.data_ptr<int32_t>();
   for (const int64_t value : values) {

@@ -35,7 +35,7 @@ class Program {
   /// A vector of int32: axes, sizes, permutations.
   int32_t integers(const std::string& name, const std::vector<int64_t>& values);
   /// The same with a shape, row by row.
-  int32_t integers(const std::string& name, const std::vector<int64_t>& values, std::vector<int64_t> shape);
+  int32_t integers(const std::string& name, const std::vector<int64_t>& values, const std::vector<int64_t>& shape);
 
   void emit(tflite::OpCode code, std::vector<int32_t> inputs, std::vector<int32_t> outputs,
             const tflite::Options& options = {});

@@ -208,8 +208,7 @@ void lower_transposed_convolution(OperatorLowering& op) {
   const Constant filters = permuted(weight, {1, 2, 3, 0});
   const int64_t depth = in[1] / groups;
 
-  const auto inputs_of = [&](const std::string& name, int64_t group, int32_t piece, std::vector<int64_t> shape) {
-    Constant all = filters;
+  const auto inputs_of = [&](const std::string& name, int64_t group, int32_t piece, const std::vector<int64_t>& shape) {
     Constant part = groups == 1 ? filters : part_of(filters, 3, group * depth, depth);
     const std::string prefix = name.empty() ? "" : name + "_";
     Constant offset = {at::Tensor(), {}};
