@@ -127,7 +127,7 @@ class Reference:
 
 
 def placed(graph):
-    """What the partitioner decided, operator by operator; quantize, dequantize and getitem left out as in the record."""
+    """What the partitioner decided, operator by operator; without quantize, dequantize and getitem, as recorded."""
     nodes, numbers = [], {}
     for node in graph.nodes:
         if node.op != "call_function":
@@ -159,6 +159,55 @@ def on_cpu(nodes):
     return sorted(name for name, number in nodes if number is None)
 
 
+def outline(program):
+    """An int8 program without its names: an (operator, inputs, outputs) each, a tensor being type, shape, scales, zero
+    points and constant bytes."""
+    from executorch.backends.nxp.backend.ir.lib.tflite.BuiltinOperator import BuiltinOperator
+    from executorch.backends.nxp.backend.ir.lib.tflite.Model import Model
+
+    names = {number: name for name, number in vars(BuiltinOperator).items() if isinstance(number, int)}
+    model = Model.GetRootAs(program, 0)
+    graph = model.Subgraphs(0)
+
+    def tensor(index):
+        if index < 0:
+            return None
+        each = graph.Tensors(index)
+        data = model.Buffers(each.Buffer()).DataAsNumpy()
+        grid = each.Quantization()
+        scales = [grid.Scale(c) for c in range(grid.ScaleLength())] if grid else []
+        zero_points = [grid.ZeroPoint(c) for c in range(grid.ZeroPointLength())] if grid else []
+        shape = [each.Shape(d) for d in range(each.ShapeLength())]
+        return each.Type(), shape, scales, zero_points, b"" if isinstance(data, int) else bytes(data)
+
+    result = []
+    for i in range(graph.OperatorsLength()):
+        op = graph.Operators(i)
+        code = model.OperatorCodes(op.OpcodeIndex())
+        name = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        inputs = [tensor(op.Inputs(j)) for j in range(op.InputsLength())]
+        outputs = [tensor(op.Outputs(j)) for j in range(op.OutputsLength())]
+        result.append((name, inputs, outputs))
+    return sorted(result, key=repr)  # branches come in any order
+
+
+def same_operators(left, right):
+    """Operators, types and shapes alike; grids and constants aside."""
+
+    def skeleton(program):
+        shapes = lambda tensors: [tensor and tensor[:2] for tensor in tensors]
+        return [(name, shapes(inputs), shapes(outputs)) for name, inputs, outputs in program]
+
+    return skeleton(left) == skeleton(right)
+
+
+def plain(options, quantized, work):
+    """Outline of octet's own plain lowering of a quantized .pt2."""
+    path = work / "plain.tflite"
+    octet(options, "export", quantized, "--tflite", path, "--plain")
+    return outline(path.read_bytes())
+
+
 def check(options, case, reference):
     """(verdict, what there is to say)."""
     folder, work = options.cases / case, options.work / case
@@ -171,6 +220,18 @@ def check(options, case, reference):
         (work / f"neutron_{k}.tflite").write_bytes(program)
     partitions = len({number for _, number in got if number is not None})
     text = f"{sum(number is not None for _, number in got)} of {len(got)} operators in {partitions} partitions"
+    if partitions == 1 and len(on_npu(got)) == len(got):
+        mine, theirs = plain(options, path, work), outline(programs[0])
+        same = "equal" if mine == theirs else "grids differ" if same_operators(mine, theirs) else "operators differ"
+        options.plain[same] += 1
+        text += f"; octet --plain: {same}"
+    if programs and (folder / "neutron_0.tflite").exists():
+        files = sorted(folder.glob("neutron_?.tflite"))
+        same = len(files) == len(programs) and all(
+            same_operators(outline(file.read_bytes()), outline(program)) for file, program in zip(files, programs)
+        )
+        options.recorded["equal" if same else "differ"] += 1
+        text += f"; recorded programs: {'same operators' if same else 'other operators'}"
     if len(programs) != partitions:
         return "different", f"{text}, but {len(programs)} programs for the NPU"
     if not (folder / "placement.json").exists():
@@ -201,7 +262,7 @@ def main():
     logging.disable(logging.WARNING)
     reference = Reference()
     reference.torch.set_num_threads(1)
-    counts = collections.Counter()
+    counts, options.plain, options.recorded = collections.Counter(), collections.Counter(), collections.Counter()
     print("| case | verdict | delegated |\n|---|---|---|")
     for case in options.only or sorted(each.name for each in options.cases.iterdir() if each.is_dir()):
         try:
@@ -220,6 +281,9 @@ def main():
         counts[verdict] += 1
         print(f"| {case} | {verdict} | {text} |", flush=True)
     print("\n" + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())))
+    text = lambda counter: ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
+    print("ExecuTorch's int8 programs and the recorded ones, operators and shapes:", text(options.recorded))
+    print("ExecuTorch's int8 programs and octet's plain ones, to the last byte:", text(options.plain))
     return 1 if counts["failed"] + counts["different"] else 0
 
 

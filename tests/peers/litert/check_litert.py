@@ -46,12 +46,17 @@ def octet(options, *arguments):
 
 
 def in_litert(path, inputs, resolver):
-    """(operators, outputs) of one file in LiteRT, `resolver` being reference or xnnpack."""
+    """(operators, [(inputs, outputs)], grids) of one file; `resolver` is reference or xnnpack. A grid is the step of a
+    float output that DEQUANTIZE made, or 0."""
     from ai_edge_litert import interpreter as litert
 
     kinds = {"reference": litert.OpResolverType.BUILTIN_REF, "xnnpack": litert.OpResolverType.AUTO}
     program = litert.Interpreter(str(path), num_threads=1, experimental_op_resolver_type=kinds[resolver])
-    operators = [each["op_name"] for each in program._get_ops_details()]
+    steps = program._get_ops_details()
+    dequantized = {each["outputs"][0]: each["inputs"][0] for each in steps if each["op_name"] == "DEQUANTIZE"}
+    scales = {each["index"]: float(each["quantization"][0]) for each in program.get_tensor_details()}
+    grids = [scales.get(dequantized.get(each["index"]), 0.0) for each in program.get_output_details()]
+    operators = [each["op_name"] for each in steps]
     program.allocate_tensors()
     outputs = []
     for arrays in inputs(program.get_input_details()) if callable(inputs) else inputs:
@@ -59,7 +64,7 @@ def in_litert(path, inputs, resolver):
             program.set_tensor(detail["index"], array)
         program.invoke()
         outputs.append((arrays, [program.get_tensor(each["index"]).copy() for each in program.get_output_details()]))
-    return operators, outputs, program.get_output_details()
+    return operators, outputs, grids
 
 
 def _child(pipe, arguments):
@@ -166,11 +171,11 @@ class Difference:
         return ", ".join(parts)
 
 
-def compare(numpy, octets, theirs, io_scales):
+def compare(numpy, octets, theirs, grids):
     difference = Difference()
     for mine, (_, their) in zip(octets, theirs):
         for j, (got, wanted) in enumerate(zip(mine, their, strict=True)):
-            difference.add(numpy, got, wanted, io_scales[j])
+            difference.add(numpy, got, wanted, grids[j])
     return difference
 
 
@@ -205,16 +210,12 @@ def check(options, case, way, numpy):
     work = options.work / case
     path = work / f"{way}.tflite"
     octet(options, "export", work / "q.octet", "--tflite", path, *FLAGS[way])
-    operators, reference, details = in_reference(options, case, path, numpy)
+    operators, reference, grids = in_reference(options, case, path, numpy)
     inputs = [arrays for arrays, _ in reference]
     mine = in_octet(options, path, inputs, reference[0][1], work, numpy)
-    # A float result behind DEQUANTIZE is a whole number of steps.
-    scales = [0.0] * len(details)
-    if way == "float-io":
-        scales = [quantum(work / "default.tflite", j) for j in range(len(details))]
-    first, second = compare(numpy, mine, reference, scales), None
+    first, second = compare(numpy, mine, reference, grids), None
     try:
-        second = compare(numpy, mine, litert_apart(path, inputs, "xnnpack")[1], scales)
+        second = compare(numpy, mine, litert_apart(path, inputs, "xnnpack")[1], grids)
         text = second.text()
     except RuntimeError as error:
         text = str(error)
@@ -222,14 +223,6 @@ def check(options, case, way, numpy):
     if options.keep and way == "default" and result != "no oracle":
         keep(options, case, path, reference[0], numpy)
     return operators, first, second, text, result
-
-
-def quantum(path, j):
-    """Scale of output j of the default file, 0 where that is float anyway."""
-    from ai_edge_litert import interpreter as litert
-
-    program = litert.Interpreter(str(path), experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF)
-    return float(program.get_output_details()[j]["quantization"][0])
 
 
 def keep(options, case, path, run, numpy):
@@ -258,7 +251,7 @@ def main():
     import numpy
     import ai_edge_litert.interpreter  # before the processes that use it
 
-    ways = [way for way in FLAGS if way in options.ways or (way == "default" and "float-io" in options.ways)]
+    ways = [way for way in FLAGS if way in options.ways]
     counts = {way: collections.Counter() for way in ways}
     sums = {way: collections.Counter() for way in ways}
     steps = {way: collections.Counter() for way in ways}  # files by their largest step against XNNPACK
@@ -269,8 +262,8 @@ def main():
         (options.work / case).mkdir(parents=True, exist_ok=True)
         folder = options.cases / case
         try:
-            octet(options, "quantize", *["--qat"] * options.qat, folder / "model.pt2", "--calibrate", f"npy:{folder}/calib_*.npy", "--quiet",
-                  "-o", options.work / case / "q.octet")  # fmt: skip
+            arguments = [folder / "model.pt2", "--calibrate", f"npy:{folder}/calib_*.npy", "--quiet"]
+            octet(options, "quantize", *arguments, *["--qat"] * options.qat, "-o", options.work / case / "q.octet")
         except RuntimeError as error:
             print(f"| {case} | | | | | | not quantized: {error} |", flush=True)
             continue
@@ -293,8 +286,9 @@ def main():
     print()
     for way in ways:
         summary = ", ".join(f"{count} {kind}" for kind, count in sorted(counts[way].items()))
-        print(f"{way}: {summary}; {sums[way]['differing']} of {sums[way]['elements']} elements differ from the reference, {sums[way]['xnnpack']} "
-              f"from XNNPACK (files by largest step: {dict(sorted(steps[way].items()))})")  # fmt: skip
+        total, reference, xnnpack = (sums[way][key] for key in ("elements", "differing", "xnnpack"))
+        print(f"{way}: {summary}; of {total} elements {reference} differ from the reference, {xnnpack} from XNNPACK")
+        print("  files by their largest step against XNNPACK:", dict(sorted(steps[way].items())))
     return 1 if any(counts[way]["failed"] + counts[way]["different"] for way in ways) else 0
 
 
