@@ -283,7 +283,7 @@ def main():
     print("\n" + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())))
     text = lambda counter: ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
     print("ExecuTorch's int8 programs and the recorded ones, operators and shapes:", text(options.recorded))
-    print("ExecuTorch's int8 programs and octet's plain ones, to the last byte:", text(options.plain))
+    print("ExecuTorch's int8 programs and octet's plain ones, grids and constants too:", text(options.plain))
     return 1 if counts["failed"] + counts["different"] else 0
 
 
