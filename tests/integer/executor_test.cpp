@@ -57,19 +57,23 @@ tflite::Model matrix(int64_t depth, int32_t bias) {
   return model;
 }
 
-// Each of 2048 equal classes has less than half a step: a shift by more than 31 must not make something of it.
+// Of so many equal classes none has half a step: a shift by more than 31, or a sum beyond int32, must not make
+// something of it.
 TEST(Executor, SoftmaxOverManyEqualClassesIsZero) {
-  tflite::Model model;
-  model.tensors = {value("x", {1, 2048}, 0.1F), value("y", {1, 2048}, 1.0F / 256, -128)};
-  tflite::Operator op;
-  op.code = tflite::OpCode::kSoftmax;
-  op.inputs = {0};
-  op.outputs = {1};
-  model.operators = {op};
-  model.inputs = {0};
-  model.outputs = {1};
-  const at::Tensor result = integer::Executor(model).run({at::full({1, 2048}, 5, at::kChar)}).at(0);
-  EXPECT_TRUE(at::equal(result, at::full({1, 2048}, -128, at::kChar)));
+  for (const int64_t classes : {511, 512, 2048, 8194}) {
+    tflite::Model model;
+    model.tensors = {value("x", {1, classes}, 0.1F), value("y", {1, classes}, 1.0F / 256, -128)};
+    tflite::Operator op;
+    op.code = tflite::OpCode::kSoftmax;
+    op.inputs = {0};
+    op.outputs = {1};
+    model.operators = {op};
+    model.inputs = {0};
+    model.outputs = {1};
+    const at::Tensor result = integer::Executor(model).run({at::full({1, classes}, 5, at::kChar)}).at(0);
+    const int64_t level = classes < 512 ? -127 : -128;
+    EXPECT_TRUE(at::equal(result, at::full({1, classes}, level, at::kChar))) << classes;
+  }
 }
 
 TEST(Executor, AnyBatchGivesTheSamplesRows) {

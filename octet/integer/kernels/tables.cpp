@@ -247,8 +247,16 @@ Kernel make_softmax(const KernelContext& context) {
     for (int64_t row = 0; row < rows; ++row, x += depth, y += depth) {
       int32_t largest = -128;
       for (int64_t i = 0; i < depth; ++i) largest = std::max<int32_t>(largest, x[i]);
-      Sum sum = Sum::Zero();
-      for (int64_t i = 0; i < depth; ++i) sum = sum + Sum::FromRaw(parts[static_cast<size_t>(largest - x[i])]);
+      int64_t exact = 0;
+      for (int64_t i = 0; i < depth; ++i) exact += parts[static_cast<size_t>(largest - x[i])];
+      // From a sum of 512 on no class has half a step; the reference's shift is undefined there, its sum overflows
+      // later.
+      constexpr int64_t kNothingLeft = int64_t{512} << (31 - kSumBits);
+      if (exact >= kNothingLeft) {
+        std::fill(y, y + depth, int8_t{-128});
+        continue;
+      }
+      const Sum sum = Sum::FromRaw(static_cast<int32_t>(exact));
       // 1 / sum, with the sum's leading bits as a number in [1, 2).
       const int headroom = __builtin_clz(static_cast<uint32_t>(sum.raw()));
       const int bits_over_unit = kSumBits - headroom;
@@ -257,8 +265,7 @@ Kernel make_softmax(const KernelContext& context) {
       const Unit reciprocal = gemmlowp::one_over_one_plus_x_for_x_in_0_1(Unit::FromRaw(fraction_of_sum));
       for (int64_t i = 0; i < depth; ++i) {
         const int32_t diff = x[i] - largest;
-        // Where a sum above 1024 shifts everything out, the reference's shift is undefined.
-        if (diff < least || bits_over_unit + 31 - 8 > 31) {
+        if (diff < least) {
           y[i] = -128;
           continue;
         }
