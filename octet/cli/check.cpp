@@ -177,8 +177,8 @@ void check(const Options& options) {
   for (const std::string& size : options.input_sizes) {
     if (is_full(size) && opening.empty()) opening = split(size, '+');
   }
-  const auto model = tflite::is_tflite(options.model) ? graph_of(tflite::read(options.model))
-                                                      : open_model(options.model, opening);
+  const auto model =
+      tflite::is_tflite(options.model) ? graph_of(tflite::read(options.model)) : open_model(options.model, opening);
   NeutronQuantizer quantizer(resolve(options.quantizer, /*is_qat=*/false).options);
   std::vector<Attempt> attempts;
   if (options.input_sizes.empty()) attempts.push_back({"", neutron::check_model(*model, quantizer), ""});

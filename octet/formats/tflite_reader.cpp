@@ -171,7 +171,8 @@ class Reader {
     }
     Options options;
     if (type == 0 || from.builtin_options() == nullptr) {
-      if ((facts.fields & (kHasPadding | kHasBeta | kHasNumSplits | kHasBlockSize | kHasValuesCount)) != 0) throw Error(where, "its options are missing");
+      if ((facts.fields & (kHasPadding | kHasBeta | kHasNumSplits | kHasBlockSize | kHasValuesCount)) != 0)
+        throw Error(where, "its options are missing");
       return options;
     }
     switch (from.builtin_options_type()) {

@@ -30,7 +30,8 @@ TEST_F(Program, WrongUsageExitsWithTwo) {
 
 TEST_F(Program, EveryVerbHasHelp) {
   EXPECT_EQ(run("--help").status, 0);
-  for (const char* verb : {"quantize", "train", "eval", "run", "inspect", "compare", "check", "export", "verify", "demo"}) {
+  for (const char* verb :
+       {"quantize", "train", "eval", "run", "inspect", "compare", "check", "export", "verify", "demo"}) {
     const Outcome result = run(std::string(verb) + " --help");
     EXPECT_EQ(result.status, 0) << verb;
     EXPECT_NE(result.out.find("--help"), std::string::npos) << verb;

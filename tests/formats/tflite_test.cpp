@@ -257,10 +257,7 @@ const std::vector<OptionCase>& option_cases() {
          o.batch_dims = 1;
        }},
       {OpCode::kDiv, "DIV", 2, set_activation},
-      {OpCode::kStridedSlice, "STRIDED_SLICE", 4,
-       [](tflite::Options& o) {
-         o.masks = {1, 2, 3, 4, 5, true};
-       }},
+      {OpCode::kStridedSlice, "STRIDED_SLICE", 4, [](tflite::Options& o) { o.masks = {1, 2, 3, 4, 5, true}; }},
       {OpCode::kLogSoftmax, "LOG_SOFTMAX", 1, set_nothing},
       {OpCode::kCast, "CAST", 1,
        [](tflite::Options& o) {
