@@ -16,6 +16,7 @@ struct Options {
   std::vector<std::string> outputs;
   std::vector<std::string> input_sizes;
   bool dequantize = false;
+  bool check_overflow = false;
 };
 
 std::vector<at::Tensor> read_inputs(const Options& options, size_t inputs, size_t outputs) {
@@ -42,7 +43,7 @@ std::vector<at::Tensor> run_graph(const Options& options) {
 }
 
 std::vector<at::Tensor> run_integers(const Options& options) {
-  const integer::Executor executor(tflite::read(options.model));
+  const integer::Executor executor(tflite::read(options.model), {.check_overflow = options.check_overflow});
   const auto inputs = read_inputs(options, executor.model().inputs.size(), executor.model().outputs.size());
   const integer::MemoryPlan& memory = executor.memory();
   log::info("arena ", bytes_text(memory.arena_bytes), "; most alive at one step ", bytes_text(memory.peak_bytes));
@@ -66,6 +67,8 @@ void add_run(CLI::App& program) {
       "--dequantize", options->dequantize,
       "Results of a .tflite in float (default: as the program gives them). Its int8 inputs take int8 files as "
       "they are, and float files quantized");
+  verb->add_flag("--check-overflow", options->check_overflow,
+                 "Of a .tflite: an accumulator that leaves int32 is an error (slow)");
   add_input_size(*verb, options->input_sizes);
   verb->callback([options] { run(*options); });
 }

@@ -57,6 +57,16 @@ TEST_F(Export, WritesEveryForm) {
   EXPECT_EQ(weight.at("scale").size(), 32u);
 }
 
+TEST_F(Export, OverflowCanBeChecked) {
+  const std::string program = golden("net_unet/neutron_0.tflite");
+  for (const char* flag : {"", " --check-overflow"}) {
+    const Outcome result = run("run " + program + flag + " --input " + golden("net_unet/neutron_0_in_0.npy") +
+                               " --output " + file("levels.npy"));
+    ASSERT_EQ(result.status, 0) << result.err;
+    EXPECT_TRUE(at::equal(read_npy(file("levels.npy")), read_npy(golden("net_unet/neutron_0_out_0.npy")))) << flag;
+  }
+}
+
 TEST_F(Export, TheEndingNamesTheForm) {
   const std::string direct = quantize("net_cifarnet", "direct.tflite");
   const std::string plain = quantize("net_cifarnet", "plain.tflite", "--plain");
