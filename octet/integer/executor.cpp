@@ -1,12 +1,12 @@
 #include "octet/integer/executor.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/kernels/parallel.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -189,7 +189,7 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) con
   if (samples == 1) {
     work(0, 1);  // outside of parallel_for, so that the operators may use the threads
   } else {
-    at::parallel_for(0, samples, 1, work);
+    parallel_for(0, samples, 1, work);
   }
   return results;
 }

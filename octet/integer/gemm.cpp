@@ -6,6 +6,8 @@
 #include <array>
 #include <cstring>
 
+#include "octet/kernels/parallel.h"
+
 namespace octet::integer {
 namespace {
 
@@ -83,12 +85,12 @@ void fill_packed(const PathOps& ops, int8_t value, int64_t count, uint8_t* to) {
 }
 
 void for_parts(int64_t count, int64_t operations, const std::function<void(int64_t, int64_t)>& work) {
-  if (operations < kWorthThreads || at::in_parallel_region()) {
+  if (operations < kWorthThreads || in_parallel_region()) {
     work(0, count);
     return;
   }
   const int64_t part = (count + at::get_num_threads() - 1) / at::get_num_threads();
-  at::parallel_for(0, count, part, work);
+  parallel_for(0, count, part, work);
 }
 
 }  // namespace octet::integer

@@ -1,6 +1,5 @@
 #include "octet/kernels/fake_quantize_kernel.h"
 
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -8,6 +7,7 @@
 #include <cmath>
 
 #include "octet/kernels/multi_isa.h"
+#include "octet/kernels/parallel.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -110,18 +110,18 @@ void quantize_dense(const at::Tensor& x, const Grids& grids, int64_t axis, at::T
   const int64_t channels = axis < 0 ? 1 : x.size(axis);
   if (channels == 1) {
     const RowGrid grid = grids.row(0);
-    at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) { row(begin, end - begin, grid); });
+    parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) { row(begin, end - begin, grid); });
     return;
   }
   const int64_t stride = x.stride(axis);
   if (stride > 1) {
     const int64_t rows = x.numel() / stride;
-    at::parallel_for(0, rows, std::max<int64_t>(1, kGrain / stride), [&](int64_t begin, int64_t end) {
+    parallel_for(0, rows, std::max<int64_t>(1, kGrain / stride), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) row(r * stride, stride, grids.row(r % channels));
     });
     return;
   }
-  at::parallel_for(0, x.numel() / channels, std::max<int64_t>(1, kGrain / channels), [&](int64_t begin, int64_t end) {
+  parallel_for(0, x.numel() / channels, std::max<int64_t>(1, kGrain / channels), [&](int64_t begin, int64_t end) {
     std::vector<uint8_t> unused(bits == nullptr ? channels : 0);
     for (int64_t r = begin; r < end; ++r) {
       const int64_t at = r * channels;
@@ -159,8 +159,8 @@ struct FakeQuantizeFunction : torch::autograd::Function<FakeQuantizeFunction> {
     const float* in = gradient.const_data_ptr<float>();
     const uint8_t* bits = mask.const_data_ptr<uint8_t>();
     float* out = result.mutable_data_ptr<float>();
-    at::parallel_for(0, result.numel(), kGrain,
-                     [&](int64_t begin, int64_t end) { mask_row(in + begin, bits + begin, out + begin, end - begin); });
+    parallel_for(0, result.numel(), kGrain,
+                 [&](int64_t begin, int64_t end) { mask_row(in + begin, bits + begin, out + begin, end - begin); });
     return {result, none, none, none, none, none};
   }
 };

@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include "octet/graph/constant_value.h"
+#include "octet/lowering/rule.h"
+#include "octet/quantize/decomposed_ops.h"
 #include "octet/quantize/qdq.h"
 
 namespace octet::lowering {
@@ -18,16 +20,6 @@ tflite::Quantization quantization(const QuantRecord& grid) {
 
 bool is_permutation(const Node& node) {
   return node.is_call("aten.t.default") || node.is_call("aten.transpose.int") || node.is_call("aten.permute.default");
-}
-
-bool keeps_values(const Node& node) {
-  if (is_permutation(node)) return true;
-  for (const char* op : {"aten.view.default", "aten.reshape.default", "aten.flatten.using_ints", "aten.squeeze.dim",
-                         "aten.squeeze.dims", "aten.squeeze.default", "aten.unsqueeze.default", "aten.clone.default",
-                         "aten.contiguous.default", "aten.detach.default"}) {
-    if (node.is_call(op)) return true;
-  }
-  return false;
 }
 
 // What the op makes of another tensor in its first input's place.
@@ -48,7 +40,7 @@ std::optional<Constant> constant_of(const GraphModule& module, const Node& node)
     const QuantRecord grid = grid_at(module, node);
     if (!grid.scale.empty()) return Constant{constant_value(module, levels).cpu(), quantization(grid)};
   }
-  if (keeps_values(node) && node.arg(size_t{0}).is_node()) {
+  if (moves_values(node) && is_auxiliary(node) && node.arg(size_t{0}).is_node()) {
     std::optional<Constant> source = constant_of(module, *node.arg(size_t{0}).node());
     if (source && source->is_quantized() && (source->quantization.scale.size() == 1 || is_permutation(node))) {
       if (source->quantization.scale.size() > 1) {
@@ -69,12 +61,17 @@ std::optional<Constant> constant_of(const GraphModule& module, const Node& node)
 
 at::Tensor dequantized(const Constant& constant) {
   if (!constant.is_quantized()) return constant.values;
-  const auto count = static_cast<int64_t>(constant.quantization.scale.size());
-  at::Tensor scale = at::tensor(at::ArrayRef<float>(constant.quantization.scale));
-  at::Tensor zero_point = at::tensor(at::ArrayRef<int64_t>(constant.quantization.zero_point)).to(at::kFloat);
-  std::vector<int64_t> sizes(static_cast<size_t>(constant.values.dim()), 1);
-  if (count > 1) sizes[static_cast<size_t>(constant.quantization.axis)] = count;
-  return (constant.values.to(at::kFloat) - zero_point.view(sizes)) * scale.view(sizes);
+  const tflite::Quantization& grid = constant.quantization;
+  const at::ScalarType type = constant.values.scalar_type();
+  const int64_t low = type == at::kChar ? -128 : std::numeric_limits<int32_t>::min();
+  const int64_t high = type == at::kChar ? 127 : std::numeric_limits<int32_t>::max();
+  if (grid.scale.size() == 1) {
+    return decomposed::dequantize_per_tensor(constant.values, static_cast<double>(grid.scale[0]), grid.zero_point[0],
+                                             low, high, type);
+  }
+  return decomposed::dequantize_per_channel(constant.values, at::tensor(at::ArrayRef<float>(grid.scale)),
+                                            at::tensor(at::ArrayRef<int64_t>(grid.zero_point)), grid.axis, low, high,
+                                            type);
 }
 
 Constant permuted(const Constant& constant, const std::vector<int64_t>& order) {

@@ -66,7 +66,7 @@ const Value& GraphLowering::value(const Node& node) const {
 }
 
 bool GraphLowering::is_input(int32_t tensor) const {
-  const auto& inputs = const_cast<Program&>(program_).model().inputs;
+  const auto& inputs = program_.model().inputs;
   return std::find(inputs.begin(), inputs.end(), tensor) != inputs.end();
 }
 

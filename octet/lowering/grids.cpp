@@ -10,10 +10,6 @@
 namespace octet::lowering {
 namespace {
 
-// Where the inputs of a sigmoid and a tanh stop to matter, in int8 steps of the result.
-constexpr double kSigmoidReach = 8.0;
-constexpr double kTanhReach = 4.0;
-
 class GridFinder {
  public:
   GridFinder(const GraphModule& module, const LoweringOptions& options) : module_(module), options_(options) {}
@@ -106,12 +102,9 @@ class GridFinder {
       if (is_quantize_op(*user)) return stated(*user);
     }
     for (const Node* user : node.users()) {
-      const std::string_view name = user->is_call() ? user->op().short_name() : "";
-      const bool is_sigmoid = name == "sigmoid" || name == "sigmoid_";
-      const bool is_tanh = name == "tanh" || name == "tanh_";
-      if (!options_.plain && (is_sigmoid || is_tanh)) {
-        const double reach = is_sigmoid ? kSigmoidReach : kTanhReach;
-        return Grid{static_cast<float>(2.0 * reach / 256.0), 0};
+      const LoweringRule* rule = find_lowering_rule(*user);
+      if (!options_.plain && rule != nullptr && rule->reach > 0.0) {
+        return Grid{static_cast<float>(2.0 * rule->reach / 256.0), 0};
       }
       if (const std::optional<Grid> grid = grid_behind(*user)) return grid;
     }

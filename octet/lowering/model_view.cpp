@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "octet/lowering/layout.h"
 
@@ -12,11 +13,15 @@ namespace octet::lowering {
 using tflite::Operator;
 using tflite::Tensor;
 
-Operator* producer(tflite::Model& model, int32_t tensor) {
-  for (Operator& op : model.operators) {
+const Operator* producer(const tflite::Model& model, int32_t tensor) {
+  for (const Operator& op : model.operators) {
     if (std::find(op.outputs.begin(), op.outputs.end(), tensor) != op.outputs.end()) return &op;
   }
   return nullptr;
+}
+
+Operator* producer(tflite::Model& model, int32_t tensor) {
+  return const_cast<Operator*>(producer(std::as_const(model), tensor));
 }
 
 int64_t readers(const tflite::Model& model, int32_t tensor) {

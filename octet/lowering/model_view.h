@@ -6,6 +6,7 @@
 namespace octet::lowering {
 
 /// The operator that computes the tensor; nullptr for inputs and constants.
+const tflite::Operator* producer(const tflite::Model& model, int32_t tensor);
 tflite::Operator* producer(tflite::Model& model, int32_t tensor);
 /// How often operators read it.
 int64_t readers(const tflite::Model& model, int32_t tensor);

@@ -26,8 +26,6 @@ bool OperatorLowering::is_none(std::string_view argument) const {
   return !node_.has_arg(argument) || node_.arg(argument).is_none();
 }
 
-bool OperatorLowering::is_node(std::string_view argument) const { return argument_node(argument) != nullptr; }
-
 const std::vector<int64_t>& OperatorLowering::sizes(std::string_view argument) const {
   const Node* source = argument_node(argument);
   if (source == nullptr) refuse(octet::str("argument '", argument, "' is no tensor"));

@@ -13,7 +13,6 @@ class OperatorLowering {
 
   const Node& node() const { return node_; }
   const LoweringOptions& options() const { return graph_.options(); }
-  const GraphModule& module() const { return graph_.module(); }
   bool is_int8() const { return grid_.has_value(); }
   const std::optional<Grid>& grid() const { return grid_; }
   /// The result is kept as NHWC.
@@ -21,7 +20,6 @@ class OperatorLowering {
 
   // Arguments, by schema name.
   bool is_none(std::string_view argument) const;
-  bool is_node(std::string_view argument) const;
   const std::vector<int64_t>& sizes(std::string_view argument = {}) const;  ///< of the first tensor where not named
   int64_t rank() const { return static_cast<int64_t>(node_.sizes().size()); }
   int64_t integer(std::string_view argument, int64_t missing) const;
@@ -51,6 +49,8 @@ class OperatorLowering {
   int32_t indices(const std::string& name, const std::vector<int64_t>& values, const std::vector<int64_t>& shape);
 
   const tflite::Tensor& tensor(int32_t index) const { return graph_.program().tensor(index); }
+  /// Its grid; nullopt where it is float.
+  std::optional<Grid> grid_of(int32_t tensor) const { return graph_.program().grid(tensor); }
 
   /// The graph's sizes in the order of the result.
   std::vector<int64_t> laid_out(const std::vector<int64_t>& sizes) const;

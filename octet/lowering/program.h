@@ -44,6 +44,7 @@ class Program {
   std::optional<Grid> grid(int32_t index) const;
 
   tflite::Model& model() { return model_; }
+  const tflite::Model& model() const { return model_; }
 
  private:
   int32_t add(tflite::Tensor tensor);

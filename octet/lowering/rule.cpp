@@ -36,6 +36,13 @@ LoweringRule activation(Ops ops, std::string_view builtins, Lower lower, Arithme
   return rule;
 }
 
+// An activation on a fixed grid: beyond `reach` its result does not change by an int8 step.
+LoweringRule saturating(Ops ops, std::string_view builtins, Lower lower, double reach) {
+  LoweringRule rule = activation(std::move(ops), builtins, lower);
+  rule.reach = reach;
+  return rule;
+}
+
 LoweringRule in_float(Ops ops, std::string_view builtins, Lower lower, Layout layout = Layout::kAny) {
   return row(std::move(ops), kFloat, layout, builtins, lower);
 }
@@ -74,8 +81,8 @@ std::vector<LoweringRule> make_rules() {
       // Activations.
       activation({"aten.relu.default", "aten.relu_.default"}, "RELU", lower_clip),
       activation({"aten.relu6.default", "aten.relu6_.default"}, "RELU6", lower_clip),
-      activation({"aten.sigmoid.default", "aten.sigmoid_.default"}, "LOGISTIC", lower_unary<OpCode::kLogistic>),
-      activation({"aten.tanh.default", "aten.tanh_.default"}, "TANH", lower_unary<OpCode::kTanh>),
+      saturating({"aten.sigmoid.default", "aten.sigmoid_.default"}, "LOGISTIC", lower_unary<OpCode::kLogistic>, 8.0),
+      saturating({"aten.tanh.default", "aten.tanh_.default"}, "TANH", lower_unary<OpCode::kTanh>, 4.0),
       activation({"aten.hardtanh.default", "aten.hardtanh_.default"},
                  "RELU_N1_TO_1, RELU_0_TO_1, RELU6, RELU or MINIMUM, MAXIMUM", lower_clip, kClip),
       row({"aten.clamp.default", "aten.clamp_.default"}, kClip, Layout::kAny,
@@ -119,7 +126,8 @@ std::vector<LoweringRule> make_rules() {
 
       // Moving values.
       row({"aten.cat.default"}, kOneGrid, Layout::kAny, "CONCATENATION", lower_concatenation),
-      nothing({"aten.dropout.default", "aten.dropout_.default", "aten.clone.default", "aten.contiguous.default"}),
+      nothing({"aten.dropout.default", "aten.dropout_.default", "aten.clone.default", "aten.contiguous.default",
+               "aten.detach.default"}),
       view({"aten.flatten.using_ints", "aten.reshape.default", "aten.view.default", "aten.squeeze.default",
             "aten.squeeze.dim", "aten.squeeze.dims", "aten.unsqueeze.default"},
            "RESHAPE", lower_reshape),

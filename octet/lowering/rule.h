@@ -34,6 +34,7 @@ struct LoweringRule {
   Layout layout = Layout::kAny;
   Arithmetic arithmetic = Arithmetic::kInteger;
   bool auxiliary = false;     ///< may stand between an operator and its quantize or dequantize
+  double reach = 0.0;         ///< where inputs beyond -reach .. reach change nothing; 0: everywhere they do
   std::string_view builtins;  ///< TFLite operators that it becomes; empty where it vanishes
   void (*lower)(OperatorLowering&) = nullptr;
 };

@@ -11,6 +11,7 @@
 #include "octet/lowering/layout.h"
 #include "octet/lowering/lowering.h"
 #include "octet/lowering/model_view.h"
+#include "octet/quantize/decomposed_ops.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/sqnr.h"
 #include "octet/support/error.h"
@@ -35,11 +36,10 @@ bool is_on_grid(const tflite::Tensor& tensor) {
   return tensor.type == tflite::Type::kInt8 && tensor.quantization.scale.size() == 1;
 }
 
-// The value in steps of the tensor's grid.
+// The value on the tensor's grid, as the graph's quantize rounds it.
 at::Tensor levels_of(const tflite::Tensor& tensor, const at::Tensor& value) {
-  const auto zero = static_cast<double>(tensor.quantization.zero_point[0]);
-  const at::Tensor levels = at::round(value.to(at::kFloat) / static_cast<double>(tensor.quantization.scale[0])) + zero;
-  return levels.clamp(-128.0, 127.0).to(at::kChar);
+  return decomposed::quantize_per_tensor(value.to(at::kFloat), static_cast<double>(tensor.quantization.scale[0]),
+                                         tensor.quantization.zero_point[0], -128, 127, at::kChar);
 }
 
 Deviation deviation(const tflite::Tensor& tensor, const at::Tensor& integers, const at::Tensor& floats) {
@@ -115,9 +115,7 @@ class Comparison {
   const tflite::Tensor& at(int32_t index) const { return program_.tensors[static_cast<size_t>(index)]; }
   bool is_known(int32_t index) const { return values_.count(at(index).name) > 0; }
 
-  const tflite::Operator* producer_of(int32_t tensor) const {
-    return lowering::producer(const_cast<tflite::Model&>(program_), tensor);
-  }
+  const tflite::Operator* producer_of(int32_t tensor) const { return lowering::producer(program_, tensor); }
 
   // A value of the graph, in the order and type that the tensor has.
   at::Tensor in_program_order(int32_t index, const at::Tensor& value) const {

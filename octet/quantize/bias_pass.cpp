@@ -45,6 +45,12 @@ Node* attribute(GraphModule& module, const std::string& wanted, const at::Tensor
 
 }  // namespace
 
+at::Tensor bias_levels(const at::Tensor& bias, const at::Tensor& scale, int64_t least) {
+  constexpr auto kMost = static_cast<double>(std::numeric_limits<int32_t>::max());
+  // In double, where every int32 is exact.
+  return (bias.to(at::kDouble) / scale.to(at::kDouble)).round().clamp(static_cast<double>(least), kMost).to(at::kInt);
+}
+
 size_t QuantizeFusedConvBnBiasAtenPass::operator()(GraphModule& module) const {
   const at::NoGradGuard no_grad;
   size_t quantized = 0;
@@ -94,11 +100,7 @@ bool QuantizeFusedConvBnBiasAtenPass::quantize_bias(GraphModule& module, Node* c
   }
   const int64_t most = std::numeric_limits<int32_t>::max();
   const int64_t least = symmetric_quant_ ? -most : std::numeric_limits<int32_t>::min();
-  // In double, where every int32 is exact.
-  const at::Tensor integers = (bias.to(at::kDouble) / scale.to(at::kDouble))
-                                  .round()
-                                  .clamp(static_cast<double>(least), static_cast<double>(most))
-                                  .to(at::kInt);
+  const at::Tensor integers = bias_levels(bias, scale, least);
 
   const auto point = module.graph().inserting_before(conv);
   Node* value = attribute(module, conv->name() + "_bias_int32", integers, AttrKind::kBuffer);

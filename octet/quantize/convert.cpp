@@ -60,16 +60,10 @@ class Converter {
 
   // One convolution with folded parameters, each behind its own quantize and dequantize.
   void expand(Node* node, const QatConvBn& simulated) {
-    Node* conv = put_folded_convolution(module_, node, simulated);
-    const auto before_conv = graph_.inserting_before(conv);
-    const std::pair<size_t, ObserverBase*> quantizers[] = {{1, simulated.weight_fake_quant().get()},
-                                                           {2, simulated.bias_fake_quant().get()}};
-    for (const auto& [index, observer] : quantizers) {
-      if (observer == nullptr) continue;
-      Node* value = conv->arg(index).node();
-      if (!observer->has_data()) observer->forward(module_.attr(value->target()));
-      conv->set_arg(index, Arg(quantize_dequantize(value, *observer, value->target())));
-    }
+    put_folded_convolution(module_, node, simulated, [&](Node* value, ObserverBase& quantizer) {
+      if (!quantizer.has_data()) quantizer.forward(module_.attr(value->target()));
+      return quantize_dequantize(value, quantizer, value->target());
+    });
   }
 
   // What stands in for an observer of `value`: a quantize and a dequantize, or `value` itself. `place` is the

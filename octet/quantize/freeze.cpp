@@ -21,7 +21,9 @@ class Freezer {
       if (node->kind() != NodeKind::kCallModule) continue;
       const auto callable = module_.callable(node->target());
       if (const auto* simulated = dynamic_cast<const QatConvBn*>(callable.get())) {
-        expand(node, *simulated);
+        put_folded_convolution(module_, node, *simulated, [&](Node* value, ObserverBase& quantizer) {
+          return rounded(value, quantizer, value->target());
+        });
       } else if (const auto* observer = dynamic_cast<const ObserverBase*>(callable.get())) {
         Node* value = node->arg(0).node();
         const auto point = graph_.inserting_before(node);
@@ -34,18 +36,6 @@ class Freezer {
   }
 
  private:
-  void expand(Node* node, const QatConvBn& simulated) {
-    Node* conv = put_folded_convolution(module_, node, simulated);
-    const auto point = graph_.inserting_before(conv);
-    const std::pair<size_t, const ObserverBase*> quantizers[] = {{1, simulated.weight_fake_quant().get()},
-                                                                 {2, simulated.bias_fake_quant().get()}};
-    for (const auto& [index, observer] : quantizers) {
-      if (observer == nullptr) continue;
-      Node* value = conv->arg(index).node();
-      conv->set_arg(index, Arg(rounded(value, *observer, value->target())));
-    }
-  }
-
   // `value` on the grid of a fake quantizer; itself behind a plain observer and behind one that is off.
   Node* rounded(Node* value, const ObserverBase& observer, const std::string& name) {
     const auto* fake = dynamic_cast<const FakeQuantizeBase*>(&observer);

@@ -127,7 +127,8 @@ void QatRewrite::attach(GraphModule& module, Node* node, const FindObserver& fin
   simulated->train(training);
 }
 
-Node* put_folded_convolution(GraphModule& module, Node* structural, const QatConvBn& simulated) {
+void put_folded_convolution(GraphModule& module, Node* structural, const QatConvBn& simulated,
+                            const std::function<Node*(Node* value, ObserverBase& quantizer)>& round) {
   std::vector<at::Tensor> inputs;
   for (size_t i = 0; i < 7; ++i) {
     const Arg& arg = structural->arg(i);
@@ -138,16 +139,23 @@ Node* put_folded_convolution(GraphModule& module, Node* structural, const QatCon
   const std::string name =
       note == structural->notes().end() ? structural->name() : std::any_cast<std::string>(note->second);
   Graph& graph = module.graph();
-  const auto point = graph.inserting_before(structural);
-  Node* conv =
-      simulated.emit(graph, name, structural->arg(0).node(), structural->arg(1).node(), structural->arg(2).node());
+  Node* conv = nullptr;
+  {
+    const auto point = graph.inserting_before(structural);
+    conv = simulated.emit(graph, name, structural->arg(0).node(), structural->arg(1).node(), structural->arg(2).node());
+  }
   conv->set_meta(structural->meta());
   conv->notes() = structural->notes();
   conv->notes().erase(kConvNameNote);
   structural->replace_all_uses_with(conv);
   graph.erase(structural);
   set_folded_parameters(module, conv, folded.weight, folded.bias);
-  return conv;
+  const auto point = graph.inserting_before(conv);
+  const std::pair<size_t, ObserverBase*> quantizers[] = {{1, simulated.weight_fake_quant().get()},
+                                                         {2, simulated.bias_fake_quant().get()}};
+  for (const auto& [index, quantizer] : quantizers) {
+    if (quantizer != nullptr) conv->set_arg(index, Arg(round(conv->arg(index).node(), *quantizer)));
+  }
 }
 
 std::shared_ptr<ObserverBase> default_bias_fake_quant(const std::shared_ptr<ObserverBase>& input,

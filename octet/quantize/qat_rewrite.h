@@ -36,9 +36,11 @@ class QatRewrite {
   std::map<const Node*, std::set<const Node*>> inside_;  // structural node -> its weight and bias
 };
 
-/// Puts the one convolution with folded weight and bias in the place of a structural node, whose fake quantizers are
-/// left to the caller. Its weight and bias are get_attr nodes.
-Node* put_folded_convolution(GraphModule& module, Node* structural, const QatConvBn& simulated);
+/// Puts the one convolution with folded weight and bias in the place of a structural node. `round` gives what stands
+/// for the weight's and the bias's fake quantizer: it takes the get_attr node and the quantizer, and makes its nodes in
+/// front of the convolution.
+void put_folded_convolution(GraphModule& module, Node* structural, const QatConvBn& simulated,
+                            const std::function<Node*(Node* value, ObserverBase& quantizer)>& round);
 
 /// int32 on the accumulator's grid, input scale * weight scale: per channel where the weight is. nullptr where input or
 /// weight has no 8-bit grid known before the run.

@@ -62,12 +62,7 @@ void lower_pow(OperatorLowering& op) {
 // 0 - x: NEG has no int8 kernel everywhere.
 void lower_neg(OperatorLowering& op) {
   const int32_t x = op.input();
-  std::optional<Grid> grid;
-  if (op.is_int8()) {
-    const tflite::Quantization& given = op.tensor(x).quantization;
-    grid = Grid{given.scale.front(), given.zero_point.front()};
-  }
-  op.emit(OpCode::kSub, {op.numbers("zero", at::zeros({1}, at::kFloat), grid), x});
+  op.emit(OpCode::kSub, {op.numbers("zero", at::zeros({1}, at::kFloat), op.grid_of(x)), x});
 }
 
 void lower_clip(OperatorLowering& op) {

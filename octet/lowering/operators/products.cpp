@@ -4,6 +4,8 @@
 
 #include "octet/lowering/operators/operators.h"
 #include "octet/lowering/operators/window.h"
+#include "octet/quantize/bias_pass.h"
+#include "octet/quantize/decomposed_ops.h"
 #include "octet/support/error.h"
 
 namespace octet::lowering {
@@ -57,9 +59,8 @@ Constant bias_of(const OperatorLowering& op, std::string_view argument, int64_t 
     grid.scale = given->quantization.scale;
     return {given->values.reshape({channels}), grid};
   }
-  const at::Tensor scales = at::tensor(at::ArrayRef<float>(grid.scale)).to(at::kDouble);
-  const at::Tensor levels = at::round(dequantized(*given).reshape({channels}).to(at::kDouble) / scales);
-  return {levels.clamp(-2147483647.0, 2147483647.0).to(at::kInt), grid};
+  const at::Tensor scales = at::tensor(at::ArrayRef<float>(grid.scale));
+  return {bias_levels(dequantized(*given).reshape({channels}), scales, -2147483647), grid};
 }
 
 // One scale for all channels: the largest, the others' integers rounded to it.
@@ -67,8 +68,8 @@ Constant per_tensor(const Constant& weight) {
   if (weight.quantization.scale.size() < 2) return weight;
   const std::vector<float>& scales = weight.quantization.scale;
   const float largest = *std::max_element(scales.begin(), scales.end());
-  const at::Tensor levels = at::round(dequantized(weight).to(at::kDouble) / static_cast<double>(largest));
-  return {levels.clamp(-127, 127).to(at::kChar), {{largest}, {0}, 0}};
+  return {decomposed::quantize_per_tensor(dequantized(weight), static_cast<double>(largest), 0, -127, 127, at::kChar),
+          {{largest}, {0}, 0}};
 }
 
 Constant weight_of(const OperatorLowering& op, std::string_view argument) {
@@ -76,12 +77,6 @@ Constant weight_of(const OperatorLowering& op, std::string_view argument) {
   if (!weight) op.refuse("the weight is no constant");
   if (!op.is_int8()) *weight = {dequantized(*weight), {}};
   return *weight;
-}
-
-std::optional<Grid> grid_of(const OperatorLowering& op, int32_t tensor) {
-  const tflite::Tensor& found = op.tensor(tensor);
-  if (found.quantization.scale.size() != 1) return std::nullopt;
-  return Grid{found.quantization.scale.front(), found.quantization.zero_point.front()};
 }
 
 Window convolution_window(const OperatorLowering& op, const Constant& weight) {
@@ -114,7 +109,7 @@ void convolve_in_groups(OperatorLowering& op, int32_t image, int64_t groups, con
     const int32_t piece = op.step_on(
         name + "_input", OpCode::kSlice,
         {image, op.indices(name + "_begin", {0, 0, 0, group * depth}), op.indices(name + "_size", piece_shape)},
-        piece_shape, grid_of(op, image));
+        piece_shape, op.grid_of(image));
     results.push_back(convolve(name, group, piece, result_shape));
   }
   Options options;
@@ -145,7 +140,7 @@ void lower_convolution(OperatorLowering& op) {
   Options options = window_options(window);
   options.filter_h = options.filter_w = 1;
   int32_t image = op.input("input", true);
-  const std::optional<Grid> grid = grid_of(op, image);
+  const std::optional<Grid> grid = op.grid_of(image);
   if (window.is_padded() && !op.options().plain && is_same_padding(window, {in[2], in[3]}, {out[2], out[3]})) {
     options.padding = tflite::Padding::kSame;
   } else {
@@ -202,7 +197,7 @@ void lower_transposed_convolution(OperatorLowering& op) {
   options.padding = is_same && !is_whole ? tflite::Padding::kSame : tflite::Padding::kValid;
   const bool is_cut = !is_whole && !is_same;
   const int32_t image = op.input("input", true);
-  const std::optional<Grid> grid = grid_of(op, image);
+  const std::optional<Grid> grid = op.grid_of(image);
   const int64_t groups = op.integer("groups", 1);
   const int64_t each = out[3] / groups;
   const Constant filters = permuted(weight, {1, 2, 3, 0});
@@ -260,7 +255,7 @@ void lower_fully_connected(OperatorLowering& op, std::string_view input, const C
   if (weight_tensor < 0) weight_tensor = op.constant_tensor("weight", weight);
   const std::vector<int64_t>& out = op.node().sizes();
   int32_t x = op.input(input, false);
-  const std::optional<Grid> grid = grid_of(op, x);
+  const std::optional<Grid> grid = op.grid_of(x);
   const int64_t depth = weight.values.size(1);
   const int64_t channels = weight.values.size(0);
   const bool as_matrix = sizes.size() != 2 && (op.options().plain || sizes.size() < 2);

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace octet {
+
+/// Calls work(begin, end) for parts of [begin, end) on as many threads as at::set_num_threads says, where there are
+/// more than `grain` pieces; inside another such call, and for few pieces, on this thread. An exception of any part
+/// reaches the caller.
+///
+/// at::parallel_for runs on one thread in code that is not compiled with OpenMP, without a word: this is the one place
+/// that is.
+void parallel_for(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)>& work);
+
+/// True inside a part of a parallel_for that runs on several threads.
+bool in_parallel_region();
+
+}  // namespace octet
