@@ -21,8 +21,9 @@ bool ends_with(const std::string& path, const std::string& ending) {
 }  // namespace
 
 void add_output_flags(CLI::App& verb, OutputFlags& flags) {
-  verb.add_flag("--plain", flags.lowering.plain,
-                ".tflite: paddings and activations as operators of their own, as NXP's lowering writes them");
+  verb.add_flag_callback(
+      "--plain", [&flags] { flags.lowering.form = LoweringForm::kPlain; },
+      ".tflite: paddings and activations as operators of their own, as NXP's lowering writes them");
   verb.add_flag("--nhwc-io", flags.lowering.nhwc_io, ".tflite: images in and out as NHWC, without transpositions");
   verb.add_flag("--float-io", flags.lowering.float_io, ".tflite: float32 in and out");
   verb.add_flag("--per-tensor-fc", flags.lowering.per_tensor_fc,

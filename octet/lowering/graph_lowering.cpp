@@ -86,7 +86,7 @@ int32_t GraphLowering::converted(int32_t tensor, const std::optional<Grid>& grid
 int32_t GraphLowering::transposed(int32_t tensor, const std::vector<int64_t>& order, const std::string& name) {
   const auto known = transposed_.find({tensor, order});
   // The reference gives each reader of an input a transposition of its own.
-  if (known != transposed_.end() && !(options_.plain && is_input(tensor))) return known->second;
+  if (known != transposed_.end() && !(options_.is_plain() && is_input(tensor))) return known->second;
   const int32_t result = program_.value(name, reordered(program_.tensor(tensor).shape, order), program_.grid(tensor));
   program_.emit(OpCode::kTranspose, {tensor, program_.integers(name + "_order", order)}, {result});
   return transposed_[{tensor, order}] = result;

@@ -103,7 +103,7 @@ class GridFinder {
     }
     for (const Node* user : node.users()) {
       const LoweringRule* rule = find_lowering_rule(*user);
-      if (!options_.plain && rule != nullptr && rule->reach > 0.0) {
+      if (!options_.is_plain() && rule != nullptr && rule->reach > 0.0) {
         return Grid{static_cast<float>(2.0 * rule->reach / 256.0), 0};
       }
       if (const std::optional<Grid> grid = grid_behind(*user)) return grid;

@@ -5,15 +5,21 @@
 
 namespace octet {
 
+/// The shape of a lowered program; a target says which its compiler reads (targets/engine/target.h).
+enum class LoweringForm {
+  kFused,  ///< as TFLite's own converter writes: activations fused, padding SAME where it applies, constants folded
+  kPlain,  ///< paddings and activations as operators of their own, constants as they are: the compiler does the rest
+};
+
 /// How a quantized program is written as an int8 one.
 struct LoweringOptions {
-  /// Paddings and activations as operators of their own, in the order and form of NXP's lowering. Otherwise what
-  /// TFLite's own converter would write: activations fused, padding SAME where it applies, constants folded.
-  bool plain = false;
+  LoweringForm form = LoweringForm::kFused;
   bool nhwc_io = false;        ///< inputs and outputs that are images inside the program are images outside too
   bool float_io = false;       ///< float32 inputs and outputs, quantized and dequantized by the program
   bool per_tensor_fc = false;  ///< one weight scale a FULLY_CONNECTED, for runtimes without per-channel ones
   int64_t batch = 0;           ///< samples a run of the program; 0: as the model was exported
+
+  bool is_plain() const { return form == LoweringForm::kPlain; }
 };
 
 /// Name of the metadata in which a lowered program says what it came from: JSON, with the names of the values that it

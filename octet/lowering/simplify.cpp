@@ -45,7 +45,7 @@ class Simplifier {
       for (size_t i = 0; i < model_.operators.size(); ++i) changed |= step(i);
       changed |= remove_unread();
     }
-    if (!options_.plain) {
+    if (!options_.is_plain()) {
       fuse_activations(model_);
       remove_unread();
     } else {
@@ -61,10 +61,10 @@ class Simplifier {
     Operator& op = model_.operators[index];
     switch (op.code) {
       case OpCode::kTranspose:
-        return merge_transposes(op) || (!options_.plain && fold_constant(op)) || drop_if_identity(op) ||
-               (!options_.plain && reshape_instead(op));
+        return merge_transposes(op) || (!options_.is_plain() && fold_constant(op)) || drop_if_identity(op) ||
+               (!options_.is_plain() && reshape_instead(op));
       case OpCode::kReshape:
-        return !options_.plain && (merge_reshapes(op) || drop_if_identity(op));
+        return !options_.is_plain() && (merge_reshapes(op) || drop_if_identity(op));
       case OpCode::kFullyConnected:
         return read_flattened_as_it_lies(op);
       default:

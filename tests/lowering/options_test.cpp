@@ -95,7 +95,7 @@ TEST(Lowering, PlainAndFusedGiveTheSameBits) {
                            "conv_depthwise", "op_clamp_0_6", "limit_convT_padding", "linear_3d_relu", "op_mm"}) {
     const auto network = GoldenCase(name).quantize();
     const tflite::Model fused = lower(*network);
-    const tflite::Model plain = lower(*network, {.plain = true});
+    const tflite::Model plain = lower(*network, {.form = LoweringForm::kPlain});
     EXPECT_LE(fused.operators.size(), plain.operators.size()) << name;
     std::vector<at::Tensor> levels;
     for (const Node* input : network->graph().placeholders()) {

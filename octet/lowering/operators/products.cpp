@@ -141,7 +141,7 @@ void lower_convolution(OperatorLowering& op) {
   options.filter_h = options.filter_w = 1;
   int32_t image = op.input("input", true);
   const std::optional<Grid> grid = op.grid_of(image);
-  if (window.is_padded() && !op.options().plain && is_same_padding(window, {in[2], in[3]}, {out[2], out[3]})) {
+  if (window.is_padded() && !op.options().is_plain() && is_same_padding(window, {in[2], in[3]}, {out[2], out[3]})) {
     options.padding = tflite::Padding::kSame;
   } else {
     image = padded_image(op, image, window, Fill::kZero);
@@ -182,11 +182,11 @@ void lower_transposed_convolution(OperatorLowering& op) {
   const std::vector<int64_t> out = op.laid_out(op.node().sizes());
   // The whole result, of which the padding is cut off; more where output_padding asks for it.
   std::array<int64_t, 2> whole{};
-  bool is_same = !op.options().plain;
+  bool is_same = !op.options().is_plain();
   for (size_t d = 0; d < 2; ++d) {
     const int64_t full = (in[2 + d] - 1) * window.stride[d] + window.kernel[d];
     whole[d] = std::max(full, window.before[d] + out[1 + d]);
-    if (op.options().plain) whole[d] = out[1 + d] + 2 * window.before[d];
+    if (op.options().is_plain()) whole[d] = out[1 + d] + 2 * window.before[d];
     const int64_t total = std::max<int64_t>(full - out[1 + d], 0);
     is_same =
         is_same && in[2 + d] == (out[1 + d] + window.stride[d] - 1) / window.stride[d] && total / 2 == window.before[d];
@@ -258,16 +258,16 @@ void lower_fully_connected(OperatorLowering& op, std::string_view input, const C
   const std::optional<Grid> grid = op.grid_of(x);
   const int64_t depth = weight.values.size(1);
   const int64_t channels = weight.values.size(0);
-  const bool as_matrix = sizes.size() != 2 && (op.options().plain || sizes.size() < 2);
+  const bool as_matrix = sizes.size() != 2 && (op.options().is_plain() || sizes.size() < 2);
   Options options;
   // The reference sets it wherever there is a bias.
-  options.keep_num_dims = op.options().plain ? !bias.empty() : sizes.size() > 2 && !as_matrix;
+  options.keep_num_dims = op.options().is_plain() ? !bias.empty() : sizes.size() > 2 && !as_matrix;
   std::vector<int64_t> rows = {1, depth};
   for (size_t d = 0; d + 1 < sizes.size(); ++d) rows[0] *= sizes[d];
   if (as_matrix) x = op.reshaped("rows", x, rows);
   std::vector<int32_t> inputs = {x, weight_tensor};
   // The reference leaves the bias of a bare product out.
-  if (!op.options().plain || !bias.empty()) {
+  if (!op.options().is_plain() || !bias.empty()) {
     const std::string_view argument = bias.empty() ? "bias" : bias;
     inputs.push_back(op.constant_tensor("bias", bias_of(op, argument, channels, grid, weight)));
   }
@@ -288,7 +288,8 @@ void lower_addmm(OperatorLowering& op) {
   if (op.number("alpha", 1.0) != 1.0 || op.number("beta", 1.0) != 1.0) op.refuse("alpha or beta other than 1");
   const Constant weight = weight_of(op, "mat2");
   int32_t turned = -1;
-  if (op.options().plain) turned = op.transposed("weight_transposed", op.constant_tensor("weight", weight), {1, 0});
+  if (op.options().is_plain())
+    turned = op.transposed("weight_transposed", op.constant_tensor("weight", weight), {1, 0});
   lower_fully_connected(op, "mat1", permuted(weight, {1, 0}), turned, "self");
 }
 
@@ -297,7 +298,8 @@ void lower_matmul(OperatorLowering& op) {
   if (op.constant(right) && op.sizes(right).size() == 2) {
     const Constant weight = weight_of(op, right);
     int32_t turned = -1;
-    if (op.options().plain) turned = op.transposed("weight_transposed", op.constant_tensor("weight", weight), {1, 0});
+    if (op.options().is_plain())
+      turned = op.transposed("weight_transposed", op.constant_tensor("weight", weight), {1, 0});
     lower_fully_connected(op, "self", permuted(weight, {1, 0}), turned, "");
     return;
   }
@@ -317,7 +319,7 @@ void lower_prelu(OperatorLowering& op) {
   const int64_t count = slopes.values.numel();
   std::vector<int64_t> shape(static_cast<size_t>(std::max<int64_t>(rank - 1, 1)), 1);
   if (rank > 1) shape[static_cast<size_t>(op.axis(1, rank) - 1)] = count;
-  slopes.values = slopes.values.reshape(op.options().plain ? std::vector<int64_t>{count} : shape);
+  slopes.values = slopes.values.reshape(op.options().is_plain() ? std::vector<int64_t>{count} : shape);
   slopes.quantization.axis = 0;
   op.emit(OpCode::kPrelu, {op.input("self"), op.constant_tensor("slopes", slopes)});
 }

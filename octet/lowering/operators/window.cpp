@@ -36,7 +36,7 @@ int32_t padded_image(OperatorLowering& op, int32_t image, const Window& window, 
   const int32_t paddings = op.indices(
       "paddings", {0, 0, window.before[0], window.after[0], window.before[1], window.after[1], 0, 0}, {4, 2});
   const std::optional<Grid> grid = op.grid_of(image);
-  if (fill == Fill::kZero && !op.options().plain) {
+  if (fill == Fill::kZero && !op.options().is_plain()) {
     return op.step_on("padded", OpCode::kPad, {image, paddings}, shape, grid);
   }
   Constant value;

@@ -168,7 +168,7 @@ void lower_max_pool(OperatorLowering& op) {
   }
   Options options = pool_options(window);
   int32_t tensor = image.tensor;
-  if (!op.options().plain && is_same_padding(window, image.in, image.out)) {
+  if (!op.options().is_plain() && is_same_padding(window, image.in, image.out)) {
     options.padding = tflite::Padding::kSame;
   } else {
     const auto rest = overhang(window, image);
@@ -207,7 +207,7 @@ void lower_adaptive_average_pool(OperatorLowering& op) {
     keep.keep_dims = true;
     op.emit(OpCode::kMean,
             {image.tensor,
-             op.indices("axes", op.options().plain ? std::vector<int64_t>{2, 1} : std::vector<int64_t>{1, 2})},
+             op.indices("axes", op.options().is_plain() ? std::vector<int64_t>{2, 1} : std::vector<int64_t>{1, 2})},
             keep);
     return;
   }
