@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "octet/cli/common.h"
-#include "octet/cli/quantizer_flags.h"
+#include "octet/cli/quantizer.h"
 #include "octet/cli/table.h"
 #include "octet/cli/verbs.h"
 #include "octet/lowering/program_graph.h"
@@ -16,13 +16,6 @@ namespace {
 using neutron::Check;
 using neutron::OperatorPlacement;
 using Sizes = std::vector<std::vector<int64_t>>;
-
-struct Options {
-  std::string model;
-  QuantizerFlags quantizer;
-  std::vector<std::string> input_sizes;
-  bool json = false;
-};
 
 // One --input-size and what came of it.
 struct Attempt {
@@ -171,29 +164,31 @@ void print_sizes(const std::vector<Attempt>& attempts) {
   std::cout << table.text();
 }
 
-void check(const Options& options) {
+}  // namespace
+
+void check(const CheckArguments& arguments) {
   // TorchScript files hold no sizes: the first that is given whole serves.
   std::vector<std::string> opening;
-  for (const std::string& size : options.input_sizes) {
+  for (const std::string& size : arguments.model.input_sizes) {
     if (is_full(size) && opening.empty()) opening = split(size, '+');
   }
-  const auto model =
-      tflite::is_tflite(options.model) ? graph_of(tflite::read(options.model)) : open_model(options.model, opening);
-  NeutronQuantizer quantizer(resolve(options.quantizer, /*is_qat=*/false).options);
+  const auto model = tflite::is_tflite(arguments.model.path) ? graph_of(tflite::read(arguments.model.path))
+                                                             : open_model({arguments.model.path, opening});
+  NeutronQuantizer quantizer(resolve(arguments.quantizer, /*is_qat=*/false).options);
   std::vector<Attempt> attempts;
-  if (options.input_sizes.empty()) attempts.push_back({"", neutron::check_model(*model, quantizer), ""});
-  for (const std::string& size : options.input_sizes) {
+  if (arguments.model.input_sizes.empty()) attempts.push_back({"", neutron::check_model(*model, quantizer), ""});
+  for (const std::string& size : arguments.model.input_sizes) {
     const Sizes sizes = sizes_for(*model, size);
     Attempt attempt{size, std::nullopt, ""};
     try {
       attempt.check = neutron::check_model(*model, quantizer, sizes);
     } catch (const Error& error) {
-      if (options.input_sizes.size() == 1) throw;
+      if (arguments.model.input_sizes.size() == 1) throw;
       attempt.error = error.what();
     }
     attempts.push_back(std::move(attempt));
   }
-  if (options.json) {
+  if (arguments.json) {
     auto json = nlohmann::ordered_json::array();
     for (const Attempt& attempt : attempts) json.push_back(to_json(attempt, quantizer.target().name()));
     std::cout << (attempts.size() == 1 ? json[0] : json).dump(2) << '\n';
@@ -202,22 +197,6 @@ void check(const Options& options) {
   } else {
     print_sizes(attempts);
   }
-}
-
-}  // namespace
-
-void add_check(CLI::App& program) {
-  auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand(
-      "check",
-      "What will run on the NPU, what will not and why: of a float model before calibration, or a quantized one");
-  verb->add_option("MODEL", options->model, "Float or quantized model, or an int8 .tflite")->required();
-  add_quantizer_settings(*verb, options->quantizer);
-  verb->add_flag("--json", options->json, "JSON: a row an operator; with several sizes an array of such objects");
-  verb->add_option("--input-size", options->input_sizes,
-                   "Another input size: 224, 224x160, or whole as 1,3,224,224 (several inputs joined by +). Several of "
-                   "them are compared");
-  verb->callback([options] { check(*options); });
 }
 
 }  // namespace octet::cli

@@ -33,8 +33,8 @@ void check_inputs(const std::vector<Input>& inputs, const Dataset& data) {
   }
 }
 
-ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<Dataset> dataset, const DataChoice& choice,
-                          int64_t default_batch) {
+ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<Dataset> dataset,
+                          const DataArguments& choice, int64_t default_batch) {
   ModelData data;
   data.dataset = std::move(dataset);
   check_inputs(inputs, *data.dataset);
@@ -45,7 +45,7 @@ ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<Data
   return data;
 }
 
-std::shared_ptr<Dataset> open_choice(const DataChoice& choice, Split split) {
+std::shared_ptr<Dataset> open_choice(const DataArguments& choice, Split split) {
   DataOptions options;
   options.limit = choice.samples;
   return open_data(choice.spec, split, options);
@@ -59,7 +59,7 @@ std::vector<int64_t> as_chw(const std::vector<int64_t>& sample, const std::vecto
 
 }  // namespace
 
-ModelData open_data_for(GraphModule& module, const DataChoice& choice, Split split, int64_t default_batch) {
+ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split split, int64_t default_batch) {
   std::vector<Input> inputs;
   for (const Node* node : module.graph().placeholders()) inputs.push_back({node->name(), without_batch(node->sizes())});
   ModelData data = open_for_inputs(inputs, open_choice(choice, split), choice, default_batch);
@@ -68,7 +68,7 @@ ModelData open_data_for(GraphModule& module, const DataChoice& choice, Split spl
   return data;
 }
 
-ModelData open_data_for(const tflite::Model& program, const DataChoice& choice, Split split, int64_t default_batch) {
+ModelData open_data_for(const tflite::Model& program, const DataArguments& choice, Split split, int64_t default_batch) {
   std::shared_ptr<Dataset> dataset = open_choice(choice, split);
   const auto shapes = dataset->sample_shapes();
   std::vector<Input> inputs;

@@ -27,12 +27,6 @@
 namespace octet::cli {
 namespace {
 
-struct Options {
-  bool full = false;
-  std::string target = "imxrt700";
-  std::string save;
-};
-
 class Stopwatch {
  public:
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
@@ -53,10 +47,12 @@ std::vector<std::vector<at::Tensor>> calibration(std::shared_ptr<Dataset> data, 
   return samples;
 }
 
-void demo(const Options& options) {
+}  // namespace
+
+void demo(const DemoArguments& arguments) {
   const Stopwatch whole;
-  DemoRecipe recipe = demo_recipe(options.full);
-  recipe.seed = seed();
+  DemoRecipe recipe = demo_recipe(arguments.full);
+  recipe.seed = arguments.seed.value_or(0);
   recipe.float_training.seed = recipe.qat.seed = recipe.seed;
   auto train_data = open_data(recipe.data, Split::kTrain);
   auto test_data = open_data(recipe.data, Split::kTest);
@@ -102,12 +98,12 @@ void demo(const Options& options) {
   };
 
   const Stopwatch float_time;
-  train(model_handle(graph), train_data, recipe.float_training, {}, nullptr, &progress, "float");
+  octet::train(model_handle(graph), train_data, recipe.float_training, {}, nullptr, &progress, "float");
   graph->train(false);
   const double float_seconds = float_time.seconds();
   report("float", graph, false, float_seconds);
 
-  const NeutronTargetSpec target(options.target);
+  const NeutronTargetSpec target(arguments.target);
   const Stopwatch ptq_time;
   NeutronQuantizer ptq_quantizer(target);
   std::shared_ptr<GraphModule> ptq;
@@ -128,30 +124,17 @@ void demo(const Options& options) {
   const double qat_seconds = qat_time.seconds();
   report("QAT int8", qat.quantized, true, qat_seconds);
 
-  if (!options.save.empty()) {
-    save_octet(*graph, options.save + "/float.octet");
-    save_octet(*ptq, options.save + "/ptq.octet");
-    save_octet(*qat.quantized, options.save + "/qat.octet");
-    write_tflite(*ptq, options.save + "/ptq.tflite", {.batch = 1});
-    write_tflite(*qat.quantized, options.save + "/qat.tflite", {.batch = 1});
+  if (!arguments.save.empty()) {
+    save_octet(*graph, arguments.save + "/float.octet");
+    save_octet(*ptq, arguments.save + "/ptq.octet");
+    save_octet(*qat.quantized, arguments.save + "/qat.octet");
+    write_tflite(*ptq, arguments.save + "/ptq.tflite", {.batch = 1});
+    write_tflite(*qat.quantized, arguments.save + "/qat.tflite", {.batch = 1});
   }
   std::cout << '\n'
             << table.text() << "\n"
             << recipe.model << " on " << recipe.data << ", seed " << recipe.seed << ", "
             << duration_text(whole.seconds()) << " in all\n";
-}
-
-}  // namespace
-
-void add_demo(CLI::App& program) {
-  auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand(
-      "demo", "Fashion-MNIST from nothing: train in float, quantize after training, train quantization-aware, compare");
-  verb->add_flag("--full", options->full, "Train longer, for the best accuracy");
-  verb->add_option("--target", options->target, "NPU")->capture_default_str();
-  verb->add_option("--save", options->save, "Folder for the three models, the int8 ones as .tflite too")
-      ->check(CLI::ExistingDirectory);
-  verb->callback([options] { demo(*options); });
 }
 
 }  // namespace octet::cli

@@ -15,13 +15,6 @@
 namespace octet::cli {
 namespace {
 
-struct Options {
-  std::string model;
-  bool json = false;
-  bool graph = false;
-  std::vector<std::string> input_sizes;
-};
-
 nlohmann::ordered_json value_json(const Node& node) {
   nlohmann::ordered_json json = {{"name", node.name()}};
   if (node.meta()) {
@@ -94,36 +87,26 @@ void print_rows(const std::vector<QuantRow>& rows) {
   std::cout << '\n' << table.text();
 }
 
-void inspect(const Options& options) {
-  if (tflite::is_tflite(options.model)) {
-    if (options.graph) throw Error(options.model, "--graph is for models that hold a graph; a .tflite holds operators");
-    return inspect_tflite(options.model, options.json);
+}  // namespace
+
+void inspect(const InspectArguments& arguments) {
+  if (tflite::is_tflite(arguments.model.path)) {
+    if (arguments.graph)
+      throw Error(arguments.model.path, "--graph is for models that hold a graph; a .tflite holds operators");
+    return inspect_tflite(arguments.model.path, arguments.json);
   }
-  const auto module = open_model(options.model, options.input_sizes);
+  const auto module = open_model(arguments.model);
   const bool quantized = is_quantized(*module);
-  if (options.graph) {
+  if (arguments.graph) {
     std::cout << module->graph().table();
-  } else if (options.json && quantized) {
+  } else if (arguments.json && quantized) {
     std::cout << rows_text(quantization_rows(*module)) << '\n';
-  } else if (options.json) {
+  } else if (arguments.json) {
     print_facts_json(*module, model_stats(*module));
   } else {
     print_facts(*module, model_stats(*module));
     if (quantized) print_rows(quantization_rows(*module));
   }
-}
-
-}  // namespace
-
-void add_inspect(CLI::App& program) {
-  auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand(
-      "inspect", "Inputs, outputs, operators and sizes; of a quantized model every scale and zero point");
-  verb->add_option("MODEL", options->model, "Float or quantized model, or an int8 .tflite")->required();
-  verb->add_flag("--json", options->json, "JSON: facts of a float model, a row an operator of a quantized one");
-  verb->add_flag("--graph", options->graph, "The program, a line a node");
-  add_input_size(*verb, options->input_sizes);
-  verb->callback([options] { inspect(*options); });
 }
 
 }  // namespace octet::cli

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "octet/formats/container.h"
+#include "octet/formats/pt2_writer.h"
 #include "octet/quantize/freeze.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
@@ -20,19 +21,14 @@ bool ends_with(const std::string& path, const std::string& ending) {
 
 }  // namespace
 
-void add_output_flags(CLI::App& verb, OutputFlags& flags) {
-  verb.add_flag_callback(
-      "--plain", [&flags] { flags.lowering.form = LoweringForm::kPlain; },
-      ".tflite: paddings and activations as operators of their own, as NXP's lowering writes them");
-  verb.add_flag("--nhwc-io", flags.lowering.nhwc_io, ".tflite: images in and out as NHWC, without transpositions");
-  verb.add_flag("--float-io", flags.lowering.float_io, ".tflite: float32 in and out");
-  verb.add_flag("--per-tensor-fc", flags.lowering.per_tensor_fc,
-                ".tflite: one weight scale a FULLY_CONNECTED, for runtimes that know no others");
-  verb.add_option("--batch", flags.lowering.batch, ".tflite: samples a run (default: as the model was exported)")
-      ->check(CLI::PositiveNumber);
-  verb.add_option("--pt2-layout", flags.pt2_layout, ".pt2: current (torch 2.9 and later) or legacy (torch 2.6)")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"current", "legacy"}));
+LoweringOptions lowering_options(const OutputArguments& writing) {
+  LoweringOptions options;
+  if (writing.plain) options.form = LoweringForm::kPlain;
+  options.nhwc_io = writing.nhwc_io;
+  options.float_io = writing.float_io;
+  options.per_tensor_fc = writing.per_tensor_fc;
+  options.batch = writing.batch;
+  return options;
 }
 
 tflite::Model write_tflite(const GraphModule& model, const std::string& path, const LoweringOptions& options,
@@ -57,12 +53,12 @@ void write_pt2_file(const GraphModule& model, const std::string& path, const std
   write_pt2(*frozen(model), path, {layout == "legacy" ? Pt2Layout::kLegacy : Pt2Layout::kCurrent});
 }
 
-void write_model(const GraphModule& model, const std::string& path, const OutputFlags& flags,
+void write_model(const GraphModule& model, const std::string& path, const OutputArguments& writing,
                  const std::string& config) {
   if (ends_with(path, ".tflite")) {
-    write_tflite(model, path, flags.lowering, config);
+    write_tflite(model, path, lowering_options(writing), config);
   } else if (ends_with(path, ".pt2")) {
-    write_pt2_file(model, path, flags.pt2_layout);
+    write_pt2_file(model, path, writing.pt2_layout);
   } else {
     save_octet(model, path);
   }

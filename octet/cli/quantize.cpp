@@ -1,3 +1,4 @@
+#include <ATen/core/Generator.h>
 #include <ATen/core/grad_mode.h>
 
 #include <iostream>
@@ -6,7 +7,7 @@
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
 #include "octet/cli/output.h"
-#include "octet/cli/quantizer_flags.h"
+#include "octet/cli/quantizer.h"
 #include "octet/cli/verbs.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/rows.h"
@@ -19,46 +20,34 @@
 namespace octet::cli {
 namespace {
 
-struct Options {
-  std::string model;
-  DataChoice data;
-  QuantizerFlags quantizer;
-  bool qat = false;
-  // To know what was given.
-  CLI::Option* qat_flag = nullptr;
-  CLI::Option* samples = nullptr;
-  CLI::Option* batch_size = nullptr;
-  std::string output;
-  OutputFlags writing;
-  std::vector<std::string> input_sizes;
-};
-
-bool given(const CLI::Option* option) { return option->count() > 0; }
-
-// What the config says of the calibration, where no flag says it.
-void take_calibration(Options& options, const QuantizerConfig& config) {
-  if (config.calibration) {
-    const CalibrationFacts& facts = *config.calibration;
-    if (options.data.spec.empty()) options.data.spec = facts.data;
-    if (!given(options.samples)) options.data.samples = facts.samples;
-    if (!given(options.batch_size)) options.data.batch_size = facts.batch_size;
-    seed_or(facts.seed);
-  }
-  if (options.data.spec.empty()) throw CLI::RequiredError("--calibrate, or --config with calibration data,");
+// What the arguments say of the calibration, else the config, else nobody.
+CalibrationFacts calibration_facts(const QuantizeArguments& arguments, const QuantizerConfig& config) {
+  CalibrationFacts facts;
+  facts.samples = kCalibrationSamples;
+  if (config.calibration) facts = *config.calibration;
+  if (!arguments.data.empty()) facts.data = arguments.data;
+  if (facts.data.empty()) throw WrongUsage("--calibrate, or --config with calibration data, is required");
+  facts.samples = arguments.samples.value_or(facts.samples);
+  facts.batch_size = arguments.batch_size.value_or(facts.batch_size);
+  facts.seed = arguments.seed.value_or(facts.seed);
+  return facts;
 }
 
-void quantize(Options options) {
-  QuantizerConfig config =
-      resolve(options.quantizer, given(options.qat_flag) ? std::optional(options.qat) : std::nullopt);
-  take_calibration(options, config);
+}  // namespace
+
+void quantize(const QuantizeArguments& arguments) {
+  QuantizerConfig config = resolve(arguments.quantizer, arguments.qat);
+  CalibrationFacts calibration = calibration_facts(arguments, config);
+  at::manual_seed(calibration.seed);
   const bool qat = config.options.is_qat;
-  auto model = open_model(options.model, options.input_sizes);
+  auto model = open_model(arguments.model);
   const int64_t float_bytes = model_bytes(*model);
-  if (is_quantized(*model)) throw Error(options.model, "is quantized already").hint("give the float model");
+  if (is_quantized(*model)) throw Error(arguments.model.path, "is quantized already").hint("give the float model");
   NeutronQuantizer quantizer(config.options);
-  const ModelData data = open_data_for(*model, options.data, Split::kTrain, 32);
+  const ModelData data =
+      open_data_for(*model, {calibration.data, calibration.samples, calibration.batch_size}, Split::kTrain, 32);
   const NeutronQuantizer::Explanation explanation = quantizer.explain(*model);
-  if (options.quantizer.explain) print(explanation, config.options, std::cout);
+  if (arguments.quantizer.explain) print(explanation, config.options, std::cout);
   LoaderOptions loading;
   loading.batch_size = data.batch_size;
   loading.transform = data.transform;
@@ -68,13 +57,14 @@ void quantize(Options options) {
     count += batch.size();
     samples.push_back(std::move(batch.inputs));
   }
-  log::info("calibrating on ", count, " samples of ", options.data.spec);
+  log::info("calibrating on ", count, " samples of ", calibration.data);
   const at::NoGradGuard no_grad;
   auto quantized = calibrate_and_quantize(model, samples, quantizer, qat);
-  config.calibration = CalibrationFacts{options.data.spec, options.data.samples, data.batch_size, seed()};
+  calibration.batch_size = data.batch_size;
+  config.calibration = calibration;
   config.training.clear();  // of the run that the config came from
-  write_model(*quantized, options.output, options.writing, to_json(config).dump());
-  write_config(config, options.output);
+  write_model(*quantized, arguments.output, arguments.writing, to_json(config).dump());
+  write_config(config, arguments.output);
   std::set<std::string> left;  // it may still read and give quantized values
   for (const QuantizationPlan::Entry& entry : explanation.plan.entries) {
     if (!is_annotated(*entry.node)) left.insert(entry.node->name());
@@ -88,37 +78,9 @@ void quantize(Options options) {
     for (const auto& input : row.inputs) any = any || input.has_value();
     in_float += any && !left.count(row.name) ? 0 : 1;
   }
-  std::cout << options.output << ": " << operators << " operators, " << operators - in_float << " quantized for "
+  std::cout << arguments.output << ": " << operators << " operators, " << operators - in_float << " quantized for "
             << config.options.target << (in_float > 0 ? octet::str(", ", in_float, " left in float") : "") << "; "
             << bytes_text(float_bytes) << " -> " << bytes_text(model_bytes(*quantized)) << '\n';
-}
-
-}  // namespace
-
-void add_quantize(CLI::App& program) {
-  auto options = std::make_shared<Options>();
-  options->data.samples = 256;
-  CLI::App* verb =
-      program.add_subcommand("quantize", "Quantize a float model after training, its ranges from calibration data");
-  verb->add_option("MODEL", options->model, "Float model")->required();
-  verb->add_option("--calibrate", options->data.spec,
-                   std::string("Calibration data (default: the config's): ") + data_scheme_help());
-  options->samples = verb->add_option("--samples", options->data.samples, "At most this many samples; 0: all")
-                         ->capture_default_str()
-                         ->check(CLI::NonNegativeNumber);
-  options->batch_size = verb->add_option("--batch-size", options->data.batch_size,
-                                         "Samples a run (default: as the files hold them, or 32)")
-                            ->check(CLI::PositiveNumber);
-  add_quantizer_flags(*verb, options->quantizer);
-  options->qat_flag =
-      verb->add_flag("--qat,!--no-qat", options->qat,
-                     "The program of quantization-aware training, its ranges calibrated and no step trained");
-  verb->add_option("-o,--output", options->output,
-                   "Quantized model to write: .tflite, .pt2, or octet's own file by any other ending")
-      ->required();
-  add_output_flags(*verb, options->writing);
-  add_input_size(*verb, options->input_sizes);
-  verb->callback([options] { quantize(*options); });
 }
 
 }  // namespace octet::cli

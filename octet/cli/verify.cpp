@@ -7,22 +7,11 @@
 #include "octet/cli/common.h"
 #include "octet/cli/table.h"
 #include "octet/cli/verbs.h"
-#include "octet/formats/npy.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
 
 namespace octet::cli {
 namespace {
-
-struct Options {
-  std::string model;
-  std::string program;
-  std::vector<std::string> inputs;
-  std::vector<std::string> input_sizes;
-  bool json = false;
-};
-
-std::string decibel_text(double sqnr) { return std::isfinite(sqnr) ? fixed(sqnr, 1) : "equal"; }
 
 nlohmann::ordered_json to_json(const Deviation& found) {
   return {{"different", found.different},
@@ -43,14 +32,16 @@ nlohmann::ordered_json to_json(const std::vector<ValueDeviation>& values) {
   return array;
 }
 
-void verify_models(const Options& options) {
-  const auto model = open_model(options.model, options.input_sizes);
-  if (!is_quantized(*model)) throw Error(options.model, "is not quantized").hint("give the model that was exported");
-  const tflite::Model program = tflite::read(options.program);
-  std::vector<at::Tensor> inputs;
-  for (const std::string& path : options.inputs) inputs.push_back(read_npy(path));
-  const Verification found = verify(*model, program, inputs);
-  if (options.json) {
+}  // namespace
+
+void verify(const VerifyArguments& arguments) {
+  const auto model = open_model(arguments.model);
+  if (!is_quantized(*model))
+    throw Error(arguments.model.path, "is not quantized").hint("give the model that was exported");
+  const tflite::Model program = tflite::read(arguments.program);
+  const std::vector<at::Tensor> inputs = read_npy_files(arguments.inputs);
+  const Verification found = octet::verify(*model, program, inputs);
+  if (arguments.json) {
     std::cout
         << nlohmann::ordered_json({{"outputs", to_json(found.outputs)}, {"layers", to_json(found.layers)}}).dump(2)
         << '\n';
@@ -59,7 +50,7 @@ void verify_models(const Options& options) {
   const auto row = [](const ValueDeviation& value) {
     return std::vector<std::string>{octet::str(value.whole.different, " of ", value.elements),
                                     fixed(value.whole.most_steps, 1),
-                                    decibel_text(value.whole.sqnr_db),
+                                    decibel_text(value.whole.sqnr_db, 1),
                                     octet::str(value.alone.different),
                                     fixed(value.alone.most_steps, 1),
                                     value.op,
@@ -77,24 +68,9 @@ void verify_models(const Options& options) {
   for (size_t j = 0; j < found.outputs.size(); ++j) {
     const ValueDeviation& output = found.outputs[j];
     std::cout << "output " << j << ": " << output.whole.different << " of " << output.elements << " differ, by at most "
-              << fixed(output.whole.most_steps, 1) << " steps; SQNR " << decibel_text(output.whole.sqnr_db) << " dB\n";
+              << fixed(output.whole.most_steps, 1) << " steps; SQNR " << decibel_text(output.whole.sqnr_db, 1)
+              << " dB\n";
   }
-}
-
-}  // namespace
-
-void add_verify(CLI::App& program) {
-  auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand(
-      "verify",
-      "A quantized model in float beside its .tflite in integers, layer by layer: in the run of the whole, and alone, "
-      "each operator on what the float model gives it");
-  verb->add_option("MODEL", options->model, "Quantized model")->required();
-  verb->add_option("TFLITE", options->program, "The .tflite that was written of it")->required();
-  verb->add_option("--input", options->inputs, ".npy file, one for each input, in order")->required();
-  verb->add_flag("--json", options->json, "Print JSON");
-  add_input_size(*verb, options->input_sizes);
-  verb->callback([options] { verify_models(*options); });
 }
 
 }  // namespace octet::cli

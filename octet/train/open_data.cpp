@@ -5,6 +5,7 @@
 
 #include "octet/support/error.h"
 #include "octet/train/data_readers.h"
+#include "octet/train/data_schemes.h"
 
 namespace octet {
 namespace {

@@ -28,7 +28,4 @@ struct DataOptions {
 /// Throws octet::Error that names the file and the reason: wrong magic, truncated, absurd sizes, labels out of range.
 std::shared_ptr<Dataset> open_data(const std::string& spec, Split split, const DataOptions& options = {});
 
-/// The scheme in a line, for help texts.
-const char* data_scheme_help();
-
 }  // namespace octet

@@ -1,4 +1,4 @@
-#include "octet/cli/quantizer_flags.h"
+#include "octet/cli/quantizer.h"
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -72,39 +72,21 @@ std::string says(const NeutronOverride& choice) {
 
 }  // namespace
 
-void add_quantizer_settings(CLI::App& verb, QuantizerFlags& flags) {
-  verb.add_option("--config", flags.config, "Settings of the quantizer, as written beside a quantized model");
-  verb.add_option("--target", flags.target, octet::str("NPU (default: ", NeutronOptions().target, ")"));
-  verb.add_option("--mul-range", flags.mul_range,
-                  "Inputs of mul: reference (fixed, saturates beyond -0.5 .. 0.496, the default) or observed");
-  verb.add_option(
-      "--sigmoid-input", flags.sigmoid_input,
-      "What sigmoid and tanh read of a convolution: observed (a range of its own, the default) or reference "
-      "(none: quantized as one)");
-  verb.add_option("--leave-float", flags.leave_float,
-                  "Leave in float what matches: an operator (conv2d, aten.conv2d.default), or a pattern for names of "
-                  "modules and nodes (features.0.*); may be repeated")
-      ->allow_extra_args(false);
-}
+std::string default_target() { return NeutronOptions().target; }
 
-void add_quantizer_flags(CLI::App& verb, QuantizerFlags& flags) {
-  add_quantizer_settings(verb, flags);
-  verb.add_flag("--explain", flags.explain, "Print the settings and what becomes of each operator");
-}
-
-QuantizerConfig resolve(const QuantizerFlags& flags, std::optional<bool> is_qat) {
+QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<bool> is_qat) {
   QuantizerConfig config;
-  if (!flags.config.empty()) config = parse_config(read_text(flags.config), flags.config, is_qat);
+  if (!arguments.config.empty()) config = parse_config(read_text(arguments.config), arguments.config, is_qat);
   NeutronOptions& options = config.options;
   if (is_qat) options.is_qat = *is_qat;
-  if (!flags.target.empty()) options.target = NeutronTargetSpec(flags.target).name();
-  if (!flags.mul_range.empty()) {
-    options.mul_range = mul_range_from_text(flags.mul_range, "--mul-range");
+  if (!arguments.target.empty()) options.target = NeutronTargetSpec(arguments.target).name();
+  if (!arguments.mul_range.empty()) {
+    options.mul_range = mul_range_from_text(arguments.mul_range, "--mul-range");
   }
-  if (!flags.sigmoid_input.empty()) {
-    options.sigmoid_input = sigmoid_input_from_text(flags.sigmoid_input, "--sigmoid-input");
+  if (!arguments.sigmoid_input.empty()) {
+    options.sigmoid_input = sigmoid_input_from_text(arguments.sigmoid_input, "--sigmoid-input");
   }
-  for (const std::string& pattern : flags.leave_float) {
+  for (const std::string& pattern : arguments.leave_float) {
     const NeutronOverride choice = left_in_float(pattern);
     // In place of what the config says of the same: flags win.
     std::erase_if(options.overrides,
