@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include "octet/graph/match.h"
 #include "octet/graph/state_guard.h"
 #include "octet/support/error.h"
 
@@ -10,8 +9,6 @@ namespace octet {
 namespace {
 
 using Sizes = std::vector<int64_t>;
-
-const std::vector<std::string> kViews = {"aten.view.default", "aten.reshape.default", "aten._unsafe_view.default"};
 
 int64_t product(const Sizes& sizes, size_t end) {
   int64_t result = 1;
@@ -127,7 +124,7 @@ class Flexer {
         node->set_arg("size", Arg());
         node->set_arg("stride", Arg());
       }
-      if (is_any_of(node, kViews) && follows_.count(node)) unbake_view(node, 1);
+      if (node->is(Trait::kView) && follows_.count(node)) unbake_view(node, 1);
       simple = simple && (!follows_.count(node) || keeps_samples_apart(*node, follows_));
     }
     if (!simple) prove();
@@ -184,7 +181,7 @@ class Flexer {
       module_.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
         if (value.isTensor() && value.toTensor().defined()) shapes_[&node] = value.toTensor().sizes().vec();
         ++done;
-        if (is_any_of(&node, kViews) && !view_follows(node)) throw Stop{};
+        if (node.is(Trait::kView) && !view_follows(node)) throw Stop{};
       });
     } catch (const Stop&) {
       *reason = "dimension 0 does not follow the batch through these sizes";
@@ -230,7 +227,7 @@ class Flexer {
     for (size_t attempt = 0; attempt < limit; ++attempt) {
       Node* failed = try_run(&reason);
       if (failed == nullptr) return check_results();
-      if (is_any_of(failed, kViews)) {
+      if (failed->is(Trait::kView)) {
         const auto before = elements_before_batch(failed->arg(0).node());
         if (before && unbake_view(failed, *before)) continue;
       }
@@ -313,7 +310,7 @@ class Flexer {
   void collect_sources(Node* node, std::unordered_set<const Node*>& seen, std::vector<Node*>& sources) {
     for (Node* input : node->inputs()) {
       if (!seen.insert(input).second || elements_before_batch(input)) continue;
-      const bool sized = input->is_call() && sizes_slot(*input) != SIZE_MAX && !is_any_of(input, kViews) &&
+      const bool sized = input->is_call() && sizes_slot(*input) != SIZE_MAX && !input->is(Trait::kView) &&
                          input->arg(sizes_slot(*input)).is_constant() && !input->arg(sizes_slot(*input)).is_none();
       const bool state = input->is_get_attr() && batch_ == 1 &&
                          module_.attr_kind(input->target()) != AttrKind::kParameter && input->meta();

@@ -48,8 +48,10 @@ class Node {
   /// The op; only for kCall.
   const Op& op() const { return *op_; }
   /// True for a call of exactly this op: `is_call("aten.relu.default")`.
-  bool is_call(std::string_view op_text) const { return kind_ == NodeKind::kCall && target_ == op_text; }
+  bool is_call(OpName name) const { return is_call() && op_->name() == name; }
   bool is_call() const { return kind_ == NodeKind::kCall; }
+  /// True for a call of an op that is this: `is(Trait::kBatchNorm)`.
+  bool is(Trait trait) const { return is_call() && op_->is(trait); }
   bool is_get_attr() const { return kind_ == NodeKind::kGetAttr; }
 
   /// Calls hold one argument per schema argument, defaults filled in.

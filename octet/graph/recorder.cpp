@@ -49,10 +49,9 @@ bool holds_tensor(const IValue& value) {
 
 // Memory without values: what fills it decides whether it is a constant (std::memcpy) or part of the program (fill_).
 bool is_empty_factory(const Op& op) {
-  static const std::unordered_set<std::string> kNames = {
-      "aten.empty",     "aten.empty_like",        "aten.empty_strided",
-      "aten.new_empty", "aten.new_empty_strided", "aten.empty_permuted"};
-  return kNames.count(std::string(op.packet())) > 0 && !op.mutates();
+  static constexpr OpName kNames[] = {"aten.empty",     "aten.empty_like",        "aten.empty_strided",
+                                      "aten.new_empty", "aten.new_empty_strided", "aten.empty_permuted"};
+  return std::ranges::count(kNames, op.packet_name()) > 0 && !op.mutates();
 }
 
 }  // namespace
@@ -219,13 +218,14 @@ void Recorder::mark_varying(const IValue& value) {
 
 // Operators whose result, or its shape, Python's control flow could not know at export.
 void Recorder::refuse_data_dependence(const Op& op, const std::vector<IValue>& args) {
-  static const std::unordered_set<std::string> kReadsValues = {
+  static constexpr OpName kReadsValues[] = {
       "aten.item",     "aten._local_scalar_dense", "aten.is_nonzero",   "aten.equal", "aten.allclose",
       "aten.argwhere", "aten.nonzero_numpy",       "aten.where.default"};
-  const bool named = kReadsValues.count(std::string(op.packet())) > 0 || kReadsValues.count(op.text()) > 0;
+  const bool named =
+      std::ranges::any_of(kReadsValues, [&](OpName name) { return name == op.packet_name() || name == op.name(); });
   bool refused =
       named || op.handle().hasTag(at::Tag::data_dependent_output) || op.handle().hasTag(at::Tag::dynamic_output_shape);
-  if (refused && op.packet() == "aten.index") {  // only masks make its shape depend on values
+  if (refused && op.packet_name() == OpName("aten.index")) {  // only masks make its shape depend on values
     refused = false;
     each_tensor(args[1], [&](const at::Tensor& index) {
       refused = refused || index.scalar_type() == at::kBool || index.scalar_type() == at::kByte;

@@ -7,13 +7,6 @@
 namespace octet {
 namespace {
 
-bool is_quantize(const Node& node) {
-  return node.is_call("quantized_decomposed.quantize_per_tensor.default") ||
-         node.is_call("quantized_decomposed.quantize_per_channel.default");
-}
-
-bool is_random(const Op& op) { return op.handle().hasTag(at::Tag::nondeterministic_seeded); }
-
 // The tensors that the program itself writes, directly or through a view of them. A value that an operator computed
 // anew is no view: relu_ behind a convolution writes the convolution's result, not its weight.
 std::set<std::string> written_attrs(const GraphModule& module) {
@@ -42,10 +35,7 @@ std::unordered_set<const Node*> constant_nodes(const GraphModule& module) {
   std::unordered_set<const Node*> constant;
   for (const Node* node : module.graph().nodes()) {
     if (node->is_get_attr() && !written.count(node->target())) constant.insert(node);
-    if (!node->is_call() || node->op().mutates() || is_random(node->op()) ||
-        node->op().packet().find("dequantize") != std::string_view::npos) {
-      continue;
-    }
+    if (!node->is_call() || node->op().mutates() || node->is(Trait::kRandom) || node->is(Trait::kDequantize)) continue;
     const std::vector<Node*> inputs = node->inputs();
     const bool fixed =
         std::all_of(inputs.begin(), inputs.end(), [&](const Node* input) { return constant.count(input) > 0; });
@@ -85,7 +75,7 @@ size_t fold_constant_quantizes(GraphModule& module) {
   const auto constant = constant_nodes(module);
   std::vector<Node*> targets;
   for (Node* node : module.graph().nodes()) {
-    if (is_quantize(*node) && constant.count(node)) targets.push_back(node);
+    if (node->is(Trait::kQuantize) && constant.count(node)) targets.push_back(node);
   }
   if (targets.empty()) return 0;
   const std::vector<at::Tensor> values = evaluate(module, targets);

@@ -161,10 +161,6 @@ class Converter {
   std::vector<std::string> empty_;  // values whose observers saw nothing
 };
 
-bool is_dequantize(const Node& node) {
-  return node.is_call() && node.op().packet().substr(0, 33) == "quantized_decomposed.dequantize_p";
-}
-
 bool has_computed_scale(const Node& dequantize) {
   return dequantize.arg(1).is_node() && dequantize.arg(1).node()->kind() == NodeKind::kGetItem;
 }
@@ -172,7 +168,7 @@ bool has_computed_scale(const Node& dequantize) {
 // Every annotated reader gets a dequantize of its own, so that each operator stands between its own pairs.
 void duplicate_dequantizes(Graph& graph) {
   for (Node* node : graph.nodes()) {
-    if (!is_dequantize(*node) || node->user_count() < 2 || has_computed_scale(*node)) continue;
+    if (!node->is(Trait::kDequantize) || node->user_count() < 2 || has_computed_scale(*node)) continue;
     const std::vector<Node*> users = node->users();
     for (size_t i = 1; i < users.size(); ++i) {
       if (!users[i]->notes().count(kAnnotatedNote)) continue;

@@ -11,10 +11,6 @@
 namespace octet {
 namespace {
 
-bool is_bookkeeping(const Node& node) {
-  return node.is_call() && node.op().text().rfind("quantized_decomposed.", 0) == 0;
-}
-
 std::optional<QuantRecord> output_record(const GraphModule& module, const Node& node) {
   for (const Node* user : node.users()) {
     if (is_quantize_op(*user)) return grid_at(module, *user);
@@ -54,7 +50,7 @@ std::optional<QuantRecord> record_from_json(const nlohmann::ordered_json& json) 
 std::vector<QuantRow> quantization_rows(const GraphModule& module) {
   std::vector<QuantRow> rows;
   for (const Node* node : module.graph().nodes()) {
-    if (is_bookkeeping(*node)) continue;
+    if (node->is(Trait::kDecomposed)) continue;
     if (node->kind() == NodeKind::kPlaceholder) {
       rows.push_back({"input", node->name(), {}, output_record(module, *node)});
       continue;

@@ -6,14 +6,9 @@
 namespace octet {
 namespace {
 
-bool is_batch_norm(const Node& node) {
-  return node.is_call("aten.batch_norm.default") || node.is_call("aten.native_batch_norm.default") ||
-         node.is_call("aten._native_batch_norm_legit.default");
-}
-
 void hold_statistics(GraphModule& module, bool on) {
   for (Node* node : module.graph().nodes()) {
-    if (!is_batch_norm(*node)) continue;
+    if (!node->is(Trait::kBatchNorm) || !node->has_arg("training")) continue;
     auto& notes = node->notes();
     const auto held = notes.find(kHeldModeNote);
     if (on && held == notes.end()) {

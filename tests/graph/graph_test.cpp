@@ -29,6 +29,47 @@ TEST(Op, FindsByTheExportersText) {
   expect_error([] { Op::find("aten.no_such_op.default"); }, {"aten.no_such_op.default", "namespace.name.overload"});
 }
 
+TEST(Op, IsInternedAndComparesByName) {
+  const Op relu = Op::find("aten.relu");
+  EXPECT_EQ(relu, Op(c10::Dispatcher::singleton().findSchemaOrThrow("aten::relu", "")));
+  EXPECT_EQ(&relu.text(), &Op::find("aten.relu.default").text());
+  EXPECT_NE(relu, Op::find("aten.relu_"));
+  EXPECT_EQ(relu.name(), OpName("aten.relu.default"));
+  EXPECT_EQ(relu.packet_name(), OpName("aten.relu"));
+  EXPECT_NE(relu.name(), OpName(std::string("aten.relu_.default")));
+  EXPECT_EQ(relu.in_place(), Op::find("aten.relu_"));
+  EXPECT_EQ(Op::find("aten.add.Tensor").in_place()->text(), "aten.add_.Tensor");
+  EXPECT_FALSE(Op::find("aten.conv2d").in_place());
+}
+
+TEST(Op, ForgetsAnOperatorThatIsTakenAway) {
+  auto library =
+      std::make_unique<torch::Library>(torch::Library::DEF, "octet_op_test", std::nullopt, __FILE__, __LINE__);
+  library->def("once(Tensor x) -> Tensor");
+  EXPECT_EQ(Op::find("octet_op_test.once").argument_index("x"), 0);
+  library.reset();
+  EXPECT_FALSE(Op::try_find("octet_op_test.once.default"));
+  library = std::make_unique<torch::Library>(torch::Library::DEF, "octet_op_test", std::nullopt, __FILE__, __LINE__);
+  library->def("once(Tensor a, Tensor(b!) y) -> Tensor");
+  EXPECT_EQ(Op::find("octet_op_test.once").argument_index("x"), -1);
+  EXPECT_TRUE(Op::find("octet_op_test.once").mutates());
+}
+
+TEST(Op, HasTraits) {
+  const auto is = [](const char* op, Trait trait) { return Op::find(op).is(trait); };
+  EXPECT_TRUE(is("aten.conv2d.padding", Trait::kConvolution));
+  EXPECT_FALSE(is("aten.conv2d.padding", Trait::kTransposed));
+  EXPECT_TRUE(is("aten.conv_transpose1d", Trait::kTransposed));
+  EXPECT_TRUE(is("aten.batch_norm", Trait::kBatchNorm));
+  EXPECT_FALSE(is("aten.batch_norm", Trait::kGivesTuple));
+  EXPECT_TRUE(is("aten._native_batch_norm_legit", Trait::kGivesTuple));
+  EXPECT_FALSE(is("aten._native_batch_norm_legit.no_stats", Trait::kBatchNorm));  // has no statistics to fold
+  EXPECT_TRUE(is("aten.view", Trait::kView));
+  EXPECT_FALSE(is("aten.view.dtype", Trait::kView));
+  EXPECT_TRUE(is("aten.bernoulli", Trait::kRandom));
+  EXPECT_FALSE(is("aten.relu", Trait::kRandom));
+}
+
 TEST(Arg, ReadsConstants) {
   EXPECT_EQ(Arg(3).to_int(), 3);
   EXPECT_EQ(Arg(3).to_double(), 3.0);

@@ -8,7 +8,7 @@
 namespace octet {
 namespace {
 
-const std::vector<std::string> kRelu = {"aten.relu.default", "aten.relu_.default", "aten.hardtanh.default"};
+const std::vector<OpName> kRelu = {"aten.relu.default", "aten.relu_.default", "aten.hardtanh.default"};
 
 // conv -> relu twice; the second relu's conv is read by somebody else too.
 struct Net {
