@@ -3,8 +3,8 @@
 
 #include "octet/formats/guard.h"
 #include "octet/formats/tflite_ops.h"
+#include "octet/formats/tflite_options.h"
 #include "octet/support/error.h"
-#include "tflite_generated.h"
 
 namespace octet::tflite {
 namespace {
@@ -20,20 +20,6 @@ using Tables = flatbuffers::Vector<flatbuffers::Offset<T>>;
 template <typename T>
 size_t count(const flatbuffers::Vector<T>* vector) {
   return vector == nullptr ? 0 : vector->size();
-}
-
-template <typename Table>
-void window(const Table& table, Options& options) {
-  options.padding = static_cast<Padding>(table.padding());
-  options.stride_h = table.stride_h();
-  options.stride_w = table.stride_w();
-  options.activation = static_cast<Activation>(table.activation());
-}
-
-template <typename Table>
-void dilation(const Table& table, Options& options) {
-  options.dilation_h = table.dilation_h();
-  options.dilation_w = table.dilation_w();
 }
 
 class Reader {
@@ -166,122 +152,20 @@ class Reader {
   Options options(const fb::Operator& from, const OpFacts& facts, const std::string& where) {
     const int type = from.builtin_options_type();
     if (from.builtin_options_2_type() != 0) throw Error(where, "options of the second kind cannot be read");
-    if (type != 0 && type != facts.options) {
-      throw expected(where, "number of the options' table", std::to_string(facts.options), std::to_string(type));
+    const int wanted = facts.options == nullptr ? 0 : facts.options->number;
+    if (type != 0 && type != wanted) {
+      throw expected(where, "number of the options' table", std::to_string(wanted), std::to_string(type));
     }
     Options options;
     if (type == 0 || from.builtin_options() == nullptr) {
-      if ((facts.fields & (kHasPadding | kHasBeta | kHasNumSplits | kHasBlockSize | kHasValuesCount)) != 0)
-        throw Error(where, "its options are missing");
+      for (const Field needed :
+           {Field::padding, Field::beta, Field::num_splits, Field::block_size, Field::values_count}) {
+        if (facts.has(needed)) throw Error(where, "its options are missing");
+      }
       return options;
     }
-    switch (from.builtin_options_type()) {
-      case fb::BuiltinOptions_Conv2DOptions:
-        window(*from.builtin_options_as_Conv2DOptions(), options);
-        dilation(*from.builtin_options_as_Conv2DOptions(), options);
-        break;
-      case fb::BuiltinOptions_DepthwiseConv2DOptions:
-        window(*from.builtin_options_as_DepthwiseConv2DOptions(), options);
-        dilation(*from.builtin_options_as_DepthwiseConv2DOptions(), options);
-        options.depth_multiplier = from.builtin_options_as_DepthwiseConv2DOptions()->depth_multiplier();
-        break;
-      case fb::BuiltinOptions_Pool2DOptions:
-        window(*from.builtin_options_as_Pool2DOptions(), options);
-        options.filter_h = from.builtin_options_as_Pool2DOptions()->filter_h();
-        options.filter_w = from.builtin_options_as_Pool2DOptions()->filter_w();
-        break;
-      case fb::BuiltinOptions_TransposeConvOptions:
-        window(*from.builtin_options_as_TransposeConvOptions(), options);
-        break;
-      case fb::BuiltinOptions_FullyConnectedOptions: {
-        const auto& table = *from.builtin_options_as_FullyConnectedOptions();
-        if (table.weights_format() != 0) throw Error(where, "shuffled weights cannot be read");
-        options.activation = static_cast<Activation>(table.activation());
-        options.keep_num_dims = table.keep_num_dims();
-        break;
-      }
-      case fb::BuiltinOptions_SoftmaxOptions:
-        options.beta = from.builtin_options_as_SoftmaxOptions()->beta();
-        break;
-      case fb::BuiltinOptions_ConcatenationOptions:
-        options.axis = from.builtin_options_as_ConcatenationOptions()->axis();
-        options.activation = static_cast<Activation>(from.builtin_options_as_ConcatenationOptions()->activation());
-        break;
-      case fb::BuiltinOptions_AddOptions:
-        options.activation = static_cast<Activation>(from.builtin_options_as_AddOptions()->activation());
-        break;
-      case fb::BuiltinOptions_SubOptions:
-        options.activation = static_cast<Activation>(from.builtin_options_as_SubOptions()->activation());
-        break;
-      case fb::BuiltinOptions_MulOptions:
-        options.activation = static_cast<Activation>(from.builtin_options_as_MulOptions()->activation());
-        break;
-      case fb::BuiltinOptions_ResizeBilinearOptions:
-        options.align_corners = from.builtin_options_as_ResizeBilinearOptions()->align_corners();
-        options.half_pixel_centers = from.builtin_options_as_ResizeBilinearOptions()->half_pixel_centers();
-        break;
-      case fb::BuiltinOptions_ResizeNearestNeighborOptions:
-        options.align_corners = from.builtin_options_as_ResizeNearestNeighborOptions()->align_corners();
-        options.half_pixel_centers = from.builtin_options_as_ResizeNearestNeighborOptions()->half_pixel_centers();
-        break;
-      case fb::BuiltinOptions_ReshapeOptions:
-        options.new_shape = values<int32_t>(from.builtin_options_as_ReshapeOptions()->new_shape());
-        break;
-      case fb::BuiltinOptions_SqueezeOptions:
-        options.squeeze_dims = values<int32_t>(from.builtin_options_as_SqueezeOptions()->squeeze_dims());
-        break;
-      case fb::BuiltinOptions_ReducerOptions:
-        options.keep_dims = from.builtin_options_as_ReducerOptions()->keep_dims();
-        break;
-      case fb::BuiltinOptions_SplitOptions:
-        options.num_splits = from.builtin_options_as_SplitOptions()->num_splits();
-        break;
-      case fb::BuiltinOptions_SplitVOptions:
-        options.num_splits = from.builtin_options_as_SplitVOptions()->num_splits();
-        break;
-      case fb::BuiltinOptions_LeakyReluOptions:
-        options.alpha = from.builtin_options_as_LeakyReluOptions()->alpha();
-        break;
-      case fb::BuiltinOptions_MirrorPadOptions:
-        options.mirror_mode = from.builtin_options_as_MirrorPadOptions()->mode();
-        break;
-      case fb::BuiltinOptions_BatchMatMulOptions:
-        options.adj_x = from.builtin_options_as_BatchMatMulOptions()->adj_x();
-        options.adj_y = from.builtin_options_as_BatchMatMulOptions()->adj_y();
-        break;
-      case fb::BuiltinOptions_DivOptions:
-        options.activation = static_cast<Activation>(from.builtin_options_as_DivOptions()->activation());
-        break;
-      case fb::BuiltinOptions_SpaceToDepthOptions:
-        options.block_size = from.builtin_options_as_SpaceToDepthOptions()->block_size();
-        break;
-      case fb::BuiltinOptions_DepthToSpaceOptions:
-        options.block_size = from.builtin_options_as_DepthToSpaceOptions()->block_size();
-        break;
-      case fb::BuiltinOptions_GatherOptions:
-        options.axis = from.builtin_options_as_GatherOptions()->axis();
-        options.batch_dims = from.builtin_options_as_GatherOptions()->batch_dims();
-        break;
-      case fb::BuiltinOptions_PackOptions:
-        options.axis = from.builtin_options_as_PackOptions()->axis();
-        options.values_count = from.builtin_options_as_PackOptions()->values_count();
-        break;
-      case fb::BuiltinOptions_CastOptions:
-        options.in_type = static_cast<Type>(from.builtin_options_as_CastOptions()->in_data_type());
-        options.out_type = static_cast<Type>(from.builtin_options_as_CastOptions()->out_data_type());
-        break;
-      case fb::BuiltinOptions_GeluOptions:
-        options.approximate = from.builtin_options_as_GeluOptions()->approximate();
-        break;
-      case fb::BuiltinOptions_StridedSliceOptions: {
-        const auto& table = *from.builtin_options_as_StridedSliceOptions();
-        options.masks = {table.begin_mask(),    table.end_mask(),         table.ellipsis_mask(),
-                         table.new_axis_mask(), table.shrink_axis_mask(), table.offset()};
-        break;
-      }
-      default:  // tables without fields
-        break;
-    }
+    facts.options->read(
+        from.builtin_options(), options, [this](const auto* vector) { return values<int32_t>(vector); }, where);
     return options;
   }
 
