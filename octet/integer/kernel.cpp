@@ -5,11 +5,11 @@
 #include <cstring>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/integer/kernel_table.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
 
-using tflite::OpCode;
 using tflite::Tensor;
 using tflite::Type;
 
@@ -128,108 +128,15 @@ bool writes_nothing(const KernelContext& context) {
                      [&](int32_t output) { return context.model.tensors[static_cast<size_t>(output)].numel() == 0; });
 }
 
-// Operators that move values of any type; nullptr for the others.
-Kernel (*mover(OpCode code))(const KernelContext&) {
-  switch (code) {
-    case OpCode::kConcatenation:
-      return make_concatenation;
-    case OpCode::kReshape:
-    case OpCode::kSqueeze:
-    case OpCode::kExpandDims:
-      return make_reshape;
-    case OpCode::kTranspose:
-      return make_transpose;
-    case OpCode::kPad:
-    case OpCode::kPadV2:
-    case OpCode::kMirrorPad:
-      return make_pad;
-    case OpCode::kSlice:
-      return make_slice;
-    case OpCode::kStridedSlice:
-      return make_strided_slice;
-    case OpCode::kSplit:
-    case OpCode::kSplitV:
-      return make_split;
-    case OpCode::kPack:
-      return make_pack;
-    case OpCode::kGather:
-      return make_gather;
-    case OpCode::kBroadcastTo:
-      return make_broadcast_to;
-    case OpCode::kSpaceToDepth:
-    case OpCode::kDepthToSpace:
-      return make_block_move;
-    case OpCode::kQuantize:
-      return make_quantize;
-    case OpCode::kDequantize:
-      return make_dequantize;
-    case OpCode::kCast:
-      return make_cast;
-    default:
-      return nullptr;
-  }
-}
-
 }  // namespace
 
 Kernel make_kernel(const KernelContext& context) {
-  if (auto* make = mover(context.op.code)) {
-    return writes_nothing(context) ? Kernel([](const Values&) {}) : make(context);
-  }
-  if (context.output().type == Type::kFloat32) return make_float(context);
-  switch (context.op.code) {
-    case OpCode::kConv2d:
-      return make_convolution(context);
-    case OpCode::kDepthwiseConv2d:
-      return make_depthwise_convolution(context);
-    case OpCode::kTransposeConv:
-      return make_transposed_convolution(context);
-    case OpCode::kFullyConnected:
-      return make_fully_connected(context);
-    case OpCode::kBatchMatmul:
-      return make_batch_matmul(context);
-    case OpCode::kAdd:
-    case OpCode::kSub:
-    case OpCode::kMul:
-      return make_binary(context);
-    case OpCode::kMaximum:
-    case OpCode::kMinimum:
-      return make_extremum(context);
-    case OpCode::kRelu:
-    case OpCode::kRelu6:
-    case OpCode::kReluN1To1:
-    case OpCode::kRelu0To1:
-      return make_relu(context);
-    case OpCode::kLeakyRelu:
-      return make_leaky_relu(context);
-    case OpCode::kPrelu:
-      return make_prelu(context);
-    case OpCode::kAbs:
-    case OpCode::kExp:
-    case OpCode::kLog:
-    case OpCode::kRsqrt:
-    case OpCode::kLogistic:
-    case OpCode::kTanh:
-    case OpCode::kHardSwish:
-      return make_table(context);
-    case OpCode::kSoftmax:
-      return make_softmax(context);
-    case OpCode::kAveragePool2d:
-    case OpCode::kMaxPool2d:
-      return make_pool(context);
-    case OpCode::kMean:
-    case OpCode::kSum:
-      return make_sum(context);
-    case OpCode::kReduceMax:
-    case OpCode::kReduceMin:
-      return make_reduced_extremum(context);
-    case OpCode::kResizeBilinear:
-    case OpCode::kResizeNearestNeighbor:
-      return make_resize(context);
-    default:
-      break;
-  }
-  throw Error(context.where(), "octet's executor has no int8 kernel for it");
+  const KernelRow* row = kernel_table().find(context.op.code);
+  if (row == nullptr) throw Error(context.where(), "is not an operator that octet's executor knows");
+  if (row->any_type != nullptr) return writes_nothing(context) ? Kernel([](const Values&) {}) : row->any_type(context);
+  if (context.output().type == Type::kFloat32) return make_float(context, *row);
+  if (row->int8 == nullptr) throw Error(context.where(), "octet's executor has no int8 kernel for it");
+  return row->int8(context);
 }
 
 }  // namespace octet::integer

@@ -14,7 +14,30 @@ using tflite::Tensor;
 
 namespace {
 
-Kernel make_sum_of_two(const KernelContext& context) {
+// From the grid of an input to the output's, in float32, as the reference has it.
+Multiplier to_output(const KernelContext& context, float factor = 1.0F) {
+  const float scale = context.scale(context.input(0));
+  return quantize_multiplier(static_cast<double>(scale * factor / context.scale(context.output())));
+}
+
+constexpr float kNoBound = std::numeric_limits<float>::infinity();
+
+Kernel make_clip(const KernelContext& context, float low, float high) {
+  const Tensor& output = context.output();
+  const int32_t in_zero = context.zero_point(context.input(0));
+  const int32_t out_zero = context.zero_point(output);
+  const auto level = [&](float value) { return wide_level(value, context.scale(output), out_zero); };
+  const int32_t lowest = std::max(-128, level(low));
+  const int32_t highest = high == kNoBound ? 127 : std::min(127, level(high));
+  const Multiplier factor = to_output(context);
+  return make_of_one(context, [=](int32_t x) {
+    return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero), lowest, highest);
+  });
+}
+
+}  // namespace
+
+Kernel make_addition(const KernelContext& context) {
   const double first = context.scale(context.input(0)), second = context.scale(context.input(1));
   const double twice = 2.0 * std::max(first, second);  // of the larger input scale
   SumOfTwo how;
@@ -30,7 +53,7 @@ Kernel make_sum_of_two(const KernelContext& context) {
                                                                       int64_t count) { add(how, x, y, z, count); });
 }
 
-Kernel make_product_of_two(const KernelContext& context) {
+Kernel make_multiplication(const KernelContext& context) {
   ProductOfTwo how;
   // In float32 throughout, as the reference has it.
   const float factor =
@@ -43,18 +66,6 @@ Kernel make_product_of_two(const KernelContext& context) {
   return make_of_two(
       context, [how, multiply_row = path_ops(context.path).multiply](
                    const int8_t* x, const int8_t* y, int8_t* z, int64_t count) { multiply_row(how, x, y, z, count); });
-}
-
-// From the grid of an input to the output's, in float32, as the reference has it.
-Multiplier to_output(const KernelContext& context, float factor = 1.0F) {
-  const float scale = context.scale(context.input(0));
-  return quantize_multiplier(static_cast<double>(scale * factor / context.scale(context.output())));
-}
-
-}  // namespace
-
-Kernel make_binary(const KernelContext& context) {
-  return context.op.code == OpCode::kMul ? make_product_of_two(context) : make_sum_of_two(context);
 }
 
 Kernel make_extremum(const KernelContext& context) {
@@ -70,23 +81,10 @@ Kernel make_extremum(const KernelContext& context) {
   });
 }
 
-Kernel make_relu(const KernelContext& context) {
-  const Tensor& output = context.output();
-  float low = 0.0F;
-  float high = std::numeric_limits<float>::infinity();
-  if (context.op.code == OpCode::kRelu6) high = 6.0F;
-  if (context.op.code == OpCode::kReluN1To1) low = -1.0F;
-  if (context.op.code != OpCode::kRelu && context.op.code != OpCode::kRelu6) high = 1.0F;
-  const int32_t in_zero = context.zero_point(context.input(0));
-  const int32_t out_zero = context.zero_point(output);
-  const auto level = [&](float value) { return wide_level(value, context.scale(output), out_zero); };
-  const int32_t lowest = std::max(-128, level(low));
-  const int32_t highest = std::isinf(high) ? 127 : std::min(127, level(high));
-  const Multiplier factor = to_output(context);
-  return make_of_one(context, [=](int32_t x) {
-    return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero), lowest, highest);
-  });
-}
+Kernel make_relu(const KernelContext& context) { return make_clip(context, 0.0F, kNoBound); }
+Kernel make_relu6(const KernelContext& context) { return make_clip(context, 0.0F, 6.0F); }
+Kernel make_relu_n1_to_1(const KernelContext& context) { return make_clip(context, -1.0F, 1.0F); }
+Kernel make_relu_0_to_1(const KernelContext& context) { return make_clip(context, 0.0F, 1.0F); }
 
 Kernel make_leaky_relu(const KernelContext& context) {
   const float alpha = context.op.options.alpha;
