@@ -11,7 +11,7 @@
 #include <string>
 
 #include "octet/formats/model_file.h"
-#include "octet/graph/batch.h"
+#include "octet/lowering/batch.h"
 #include "octet/graph/record.h"
 #include "octet/integer/executor.h"
 #include "octet/lowering/lowering.h"

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <string>
 
-#include "octet/graph/batch.h"
+#include "octet/lowering/batch.h"
 #include "octet/graph/record.h"
 #include "octet/models/registry.h"
 #include "octet/quantize/quantize_pt2e.h"

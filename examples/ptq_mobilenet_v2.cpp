@@ -5,7 +5,7 @@
 #include <octet/formats/container.h>
 #include <octet/formats/pt2_writer.h>
 #include <octet/formats/tflite.h>
-#include <octet/graph/batch.h>
+#include <octet/lowering/batch.h>
 #include <octet/graph/record.h>
 #include <octet/lowering/lowering.h>
 #include <octet/models/registry.h>

@@ -1,7 +1,7 @@
 // Quantization-aware training with the Neutron quantizer: the training listing of NXP's guide, step by step and under
 // its names, with Fashion-MNIST in place of ImageNet. The regions in brackets are shown in README.md and in
 // docs/neutron-quantization.md.
-#include <octet/graph/batch.h>
+#include <octet/lowering/batch.h>
 #include <octet/graph/record.h>
 #include <octet/models/registry.h>
 #include <octet/quantize/bias_pass.h>

@@ -9,7 +9,7 @@
 
 #include "octet/formats/model_file.h"
 #include "octet/formats/npy.h"
-#include "octet/graph/stats.h"
+#include "octet/lowering/stats.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 

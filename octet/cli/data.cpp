@@ -1,6 +1,6 @@
 #include "octet/cli/data.h"
 
-#include "octet/graph/batch.h"
+#include "octet/lowering/batch.h"
 #include "octet/support/error.h"
 #include "octet/train/transforms.h"
 

@@ -9,7 +9,7 @@
 #include "octet/cli/table.h"
 #include "octet/cli/verbs.h"
 #include "octet/formats/container.h"
-#include "octet/graph/batch.h"
+#include "octet/lowering/batch.h"
 #include "octet/graph/record.h"
 #include "octet/integer/executor.h"
 #include "octet/lowering/lowering.h"

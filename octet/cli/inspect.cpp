@@ -7,7 +7,7 @@
 #include "octet/cli/verbs.h"
 #include "octet/formats/dtype.h"
 #include "octet/formats/tflite.h"
-#include "octet/graph/stats.h"
+#include "octet/lowering/stats.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/rows.h"
 #include "octet/support/error.h"

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "octet/graph/batch.h"
 #include "octet/graph/constant_value.h"
+#include "octet/lowering/batch.h"
 #include "octet/lowering/constants.h"
 #include "octet/lowering/grids.h"
 #include "octet/lowering/layout.h"

@@ -2,6 +2,7 @@
 
 #include "octet/lowering/operators/operators.h"
 #include "octet/lowering/operators/window.h"
+#include "octet/lowering/rule.h"
 #include "octet/support/error.h"
 
 namespace octet::lowering {
@@ -20,8 +21,7 @@ struct PoolImage {
 };
 
 bool is_one_dimensional(const OperatorLowering& op) {
-  const std::string_view name = op.node().op().short_name();
-  return name == "max_pool1d" || name == "avg_pool1d";
+  return find_lowering_rule(op.node())->layout != Layout::kChannelsFirst;
 }
 
 // Sizes as [N, C, H, W].

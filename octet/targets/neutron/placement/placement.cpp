@@ -5,7 +5,7 @@
 #include <set>
 
 #include "octet/graph/constant_value.h"
-#include "octet/graph/stats.h"
+#include "octet/lowering/stats.h"
 #include "octet/lowering/layout.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"

@@ -1,10 +1,10 @@
-#include "octet/graph/batch.h"
+#include "octet/lowering/batch.h"
 
 #include <gtest/gtest.h>
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/rnn.h>
 
-#include "expect_error.h"
+#include "tests/graph/expect_error.h"
 #include "octet/graph/match.h"
 #include "octet/graph/record.h"
 

@@ -1,8 +1,9 @@
-#include "octet/graph/batch.h"
+#include "octet/lowering/batch.h"
 
 #include <ATen/core/grad_mode.h>
 
 #include "octet/graph/state_guard.h"
+#include "octet/lowering/rule.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -17,71 +18,10 @@ int64_t product(const Sizes& sizes, size_t end) {
 }
 
 // Operators that work on each sample alone, provided that their named dimensions leave dimension 0 out.
-bool keeps_samples_apart(const Node& node, const std::unordered_set<const Node*>& followers) {
-  static const std::unordered_set<std::string_view> kAlways = {"aten.conv1d",
-                                                               "aten.conv2d",
-                                                               "aten.conv3d",
-                                                               "aten.conv_transpose1d",
-                                                               "aten.conv_transpose2d",
-                                                               "aten.conv_transpose3d",
-                                                               "aten.linear",
-                                                               "aten.batch_norm",
-                                                               "aten._native_batch_norm_legit_no_training",
-                                                               "aten.relu",
-                                                               "aten.relu_",
-                                                               "aten.hardtanh",
-                                                               "aten.hardtanh_",
-                                                               "aten.relu6",
-                                                               "aten.sigmoid",
-                                                               "aten.tanh",
-                                                               "aten.hardswish",
-                                                               "aten.hardswish_",
-                                                               "aten.hardsigmoid",
-                                                               "aten.silu",
-                                                               "aten.silu_",
-                                                               "aten.gelu",
-                                                               "aten.leaky_relu",
-                                                               "aten.elu",
-                                                               "aten.clamp",
-                                                               "aten.abs",
-                                                               "aten.neg",
-                                                               "aten.dropout",
-                                                               "aten.dropout_",
-                                                               "aten.max_pool1d",
-                                                               "aten.max_pool2d",
-                                                               "aten.avg_pool1d",
-                                                               "aten.avg_pool2d",
-                                                               "aten.adaptive_avg_pool1d",
-                                                               "aten.adaptive_avg_pool2d",
-                                                               "aten.adaptive_max_pool2d",
-                                                               "aten.clone",
-                                                               "aten.contiguous"};
-  static const std::unordered_set<std::string_view> kElementwise = {"aten.add", "aten.add_", "aten.sub", "aten.sub_",
-                                                                    "aten.mul", "aten.mul_", "aten.div", "aten.div_"};
+bool keeps_samples_apart(const Node& node, const Followers& followers) {
   if (!node.is_call()) return true;
-  const std::string_view packet = node.op().packet();
-  if (kAlways.count(packet)) return true;
-  if (kElementwise.count(packet)) {
-    // A constant of the example batch's size would not broadcast at another.
-    const auto inputs = node.inputs();
-    return node.meta() && std::all_of(inputs.begin(), inputs.end(), [&](const Node* input) {
-             return followers.count(input) > 0 ||
-                    (input->meta() && (input->meta()->rank() < node.meta()->rank() || input->meta()->rank() == 0 ||
-                                       input->meta()->sizes[0] == 1));
-           });
-  }
-  const auto positive = [&](const Arg& dim) { return dim.is_constant() && !dim.is_none() && dim.to_int() > 0; };
-  if (packet == "aten.cat" || packet == "aten.softmax" || packet == "aten.log_softmax")
-    return positive(node.arg("dim"));
-  if (packet == "aten.flatten") return positive(node.arg("start_dim"));
-  if (node.target() == "aten.mean.dim") {
-    if (node.arg("dim").is_none()) return false;
-    const Sizes dims = node.arg("dim").to_ints();
-    const int64_t rank = node.inputs()[0]->meta() ? node.inputs()[0]->meta()->rank() : 0;
-    return rank > 0 && !dims.empty() &&
-           std::all_of(dims.begin(), dims.end(), [&](int64_t dim) { return (dim < 0 ? dim + rank : dim) > 0; });
-  }
-  return false;
+  const lowering::LoweringRule* row = lowering::find_operator(node);
+  return row != nullptr && row->samples != nullptr && row->samples(node, followers);
 }
 
 // Which dimension of a view's result takes the batch, when it sits in its input behind `before` elements and the
@@ -372,12 +312,46 @@ class Flexer {
   Node* first_ = nullptr;
   Node* batch_node_ = nullptr;
   int64_t batch_ = 1;
-  std::unordered_set<const Node*> follows_;        // values that depend on an input that carries the batch
+  Followers follows_;                              // values that depend on an input that carries the batch
   std::unordered_map<const Node*, Sizes> shapes_;  // at the other batch
 };
 
 }  // namespace
 
 void make_batch_flexible(GraphModule& module) { Flexer(module).run(); }
+
+namespace lowering::samples {
+
+bool apart(const Node&, const Followers&) { return true; }
+
+bool broadcast(const Node& node, const Followers& followers) {
+  // A constant of the example batch's size would not broadcast at another.
+  const auto inputs = node.inputs();
+  return node.meta() && std::all_of(inputs.begin(), inputs.end(), [&](const Node* input) {
+           return followers.count(input) > 0 ||
+                  (input->meta() && (input->meta()->rank() < node.meta()->rank() || input->meta()->rank() == 0 ||
+                                     input->meta()->sizes[0] == 1));
+         });
+}
+
+namespace {
+
+bool is_positive(const Arg& dim) { return dim.is_constant() && !dim.is_none() && dim.to_int() > 0; }
+
+}  // namespace
+
+bool along_dim(const Node& node, const Followers&) { return is_positive(node.arg("dim")); }
+
+bool from_dim(const Node& node, const Followers&) { return is_positive(node.arg("start_dim")); }
+
+bool over_dims(const Node& node, const Followers&) {
+  if (!node.has_arg("dim") || node.arg("dim").is_none()) return false;
+  const std::vector<int64_t> dims = node.arg("dim").to_ints();
+  const int64_t rank = node.inputs()[0]->meta() ? node.inputs()[0]->meta()->rank() : 0;
+  return rank > 0 && !dims.empty() &&
+         std::all_of(dims.begin(), dims.end(), [&](int64_t dim) { return (dim < 0 ? dim + rank : dim) > 0; });
+}
+
+}  // namespace lowering::samples
 
 }  // namespace octet

@@ -1,4 +1,6 @@
-#include "octet/graph/stats.h"
+#include "octet/lowering/stats.h"
+
+#include "octet/lowering/rule.h"
 
 namespace octet {
 namespace {
@@ -13,42 +15,53 @@ std::optional<Sizes> sizes_of(const GraphModule& module, const Arg& arg) {
   return std::nullopt;
 }
 
-int64_t product(const Sizes& sizes) {
+int64_t count_of(const Sizes& sizes) {
   int64_t result = 1;
   for (const int64_t size : sizes) result *= size;
   return result;
 }
 
-bool is_one_of(std::string_view packet, std::initializer_list<std::string_view> names) {
-  return std::find(names.begin(), names.end(), packet) != names.end();
+}  // namespace
+
+namespace lowering::macs_of {
+
+// The weight's first dimension is the output, of a transposed convolution the input.
+int64_t convolution(const GraphModule& module, const Node& node) {
+  const auto weight = sizes_of(module, node.arg(1));
+  if (!weight || weight->empty() || (*weight)[0] == 0) return 0;
+  return node.meta()->numel() * (count_of(*weight) / (*weight)[0]);
+}
+
+int64_t transposed_convolution(const GraphModule& module, const Node& node) {
+  const auto input = sizes_of(module, node.arg(0));
+  const auto weight = sizes_of(module, node.arg(1));
+  if (!input || !weight || weight->empty() || (*weight)[0] == 0) return 0;
+  return count_of(*input) * (count_of(*weight) / (*weight)[0]);
+}
+
+int64_t either_convolution(const GraphModule& module, const Node& node) {
+  return node.arg("transposed").to_bool() ? transposed_convolution(module, node) : convolution(module, node);
+}
+
+namespace {
+
+// Outputs times the length of the sums: the last dimension of the left factor.
+int64_t of_factor(const GraphModule& module, const Node& node, size_t left) {
+  const auto factor = sizes_of(module, node.arg(left));
+  return factor && !factor->empty() ? node.meta()->numel() * factor->back() : 0;
 }
 
 }  // namespace
 
+int64_t product(const GraphModule& module, const Node& node) { return of_factor(module, node, 0); }
+
+int64_t added_product(const GraphModule& module, const Node& node) { return of_factor(module, node, 1); }
+
+}  // namespace lowering::macs_of
+
 int64_t macs(const GraphModule& module, const Node& node) {
-  if (!node.is_call() || !node.meta()) return 0;
-  const std::string_view packet = node.op().packet();
-  const int64_t outputs = node.meta()->numel();
-  const bool convolves =
-      is_one_of(packet, {"aten.conv1d", "aten.conv2d", "aten.conv3d", "aten.convolution", "aten._convolution"});
-  const bool spreads = is_one_of(packet, {"aten.conv_transpose1d", "aten.conv_transpose2d", "aten.conv_transpose3d"});
-  if (convolves || spreads) {
-    const auto input = sizes_of(module, node.arg(0));
-    const auto weight = sizes_of(module, node.arg(1));
-    if (!weight || weight->empty() || (*weight)[0] == 0) return 0;
-    const int64_t per_element =
-        product(*weight) / (*weight)[0];  // the first dimension is the output, transposed the input
-    const bool transposed = spreads || (node.has_arg("transposed") && node.arg("transposed").to_bool());
-    if (!transposed) return outputs * per_element;
-    return input ? product(*input) * per_element : 0;
-  }
-  // outputs times the length of the sums: the last dimension of the left factor
-  size_t left = SIZE_MAX;
-  if (is_one_of(packet, {"aten.linear", "aten.mm", "aten.bmm", "aten.matmul", "aten.mv", "aten.dot"})) left = 0;
-  if (is_one_of(packet, {"aten.addmm", "aten.baddbmm"})) left = 1;
-  if (left == SIZE_MAX) return 0;
-  const auto factor = sizes_of(module, node.arg(left));
-  return factor && !factor->empty() ? outputs * factor->back() : 0;
+  const lowering::LoweringRule* row = lowering::find_operator(node);
+  return row != nullptr && row->macs != nullptr && node.meta() ? row->macs(module, node) : 0;
 }
 
 ModelStats model_stats(const GraphModule& module) {

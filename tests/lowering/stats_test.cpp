@@ -1,4 +1,4 @@
-#include "octet/graph/stats.h"
+#include "octet/lowering/stats.h"
 
 #include <gtest/gtest.h>
 

@@ -13,6 +13,20 @@ namespace octet {
 /// volume.
 int64_t macs(const GraphModule& module, const Node& node);
 
+/// The multiply-accumulates of an operator whose value has its meta.
+using MacsRule = int64_t (*)(const GraphModule& module, const Node& node);
+
+/// The rules that rows of the table of operators name (rule.cpp).
+namespace lowering::macs_of {
+
+int64_t convolution(const GraphModule& module, const Node& node);
+int64_t transposed_convolution(const GraphModule& module, const Node& node);
+int64_t either_convolution(const GraphModule& module, const Node& node);  ///< as its argument `transposed` says
+int64_t product(const GraphModule& module, const Node& node);             ///< of arguments 0 and 1
+int64_t added_product(const GraphModule& module, const Node& node);       ///< of arguments 1 and 2
+
+}  // namespace lowering::macs_of
+
 struct NodeStats {
   std::string name;   ///< of the node
   std::string op;     ///< "aten.conv2d.default"; the submodule's dotted name for module calls
