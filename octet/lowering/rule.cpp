@@ -175,6 +175,7 @@ std::vector<LoweringRule> make_rules() {
       reduction({"aten.amin.default"}, kMoves, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
       reduction({"aten.mean.dim", "aten.mean.default"}, kInteger, "MEAN", lower_reduction<OpCode::kMean>),
       reduction({"aten.sum.default", "aten.sum.dim_IntList"}, kInteger, "SUM", lower_reduction<OpCode::kSum>),
+      on_line({"aten.adaptive_avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
       on_image({"aten.adaptive_avg_pool2d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
       on_line({"aten.avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_average_pool),
       on_image({"aten.avg_pool2d.default"}, kMoves, "AVERAGE_POOL_2D", lower_average_pool),
@@ -182,7 +183,7 @@ std::vector<LoweringRule> make_rules() {
       on_image({"aten.max_pool2d.default"}, kMoves, "MAX_POOL_2D", lower_max_pool),
       on_image({"aten.upsample_bilinear2d.vec"}, kMoves, "RESIZE_BILINEAR", lower_resize_bilinear),
       on_image({"aten.upsample_nearest2d.vec"}, kMoves, "RESIZE_NEAREST_NEIGHBOR", lower_resize_nearest),
-      not_lowered({"aten.adaptive_avg_pool1d.default", "aten.adaptive_max_pool2d.default"}, samples::apart),
+      not_lowered({"aten.adaptive_max_pool2d.default"}, samples::apart),
 
       // Moving values.
       along_dim({"aten.cat.default"}, kOneGrid, "CONCATENATION", lower_concatenation),

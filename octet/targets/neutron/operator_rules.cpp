@@ -187,6 +187,8 @@ std::vector<OperatorRule> make_rules() {
       reduction("aten.mean.dim", NoOp::kNever, {must::reduces_something()}),
       reduction("aten.sum.default", NoOp::kIfIdentity),
       reduction("aten.sum.dim_IntList", NoOp::kIfIdentity),
+      with(shared({"aten.adaptive_avg_pool1d.default"}, "self"),
+           {must::divides_evenly(), must::pool_sizes(), must::same_grid({"self"})}),
       with(shared({"aten.adaptive_avg_pool2d.default"}, "self"),
            {must::divides_evenly(), must::pool_sizes(), must::same_grid({"self"})}),
       with(shared({"aten.avg_pool1d.default"}, "self"), {must::pool_sizes(), must::same_grid({"self"})}),
