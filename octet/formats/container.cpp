@@ -65,13 +65,15 @@ at::Tensor read_tensor(const ZipReader& zip, const JsonCursor& entry) {
 
 json callables_json(const GraphModule& module, TensorWriter& tensors) {
   json entries = json::array();
+  if (module.callable_names().empty()) return entries;
   std::map<const CallableModule*, std::string> saved;  // one observer may have several names
+  const CallableCodec::Config config = callable_codec().config_in(module);
   for (const std::string& name : module.callable_names()) {
     const auto callable = module.callable(name);
     json entry = {{"name", name}};
     const auto [first, fresh] = saved.emplace(callable.get(), name);
     if (fresh) {
-      entry["config"] = callable_codec().config(module, *callable);
+      entry["config"] = config(*callable);
       entry["training"] = callable->is_training();
       entry["state"] = json::object();
       for (const auto& [key, value] : callable_codec().state(*callable)) entry["state"][key] = tensors.add(value);
@@ -97,9 +99,10 @@ void load_callables(const ZipReader& zip, const JsonCursor& entries, GraphModule
     callable->train(entry.at("training").to_bool());
     module.set_callable(name, std::move(callable));
   }
+  if (module.callable_names().empty()) return;
+  const CallableCodec::Resolve resolve = callable_codec().resolve_in(module);
   for (const JsonCursor& entry : entries.elements()) {
-    if (entry.has("same_as")) continue;
-    callable_codec().resolve(module, *module.callable(entry.at("name").to_string()), entry.at("config"));
+    if (!entry.has("same_as")) resolve(*module.callable(entry.at("name").to_string()), entry.at("config"));
   }
 }
 

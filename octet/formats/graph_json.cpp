@@ -89,11 +89,9 @@ json node_json(const Node& node) {
   for (const Arg& arg : node.args()) entry["args"].push_back(arg_json(arg, node));
   if (node.meta()) entry["meta"] = meta_json(*node.meta());
   for (const TensorMeta& meta : node.element_metas()) entry["element_metas"].push_back(meta_json(meta));
-  for (const auto& [key, value] : node.notes()) {
-    if (const auto* text = std::any_cast<std::string>(&value)) entry["notes"][key] = *text;
-    if (const auto* flag = std::any_cast<bool>(&value)) entry["notes"][key] = *flag;
-    if (const auto* number = std::any_cast<int64_t>(&value)) entry["notes"][key] = *number;
-  }
+  node.notes().for_each_saved([&](const std::string& name, const SavedNote& value) {
+    std::visit([&](const auto& held) { entry["notes"][name] = held; }, value);
+  });
   return entry;
 }
 
@@ -152,13 +150,15 @@ void graph_from_json(const JsonCursor& nodes, Graph& graph) {
     }
     if (!entry.has("notes")) continue;
     for (const auto& [key, value] : entry.at("notes").members()) {
+      SavedNote note;
       if (value.json().is_boolean()) {
-        node->notes()[key] = value.to_bool();
+        note = value.to_bool();
       } else if (value.json().is_number_integer()) {
-        node->notes()[key] = value.to_int();
+        note = value.to_int();
       } else {
-        node->notes()[key] = value.to_string();
+        note = value.to_string();
       }
+      node->notes().set_saved(key, std::move(note), value.where());
     }
   }
   graph.verify();

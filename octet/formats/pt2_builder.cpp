@@ -226,8 +226,8 @@ class Builder {
   }
 
   Node* finish(Node* made, const ProgramNode& node) {
-    if (!node.module_path.empty()) made->notes()["module_path"] = node.module_path;
-    for (const auto& [key, text] : node.metadata) made->notes()[kTorchNotePrefix + key] = text;
+    if (!node.module_path.empty()) made->notes()[kModulePathNote] = node.module_path;
+    for (const auto& [key, text] : node.metadata) made->notes().set_saved(kTorchNotePrefix + key, text);
     for (const char* flag : {"training", "train"}) {
       if (made->has_arg(flag) && made->arg(flag).is_constant() && made->arg(flag).constant().isBool()) {
         trains_ = trains_ || made->arg(flag).to_bool();

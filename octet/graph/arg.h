@@ -54,6 +54,9 @@ class Arg {
   /// A copy in which every node went through `map`.
   Arg map_nodes(const std::function<Node*(Node*)>& map) const;
 
+  /// In the argument, lists included, `from` becomes `to`. Returns how many times it stood there.
+  int replace_node(const Node* from, Node* to);
+
   /// As the printer shows it: `%relu`, `[1, 1]`, `None`, `0.1`.
   std::string text() const;
 

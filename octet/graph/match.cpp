@@ -283,15 +283,9 @@ Node* replace(Graph& graph, const Match& match, const std::function<Node*(Graph&
 
 size_t replace_all(Graph& graph, const Pattern& pattern, const std::function<Node*(Graph&, const Match&)>& build) {
   size_t replaced = 0;
-  std::unordered_set<const Node*> alive;
-  int64_t version = -1;
-  for (Node* node : graph.nodes()) {
-    if (version != graph.version()) {
-      alive.clear();
-      for (const Node* each : graph.nodes()) alive.insert(each);
-      version = graph.version();
-    }
-    if (!alive.count(node) || node->kind() == NodeKind::kOutput) continue;
+  const std::vector<Node*> nodes = graph.nodes();
+  for (const NodeRef& node : std::vector<NodeRef>(nodes.begin(), nodes.end())) {
+    if (!graph.holds(node) || node->kind() == NodeKind::kOutput) continue;
     const std::optional<Match> found = pattern.match(node);
     if (!found) continue;
     Node* made = nullptr;

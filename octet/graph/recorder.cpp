@@ -132,7 +132,9 @@ Node* Recorder::attr_node(const std::string& name, const at::Tensor& tensor) {
 
 Node* Recorder::constant(const at::Tensor& tensor) {
   std::string name;
-  for (int64_t i = 0; name.empty() || module_.has_attr(name); ++i) name = "_tensor_constant" + std::to_string(i);
+  do {
+    name = "_tensor_constant" + std::to_string(next_constant_++);
+  } while (module_.has_attr(name));
   module_.set_attr(name, tensor.detach().clone(), AttrKind::kConstant);
   Node* node = attr_node(name, tensor);
   bind(tensor, node);
@@ -270,7 +272,7 @@ Node* Recorder::write(const Op& op, std::vector<Arg> args) {
   for (const Node* input : node->inputs()) {
     const size_t dot = input->is_get_attr() ? input->target().rfind('.') : std::string::npos;
     if (dot == std::string::npos) continue;
-    node->notes()["module_path"] = input->target().substr(0, dot);
+    node->notes()[kModulePathNote] = input->target().substr(0, dot);
     break;
   }
   return node;

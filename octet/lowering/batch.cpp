@@ -161,6 +161,7 @@ class Flexer {
     return shapes_.at(&node) == wanted;
   }
 
+  // Not linear: each attempt repairs one place and is a run of the whole program, since only a run tells the next.
   void prove() {
     const size_t limit = 4 + 2 * graph_.size();
     std::string reason;
@@ -205,8 +206,7 @@ class Flexer {
   // stored state. The first such size that gets the program further is the batch.
   bool repair_source(Node* failed) {
     std::vector<Node*> sources;
-    std::unordered_set<const Node*> seen;
-    collect_sources(failed, seen, sources);
+    collect_sources(failed, sources);
     for (Node* source : sources) {
       Node* target = source->is_get_attr() ? expanded(source) : source;
       if (target == nullptr) continue;
@@ -247,15 +247,24 @@ class Flexer {
   }
 
   // What a value is made from and does not carry the batch, nearest first.
-  void collect_sources(Node* node, std::unordered_set<const Node*>& seen, std::vector<Node*>& sources) {
-    for (Node* input : node->inputs()) {
+  void collect_sources(Node* node, std::vector<Node*>& sources) {
+    std::unordered_set<const Node*> seen;
+    std::vector<Node*> open;
+    const auto open_inputs = [&](const Node* reader) {
+      const std::vector<Node*> inputs = reader->inputs();
+      open.insert(open.end(), inputs.rbegin(), inputs.rend());
+    };
+    open_inputs(node);
+    while (!open.empty()) {
+      Node* input = open.back();
+      open.pop_back();
       if (!seen.insert(input).second || elements_before_batch(input)) continue;
       const bool sized = input->is_call() && sizes_slot(*input) != SIZE_MAX && !input->is(Trait::kView) &&
                          input->arg(sizes_slot(*input)).is_constant() && !input->arg(sizes_slot(*input)).is_none();
       const bool state = input->is_get_attr() && batch_ == 1 &&
                          module_.attr_kind(input->target()) != AttrKind::kParameter && input->meta();
       if (sized || state) sources.push_back(input);
-      collect_sources(input, seen, sources);
+      open_inputs(input);
     }
   }
 

@@ -15,6 +15,7 @@ class GridFinder {
   GridFinder(const GraphModule& module, const LoweringOptions& options) : module_(module), options_(options) {}
 
   std::unordered_map<const Node*, Grid> find() {
+    look_behind();
     for (const Node* node : module_.graph().nodes()) {
       if (const std::optional<Grid> grid = grid_of(*node)) grids_[node] = *grid;
     }
@@ -37,14 +38,13 @@ class GridFinder {
     if (is_quantize_op(node) || is_dequantize_op(node)) return stated(node);
     if (node.kind() == NodeKind::kGetItem) return known(*node.inputs().front());
     if (node.kind() == NodeKind::kPlaceholder) {
-      return options_.float_io || !is_read_quantized(node, /*through_auxiliaries=*/false) ? std::nullopt
-                                                                                          : grid_behind(node);
+      return options_.float_io || !is_read_by_quantizes_alone(node) ? std::nullopt : grid_behind(node);
     }
     if (!node.is_call()) return std::nullopt;
     const LoweringRule* rule = find_lowering_rule(node);
     if (rule == nullptr || rule->arithmetic == Arithmetic::kFloat || !reads_int8(node)) return std::nullopt;
     if (moves_values(node)) return known(*first_activation(node));
-    if (!is_read_quantized(node, true)) return std::nullopt;
+    if (!behind_.at(&node).quantized) return std::nullopt;
     return grid_behind(node);
   }
 
@@ -87,33 +87,57 @@ class GridFinder {
     return any;
   }
 
-  static bool is_read_quantized(const Node& node, bool through_auxiliaries) {
+  static bool is_read_by_quantizes_alone(const Node& node) {
     const std::vector<Node*> users = node.users();
-    return !users.empty() && std::all_of(users.begin(), users.end(), [&](const Node* user) {
-      if (is_quantize_op(*user)) return true;
-      return through_auxiliaries && is_auxiliary(*user) && is_read_quantized(*user, true);
-    });
+    return !users.empty() &&
+           std::all_of(users.begin(), users.end(), [](const Node* user) { return is_quantize_op(*user); });
+  }
+
+  // What stands behind a value. Either both are null, or one says the grid.
+  struct Behind {
+    bool quantized = false;               // all that reads it is a quantize, auxiliary nodes looked through
+    const Node* quantize = nullptr;       // the first
+    const LoweringRule* reach = nullptr;  // of an activation in front of that, which reads no further than its reach
+  };
+
+  // Readers stand behind what they read: backwards, each node is looked at once.
+  void look_behind() {
+    const std::vector<Node*> nodes = module_.graph().nodes();
+    for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+      const std::vector<Node*> users = (*it)->users();
+      Behind& behind = behind_[*it];
+      behind.quantized = !users.empty();
+      for (const Node* user : users) {
+        const bool quantizes = is_quantize_op(*user);
+        behind.quantized &= quantizes || (is_auxiliary(*user) && behind_.at(user).quantized);
+        if (quantizes && behind.quantize == nullptr) behind.quantize = user;
+      }
+      for (const Node* user : users) {
+        if (behind.quantize != nullptr || behind.reach != nullptr) break;
+        const LoweringRule* rule = find_lowering_rule(*user);
+        if (!options_.is_plain() && rule != nullptr && rule->reach > 0.0) {
+          behind.reach = rule;
+        } else {
+          behind.quantize = behind_.at(user).quantize;
+          behind.reach = behind_.at(user).reach;
+        }
+      }
+    }
   }
 
   // The grid of the first quantize behind a value. An activation in between gets its own result's grid: a clip cuts
   // nothing else off. What a sigmoid or a tanh reads needs another.
   std::optional<Grid> grid_behind(const Node& node) const {
-    for (const Node* user : node.users()) {
-      if (is_quantize_op(*user)) return stated(*user);
-    }
-    for (const Node* user : node.users()) {
-      const LoweringRule* rule = find_lowering_rule(*user);
-      if (!options_.is_plain() && rule != nullptr && rule->reach > 0.0) {
-        return Grid{static_cast<float>(2.0 * rule->reach / 256.0), 0};
-      }
-      if (const std::optional<Grid> grid = grid_behind(*user)) return grid;
-    }
+    const Behind& behind = behind_.at(&node);
+    if (behind.quantize != nullptr) return stated(*behind.quantize);
+    if (behind.reach != nullptr) return Grid{static_cast<float>(2.0 * behind.reach->reach / 256.0), 0};
     return std::nullopt;
   }
 
   const GraphModule& module_;
   const LoweringOptions& options_;
   std::unordered_map<const Node*, Grid> grids_;
+  std::unordered_map<const Node*, Behind> behind_;
 };
 
 }  // namespace

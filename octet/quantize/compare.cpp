@@ -32,8 +32,8 @@ const Node* as_read(const GraphModule& module, const Node* node) {
 }
 
 std::string float_name(const Node& node) {
-  const auto note = node.notes().find(kFloatNameNote);
-  return note == node.notes().end() ? node.name() : std::any_cast<std::string>(note->second);
+  const std::string* note = node.notes().find(kFloatNameNote);
+  return note == nullptr ? node.name() : *note;
 }
 
 }  // namespace

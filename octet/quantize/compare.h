@@ -7,9 +7,9 @@
 
 namespace octet {
 
-/// Note on a node that stands for several of the float model: the name of the last of them, a std::string. A
+/// Note on a node that stands for several of the float model: the name of the last of them. A
 /// convolution that a BatchNorm was folded into carries the BatchNorm's name.
-inline constexpr const char* kFloatNameNote = "float_name";
+inline const NoteKey<std::string> kFloatNameNote("float_name");
 
 /// One operator of a quantized or prepared model against the same value of the float model.
 struct LayerComparison {

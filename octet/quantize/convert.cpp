@@ -145,7 +145,7 @@ class Converter {
   }
 
   Node* buffer(const std::string& base, const at::Tensor& value) {
-    int64_t number = 0;
+    int64_t& number = next_number_[base];
     std::string name;
     do {
       name = octet::str(base, "_", number++);
@@ -158,7 +158,8 @@ class Converter {
 
   GraphModule& module_;
   Graph& graph_;
-  std::vector<std::string> empty_;  // values whose observers saw nothing
+  std::vector<std::string> empty_;                        // values whose observers saw nothing
+  std::unordered_map<std::string, int64_t> next_number_;  // of a buffer's name
 };
 
 bool has_computed_scale(const Node& dequantize) {
@@ -171,7 +172,7 @@ void duplicate_dequantizes(Graph& graph) {
     if (!node->is(Trait::kDequantize) || node->user_count() < 2 || has_computed_scale(*node)) continue;
     const std::vector<Node*> users = node->users();
     for (size_t i = 1; i < users.size(); ++i) {
-      if (!users[i]->notes().count(kAnnotatedNote)) continue;
+      if (!users[i]->notes().contains(kAnnotatedNote)) continue;
       const auto point = graph.inserting_before(users[i]);
       Node* twin = graph.call(node->op(), node->args(), {}, std::string(node->op().short_name()));
       twin->set_meta(node->meta());

@@ -33,21 +33,6 @@ Node* value_of(Node* batch_norm) {
   return value;
 }
 
-std::string real_name(const GraphModule& module, const std::string& name) {
-  const auto alias = module.aliases().find(name);
-  return alias == module.aliases().end() ? name : alias->second;
-}
-
-// How many nodes read the tensor, through whatever get_attr node and name.
-size_t reader_count(const GraphModule& module, const Graph& graph, const std::string& name) {
-  const std::string real = real_name(module, name);
-  size_t readers = 0;
-  for (const Node* node : graph.nodes()) {
-    if (node->is_get_attr() && real_name(module, node->target()) == real) readers += node->user_count();
-  }
-  return readers;
-}
-
 // Gives argument `index` of `conv` the value, in the attribute that it reads or, where others read that too, in a new
 // one.
 void set_parameter(GraphModule& module, Node* conv, size_t index, const std::string& fallback,
@@ -57,7 +42,7 @@ void set_parameter(GraphModule& module, Node* conv, size_t index, const std::str
   std::string name = fallback;
   if (current.is_node() && current.node()->is_get_attr()) {
     name = current.node()->target();
-    if (reader_count(module, graph, name) == 1) {
+    if (module.reader_count(name, 2) == 1) {
       module.set_attr(name, value, module.attr_kind(name));
       current.node()->set_meta(TensorMeta{value.scalar_type(), value.sizes().vec()});
       return;

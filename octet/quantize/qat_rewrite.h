@@ -1,10 +1,9 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
-#include <set>
-#include <string>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "octet/graph/graph_module.h"
 #include "octet/quantize/fold_batch_norm.h"
@@ -31,9 +30,9 @@ class QatRewrite {
   void attach(GraphModule& module, Node* node, const FindObserver& find) const;
 
  private:
-  void rewrite(GraphModule& module, const ConvBatchNorm& pair);
+  Node* rewrite(GraphModule& module, const ConvBatchNorm& pair);
 
-  std::map<const Node*, std::set<const Node*>> inside_;  // structural node -> its weight and bias
+  std::unordered_map<const Node*, std::unordered_set<const Node*>> inside_;  // structural node -> its weight and bias
 };
 
 /// Puts the one convolution with folded weight and bias in the place of a structural node. `round` gives what stands

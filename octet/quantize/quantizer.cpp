@@ -10,12 +10,13 @@ struct Noted {
   std::string where;
   QuantizationAnnotation annotation;
 };
-using Snapshot = std::map<const Node*, Noted>;
+using Snapshot = std::map<int64_t, Noted>;  // by the node's id
 
 Snapshot annotations(GraphModule& module) {
   Snapshot all;
   for (Node* node : module.graph().nodes()) {
-    if (const QuantizationAnnotation* present = annotation(*node)) all.emplace(node, Noted{node->where(), *present});
+    if (const QuantizationAnnotation* present = annotation(*node))
+      all.emplace(node->id(), Noted{node->where(), *present});
   }
   return all;
 }
@@ -26,9 +27,9 @@ void check_kept(const Snapshot& before, const Snapshot& after, size_t child) {
     throw Error(noted.where, octet::str("quantizer ", child + 1, " of the composition ", what))
         .hint("annotate only nodes that are not annotated yet: check is_annotated(node)");
   };
-  for (const auto& [node, noted] : before) {
+  for (const auto& [id, noted] : before) {
     const QuantizationAnnotation& earlier = noted.annotation;
-    const auto found = after.find(node);
+    const auto found = after.find(id);
     if (found == after.end()) fail(noted, "removed the annotation of an earlier one");
     const QuantizationAnnotation& later = found->second.annotation;
     if (earlier.annotated && !later.annotated) fail(noted, "unmarked the annotation of an earlier one");

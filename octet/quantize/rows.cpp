@@ -11,12 +11,19 @@
 namespace octet {
 namespace {
 
+// The grid of the first quantize behind the value, elements of tuples looked through.
 std::optional<QuantRecord> output_record(const GraphModule& module, const Node& node) {
-  for (const Node* user : node.users()) {
+  std::vector<Node*> open;
+  const auto open_users = [&](const Node& value) {
+    const std::vector<Node*> users = value.users();
+    open.insert(open.end(), users.rbegin(), users.rend());
+  };
+  open_users(node);
+  while (!open.empty()) {
+    const Node* user = open.back();
+    open.pop_back();
     if (is_quantize_op(*user)) return grid_at(module, *user);
-    if (user->kind() == NodeKind::kGetItem) {
-      if (auto behind = output_record(module, *user)) return behind;
-    }
+    if (user->kind() == NodeKind::kGetItem) open_users(*user);
   }
   return std::nullopt;
 }

@@ -9,14 +9,13 @@ namespace {
 void hold_statistics(GraphModule& module, bool on) {
   for (Node* node : module.graph().nodes()) {
     if (!node->is(Trait::kBatchNorm) || !node->has_arg("training")) continue;
-    auto& notes = node->notes();
-    const auto held = notes.find(kHeldModeNote);
-    if (on && held == notes.end()) {
-      notes[kHeldModeNote] = node->arg("training").to_bool();
+    const bool* held = node->notes().find(kHeldModeNote);
+    if (on && held == nullptr) {
+      node->notes()[kHeldModeNote] = node->arg("training").to_bool();
       node->set_arg("training", Arg(false));
-    } else if (!on && held != notes.end()) {
-      node->set_arg("training", Arg(std::any_cast<bool>(held->second)));
-      notes.erase(held);
+    } else if (!on && held != nullptr) {
+      node->set_arg("training", Arg(*held));
+      node->notes().erase(kHeldModeNote);
     }
   }
 }

@@ -148,7 +148,7 @@ TEST(Node, NamedByItsModule) {
   Graph graph;
   Node* relu = graph.call("aten.relu", {graph.placeholder("x")});
   EXPECT_EQ(relu->where(), "relu 'relu'");
-  relu->notes()["module_path"] = std::string("features.0.2");
+  relu->notes()[kModulePathNote] = "features.0.2";
   EXPECT_EQ(relu->where(), "relu 'features.0.2'");
 }
 
@@ -289,13 +289,16 @@ TEST(Graph, CopyIsDeepAndKeepsNamesAndNotes) {
   Node* x = graph.placeholder("x");
   Node* relu = graph.call("aten.relu", {x});
   relu->set_meta(TensorMeta{at::kFloat, {2}});
-  relu->notes()["stack_trace"] = std::string("here");
+  relu->notes().set_saved("stack_trace", "here");
   graph.output({relu, x});
   Graph copy;
   const auto map = copy.copy_from(graph);
   EXPECT_EQ(copy.text(), graph.text());
   copy.verify();
-  EXPECT_EQ(std::any_cast<std::string>(map.at(relu)->notes().at("stack_trace")), "here");
+  std::map<std::string, SavedNote> notes;
+  map.at(relu)->notes().for_each_saved([&](const std::string& name, const SavedNote& note) { notes[name] = note; });
+  EXPECT_EQ(notes, (std::map<std::string, SavedNote>{{"stack_trace", std::string("here")}}));
+  EXPECT_EQ(map.at(relu)->id(), relu->id());
   map.at(relu)->set_arg(0, map.at(relu)->arg(0));
   copy.call("aten.neg", {map.at(x)}, {}, "more");
   EXPECT_EQ(graph.find("more"), nullptr);

@@ -107,7 +107,7 @@ TEST(Overrides, SelectByModuleNameOrOperator) {
   EXPECT_FALSE(neutron::selects(leave("features.0.*"), *c.b));
   EXPECT_FALSE(neutron::selects(leave("features.0.*"), *c.relu_a));  // it has no weights, and nobody says where it is
   EXPECT_TRUE(neutron::selects(leave("conv2d_1"), *c.b));
-  c.relu_a->notes()["module_path"] = std::string("features.0.1");
+  c.relu_a->notes()[kModulePathNote] = "features.0.1";
   EXPECT_TRUE(neutron::selects(leave("features.0.*"), *c.relu_a));
   for (const char* op : {"aten.conv2d.default", "aten.conv2d", "conv2d.default", "conv2d", "conv2d*", "aten.*"}) {
     EXPECT_TRUE(neutron::selects(leave("", op), *c.a)) << op;

@@ -262,9 +262,8 @@ bool op_matches(std::string_view pattern, std::string_view target) {
 // The modules that a node belongs to, as far as names tell.
 std::vector<std::string> module_names(const Node& node) {
   std::vector<std::string> names = {node.name()};
-  const auto note = node.notes().find("module_path");
-  if (note != node.notes().end() && note->second.type() == typeid(std::string)) {
-    names.push_back(std::any_cast<const std::string&>(note->second));
+  if (const std::string* path = node.notes().find(kModulePathNote)) {
+    names.push_back(*path);
   }
   for (const Node* input : node.inputs()) {
     const size_t dot = input->is_get_attr() ? input->target().rfind('.') : std::string::npos;
