@@ -19,21 +19,17 @@ struct Readers {
   bool written = false;
 };
 
-std::map<std::string, Readers> readers_of(const GraphModule& module) {
-  std::map<std::string, Readers> readers;
-  for (const Node* node : module.graph().nodes()) {
-    if (!node->is_get_attr()) continue;
-    Readers& of = readers[real_name(module, node->target())];
-    of.count += node->user_count();
-    for (const Node* user : node->users()) {
-      of.written |= user->is_call() && (user->op().mutates() || user->is_call("aten.batch_norm.default"));
-    }
+using AllReaders = std::unordered_map<std::string, Readers>;
+
+void add_readers(const GraphModule& module, const Node& attr, AllReaders& readers) {
+  Readers& of = readers[real_name(module, attr.target())];
+  of.count += attr.user_count();
+  for (const Node* user : attr.users()) {
+    of.written |= user->is_call() && (user->op().mutates() || user->is_call("aten.batch_norm.default"));
   }
-  return readers;
 }
 
-bool can_fold(const GraphModule& module, const Node& node, const std::map<std::string, Readers>& readers,
-              bool keep_shared) {
+bool can_fold(const GraphModule& module, const Node& node, const AllReaders& readers, bool keep_shared) {
   if (node.op().mutates() || node.user_count() == 0) return false;
   if (node.op().text().rfind("quantized_decomposed.", 0) == 0) return false;  // an int8 constant stays one
   if (node.op().handle().hasTag(at::Tag::nondeterministic_seeded)) return false;
@@ -81,7 +77,7 @@ AttrKind kind_of_result(const GraphModule& module, const Node& node) {
   return AttrKind::kConstant;
 }
 
-void fold(GraphModule& module, Node* node) {
+void fold(GraphModule& module, Node* node, AllReaders& readers) {
   const std::vector<at::Tensor> values = evaluate(module, *node);
   const std::vector<Node*> results = node->meta() ? std::vector<Node*>{node} : node->users();
   for (size_t i = 0; i < results.size(); ++i) {
@@ -90,18 +86,23 @@ void fold(GraphModule& module, Node* node) {
     const auto here = module.graph().inserting_before(node);
     Node* constant = add_attr(module, octet::str(results[i]->name(), "_folded"), values[i], kind);
     results[i]->replace_all_uses_with(constant);
+    add_readers(module, *constant, readers);
   }
 }
 
 }  // namespace
 
 bool fold_known_outputs(GraphModule& module, bool keep_shared) {
+  AllReaders readers;
+  for (const Node* node : module.graph().nodes()) {
+    if (node->is_get_attr()) add_readers(module, *node, readers);
+  }
   bool changed = false;
   // In graph order, so that a chain of constants goes in one walk.
   for (Node* node : calls_where(module.graph(), [](const Node&) { return true; })) {
-    if (!can_fold(module, *node, readers_of(module), keep_shared)) continue;
+    if (!can_fold(module, *node, readers, keep_shared)) continue;
     try {
-      fold(module, node);
+      fold(module, node, readers);
       changed = true;
     } catch (const Error& error) {
       log::debug("stays computed: ", error.what());

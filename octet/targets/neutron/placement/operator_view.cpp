@@ -3,7 +3,6 @@
 #include "octet/graph/constant_value.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/placement/clusters.h"
 
 namespace octet::neutron {
 std::vector<const Node*> OperatorView::producers(std::string_view argument) const {
@@ -17,7 +16,7 @@ std::vector<const Node*> OperatorView::producers(std::string_view argument) cons
 std::vector<std::optional<QuantRecord>> OperatorView::input_grids(std::string_view argument) const {
   std::vector<std::optional<QuantRecord>> grids;
   for (const Node* producer : producers(argument)) {
-    const Node* dequantize = dequantize_behind(*producer);
+    const Node* dequantize = clusters_.dequantize_behind(*producer);
     grids.push_back(dequantize != nullptr ? std::optional(grid_at(module_, *dequantize)) : std::nullopt);
   }
   return grids;
@@ -29,7 +28,7 @@ std::optional<QuantRecord> OperatorView::input_grid(std::string_view argument) c
 }
 
 std::optional<QuantRecord> OperatorView::output_grid() const {
-  const Node* quantize = quantize_behind(node_);
+  const Node* quantize = clusters_.quantize_behind(node_);
   return quantize != nullptr ? std::optional(grid_at(module_, *quantize)) : std::nullopt;
 }
 

@@ -7,6 +7,7 @@
 
 #include "octet/graph/graph_module.h"
 #include "octet/quantize/rows.h"
+#include "octet/targets/neutron/placement/clusters.h"
 #include "octet/targets/neutron/target_spec.h"
 
 namespace octet::neutron {
@@ -16,9 +17,14 @@ namespace octet::neutron {
 class OperatorView {
  public:
   /// `channels_first`: the layout that the lowering gives to the operator's activations (octet/lowering/layout.h).
-  OperatorView(const GraphModule& module, const Node& node, const NeutronTargetSpec& target, bool channels_first,
-               bool scales_known)
-      : module_(module), node_(node), target_(target), channels_first_(channels_first), scales_known_(scales_known) {}
+  OperatorView(const GraphModule& module, const Clusters& clusters, const Node& node, const NeutronTargetSpec& target,
+               bool channels_first, bool scales_known)
+      : module_(module),
+        clusters_(clusters),
+        node_(node),
+        target_(target),
+        channels_first_(channels_first),
+        scales_known_(scales_known) {}
 
   const GraphModule& module() const { return module_; }
   const Node& node() const { return node_; }
@@ -52,6 +58,7 @@ class OperatorView {
 
  private:
   const GraphModule& module_;
+  const Clusters& clusters_;
   const Node& node_;
   const NeutronTargetSpec& target_;
   bool channels_first_;

@@ -44,14 +44,16 @@ class Placer {
     std::unordered_map<const Node*, int64_t> groups;
     // Each round takes at least one operator off the NPU, or ends.
     do {
-      groups = partition(graph_, [&](const Node& node) { return is_supported(node); });
+      const auto stands = [&](const Node& node) { return refused_.count(&node) == 0; };
+      const std::unordered_set<const Node*> on_npu = clusters_.nodes_of(stands);
+      groups = partition(graph_, [&](const Node& node) { return on_npu.count(&node) > 0 && stands(node); });
     } while (!partitions_stand(groups));
     return describe(groups);
   }
 
  private:
   OperatorView view(const Node& node) const {
-    return {module_, node, target_, channels_first_.count(&node) > 0, scales_known_};
+    return {module_, clusters_, node, target_, channels_first_.count(&node) > 0, scales_known_};
   }
 
   void refuse(const Node& node, Verdict why) { refused_.emplace(&node, std::move(why)); }
@@ -70,7 +72,7 @@ class Placer {
   }
 
   bool has_own_cluster(const Node& node) const {
-    const auto& owners = clusters_.owners(node);
+    const auto owners = clusters_.owners(node);
     return std::find(owners.begin(), owners.end(), &node) != owners.end();
   }
 
@@ -131,14 +133,6 @@ class Placer {
               ""};
     }
     return {"it is not quantized", ""};
-  }
-
-  // A quantize, dequantize or auxiliary node goes with the operator of its cluster.
-  bool is_supported(const Node& node) const {
-    if (!node.is_call() && node.kind() != NodeKind::kGetItem) return false;
-    if (refused_.count(&node) > 0) return false;
-    const auto& owners = clusters_.owners(node);
-    return std::any_of(owners.begin(), owners.end(), [&](const Node* owner) { return refused_.count(owner) == 0; });
   }
 
   bool partitions_stand(const std::unordered_map<const Node*, int64_t>& groups) {
@@ -228,8 +222,7 @@ class Placer {
     placement.partitions = static_cast<int64_t>(numbers.size());
     for (const Node* node : graph_.nodes()) {
       if (!is_operator(*node)) continue;
-      std::set<const Node*> seen;
-      for_each_reader(*node, seen, [&](const Node& reader) {
+      for_each_reader(*node, [&](const Node& reader) {
         if (places.at(node) != places.at(&reader)) placement.transitions.push_back({node->where(), reader.where()});
       });
     }
@@ -248,14 +241,22 @@ class Placer {
   }
 
   // Operators that read a value, quantize, dequantize and getitem looked through.
-  static void for_each_reader(const Node& node, std::set<const Node*>& seen,
-                              const std::function<void(const Node&)>& visit) {
-    for (const Node* user : node.users()) {
+  static void for_each_reader(const Node& node, const std::function<void(const Node&)>& visit) {
+    std::unordered_set<const Node*> seen;
+    std::vector<Node*> open;
+    const auto open_users = [&](const Node& value) {
+      const std::vector<Node*> users = value.users();
+      open.insert(open.end(), users.rbegin(), users.rend());
+    };
+    open_users(node);
+    while (!open.empty()) {
+      const Node* user = open.back();
+      open.pop_back();
       if (!seen.insert(user).second) continue;
       if (is_operator(*user)) {
         visit(*user);
       } else if (user->kind() != NodeKind::kOutput) {
-        for_each_reader(*user, seen, visit);
+        open_users(*user);
       }
     }
   }
@@ -263,9 +264,10 @@ class Placer {
   int64_t static_bytes(const Node& node) const {
     int64_t bytes = 0;
     for (const Node* input : node.inputs()) {
+      if (!is_constant_value(*input)) continue;
       const Node* source = input;
       while (source->is_call() && !source->inputs().empty()) source = source->inputs().front();
-      if (source->is_get_attr() && is_constant_value(*input)) {
+      if (source->is_get_attr()) {
         bytes += static_cast<int64_t>(module_.attr(source->target()).nbytes());
       }
     }

@@ -1,5 +1,7 @@
 #include "octet/targets/neutron/placement/warnings.h"
 
+#include <set>
+
 #include "octet/graph/constant_value.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
@@ -65,9 +67,7 @@ class Finder {
 
  private:
   void warn(std::string where, std::string text, std::string way_out = "") {
-    for (const Warning& known : warnings_) {
-      if (known.where == where && known.text == text) return;  // both inputs of one operator
-    }
+    if (!known_.emplace(where, text).second) return;  // both inputs of one operator
     warnings_.push_back({std::move(where), std::move(text), std::move(way_out)});
   }
 
@@ -173,6 +173,7 @@ class Finder {
   const GraphModule& module_;
   bool scales_known_;
   std::vector<Warning> warnings_;
+  std::set<std::pair<std::string, std::string>> known_;  // places and texts
 };
 
 }  // namespace
