@@ -1,14 +1,15 @@
 #include "octet/cli/output.h"
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "octet/formats/container.h"
+#include "octet/formats/json.h"
 #include "octet/formats/pt2_writer.h"
 #include "octet/quantize/freeze.h"
 #include "octet/quantize/qdq.h"
+#include "octet/support/budget.h"
+#include "octet/support/byte_source.h"
 #include "octet/support/error.h"
 #include "octet/version.h"
 
@@ -67,10 +68,13 @@ void write_model(const GraphModule& model, const std::string& path, const Output
 std::string config_beside(const std::string& model) {
   const std::string path = model + ".json";
   if (!std::filesystem::is_regular_file(path)) return {};
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return nlohmann::ordered_json::accept(text.str()) ? text.str() : std::string();
+  const std::string text = read_file(path, limits::kConfig);
+  try {
+    parse_json(text, path, {.max_bytes = limits::kConfig, .max_depth = limits::kConfigDepth});
+  } catch (const Error&) {
+    return {};  // some other file of that name
+  }
+  return text;
 }
 
 }  // namespace octet::cli

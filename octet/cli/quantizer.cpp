@@ -1,24 +1,17 @@
 #include "octet/cli/quantizer.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "octet/cli/table.h"
 #include "octet/formats/dtype.h"
 #include "octet/quantize/spec_text.h"
 #include "octet/support/atomic_write.h"
+#include "octet/support/budget.h"
+#include "octet/support/byte_source.h"
 #include "octet/support/error.h"
 
 namespace octet::cli {
 namespace {
-
-std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  if (!file || !(text << file.rdbuf()) || file.bad()) throw Error(path, "cannot be read");
-  return text.str();
-}
 
 NeutronOverride left_in_float(const std::string& pattern) {
   if (pattern.empty()) throw Error("--leave-float", "expected a pattern, got ''");
@@ -76,7 +69,9 @@ std::string default_target() { return NeutronOptions().target; }
 
 QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<bool> is_qat) {
   QuantizerConfig config;
-  if (!arguments.config.empty()) config = parse_config(read_text(arguments.config), arguments.config, is_qat);
+  if (!arguments.config.empty()) {
+    config = parse_config(read_file(arguments.config, limits::kConfig), arguments.config, is_qat);
+  }
   NeutronOptions& options = config.options;
   if (is_qat) options.is_qat = *is_qat;
   if (!arguments.target.empty()) options.target = NeutronTargetSpec(arguments.target).name();

@@ -18,8 +18,8 @@ struct CallableCodec {
 
   /// What gives type and settings of each submodule of a graph.
   std::function<Config(const GraphModule&)> config_in;
-  /// The reverse, with fresh state.
-  std::function<std::shared_ptr<CallableModule>(const JsonCursor& config)> make;
+  /// The reverse, with fresh state, whose memory is charged.
+  std::function<std::shared_ptr<CallableModule>(const JsonCursor& config, Budget& budget)> make;
   /// What restores the references between the submodules of a graph, once all stand in it.
   std::function<Resolve(const GraphModule&)> resolve_in;
   std::function<std::map<std::string, at::Tensor>(const CallableModule&)> state;

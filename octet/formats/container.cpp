@@ -88,11 +88,12 @@ json callables_json(const GraphModule& module, TensorWriter& tensors) {
 void load_callables(const ZipReader& zip, const JsonCursor& entries, GraphModule& module) {
   for (const JsonCursor& entry : entries.elements()) {
     const std::string name = entry.at("name").to_string();
+    charge_name(*zip.budget(), name);
     if (entry.has("same_as")) {
       module.set_callable(name, module.callable(entry.at("same_as").to_string()));
       continue;
     }
-    auto callable = callable_codec().make(entry.at("config"));
+    auto callable = callable_codec().make(entry.at("config"), *zip.budget());
     std::map<std::string, at::Tensor> state;
     for (const auto& [key, tensor] : entry.at("state").members()) state[key] = read_tensor(zip, tensor);
     callable_codec().load_state(*callable, state, entry.where());
@@ -108,7 +109,7 @@ void load_callables(const ZipReader& zip, const JsonCursor& entries, GraphModule
 
 std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source) {
   const ZipReader zip(source);
-  const json document = parse_json(zip.read(kProgram, JsonLimits{}.max_bytes), zip.where(kProgram));
+  const json document = parse_json(zip.read(kProgram, limits::kText), zip.where(kProgram), *zip.budget());
   const JsonCursor root(document, zip.where(kProgram));
   const int64_t version = root.at("version").to_int();
   if (version != kVersion) {
@@ -125,11 +126,12 @@ std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& sourc
       if (!tensor.is_floating_point()) throw Error(entry.where(), "requires a gradient, but holds integers");
       tensor.set_requires_grad(true);
     }
+    charge_name(*zip.budget(), entry.at("name").to_string());
     module->set_attr(entry.at("name").to_string(), tensor, kind);
   }
   for (const auto& [alias, name] : root.at("aliases").members()) module->tie_attr(alias, name.to_string());
   load_callables(zip, root.at("callables"), *module);
-  graph_from_json(root.at("graph"), module->graph());
+  graph_from_json(root.at("graph"), module->graph(), *zip.budget());
   for (const Node* node : module->graph().nodes()) {
     if (node->kind() == NodeKind::kGetAttr) module->attr(node->target());
     if (node->kind() == NodeKind::kCallModule) module->callable(node->target());

@@ -9,6 +9,9 @@ namespace {
 
 using nlohmann::json;
 
+constexpr uint64_t kNodeBytes = sizeof(Node) + 512;   // with its names, and the arguments that a schema fills in
+constexpr uint64_t kArgBytes = 2 * sizeof(Arg) + 32;  // in a list that doubles, and once more as the schema's type
+
 // Numbers, texts, None and lists stand for themselves; all else is an object with one key that says what it is.
 json constant_json(const c10::IValue& value, const Node& node) {
   if (value.isNone()) return nullptr;
@@ -33,7 +36,8 @@ json arg_json(const Arg& arg, const Node& node) {
   return list;
 }
 
-Arg arg_from(const JsonCursor& cursor, const Graph& graph) {
+Arg arg_from(const JsonCursor& cursor, const Graph& graph, Budget& budget) {
+  budget.charge(kArgBytes, "its nodes");
   const json& value = cursor.json();
   if (value.is_null()) return {};
   if (value.is_boolean()) return cursor.to_bool();
@@ -41,7 +45,7 @@ Arg arg_from(const JsonCursor& cursor, const Graph& graph) {
   if (value.is_string()) return cursor.to_string();
   if (value.is_array()) {
     std::vector<Arg> list;
-    for (const JsonCursor& element : cursor.elements()) list.push_back(arg_from(element, graph));
+    for (const JsonCursor& element : cursor.elements()) list.push_back(arg_from(element, graph, budget));
     return list;
   }
   if (cursor.has("node")) {
@@ -95,11 +99,12 @@ json node_json(const Node& node) {
   return entry;
 }
 
-Node* make_node(const JsonCursor& entry, Graph& graph) {
+Node* make_node(const JsonCursor& entry, Graph& graph, Budget& budget) {
+  budget.charge(kNodeBytes, "its nodes");
   const std::string name = entry.at("name").to_string();
   const std::string target = entry.at("target").to_string();
   std::vector<Arg> args;
-  for (const JsonCursor& arg : entry.at("args").elements()) args.push_back(arg_from(arg, graph));
+  for (const JsonCursor& arg : entry.at("args").elements()) args.push_back(arg_from(arg, graph, budget));
   switch (kind_from(entry.at("kind"))) {
     case NodeKind::kPlaceholder:
       return graph.placeholder(target.empty() ? name : target);
@@ -128,11 +133,11 @@ nlohmann::json graph_to_json(const Graph& graph) {
   return nodes;
 }
 
-void graph_from_json(const JsonCursor& nodes, Graph& graph) {
+void graph_from_json(const JsonCursor& nodes, Graph& graph, Budget& budget) {
   for (const JsonCursor& entry : nodes.elements()) {
     Node* node = nullptr;
     try {
-      node = make_node(entry, graph);
+      node = make_node(entry, graph, budget);
     } catch (const Error& error) {
       if (error.where().rfind(entry.where(), 0) == 0) throw;
       throw Error(entry.where(), error.what());

@@ -9,7 +9,7 @@ namespace octet {
 /// are texts, bools and ints.
 nlohmann::json graph_to_json(const Graph& graph);
 /// Adds the nodes to an empty graph, calls checked against their schemas. Throws octet::Error naming the place in the
-/// document.
-void graph_from_json(const JsonCursor& nodes, Graph& graph);
+/// document, and what `budget` throws where nodes and arguments would take more memory than is left of it.
+void graph_from_json(const JsonCursor& nodes, Graph& graph, Budget& budget);
 
 }  // namespace octet

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "octet/support/budget.h"
 
 namespace octet {
 
@@ -59,7 +62,7 @@ class Pickle {
 
  private:
   friend class Unpickler;
-  std::vector<Value> arena_;
+  std::deque<Value> arena_;  // grows without a second copy of all
   Ref root_ = 0;
   uint64_t size_ = 0;
   std::string where_;
@@ -67,7 +70,9 @@ class Pickle {
 
 /// Reads one pickle of protocol 2 (the opcodes that torch.save writes, and protocol 4's framing) from the front of
 /// `bytes`. Throws octet::Error naming `where` for anything else: other opcodes, names that are not on the list, data
-/// that end early.
+/// that end early; and what `budget` throws where the values would take more than is left of it.
+Pickle read_pickle(std::string_view bytes, const std::string& where, Budget& budget);
+/// For a pickle that is a file by itself.
 Pickle read_pickle(std::string_view bytes, const std::string& where);
 
 }  // namespace octet

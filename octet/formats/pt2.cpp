@@ -45,14 +45,17 @@ std::string with_quoted_infinities(const std::string& text) {
   return quoted;
 }
 
-nlohmann::json parse_program(const std::string& text, const std::string& where) {
+nlohmann::json parse_program(const pt2::Archive& archive) {
+  const std::string& text = archive.program;
   const bool infinite = text.find("Infinity") != std::string::npos || text.find("NaN") != std::string::npos;
-  return parse_json(infinite ? with_quoted_infinities(text) : text, where);
+  if (!infinite) return parse_json(text, archive.program_where, *archive.budget);
+  archive.budget->charge(2 * text.size(), "its JSON");
+  return parse_json(with_quoted_infinities(text), archive.program_where, *archive.budget);
 }
 
 std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source, const Pt2Options& options) {
   const pt2::Archive archive = pt2::read_archive(ZipReader(source), options.model);
-  const nlohmann::json document = parse_program(archive.program, archive.program_where);
+  const nlohmann::json document = parse_program(archive);
   const pt2::Program program = pt2::read_program(JsonCursor(document, archive.program_where));
   const pt2::Symbols symbols(program, options.batch);
   std::shared_ptr<GraphModule> module = pt2::build_module(program, archive, symbols);

@@ -7,6 +7,7 @@
 
 #include "octet/formats/dtype.h"
 #include "octet/formats/pt2.h"
+#include "octet/formats/raw_tensor.h"
 #include "octet/formats/safe_op.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
@@ -132,6 +133,7 @@ class Builder {
       found = archive_.constants.find(spec.target);
       if (found == archive_.constants.end()) throw Error(where, "the file holds no data for this " + spec.kind);
     }
+    charge_name(*archive_.budget, spec.target);
     const Weight& weight = found->second;
     check_attr(weight.tensor, argument.names[0], where);
     if (module_->has_attr(spec.target)) return;  // read under two names

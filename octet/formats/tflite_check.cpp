@@ -206,8 +206,11 @@ class Checker {
   }
 
   void check_signature(const std::vector<SignatureEntry>& entries, const std::vector<int32_t>& of, const char* what) {
+    std::vector<bool> is_one(model_.tensors.size());
+    for (const int32_t index : of) is_one[static_cast<size_t>(index)] = true;
     for (const auto& [name, index] : entries) {
-      if (std::find(of.begin(), of.end(), index) == of.end()) {
+      in_range(index, octet::str(file_, ": signature '", name, "'"));
+      if (!is_one[static_cast<size_t>(index)]) {
         throw Error(octet::str(file_, ": signature '", name, "'"), octet::str("tensor ", index, " is no ", what));
       }
     }

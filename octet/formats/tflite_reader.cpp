@@ -4,6 +4,7 @@
 #include "octet/formats/guard.h"
 #include "octet/formats/tflite_ops.h"
 #include "octet/formats/tflite_options.h"
+#include "octet/support/budget.h"
 #include "octet/support/error.h"
 
 namespace octet::tflite {
@@ -11,8 +12,6 @@ namespace {
 
 constexpr uint64_t kMaxFile = FLATBUFFERS_MAX_BUFFER_SIZE - 1;
 constexpr int32_t kCustom = 32;  // BuiltinOperator of custom operators
-constexpr size_t kMaxDepth = 16;
-constexpr size_t kMaxTables = 1'000'000;
 
 template <typename T>
 using Tables = flatbuffers::Vector<flatbuffers::Offset<T>>;
@@ -25,7 +24,7 @@ size_t count(const flatbuffers::Vector<T>* vector) {
 class Reader {
  public:
   Reader(const std::string& file, const std::string& bytes)
-      : file_(file), root_(verified(file, bytes)), budget_((uint64_t{16} << 20) + 16 * bytes.size()) {}
+      : file_(file), root_(verified(file, bytes)), budget_(file, bytes.size()) {}
 
   Model read() {
     if (root_.version() != 3) throw expected(file_, "version of the schema", "3", std::to_string(root_.version()));
@@ -45,6 +44,7 @@ class Reader {
     find_empty_constants(model);
     read_signature(model);
     for (size_t i = 0; i < count(root_.metadata()); ++i) {
+      charge(2 * sizeof(model.metadata[0]));
       const fb::Metadata& entry = *root_.metadata()->Get(i);
       const std::string name = text(entry.name());
       const auto* data = buffer(entry.buffer(), octet::str(file_, ": metadata '", name, "'"));
@@ -61,18 +61,15 @@ class Reader {
     if (bytes.size() < 8 || std::memcmp(bytes.data() + 4, fb::ModelIdentifier(), 4) != 0) {
       throw Error(file, "is no .tflite file: the identifier TFL3 is missing");
     }
-    flatbuffers::Verifier verifier(data, bytes.size(), kMaxDepth, kMaxTables);
+    flatbuffers::Verifier verifier(data, bytes.size(), limits::kTableDepth, limits::kTables);
     if (!fb::VerifyModelBuffer(verifier)) {
       throw Error(file, "is damaged: an offset or a length inside it leads nowhere");
     }
     return *fb::GetModel(data);
   }
 
-  // Many tables may share one vector, so that a small file could ask for endless memory.
-  void charge(uint64_t bytes) {
-    if (bytes > budget_) throw Error(file_, "names the same data so often that reading it would take absurdly much");
-    budget_ -= bytes;
-  }
+  // Many tables may share one vector, and many places one table, so that a small file could ask for endless memory.
+  void charge(uint64_t bytes) { budget_.charge(bytes, "its tables, which may name the same data often,"); }
   std::string text(const flatbuffers::String* string) {
     if (string == nullptr) return "";
     charge(string->size());
@@ -103,6 +100,7 @@ class Reader {
   }
 
   Tensor tensor(const fb::Tensor& from, size_t index) {
+    charge(2 * sizeof(Tensor));
     Tensor tensor;
     tensor.name = text(from.name());
     const std::string where = tensor_place(file_, index, tensor.name);
@@ -140,6 +138,7 @@ class Reader {
     if (number == kCustom) throw Error(where, "is the custom operator '" + text(code.custom_code()) + "'");
     const OpFacts* facts = find_op(number);
     if (facts == nullptr) throw Error(where, octet::str("operator ", number, " is not one that octet knows"));
+    charge(2 * sizeof(Operator));
     Operator op;
     op.code = facts->code;
     op.version = code.version();
@@ -200,6 +199,7 @@ class Reader {
     const auto entries = [&](const Tables<fb::TensorMap>* maps) {
       std::vector<SignatureEntry> list;
       for (size_t i = 0; i < count(maps); ++i) {
+        charge(2 * sizeof(SignatureEntry));
         const std::string name = text(maps->Get(i)->name());
         const uint32_t index = maps->Get(i)->tensor_index();
         if (index >= model.tensors.size()) {
@@ -216,7 +216,7 @@ class Reader {
 
   const std::string& file_;
   const fb::Model& root_;
-  uint64_t budget_;  // bytes that may still be copied
+  Budget budget_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "octet/formats/json.h"
 #include "octet/integer/executor.h"
 #include "octet/lowering/layout.h"
 #include "octet/lowering/lowering.h"
@@ -23,7 +24,11 @@ std::unordered_set<std::string> nhwc_names(const tflite::Model& program) {
   std::unordered_set<std::string> names;
   for (const auto& [name, text] : program.metadata) {
     if (name != kProgramFacts) continue;
-    const auto facts = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    nlohmann::json facts;
+    try {
+      facts = parse_json(text, kProgramFacts);
+    } catch (const Error&) {
+    }
     if (!facts.is_object() || !facts.contains("channels_last") || !facts["channels_last"].is_array()) continue;
     for (const auto& each : facts["channels_last"]) {
       if (each.is_string()) names.insert(each.get<std::string>());

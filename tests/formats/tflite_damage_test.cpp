@@ -206,7 +206,7 @@ TEST(TfliteDamage, StopsAtDataThatIsNamedEndlessly) {
           m.subgraphs[0]->tensors.push_back(std::move(tensor));
         }
       },
-      "so often that reading it would take absurdly much"));
+      "its tables, which may name the same data often, would take"));
 }
 
 // Zero points of 8 bytes where only multiples of 4 are: an undefined read that the sanitizers tell from a harmless one.

@@ -99,10 +99,10 @@ TEST_F(IdxTest, RefusesMalformedFiles) {
   images(idx_images(0xffffffff, 0xffffffff, 4, 10));
   EXPECT_SAYS(open(), "dimension 1");
   images(idx_images(0xffffffff, 16384, 16384, 10));
-  EXPECT_SAYS(open(), "claims more than");
+  EXPECT_SAYS(open(), "the data that its header claims would take");
   // A false length within the limits must not cost its memory first.
-  images(idx_images(200000, 100, 100, 10));
-  EXPECT_SAYS(open(), "expected 2000000000, got 10");
+  images(idx_images(6000, 100, 100, 10));
+  EXPECT_SAYS(open(), "expected 60000000, got 10");
   images(idx_images(2, 2, 4, 16));
   EXPECT_SAYS(open(), "labels: expected 2, got 3");
 }

@@ -174,7 +174,8 @@ void check_options(const NeutronOptions& options, const std::string& where) {
 }
 
 QuantizerConfig parse_config(std::string_view text, const std::string& where, std::optional<bool> is_qat) {
-  const nlohmann::json parsed = parse_json(text, where, {.max_bytes = 1 << 20, .max_depth = 8});
+  const nlohmann::json parsed =
+      parse_json(text, where, {.max_bytes = limits::kConfig, .max_depth = limits::kConfigDepth});
   const JsonCursor document(parsed, where);
   check_keys(document,
              {"version", "target", "qat", "mul_range", "sigmoid_input", "overrides", "calibration", "training"});
