@@ -72,14 +72,14 @@ class DocumentBuilder final : public json::json_sax_t {
   bool number_integer(number_integer_t value) override { return put(value); }
   bool number_unsigned(number_unsigned_t value) override { return put(value); }
   bool number_float(number_float_t value, const string_t&) override { return put(value); }
-  bool string(string_t& value) override { return put(std::move(value)); }
+  bool string(string_t& value) override { return put(json(value)); }  // a copy: the lexer's own has room to spare
   bool binary(binary_t&) override { return false; }
   bool start_object(size_t) override { return open(json::object()); }
   bool start_array(size_t) override { return open(json::array()); }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
-    const auto [member, fresh] = open_.back()->get_ref<json::object_t&>().emplace(std::move(name), nullptr);
+    const auto [member, fresh] = open_.back()->get_ref<json::object_t&>().emplace(name, nullptr);
     if (!fresh) throw Error(where_, "the key " + shortened(member->first) + " stands twice in one object");
     member_ = &member->second;
     return true;
