@@ -12,6 +12,8 @@
 namespace octet {
 namespace {
 
+constexpr uint64_t kProgramBytes = 4;  // that nodes and arguments take for a character, beside the document
+
 // "training": composite operators whole, as torch.export gives them; "aten": decomposed.
 std::string dialect(const pt2::Program& program) {
   for (const std::string& verifier : program.verifiers) {
@@ -56,6 +58,7 @@ nlohmann::json parse_program(const pt2::Archive& archive) {
 std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source, const Pt2Options& options) {
   const pt2::Archive archive = pt2::read_archive(ZipReader(source), options.model);
   const nlohmann::json document = parse_program(archive);
+  archive.budget->charge(archive.program.size(), kProgramBytes, "its program");
   const pt2::Program program = pt2::read_program(JsonCursor(document, archive.program_where));
   const pt2::Symbols symbols(program, options.batch);
   std::shared_ptr<GraphModule> module = pt2::build_module(program, archive, symbols);

@@ -88,6 +88,7 @@ std::string read_optional_name(const JsonCursor& cursor) {
 template <typename T, typename Read>
 std::vector<T> read_list(const JsonCursor& cursor, const Read& read) {
   std::vector<T> values;
+  values.reserve(cursor.elements().size());
   for (const JsonCursor& element : cursor.elements()) values.push_back(read(element));
   return values;
 }

@@ -57,7 +57,8 @@ TEST_F(Hostile, SettingsOfManyValuesAreRefused) {
   std::ofstream(file("large.json")) << values << std::string(2 * kMegabyte, ' ') << "0]";
   std::ofstream(file("deep.json")) << std::string(kMegabyte / 2, '[');
   const std::string verb = "quantize " + golden("linear/model.pt2") +
-                           " --calibrate npy:" + golden("linear/calib_0.npy") + " -o " + file("o.octet") + " --config ";
+                           " --calibrate npy:" + golden("linear/calib_0_0.npy") + " -o " + file("o.octet") +
+                           " --config ";
   EXPECT_TRUE(is_refused(verb + file("small.json"), "small.json] expected an object, got an array"));
   EXPECT_TRUE(is_refused(verb + file("large.json"), "large.json] is too large: "));
   EXPECT_TRUE(is_refused(verb + file("deep.json"), "deep.json] is nested deeper than 8 levels"));
