@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,14 @@ enum class Type : int8_t {
 const char* type_name(Type type);
 /// Bytes of one element.
 int64_t type_size(Type type);
+
+/// The integers that a type's levels and zero points can be.
+struct LevelRange {
+  int64_t low = 0, high = 0;
+  bool operator==(const LevelRange&) const = default;
+};
+/// int8: -128 to 127. nullopt for the types that are never quantized.
+std::optional<LevelRange> level_range(Type type);
 
 /// BuiltinOperator of the schema.
 enum class OpCode : int32_t {

@@ -23,23 +23,6 @@ bool is_known(Type type) {
   return false;
 }
 
-// Zero points that the integers of a type can be; {1, 0} where a type is never quantized.
-std::pair<int64_t, int64_t> zero_point_range(Type type) {
-  switch (type) {
-    case Type::kInt8:
-      return {-128, 127};
-    case Type::kUInt8:
-      return {0, 255};
-    case Type::kInt16:
-      return {-32768, 32767};
-    case Type::kInt32:
-    case Type::kInt64:
-      return {std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
-    default:
-      return {1, 0};
-  }
-}
-
 uint64_t checked_bytes(const Tensor& tensor, const std::string& where) {
   int64_t bytes = type_size(tensor.type);
   bool empty = false;
@@ -73,14 +56,14 @@ void check_quantization(const Tensor& tensor, const std::string& where) {
     }
   }
   if (scale.empty()) return;
-  const auto [low, high] = zero_point_range(tensor.type);
-  if (low > high) throw Error(where, octet::str("is ", type_name(tensor.type), " and yet has a scale"));
+  const std::optional<LevelRange> range = level_range(tensor.type);
+  if (!range) throw Error(where, octet::str("is ", type_name(tensor.type), " and yet has a scale"));
   for (const float value : scale) {
     if (!(std::isfinite(value) && value > 0)) throw expected(where, "scale", "a number above 0", octet::str(value));
   }
   for (const int64_t value : zero_point) {
-    if (value < low || value > high) {
-      throw expected(where, "zero point", octet::str("of ", low, " to ", high), std::to_string(value));
+    if (value < range->low || value > range->high) {
+      throw expected(where, "zero point", octet::str("of ", range->low, " to ", range->high), std::to_string(value));
     }
   }
 }

@@ -1,6 +1,7 @@
 #include "octet/formats/tflite_ops.h"
 
 #include <array>
+#include <limits>
 
 #include "octet/formats/tflite_options.h"
 #include "octet/formats/tflite_table.h"
@@ -147,6 +148,24 @@ int64_t type_size(Type type) {
       return 8;
   }
   throw Error("", octet::str("type ", static_cast<int>(type), " of tflite is not known"));
+}
+
+std::optional<LevelRange> level_range(Type type) {
+  switch (type) {
+    case Type::kInt8:
+      return LevelRange{-128, 127};
+    case Type::kUInt8:
+      return LevelRange{0, 255};
+    case Type::kInt16:
+      return LevelRange{-32768, 32767};
+    case Type::kInt32:
+    case Type::kInt64:
+      return LevelRange{std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
+    case Type::kFloat32:
+    case Type::kBool:
+      break;
+  }
+  return std::nullopt;
 }
 
 int64_t Tensor::numel() const {

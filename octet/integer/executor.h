@@ -32,11 +32,11 @@ class Executor {
   const MemoryPlan& memory() const { return plan_; }
 
   /// One tensor an input, of the program's type and shape; dimension 0 may be a multiple of the program's: samples run
-  /// one after the other, on several threads; a single one splits its large operators among them. Float inputs of int8
-  /// programs are quantized. Throws octet::Error for other types and shapes.
+  /// one after the other, on several threads; a single one splits its large operators among them. Float values of
+  /// inputs on a grid are quantized. Throws octet::Error for other types and shapes.
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const;
 
-  /// The results in float: dequantized where they are int8.
+  /// The results in float: dequantized where they are on a grid.
   std::vector<at::Tensor> run_dequantized(const std::vector<at::Tensor>& inputs) const;
 
  private:

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/integer/grid.h"
 #include "octet/integer/kernel_table.h"
 #include "octet/support/error.h"
 
@@ -36,10 +37,17 @@ float KernelContext::scale(const Tensor& tensor) const {
 int32_t KernelContext::zero_point(const Tensor& tensor) const {
   const auto& points = tensor.quantization.zero_point;
   if (points.size() != 1) fail("zero points of '" + tensor.name + "'", "1", std::to_string(points.size()));
-  if (points[0] < -128 || points[0] > 127) {
-    fail("zero point of '" + tensor.name + "'", "-128 to 127", std::to_string(points[0]));
+  const auto [low, high] = levels(tensor);
+  if (points[0] < low || points[0] > high) {
+    fail("zero point of '" + tensor.name + "'", octet::str(low, " to ", high), std::to_string(points[0]));
   }
   return static_cast<int32_t>(points[0]);
+}
+
+tflite::LevelRange KernelContext::levels(const Tensor& tensor) const {
+  const std::optional<tflite::LevelRange> range = tflite::level_range(tensor.type);
+  if (!range) fail("type of '" + tensor.name + "'", "one of integers", tflite::type_name(tensor.type));
+  return *range;
 }
 
 std::vector<int64_t> KernelContext::integers(size_t index) const {
@@ -75,6 +83,11 @@ void KernelContext::require_type(const Tensor& tensor, Type type) const {
   fail("type of '" + tensor.name + "'", tflite::type_name(type), tflite::type_name(tensor.type));
 }
 
+void KernelContext::require_levels(const Tensor& tensor) const {
+  if (is_level_type(tensor.type)) return;
+  fail("type of '" + tensor.name + "'", "int8, uint8 or int16", tflite::type_name(tensor.type));
+}
+
 void KernelContext::require_images(std::initializer_list<const Tensor*> tensors, Type type) const {
   for (const Tensor* tensor : tensors) {
     require_type(*tensor, type);
@@ -106,18 +119,20 @@ void KernelContext::require_same_grid(const Tensor& a, const Tensor& b) const {
 
 Bounds activation_bounds(const KernelContext& context, tflite::Activation activation) {
   const Tensor& output = context.output();
+  const tflite::LevelRange range = context.levels(output);
+  const Bounds whole = {static_cast<int32_t>(range.low), static_cast<int32_t>(range.high)};
   const auto level = [&](float value) { return wide_level(value, context.scale(output), context.zero_point(output)); };
   switch (activation) {
     case tflite::Activation::kNone:
-      return {-128, 127};
+      return whole;
     case tflite::Activation::kRelu:
-      return {std::max(-128, level(0.0F)), 127};
+      return {std::max(whole.low, level(0.0F)), whole.high};
     case tflite::Activation::kRelu6:
-      return {std::max(-128, level(0.0F)), std::min(127, level(6.0F))};
+      return {std::max(whole.low, level(0.0F)), std::min(whole.high, level(6.0F))};
     case tflite::Activation::kReluN1To1:
-      return {std::max(-128, level(-1.0F)), std::min(127, level(1.0F))};
+      return {std::max(whole.low, level(-1.0F)), std::min(whole.high, level(1.0F))};
   }
-  return {-128, 127};
+  return whole;
 }
 
 namespace {

@@ -59,12 +59,16 @@ struct KernelContext {
   /// Scale and zero point of a tensor with one grid. Throw octet::Error for others.
   float scale(const tflite::Tensor& tensor) const;
   int32_t zero_point(const tflite::Tensor& tensor) const;
+  /// The levels of a tensor's type. Throws octet::Error where it has none.
+  tflite::LevelRange levels(const tflite::Tensor& tensor) const;
   /// Elements of a constant int32 (or int64) input: axes, paddings, sizes.
   std::vector<int64_t> integers(size_t index) const;
   /// "CONV_2D 'features/0'": the operator and its output, for errors.
   std::string where() const;
   [[noreturn]] void fail(const std::string& what, const std::string& wanted, const std::string& got) const;
   void require_type(const tflite::Tensor& tensor, tflite::Type type) const;
+  /// int8, uint8 or int16.
+  void require_levels(const tflite::Tensor& tensor) const;
   /// Four dimensions: NHWC.
   void require_images(std::initializer_list<const tflite::Tensor*> tensors,
                       tflite::Type type = tflite::Type::kInt8) const;

@@ -2,6 +2,7 @@
 
 #include "octet/graph/constant_value.h"
 #include "octet/lowering/clip.h"
+#include "octet/lowering/constant_data.h"
 #include "octet/lowering/constants.h"
 #include "octet/lowering/rule.h"
 #include "octet/quantize/qdq.h"
@@ -25,12 +26,25 @@ class GridFinder {
  private:
   Grid stated(const Node& node) const {
     const QuantRecord record = grid_at(module_, node);
-    if (record.dtype != "int8") throw expected(node.where(), "type of an activation", "int8", record.dtype);
+    const tflite::Type type = type_of(static_cast<at::ScalarType>(node.arg("dtype").to_int()), node.where());
+    if (!integer::is_level_type(type)) {
+      throw expected(node.where(), "type of an activation", "int8, uint8 or int16", record.dtype);
+    }
     if (record.scale.size() != 1 || record.zero_point.size() != 1) {
       throw expected(node.where(), "grid of an activation", "one constant scale and zero point",
                      octet::str(record.scale.size(), " scales"));
     }
-    return {static_cast<float>(record.scale.front()), record.zero_point.front()};
+    Grid grid = Grid::of_type(type, static_cast<float>(record.scale.front()), record.zero_point.front());
+    if (record.quant_min < record.quant_max) grid.range = {record.quant_min, record.quant_max};
+    // A symmetric range leaves the lowest level out.
+    const tflite::LevelRange whole = *tflite::level_range(type);
+    if (grid.range.low > whole.low + 1 || grid.range.high < whole.high) {
+      throw expected(node.where(), "range of an activation",
+                     octet::str("that of ", tflite::type_name(type), ", ", whole.low, " to ", whole.high),
+                     octet::str(grid.range.low, " to ", grid.range.high))
+          .hint("TFLite's operators saturate at the bounds of the type");
+    }
+    return grid;
   }
 
   std::optional<Grid> grid_of(const Node& node) const {
@@ -42,7 +56,7 @@ class GridFinder {
     }
     if (!node.is_call()) return std::nullopt;
     const LoweringRule* rule = find_lowering_rule(node);
-    if (rule == nullptr || rule->arithmetic == Arithmetic::kFloat || !reads_int8(node)) return std::nullopt;
+    if (rule == nullptr || rule->arithmetic == Arithmetic::kFloat || !reads_levels(node)) return std::nullopt;
     if (moves_values(node)) return known(*first_activation(node));
     if (!behind_.at(&node).quantized) return std::nullopt;
     return grid_behind(node);
@@ -60,8 +74,8 @@ class GridFinder {
     throw Error(node.where(), "reads nothing but constants");
   }
 
-  // Every activation is int8, and every constant but a bias, which is rounded to the grid of the accumulator.
-  bool reads_int8(const Node& node) const {
+  // Every activation is on a grid, and every constant but a bias, which is rounded to the grid of the accumulator.
+  bool reads_levels(const Node& node) const {
     if (node.has_arg("alpha") && node.arg("alpha").is_constant() && node.arg("alpha").to_double() != 1.0 &&
         node.has_arg("other")) {
       return false;
@@ -130,7 +144,9 @@ class GridFinder {
   std::optional<Grid> grid_behind(const Node& node) const {
     const Behind& behind = behind_.at(&node);
     if (behind.quantize != nullptr) return stated(*behind.quantize);
-    if (behind.reach != nullptr) return Grid{static_cast<float>(2.0 * behind.reach->reach / 256.0), 0};
+    if (behind.reach != nullptr) {
+      return Grid::of_type(tflite::Type::kInt8, static_cast<float>(2.0 * behind.reach->reach / 256.0), 0);
+    }
     return std::nullopt;
   }
 
@@ -142,7 +158,7 @@ class GridFinder {
 
 }  // namespace
 
-std::unordered_map<const Node*, Grid> int8_values(const GraphModule& module, const LoweringOptions& options) {
+std::unordered_map<const Node*, Grid> values_on_grids(const GraphModule& module, const LoweringOptions& options) {
   return GridFinder(module, options).find();
 }
 

@@ -22,8 +22,8 @@ struct LoweringOptions {
   bool is_plain() const { return form == LoweringForm::kPlain; }
 };
 
-/// Name of the metadata in which a lowered program says what it came from: JSON, with the names of the values that it
-/// keeps as NHWC under "channels_last".
+/// Name of the metadata in which a lowered program says what it came from: JSON, the node of each operator and of each
+/// tensor that is a node's value (octet/lowering/facts.h).
 inline constexpr const char* kProgramFacts = "octet";
 
 /// From a converted program (quantize and dequantize nodes around its operators) to int8 operators in NHWC. Values keep

@@ -7,8 +7,11 @@
 #include <numeric>
 #include <set>
 
+#include "octet/formats/tflite_padding.h"
+#include "octet/integer/executor.h"
+#include "octet/integer/grid.h"
+#include "octet/lowering/constant_data.h"
 #include "octet/lowering/layout.h"
-#include "octet/lowering/model_view.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -22,17 +25,12 @@ namespace {
 
 using Ints = std::vector<int64_t>;
 
+// Levels, int32 and float32 are what octet's graphs of programs hold.
 at::ScalarType scalar_type_of(const Tensor& tensor) {
-  switch (tensor.type) {
-    case Type::kInt8:
-      return at::kChar;
-    case Type::kInt32:
-      return at::kInt;
-    case Type::kFloat32:
-      return at::kFloat;
-    default:
-      throw expected(tensor.name, "type", "int8, int32 or float32", tflite::type_name(tensor.type));
+  if (!integer::is_level_type(tensor.type) && tensor.type != Type::kInt32 && tensor.type != Type::kFloat32) {
+    throw expected(tensor.name, "type", "int8, uint8, int16, int32 or float32", tflite::type_name(tensor.type));
   }
+  return integer::scalar_type(tensor.type);
 }
 
 std::string plain_name(const std::string& name) {
@@ -51,7 +49,8 @@ class GraphBuilder {
     for (const int32_t index : program_.inputs) {
       const Tensor& tensor = at(index);
       Node* node = graph().placeholder(plain_name(tensor.name));
-      node->set_meta(TensorMeta{tensor.type == Type::kInt8 ? at::kFloat : scalar_type_of(tensor), graph_sizes(tensor)});
+      const bool is_float = integer::grid_of(tensor).has_value();
+      node->set_meta(TensorMeta{is_float ? at::kFloat : scalar_type_of(tensor), graph_sizes(tensor)});
       values_[index] = on_grid(node, tensor);
     }
     for (const Operator& op : program_.operators) {
@@ -71,7 +70,7 @@ class GraphBuilder {
   const Tensor& input(size_t i) const { return at(op_->inputs.at(i)); }
   const Tensor& output() const { return at(op_->outputs.front()); }
   bool has_input(size_t i) const { return i < op_->inputs.size() && op_->inputs[i] >= 0; }
-  Ints integers(size_t i) const { return lowering::integers_of(input(i)); }
+  Ints integers(size_t i) const { return lowering::integers_of(input(i).data); }
   bool is_image(const Tensor& tensor) const { return tensor.shape.size() == 4 && borders_.count(&tensor) == 0; }
 
   // What the program transposes at once, or at last, is an image as the graph has it already.
@@ -112,38 +111,39 @@ class GraphBuilder {
 
   // The value behind a quantize and a dequantize, where the tensor has a grid.
   Node* on_grid(Node* node, const Tensor& tensor) {
-    if (tensor.type != Type::kInt8) return node;
-    if (tensor.quantization.scale.size() != 1) {
+    if (!integer::is_level_type(tensor.type)) return node;
+    const std::optional<integer::Grid> grid = integer::grid_of(tensor);
+    if (!grid) {
       throw expected(tensor.name, "grid", "one scale", octet::str(tensor.quantization.scale.size(), " scales"));
     }
     std::vector<Arg> args = {node,
-                             static_cast<double>(tensor.quantization.scale[0]),
-                             tensor.quantization.zero_point[0],
-                             int64_t{-128},
-                             int64_t{127},
-                             at::kChar};
+                             static_cast<double>(grid->scale),
+                             grid->zero_point,
+                             grid->range.low,
+                             grid->range.high,
+                             scalar_type_of(tensor)};
     args[0] = graph().call("quantized_decomposed.quantize_per_tensor.default", args);
     return graph().call("quantized_decomposed.dequantize_per_tensor.default", args);
   }
 
   // A constant with its axes in another order (empty: as they are), behind a dequantize where it has a grid.
   Node* constant(size_t i, const Ints& order = {}, const Ints& shape = {}) {
-    Tensor tensor = input(i);
-    if (!order.empty()) tensor = lowering::transposed_constant(tensor, order);
+    const std::string& source = input(i).name;
+    lowering::ConstantData tensor{input(i).type, input(i).shape, input(i).quantization, input(i).data};
+    if (!order.empty()) tensor = lowering::permuted(tensor, order);
     if (!shape.empty()) tensor.shape = shape;
-    at::Tensor values = at::empty(tensor.shape, scalar_type_of(tensor));
+    at::Tensor values = at::empty(tensor.shape, scalar_type_of(input(i)));
     if (values.nbytes() != tensor.data.size())
-      throw expected(tensor.name, "bytes", octet::str(values.nbytes()), octet::str(tensor.data.size()));
+      throw expected(source, "bytes", octet::str(values.nbytes()), octet::str(tensor.data.size()));
     if (!tensor.data.empty()) std::memcpy(values.data_ptr(), tensor.data.data(), tensor.data.size());
-    const std::string name = module_->free_name(plain_name(tensor.name));
+    const std::string name = module_->free_name(plain_name(source));
     module_->set_attr(name, values, AttrKind::kBuffer);
     Node* node = graph().get_attr(name);
     const auto& grid = tensor.quantization;
     if (grid.scale.empty() || tensor.type == Type::kFloat32) return node;
-    const bool is_bias = tensor.type == Type::kInt32;
-    const int64_t low = is_bias ? -2147483647 : -128;
-    const int64_t high = is_bias ? 2147483647 : 127;
-    const at::ScalarType type = scalar_type_of(tensor);
+    auto [low, high] = *tflite::level_range(tensor.type);
+    if (tensor.type == Type::kInt32) low = -high;  // a bias, as quantizers bound it
+    const at::ScalarType type = scalar_type_of(input(i));
     if (grid.scale.size() == 1) {
       return graph().call("quantized_decomposed.dequantize_per_tensor.default",
                           {node, static_cast<double>(grid.scale[0]), grid.zero_point[0], low, high, type});
@@ -192,11 +192,10 @@ class GraphBuilder {
     const std::array<int64_t, 2> stride = {op_->options.stride_h, op_->options.stride_w};
     const std::array<int64_t, 2> dilation = {op_->options.dilation_h, op_->options.dilation_w};
     for (size_t d = 0; d < 2; ++d) {
-      const int64_t reach = (kernel[d] - 1) * dilation[d] + 1;
-      const int64_t total =
-          std::max<int64_t>((output().shape[d + 1] - 1) * stride[d] + reach - input(0).shape[d + 1], 0);
-      found.before[d] = total / 2;
-      found.after[d] = total - total / 2;
+      const auto by = tflite::same_padding(input(0).shape[d + 1], output().shape[d + 1],
+                                           tflite::window_reach(kernel[d], dilation[d]), stride[d]);
+      found.before[d] = by.before;
+      found.after[d] = by.after;
     }
     return found;
   }
@@ -274,10 +273,10 @@ class GraphBuilder {
     Ints padding = {by.before[0], by.before[1]};
     if (!by.is_even()) {
       if (!is_max) refuse("an average with a padding that is not the same on both sides");
-      const auto& grid = input(0).quantization;
-      const double lowest = grid.scale.empty()
-                                ? -std::numeric_limits<double>::infinity()
-                                : static_cast<double>(grid.scale[0]) * static_cast<double>(-128 - grid.zero_point[0]);
+      const std::optional<integer::Grid> grid = integer::grid_of(input(0));
+      const double lowest =
+          grid ? static_cast<double>(grid->scale) * static_cast<double>(grid->range.low - grid->zero_point)
+               : -std::numeric_limits<double>::infinity();
       image = padded(image, by, lowest);
       padding = {0, 0};
     }

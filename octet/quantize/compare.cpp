@@ -31,12 +31,12 @@ const Node* as_read(const GraphModule& module, const Node* node) {
   return node;
 }
 
+}  // namespace
+
 std::string float_name(const Node& node) {
   const std::string* note = node.notes().find(kFloatNameNote);
   return note == nullptr ? node.name() : *note;
 }
-
-}  // namespace
 
 Comparison compare_models(GraphModule& float_model, GraphModule& quantized_model,
                           const std::vector<at::Tensor>& inputs) {

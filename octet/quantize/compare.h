@@ -11,6 +11,10 @@ namespace octet {
 /// convolution that a BatchNorm was folded into carries the BatchNorm's name.
 inline const NoteKey<std::string> kFloatNameNote("float_name");
 
+/// The node of the float model that a node of a quantized or prepared one stands for: by its note, else of its own
+/// name.
+std::string float_name(const Node& node);
+
 /// One operator of a quantized or prepared model against the same value of the float model.
 struct LayerComparison {
   std::string name;        ///< in the quantized model

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/integer/grid.h"
 #include "octet/integer/kernel.h"
 #include "octet/integer/kernels/broadcast.h"
 #include "octet/integer/kernels/tables.h"
@@ -11,6 +13,7 @@ namespace octet::integer {
 
 using tflite::OpCode;
 using tflite::Tensor;
+using tflite::Type;
 
 namespace {
 
@@ -112,14 +115,30 @@ Kernel make_prelu(const KernelContext& context) {
   });
 }
 
-// From one grid to another: QUANTIZE of int8.
+// From one grid to another: QUANTIZE of integers.
 Kernel make_rescale(const KernelContext& context) {
+  const Tensor& input = context.input(0);
+  const Tensor& output = context.output();
   const int32_t in_zero = context.zero_point(context.input(0));
   const int32_t out_zero = context.zero_point(context.output());
   const Multiplier factor = quantize_multiplier(static_cast<double>(context.scale(context.input(0))) /
                                                 static_cast<double>(context.scale(context.output())));
-  return make_of_one(context,
-                     [=](int32_t x) { return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero)); });
+  if (input.type == Type::kInt8 && output.type == Type::kInt8) {
+    return make_of_one(context,
+                       [=](int32_t x) { return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero)); });
+  }
+  const int64_t count = input.numel();
+  return with_level_type(input.type, [&]<typename From>(From) {
+    return with_level_type(output.type, [&]<typename To>(To) {
+      return make_from_to<From, To>(context, [=](const From* x, To* y) {
+        constexpr Bounds bounds = bounds_of<To>();
+        for (int64_t i = 0; i < count; ++i) {
+          const int32_t level = wrapping_add(multiply(x[i] - in_zero, factor), out_zero);
+          y[i] = static_cast<To>(std::clamp(level, bounds.low, bounds.high));
+        }
+      });
+    });
+  });
 }
 
 }  // namespace octet::integer

@@ -1,5 +1,8 @@
 // Operators whose result is their input seen another way: an element comes from one place, or is the filler.
 
+#include <cstring>
+
+#include "octet/integer/grid.h"
 #include "octet/integer/kernels/places.h"
 #include "octet/support/error.h"
 
@@ -77,7 +80,10 @@ Kernel make_pad(const KernelContext& context) {
     }
   }
   std::vector<uint8_t> filler(static_cast<size_t>(tflite::type_size(input.type)), 0);
-  if (input.type == Type::kInt8) filler[0] = static_cast<uint8_t>(context.zero_point(output));
+  if (input.type == Type::kInt8 || grid_of(input)) {
+    const int32_t zero_point = context.zero_point(output);
+    std::memcpy(filler.data(), &zero_point, filler.size());  // little-endian
+  }
   if (context.op.code == OpCode::kPadV2) {
     const Tensor& value = context.input(2);
     require_same_values(context, input, value);
