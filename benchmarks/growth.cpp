@@ -10,8 +10,8 @@
 
 #include "octet/graph/graph_module.h"
 #include "octet/quantize/quantize_pt2e.h"
+#include "octet/targets/engine/placement/placement.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "octet/targets/neutron/placement/placement.h"
 
 namespace {
 
@@ -58,15 +58,14 @@ class Phases {
   void run(const std::string& kind, int64_t count) {
     std::shared_ptr<GraphModule> model;
     std::shared_ptr<GraphModule> copy;
-    const octet::NeutronTargetSpec target("imxrt700");
-    octet::NeutronQuantizer quantizer(target, /*is_qat=*/false);
+    octet::NeutronQuantizer quantizer(octet::NeutronTargetSpec("imxrt700"));
     measure("build", count, [&] { model = build(kind, count); });
     measure("copy", count, [&] { copy = model->copy(); });
     measure("verify", count, [&] { copy->verify(); });
     measure("prepare", count, [&] { copy = octet::prepare_pt2e(copy, quantizer); });
     measure("run", count, [&] { copy->run({at::ones({1, 1, 2, 2})}); });
     measure("convert", count, [&] { copy = octet::convert_pt2e(copy); });
-    measure("place", count, [&] { octet::neutron::place(*copy, target, /*scales_known=*/true); });
+    measure("place", count, [&] { octet::targets::place(*copy, quantizer.target()); });
     measure("destroy", count, [&] { copy.reset(), model.reset(); });
   }
 

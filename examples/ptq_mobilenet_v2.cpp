@@ -11,7 +11,7 @@
 #include <octet/models/registry.h>
 #include <octet/quantize/quantize_pt2e.h>
 #include <octet/quantize/sqnr.h>
-#include <octet/targets/neutron/calibrate_and_quantize.h>
+#include <octet/targets/engine/calibrate_and_quantize.h>
 #include <octet/targets/neutron/neutron_quantizer.h>
 #include <octet/train/loader.h>
 #include <octet/train/open_data.h>

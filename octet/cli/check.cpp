@@ -1,4 +1,4 @@
-#include "octet/targets/neutron/placement/check.h"
+#include "octet/targets/engine/placement/check.h"
 
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -13,8 +13,8 @@
 namespace octet::cli {
 namespace {
 
-using neutron::Check;
-using neutron::OperatorPlacement;
+using targets::Check;
+using targets::OperatorPlacement;
 using Sizes = std::vector<std::vector<int64_t>>;
 
 // One --input-size and what came of it.
@@ -72,7 +72,7 @@ nlohmann::ordered_json to_json(const Attempt& attempt, const std::string& target
     json["error"] = attempt.error;
     return json;
   }
-  const neutron::Placement& placement = attempt.check->placement;
+  const targets::Placement& placement = attempt.check->placement;
   json["partitions"] = placement.partitions;
   json["input_sizes"] = attempt.check->input_sizes;
   json["calibrated"] = attempt.check->scales_known;
@@ -92,11 +92,11 @@ nlohmann::ordered_json to_json(const Attempt& attempt, const std::string& target
   json["macs"] = {{"npu", placement.npu_macs()}, {"all", placement.macs()}};
   json["bytes"] = {{"npu", placement.npu_bytes()}, {"all", placement.bytes()}};
   json["transitions"] = nlohmann::ordered_json::array();
-  for (const neutron::Transition& each : placement.transitions) {
+  for (const targets::Transition& each : placement.transitions) {
     json["transitions"].push_back({{"from", each.from}, {"to", each.to}});
   }
   json["warnings"] = nlohmann::ordered_json::array();
-  for (const neutron::Warning& each : attempt.check->warnings) {
+  for (const targets::Warning& each : attempt.check->warnings) {
     json["warnings"].push_back({{"where", each.where}, {"text", each.text}, {"way_out", each.way_out}});
   }
   return json;
@@ -115,7 +115,7 @@ std::string sizes_text(const Sizes& sizes) {
 }
 
 void print(const Check& check) {
-  const neutron::Placement& placement = check.placement;
+  const targets::Placement& placement = check.placement;
   const auto all = static_cast<int64_t>(placement.operators.size());
   Table table({"runs on", "op", "name", "why not the NPU"});
   for (const OperatorPlacement& row : placement.operators) {
@@ -131,7 +131,7 @@ void print(const Check& check) {
             << fixed(static_cast<double>(placement.macs()) / 1e6, 2) << " million multiply-accumulates, "
             << share(placement.npu_bytes(), placement.bytes()) << " of " << bytes_text(placement.bytes())
             << " of int8 parameters\n";
-  for (const neutron::Transition& each : placement.transitions) {
+  for (const targets::Transition& each : placement.transitions) {
     std::cout << "transition: " << each.from << " -> " << each.to << '\n';
   }
   for (const OperatorPlacement& row : placement.operators) {
@@ -139,7 +139,7 @@ void print(const Check& check) {
       std::cout << "condition: [" << row.where << "] " << condition << " (calibration will tell)\n";
     }
   }
-  for (const neutron::Warning& each : check.warnings) {
+  for (const targets::Warning& each : check.warnings) {
     std::cout << "warning: [" << each.where << "] " << each.text;
     if (!each.way_out.empty()) std::cout << "; " << each.way_out;
     std::cout << '\n';
@@ -153,7 +153,7 @@ void print_sizes(const std::vector<Attempt>& attempts) {
       table.row({attempt.size, "-", "-", "-", "-", "does not run: " + attempt.error});
       continue;
     }
-    const neutron::Placement& placement = attempt.check->placement;
+    const targets::Placement& placement = attempt.check->placement;
     const auto all = static_cast<int64_t>(placement.operators.size());
     const auto first = std::find_if(placement.operators.begin(), placement.operators.end(),
                                     [](const OperatorPlacement& row) { return !row.partition; });
@@ -174,14 +174,14 @@ void check(const CheckArguments& arguments) {
   }
   const auto model = tflite::is_tflite(arguments.model.path) ? graph_of(tflite::read(arguments.model.path))
                                                              : open_model({arguments.model.path, opening});
-  NeutronQuantizer quantizer(resolve(arguments.quantizer, /*is_qat=*/false).options);
+  targets::TableQuantizer quantizer = make_quantizer(resolve(arguments.quantizer, QuantizationMode::kPtq).options);
   std::vector<Attempt> attempts;
-  if (arguments.model.input_sizes.empty()) attempts.push_back({"", neutron::check_model(*model, quantizer), ""});
+  if (arguments.model.input_sizes.empty()) attempts.push_back({"", targets::check_model(*model, quantizer), ""});
   for (const std::string& size : arguments.model.input_sizes) {
     const Sizes sizes = sizes_for(*model, size);
     Attempt attempt{size, std::nullopt, ""};
     try {
-      attempt.check = neutron::check_model(*model, quantizer, sizes);
+      attempt.check = targets::check_model(*model, quantizer, sizes);
     } catch (const Error& error) {
       if (arguments.model.input_sizes.size() == 1) throw;
       attempt.error = error.what();
@@ -190,7 +190,7 @@ void check(const CheckArguments& arguments) {
   }
   if (arguments.json) {
     auto json = nlohmann::ordered_json::array();
-    for (const Attempt& attempt : attempts) json.push_back(to_json(attempt, quantizer.target().name()));
+    for (const Attempt& attempt : attempts) json.push_back(to_json(attempt, quantizer.target().name));
     std::cout << (attempts.size() == 1 ? json[0] : json).dump(2) << '\n';
   } else if (attempts.size() == 1) {
     print(*attempts.front().check);

@@ -33,15 +33,17 @@ CLI::Option* add_data(CLI::App& verb, std::string& spec) {
   return verb.add_option("--data", spec, std::string("Labelled data: ") + data_scheme_help())->required();
 }
 
+void add_target(CLI::App& verb, std::string& target) {
+  target = default_target();
+  verb.add_option("--target", target, "One of octet targets")->capture_default_str();
+}
+
 void add_quantizer_settings(CLI::App& verb, QuantizerArguments& quantizer) {
   verb.add_option("--config", quantizer.config, "Settings of the quantizer, as written beside a quantized model");
-  verb.add_option("--target", quantizer.target, "NPU (default: " + default_target() + ")");
-  verb.add_option("--mul-range", quantizer.mul_range,
-                  "Inputs of mul: reference (fixed, saturates beyond -0.5 .. 0.496, the default) or observed");
-  verb.add_option(
-      "--sigmoid-input", quantizer.sigmoid_input,
-      "What sigmoid and tanh read of a convolution: observed (a range of its own, the default) or reference "
-      "(none: quantized as one)");
+  verb.add_option("--target", quantizer.target, "One of octet targets (default: " + default_target() + ")");
+  for (const SettingFlag& setting : setting_flags()) {
+    verb.add_option(setting.flag, quantizer.settings[setting.name], setting.help);
+  }
   verb.add_option("--leave-float", quantizer.leave_float,
                   "Leave in float what matches: an operator (conv2d, aten.conv2d.default), or a pattern for names of "
                   "modules and nodes (features.0.*); may be repeated")
@@ -55,7 +57,7 @@ void add_quantizer(CLI::App& verb, QuantizerArguments& quantizer) {
 
 void add_writing(CLI::App& verb, OutputArguments& writing) {
   verb.add_flag("--plain", writing.plain,
-                ".tflite: paddings and activations as operators of their own, as NXP's lowering writes them");
+                ".tflite: paddings and activations as operators of their own (default: the target's form)");
   verb.add_flag("--nhwc-io", writing.nhwc_io, ".tflite: images in and out as NHWC, without transpositions");
   verb.add_flag("--float-io", writing.float_io, ".tflite: float32 in and out");
   verb.add_flag("--per-tensor-fc", writing.per_tensor_fc,
@@ -208,15 +210,13 @@ void declare(CLI::App& verb, VerifyArguments& arguments) {
   add_input_size(verb, arguments.model);
 }
 
-void declare(CLI::App& verb, OperatorsArguments& arguments) {
-  arguments.target = default_target();
-  verb.add_option("--target", arguments.target, "NPU")->capture_default_str();
-}
+void declare(CLI::App& verb, OperatorsArguments& arguments) { add_target(verb, arguments.target); }
+
+void declare(CLI::App& verb, TargetsArguments& arguments) { verb.add_flag("--json", arguments.json, "Print JSON"); }
 
 void declare(CLI::App& verb, DemoArguments& arguments) {
-  arguments.target = default_target();
   verb.add_flag("--full", arguments.full, "Train longer, for the best accuracy");
-  verb.add_option("--target", arguments.target, "NPU")->capture_default_str();
+  add_target(verb, arguments.target);
   verb.add_option("--save", arguments.save, "Folder for the three models, the int8 ones as .tflite too")
       ->check(CLI::ExistingDirectory);
 }
@@ -279,6 +279,8 @@ void add_verbs(Program& program) {
               "A quantized model in float beside its .tflite in integers, layer by layer: in the run of the whole, and "
               "alone, each operator on what the float model gives it",
               verify);
+  program.add("targets", "The targets that octet knows: what each is, its modes, schemes, settings and limits",
+              targets);
   program.add("operators", "The operators that a target knows, and their limits, as Markdown", operators);
   program.add("demo",
               "Fashion-MNIST from nothing: train in float, quantize after training, train quantization-aware, compare",

@@ -16,8 +16,9 @@
 #include "octet/models/registry.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
-#include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/targets/engine/table_quantizer.h"
+#include "octet/targets/targets.h"
 #include "octet/train/demo_recipe.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/loader.h"
@@ -103,9 +104,9 @@ void demo(const DemoArguments& arguments) {
   const double float_seconds = float_time.seconds();
   report("float", graph, false, float_seconds);
 
-  const NeutronTargetSpec target(arguments.target);
+  const std::shared_ptr<const targets::Target> target = all_targets().find(arguments.target, "--target");
   const Stopwatch ptq_time;
-  NeutronQuantizer ptq_quantizer(target);
+  targets::TableQuantizer ptq_quantizer(target, {.mode = QuantizationMode::kPtq});
   std::shared_ptr<GraphModule> ptq;
   {
     const at::NoGradGuard no_grad;
@@ -115,7 +116,7 @@ void demo(const DemoArguments& arguments) {
   report("PTQ int8", ptq, true, ptq_seconds);
 
   const Stopwatch qat_time;
-  NeutronQuantizer qat_quantizer(target, /*is_qat=*/true);
+  targets::TableQuantizer qat_quantizer(target, {.mode = QuantizationMode::kQat});
   QatOptions qat_options;
   qat_options.train = recipe.qat;
   qat_options.freeze_observers_after = recipe.freeze_observers_after;
@@ -128,8 +129,8 @@ void demo(const DemoArguments& arguments) {
     save_octet(*graph, arguments.save + "/float.octet");
     save_octet(*ptq, arguments.save + "/ptq.octet");
     save_octet(*qat.quantized, arguments.save + "/qat.octet");
-    write_tflite(*ptq, arguments.save + "/ptq.tflite", {.batch = 1});
-    write_tflite(*qat.quantized, arguments.save + "/qat.tflite", {.batch = 1});
+    write_tflite(*ptq, arguments.save + "/ptq.tflite", {.form = target->form, .batch = 1});
+    write_tflite(*qat.quantized, arguments.save + "/qat.tflite", {.form = target->form, .batch = 1});
   }
   std::cout << '\n'
             << table.text() << "\n"

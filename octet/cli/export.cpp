@@ -16,8 +16,9 @@ void export_model(const ExportArguments& arguments) {
   }
   const auto model = open_model(arguments.model);
   if (!arguments.tflite.empty()) {
-    const tflite::Model program = write_tflite(*model, arguments.tflite, lowering_options(arguments.writing),
-                                               config_beside(arguments.model.path));
+    const std::string config = config_beside(arguments.model.path);
+    const tflite::Model program =
+        write_tflite(*model, arguments.tflite, lowering_options(arguments.writing, config), config);
     const integer::MemoryPlan memory = integer::plan_memory(program);
     size_t islands = 0;
     for (const tflite::Operator& op : program.operators) {

@@ -1,12 +1,13 @@
 #include <iostream>
 
 #include "octet/cli/verbs.h"
-#include "octet/targets/neutron/operator_table.h"
+#include "octet/targets/engine/operator_table.h"
+#include "octet/targets/targets.h"
 
 namespace octet::cli {
 
 void operators(const OperatorsArguments& arguments) {
-  std::cout << neutron::operator_table(NeutronTargetSpec(arguments.target));
+  std::cout << targets::operator_table(*all_targets().find(arguments.target, "--target"));
 }
 
 }  // namespace octet::cli

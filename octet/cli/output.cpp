@@ -11,6 +11,7 @@
 #include "octet/support/budget.h"
 #include "octet/support/byte_source.h"
 #include "octet/support/error.h"
+#include "octet/targets/targets.h"
 #include "octet/version.h"
 
 namespace octet::cli {
@@ -20,11 +21,20 @@ bool ends_with(const std::string& path, const std::string& ending) {
   return path.size() > ending.size() && path.compare(path.size() - ending.size(), ending.size(), ending) == 0;
 }
 
+// The target that a config's JSON text names. One of another octet, or none: the standard one.
+const targets::Target& target_of(const std::string& config) {
+  const auto json = nlohmann::json::parse(config, nullptr, /*allow_exceptions=*/false);
+  for (const auto& target : all_targets().all()) {
+    if (json.is_object() && json.value("target", nlohmann::json()) == target->name) return *target;
+  }
+  return *all_targets().standard();
+}
+
 }  // namespace
 
-LoweringOptions lowering_options(const OutputArguments& writing) {
+LoweringOptions lowering_options(const OutputArguments& writing, const std::string& config) {
   LoweringOptions options;
-  if (writing.plain) options.form = LoweringForm::kPlain;
+  options.form = writing.plain ? LoweringForm::kPlain : target_of(config).form;
   options.nhwc_io = writing.nhwc_io;
   options.float_io = writing.float_io;
   options.per_tensor_fc = writing.per_tensor_fc;
@@ -57,7 +67,7 @@ void write_pt2_file(const GraphModule& model, const std::string& path, const std
 void write_model(const GraphModule& model, const std::string& path, const OutputArguments& writing,
                  const std::string& config) {
   if (ends_with(path, ".tflite")) {
-    write_tflite(model, path, lowering_options(writing), config);
+    write_tflite(model, path, lowering_options(writing, config), config);
   } else if (ends_with(path, ".pt2")) {
     write_pt2_file(model, path, writing.pt2_layout);
   } else {

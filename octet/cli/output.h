@@ -14,7 +14,8 @@ namespace octet::cli {
 void write_model(const GraphModule& model, const std::string& path, const OutputArguments& writing,
                  const std::string& config = {});
 
-LoweringOptions lowering_options(const OutputArguments& writing);
+/// In the form that the arguments ask for, else the target that `config` names, else the standard target.
+LoweringOptions lowering_options(const OutputArguments& writing, const std::string& config = {});
 
 /// A .tflite with octet's version and the quantizer's settings in its metadata. Returns the program as written.
 tflite::Model write_tflite(const GraphModule& model, const std::string& path, const LoweringOptions& options,

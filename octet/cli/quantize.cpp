@@ -13,12 +13,21 @@
 #include "octet/quantize/rows.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
-#include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/train/loader.h"
 
 namespace octet::cli {
+
+using targets::CalibrationFacts;
+using targets::QuantizationPlan;
+using targets::QuantizerConfig;
+
 namespace {
+
+std::optional<QuantizationMode> mode_of(std::optional<bool> qat) {
+  if (!qat) return std::nullopt;
+  return *qat ? QuantizationMode::kQat : QuantizationMode::kPtq;
+}
 
 // What the arguments say of the calibration, else the config, else nobody.
 CalibrationFacts calibration_facts(const QuantizeArguments& arguments, const QuantizerConfig& config) {
@@ -36,18 +45,17 @@ CalibrationFacts calibration_facts(const QuantizeArguments& arguments, const Qua
 }  // namespace
 
 void quantize(const QuantizeArguments& arguments) {
-  QuantizerConfig config = resolve(arguments.quantizer, arguments.qat);
+  QuantizerConfig config = resolve(arguments.quantizer, mode_of(arguments.qat));
   CalibrationFacts calibration = calibration_facts(arguments, config);
   at::manual_seed(calibration.seed);
-  const bool qat = config.options.is_qat;
   auto model = open_model(arguments.model);
   const int64_t float_bytes = model_bytes(*model);
   if (is_quantized(*model)) throw Error(arguments.model.path, "is quantized already").hint("give the float model");
-  NeutronQuantizer quantizer(config.options);
+  targets::TableQuantizer quantizer = make_quantizer(config.options);
   const ModelData data =
       open_data_for(*model, {calibration.data, calibration.samples, calibration.batch_size}, Split::kTrain, 32);
-  const NeutronQuantizer::Explanation explanation = quantizer.explain(*model);
-  if (arguments.quantizer.explain) print(explanation, config.options, std::cout);
+  const targets::TableQuantizer::Explanation explanation = quantizer.explain(*model);
+  if (arguments.quantizer.explain) print(explanation, quantizer, std::cout);
   LoaderOptions loading;
   loading.batch_size = data.batch_size;
   loading.transform = data.transform;
@@ -59,7 +67,7 @@ void quantize(const QuantizeArguments& arguments) {
   }
   log::info("calibrating on ", count, " samples of ", calibration.data);
   const at::NoGradGuard no_grad;
-  auto quantized = calibrate_and_quantize(model, samples, quantizer, qat);
+  auto quantized = calibrate_and_quantize(model, samples, quantizer);
   calibration.batch_size = data.batch_size;
   config.calibration = calibration;
   config.training.clear();  // of the run that the config came from

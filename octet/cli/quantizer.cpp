@@ -9,16 +9,25 @@
 #include "octet/support/budget.h"
 #include "octet/support/byte_source.h"
 #include "octet/support/error.h"
+#include "octet/targets/targets.h"
 
 namespace octet::cli {
+
+using targets::Override;
+using targets::QuantizationPlan;
+using targets::QuantizerConfig;
+using targets::QuantizerOptions;
+using targets::TableQuantizer;
+using targets::Target;
+
 namespace {
 
-NeutronOverride left_in_float(const std::string& pattern) {
+Override left_in_float(const std::string& pattern) {
   if (pattern.empty()) throw Error("--leave-float", "expected a pattern, got ''");
-  NeutronOverride choice;
+  Override choice;
   const bool wild = pattern.find_first_of("*?") != std::string::npos;
-  const bool by_op = pattern.rfind("aten.", 0) == 0 || (!wild && names_operator(pattern));
-  if (by_op && !names_operator(pattern)) {
+  const bool by_op = pattern.rfind("aten.", 0) == 0 || (!wild && targets::names_operator(pattern));
+  if (by_op && !targets::names_operator(pattern)) {
     throw Error("--leave-float", octet::str("expected an operator or a pattern for names, got '", pattern, "'"));
   }
   (by_op ? choice.op : choice.module) = pattern;
@@ -53,50 +62,86 @@ std::string inputs_text(const QuantizationAnnotation& note, const std::string& r
   return all.empty() ? reason : all;
 }
 
-std::string says(const NeutronOverride& choice) {
+std::string says(const Override& choice) {
   if (choice.quantize == false) return "leave in float";
   std::string text;
   const auto add = [&](const std::string& setting) { text += (text.empty() ? "" : ", ") + setting; };
   if (choice.quantize == true) add("quantize");
+  if (!choice.scheme.empty()) add("scheme " + choice.scheme);
   if (!choice.activation_observer.empty()) add("activation_observer " + choice.activation_observer);
   if (!choice.weight_observer.empty()) add("weight_observer " + choice.weight_observer);
   return text;
 }
 
+// "mul_range" -> "--mul-range"
+std::string flag_of(std::string setting) {
+  std::replace(setting.begin(), setting.end(), '_', '-');
+  return "--" + setting;
+}
+
 }  // namespace
 
-std::string default_target() { return NeutronOptions().target; }
+std::string default_target() { return all_targets().standard()->name; }
 
-QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<bool> is_qat) {
+std::vector<SettingFlag> setting_flags() {
+  std::vector<SettingFlag> flags;
+  for (const auto& target : all_targets().all()) {
+    for (const targets::Setting& setting : target->settings) {
+      const bool known =
+          std::any_of(flags.begin(), flags.end(), [&](const SettingFlag& other) { return other.name == setting.name; });
+      if (!known) flags.push_back({setting.name, flag_of(setting.name), setting.help});
+    }
+  }
+  return flags;
+}
+
+QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<QuantizationMode> mode) {
   QuantizerConfig config;
+  QuantizerOptions& options = config.options;
   if (!arguments.config.empty()) {
-    config = parse_config(read_file(arguments.config, limits::kConfig), arguments.config, is_qat);
+    config = targets::parse_config(read_file(arguments.config, limits::kConfig), arguments.config, all_targets(), mode);
   }
-  NeutronOptions& options = config.options;
-  if (is_qat) options.is_qat = *is_qat;
-  if (!arguments.target.empty()) options.target = NeutronTargetSpec(arguments.target).name();
-  if (!arguments.mul_range.empty()) {
-    options.mul_range = mul_range_from_text(arguments.mul_range, "--mul-range");
-  }
-  if (!arguments.sigmoid_input.empty()) {
-    options.sigmoid_input = sigmoid_input_from_text(arguments.sigmoid_input, "--sigmoid-input");
+  const std::shared_ptr<const Target> target = !arguments.target.empty()
+                                                   ? all_targets().find(arguments.target, "--target")
+                                               : !options.target.empty() ? all_targets().find(options.target)
+                                                                         : all_targets().standard();
+  if (options.target != target->name)
+    options = {.target = target->name, .mode = options.mode, .overrides = options.overrides};
+  if (mode) options.mode = *mode;
+  for (const auto& [name, value] : arguments.settings) {
+    if (value.empty()) continue;
+    targets::check_setting(*target, name, value, flag_of(name));
+    options.settings[name] = value;
   }
   for (const std::string& pattern : arguments.leave_float) {
-    const NeutronOverride choice = left_in_float(pattern);
+    const Override choice = left_in_float(pattern);
     // In place of what the config says of the same: flags win.
     std::erase_if(options.overrides,
-                  [&](const NeutronOverride& other) { return other.module == choice.module && other.op == choice.op; });
+                  [&](const Override& other) { return other.module == choice.module && other.op == choice.op; });
     options.overrides.push_back(choice);
   }
-  check_options(options, "options");
+  options = targets::completed(std::move(options), *target, "options");
   return config;
 }
 
-void print(const NeutronQuantizer::Explanation& explanation, const NeutronOptions& options, std::ostream& out) {
-  out << "target: " << options.target << "\nmode: " << (options.is_qat ? "quantization-aware" : "post-training")
-      << "\nmul range: " << text(options.mul_range)
-      << (options.mul_range == MulRange::kReference ? ", fixed 1/256 with zero point 0" : "")
-      << "\nsigmoid input: " << text(options.sigmoid_input) << '\n';
+TableQuantizer make_quantizer(const QuantizerOptions& options) {
+  return TableQuantizer(all_targets().find(options.target), options, "options");
+}
+
+void print(const TableQuantizer::Explanation& explanation, const TableQuantizer& quantizer, std::ostream& out) {
+  const QuantizerOptions& options = quantizer.options();
+  out << "target: " << options.target << "\nmode: " << text(options.mode) << '\n';
+  if (!options.scheme.empty()) out << "scheme: " << options.scheme << '\n';
+  for (const targets::Setting& setting : quantizer.target().settings) {
+    std::string title = setting.name;
+    std::replace(title.begin(), title.end(), '_', ' ');
+    const std::string& value = options.settings.at(setting.name);
+    out << title << ": " << value;
+    for (const targets::Setting::Choice& choice : setting.choices) {
+      if (choice.value == value && !choice.note.empty()) out << ", " << choice.note;
+    }
+    out << '\n';
+  }
   for (size_t i = 0; i < options.overrides.size(); ++i) {
     const QuantizationPlan::Override& outcome = explanation.plan.overrides[i];
     out << "overrides[" << i << "]: " << options.overrides[i].selector() << ": " << says(options.overrides[i]) << ": "

@@ -8,7 +8,6 @@
 #include "octet/cli/verbs.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/train/progress.h"
 #include "octet/train/qat.h"
 
@@ -40,15 +39,18 @@ std::vector<std::pair<std::string, std::string>> training_facts(const TrainArgum
 }
 
 bool any_given(const QuantizerArguments& quantizer) {
-  return quantizer.explain || !quantizer.config.empty() || !quantizer.target.empty() || !quantizer.mul_range.empty() ||
-         !quantizer.sigmoid_input.empty() || !quantizer.leave_float.empty();
+  const bool any_setting = std::any_of(quantizer.settings.begin(), quantizer.settings.end(),
+                                       [](const auto& setting) { return !setting.second.empty(); });
+  return quantizer.explain || !quantizer.config.empty() || !quantizer.target.empty() || any_setting ||
+         !quantizer.leave_float.empty();
 }
 
 void check_arguments(const TrainArguments& arguments) {
   if (arguments.in_float == arguments.qat) throw WrongUsage("train: give one of --float and --qat");
   if (arguments.in_float && any_given(arguments.quantizer)) {
-    throw WrongUsage(
-        "train: --config, --target, --mul-range, --sigmoid-input, --leave-float and --explain are for --qat");
+    std::string flags = "--config, --target, ";
+    for (const SettingFlag& setting : setting_flags()) flags += setting.flag + ", ";
+    throw WrongUsage("train: " + flags + "--leave-float and --explain are for --qat");
   }
 }
 
@@ -75,8 +77,8 @@ QatOptions qat_options(const TrainArguments& arguments) {
 
 void train(const TrainArguments& arguments) {
   check_arguments(arguments);
-  QuantizerConfig config;
-  if (arguments.qat) config = resolve(arguments.quantizer, /*is_qat=*/true);
+  targets::QuantizerConfig config;
+  if (arguments.qat) config = resolve(arguments.quantizer, QuantizationMode::kQat);
   QatOptions options = qat_options(arguments);
   TrainOptions& training = options.train;
 
@@ -98,8 +100,8 @@ void train(const TrainArguments& arguments) {
   std::shared_ptr<GraphModule> trained;
   TrainResult result;
   if (arguments.qat) {
-    NeutronQuantizer quantizer(config.options);
-    if (arguments.quantizer.explain) print(quantizer.explain(*model), config.options, std::cout);
+    targets::TableQuantizer quantizer = make_quantizer(config.options);
+    if (arguments.quantizer.explain) print(quantizer.explain(*model), quantizer, std::cout);
     QatResult qat = train_qat(model, quantizer, data.dataset, options, {}, held_out.dataset, &progress);
     trained = qat.quantized;
     result = std::move(qat.training);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -45,8 +46,7 @@ struct DataArguments {
 struct QuantizerArguments {
   std::string config;
   std::string target;
-  std::string mul_range;
-  std::string sigmoid_input;
+  std::map<std::string, std::string> settings;  ///< by the names of setting_flags()
   std::vector<std::string> leave_float;
   bool explain = false;
 };
@@ -165,6 +165,11 @@ struct OperatorsArguments {
 };
 void operators(const OperatorsArguments& arguments);
 
+struct TargetsArguments {
+  bool json = false;
+};
+void targets(const TargetsArguments& arguments);
+
 struct DemoArguments {
   bool full = false;
   std::string target;
@@ -175,6 +180,15 @@ void demo(const DemoArguments& arguments);
 
 /// The target where none is named.
 std::string default_target();
+
+/// A choice that a target offers (targets::Setting) as a flag.
+struct SettingFlag {
+  std::string name;  ///< "mul_range"
+  std::string flag;  ///< "--mul-range"
+  std::string help;
+};
+/// Of all targets, each once.
+std::vector<SettingFlag> setting_flags();
 /// What an error says, without libtorch's backtrace.
 std::string message_of(const std::exception& error);
 

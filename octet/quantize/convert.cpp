@@ -204,4 +204,10 @@ std::shared_ptr<GraphModule> convert_pt2e(std::shared_ptr<GraphModule> prepared,
   return model;
 }
 
+std::shared_ptr<GraphModule> finish(std::shared_ptr<GraphModule> prepared, Quantizer& quantizer) {
+  auto converted = convert_pt2e(move_exported_model_to_eval(std::move(prepared)));
+  quantizer.transform_converted(*converted);
+  return converted;
+}
+
 }  // namespace octet

@@ -167,8 +167,16 @@ class Inserter {
   size_t inserted_ = 0;
 };
 
-std::shared_ptr<GraphModule> prepare(std::shared_ptr<GraphModule> model, Quantizer& quantizer, bool qat) {
+std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<GraphModule> model,
+                                         Quantizer& quantizer) {
+  const bool qat = mode == QuantizationMode::kQat;
   if (!model) throw Error("prepare", "is given no model");
+  if (quantizer.mode().value_or(mode) != mode) {
+    throw Error(qat ? "prepare_qat_pt2e" : "prepare_pt2e",
+                octet::str("expected a quantizer made for ", text(mode), " quantization, got one for ",
+                           text(*quantizer.mode())))
+        .hint(octet::str("call ", qat ? "prepare_pt2e" : "prepare_qat_pt2e", ", or make the quantizer for this mode"));
+  }
   const auto stage = model->facts().find(kStageFact);
   if (stage != model->facts().end() && stage->second != kConverted) {
     throw Error("prepare", octet::str("the model is already ", stage->second)).hint("start from the float model");
@@ -196,12 +204,21 @@ std::shared_ptr<GraphModule> prepare(std::shared_ptr<GraphModule> model, Quantiz
 
 }  // namespace
 
+std::shared_ptr<GraphModule> prepare(std::shared_ptr<GraphModule> model, Quantizer& quantizer) {
+  const auto mode = quantizer.mode();
+  if (!mode) {
+    throw Error("prepare", "the quantizer does not say whether it is made for training")
+        .hint("call prepare_pt2e or prepare_qat_pt2e, or let its mode() say it");
+  }
+  return prepare_for(*mode, std::move(model), quantizer);
+}
+
 std::shared_ptr<GraphModule> prepare_pt2e(std::shared_ptr<GraphModule> model, Quantizer& quantizer) {
-  return prepare(std::move(model), quantizer, /*qat=*/false);
+  return prepare_for(QuantizationMode::kPtq, std::move(model), quantizer);
 }
 
 std::shared_ptr<GraphModule> prepare_qat_pt2e(std::shared_ptr<GraphModule> model, Quantizer& quantizer) {
-  return prepare(std::move(model), quantizer, /*qat=*/true);
+  return prepare_for(QuantizationMode::kQat, std::move(model), quantizer);
 }
 
 }  // namespace octet

@@ -50,11 +50,25 @@ void check_kept(const Snapshot& before, const Snapshot& after, size_t child) {
 
 }  // namespace
 
+const char* text(QuantizationMode mode) {
+  return mode == QuantizationMode::kQat ? "quantization-aware" : "post-training";
+}
+
 ComposableQuantizer::ComposableQuantizer(std::vector<std::shared_ptr<Quantizer>> quantizers)
     : quantizers_(std::move(quantizers)) {
   for (const auto& quantizer : quantizers_) {
     if (!quantizer) throw Error("ComposableQuantizer", "a quantizer is null");
+    const auto mode = quantizer->mode();
+    if (mode && mode_ && *mode != *mode_) {
+      throw Error("ComposableQuantizer", octet::str("one quantizer is ", text(*mode_), ", another ", text(*mode)))
+          .hint("make all of them for one mode");
+    }
+    if (mode) mode_ = mode;
   }
+}
+
+void ComposableQuantizer::transform_converted(GraphModule& module) {
+  for (const auto& quantizer : quantizers_) quantizer->transform_converted(module);
 }
 
 void ComposableQuantizer::transform_for_annotation(GraphModule& module) {

@@ -30,7 +30,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   QatResult result;
   result.training =
       train(handle, std::move(data), options.train, with_freezing, std::move(evaluation), progress, "qat");
-  result.quantized = convert_pt2e(move_exported_model_to_eval(prepared));
+  result.quantized = finish(prepared, quantizer);
   return result;
 }
 

@@ -21,7 +21,7 @@ struct QatResult {
   TrainResult training;
 };
 
-/// Quantization-aware training of a float model: prepare_qat_pt2e, train, convert_pt2e. `model` becomes the prepared
+/// Quantization-aware training of a float model: prepare_qat_pt2e, train, finish. `model` becomes the prepared
 /// model on the way: pass a copy to keep it. Observers rest during evaluations. Hooks run after the freezing of an
 /// epoch.
 QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, std::shared_ptr<const Dataset> data,

@@ -8,7 +8,7 @@
 #include "octet/formats/pt2.h"
 #include "octet/quantize/rows.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "tests/cli/program.h"
 
@@ -65,7 +65,7 @@ std::vector<QuantRow> library_rows(const std::string& folder, bool qat) {
   std::vector<std::vector<at::Tensor>> samples;
   for (int sample = 0; sample < 4; ++sample) samples.push_back({read_npy(str(folder, "/calib_", sample, "_0.npy"))});
   NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"), qat);
-  return quantization_rows(*calibrate_and_quantize(load_pt2(folder + "/model.pt2"), samples, quantizer, qat));
+  return quantization_rows(*calibrate_and_quantize(load_pt2(folder + "/model.pt2"), samples, quantizer));
 }
 
 class QuantizeGolden : public Program, public testing::WithParamInterface<std::tuple<const char*, bool>> {};

@@ -9,11 +9,12 @@
 #include "octet/lowering/lowering.h"
 #include "octet/quantize/rows.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/targets/engine/placement/placement.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "octet/targets/neutron/placement/placement.h"
+#include "octet/targets/neutron/target.h"
+#include "tests/engine/graph_builder.h"
 #include "tests/lowering/program_diff.h"
-#include "tests/neutron/graph_builder.h"
 #include "tests/support/error_test.h"
 
 namespace octet {
@@ -84,7 +85,7 @@ TEST(AdaptiveAveragePool1d, RunsOnTheNpuWithTheViewsAroundIt) {
   x = g.call(kAdaptive, {x, Ints{6}});
   x = g.call("aten.flatten.using_ints", {x, int64_t{1}});
   const auto model = g.finish({g.linear("fc", x, 48, 5)});
-  const auto placement = neutron::place(*quantized(model, g.inputs()), NeutronTargetSpec("imxrt700"));
+  const auto placement = targets::place(*quantized(model, g.inputs()), neutron::target(NeutronTargetSpec("imxrt700")));
   EXPECT_EQ(placement.partitions, 1);
   EXPECT_EQ(placement.on_cpu(), 0);
   const bool has_views = std::any_of(placement.operators.begin(), placement.operators.end(),
@@ -95,7 +96,7 @@ TEST(AdaptiveAveragePool1d, RunsOnTheNpuWithTheViewsAroundIt) {
 TEST(AdaptiveAveragePool1d, OfUnequalWindowsStaysOnTheCpu) {
   GraphBuilder g;
   const auto model = quantized(pool(g, kAdaptive, {Ints{4}}, {1, 6, 10}), g.inputs());
-  const auto placement = neutron::place(*model, NeutronTargetSpec("imxrt700"));
+  const auto placement = targets::place(*model, neutron::target(NeutronTargetSpec("imxrt700")));
   ASSERT_EQ(placement.operators.size(), 1U);
   EXPECT_FALSE(placement.operators[0].partition);
   EXPECT_NE(placement.operators[0].reason.find("width: expected a multiple of the output's 4, got 10"),

@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "octet/quantize/quantize_pt2e.h"
+#include "octet/targets/engine/placement/placement.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "octet/targets/neutron/placement/placement.h"
-#include "tests/neutron/graph_builder.h"
+#include "tests/engine/graph_builder.h"
 #include "tests/support/small_stack.h"
 
 namespace octet {
@@ -21,11 +21,10 @@ void quantize_and_place(const std::string& op, const std::vector<Arg>& rest, int
       args.insert(args.end(), rest.begin(), rest.end());
       x = g.call(op, std::move(args));
     }
-    const NeutronTargetSpec target("imxrt700");
-    NeutronQuantizer quantizer(target, /*is_qat=*/false);
+    NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"));
     const auto prepared = prepare_pt2e(g.finish({x}), quantizer);
     prepared->run(g.inputs());
-    const neutron::Placement placement = neutron::place(*convert_pt2e(prepared), target, /*scales_known=*/true);
+    const targets::Placement placement = targets::place(*convert_pt2e(prepared), quantizer.target());
     EXPECT_EQ(placement.operators.size(), static_cast<size_t>(kDeep));
     EXPECT_EQ(placement.partitions, wanted_partitions);
   });

@@ -12,9 +12,9 @@
 #include "octet/formats/pt2.h"
 #include "octet/quantize/rows.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "tests/neutron/graph_builder.h"
+#include "tests/engine/graph_builder.h"
 #include "tests/support/test_data.h"
 
 namespace octet {
@@ -109,7 +109,7 @@ class GoldenTest : public testing::TestWithParam<Golden> {
     options.is_qat = GetParam().is_qat;
     options.sigmoid_input = SigmoidInput::kReference;
     NeutronQuantizer quantizer(options);
-    return calibrate_and_quantize(load_pt2(file("model.pt2")), samples, quantizer, GetParam().is_qat);
+    return calibrate_and_quantize(load_pt2(file("model.pt2")), samples, quantizer);
   }
 
   // The recorded rows; getitem, which the README leaves out, stands in some.

@@ -9,8 +9,8 @@
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/support/error.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "tests/neutron/graph_builder.h"
-#include "tests/neutron/malformed.h"
+#include "tests/engine/graph_builder.h"
+#include "tests/engine/malformed.h"
 
 namespace octet {
 namespace {

@@ -1,7 +1,7 @@
 // Every case of tests/data/golden/cases against the reference's partitioner: how many partitions, and which operators
 // are left to the CPU.
 
-#include "octet/targets/neutron/placement/placement.h"
+#include "octet/targets/engine/placement/placement.h"
 
 #include <gtest/gtest.h>
 
@@ -12,9 +12,10 @@
 #include "octet/formats/npy.h"
 #include "octet/formats/pt2.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "tests/neutron/graph_builder.h"
+#include "octet/targets/neutron/target.h"
+#include "tests/engine/graph_builder.h"
 #include "tests/support/test_data.h"
 
 namespace octet {
@@ -109,7 +110,7 @@ class PlacementTest : public testing::TestWithParam<std::string> {
     return tensors;
   }
 
-  neutron::Placement placement() const {
+  targets::Placement placement() const {
     std::vector<std::vector<at::Tensor>> samples;
     for (int64_t i = 0; fs::exists(file(octet::str("calib_", i, "_0.npy"))); ++i) {
       samples.push_back(inputs(octet::str("calib_", i, "_")));
@@ -118,7 +119,7 @@ class PlacementTest : public testing::TestWithParam<std::string> {
     NeutronQuantizer quantizer(target);
     const auto quantized = calibrate_and_quantize(load_pt2(file("model.pt2")), samples, quantizer);
     propagate_shapes(*quantized, inputs("test_"));
-    return neutron::place(*quantized, target);
+    return targets::place(*quantized, neutron::target(target));
   }
 
   Answer recorded() const {
@@ -134,9 +135,9 @@ class PlacementTest : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(PlacementTest, IsTheReferences) {
-  const neutron::Placement placement = this->placement();
+  const targets::Placement placement = this->placement();
   Answer got{placement.partitions, {}};
-  for (const neutron::OperatorPlacement& row : placement.operators) {
+  for (const targets::OperatorPlacement& row : placement.operators) {
     EXPECT_EQ(row.partition.has_value(), row.reason.empty()) << row.name << ": " << row.reason;
     if (row.partition) {
       EXPECT_LT(*row.partition, placement.partitions);

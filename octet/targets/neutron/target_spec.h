@@ -10,9 +10,6 @@
 
 namespace octet {
 
-/// "(0, 6), (0, inf)"
-std::string text(const std::vector<ActivationBounds>& bounds);
-
 /// What the compiler of a Neutron NPU accepts. Sizes are inclusive upper bounds.
 struct NeutronLimits {
   int64_t kernel = 4096;  ///< kernel height and width, also of pools

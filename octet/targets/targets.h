@@ -1,0 +1,10 @@
+#pragma once
+
+#include "octet/targets/engine/registry.h"
+
+namespace octet {
+
+/// The targets that octet ships; the first is the one where nobody names another.
+const targets::Registry& all_targets();
+
+}  // namespace octet
