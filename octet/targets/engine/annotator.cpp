@@ -1,5 +1,8 @@
 #include "octet/targets/engine/annotator.h"
 
+#include <map>
+#include <set>
+
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
@@ -15,32 +18,65 @@ bool normalizes(const Node& norm, const Node& input) {
   return norm.is_call("aten.batch_norm.default") && norm.arg("input").node() == &input;
 }
 
-// The grid known beforehand that the value lies on, by its own spec or by one that it shares; else nullptr.
-const FixedQParamsQuantizationSpec* fixed_grid(const Node* producer) {
-  const QuantizationAnnotation* note = annotation(*producer);
-  while (note != nullptr && note->output_qspec) {
-    if (const auto* fixed = std::get_if<FixedQParamsQuantizationSpec>(&*note->output_qspec)) return fixed;
-    const auto* shared = std::get_if<SharedQuantizationSpec>(&*note->output_qspec);
-    if (shared == nullptr || shared->edge_or_node.consumer != nullptr) return nullptr;
-    note = annotation(*shared->edge_or_node.node);
-  }
-  return nullptr;
+const AnySpec* spec_at(const EdgeOrNode& place) {
+  if (place.node == nullptr) return nullptr;
+  const QuantizationAnnotation* note =
+      annotation(std::as_const(place.consumer != nullptr ? *place.consumer : *place.node));
+  if (note == nullptr) return nullptr;
+  if (place.consumer != nullptr) return note->input(place.node);
+  return note->output_qspec ? &*note->output_qspec : nullptr;
 }
 
-// The spec that makes the observer of the value, its own or one that it shares; nullptr where it has none.
-const AnySpec* concrete_output(const Node* producer) {
-  const QuantizationAnnotation* note = annotation(*producer);
-  const AnySpec* spec = note != nullptr && note->output_qspec ? &*note->output_qspec : nullptr;
-  while (spec != nullptr) {
-    const auto* shared = std::get_if<SharedQuantizationSpec>(spec);
-    if (shared == nullptr) return spec;
-    const EdgeOrNode& anchor = shared->edge_or_node;
-    note = annotation(std::as_const(anchor.consumer != nullptr ? *anchor.consumer : *anchor.node));
-    if (note == nullptr) return nullptr;
-    spec = anchor.consumer != nullptr ? note->input(anchor.node) : note->output_qspec ? &*note->output_qspec : nullptr;
+// Follows shared specs to the one that makes the observer. In a row of nodes each shares the one before it: where that
+// one's row ends is remembered, so that every step is made once. Nodes are asked about once they are decided.
+class SharedRows {
+ public:
+  // The spec that makes the observer of the value, its own or one that it shares; nullptr where it has none.
+  const AnySpec* concrete_output(Node* producer) { return spec_at(end_of(EdgeOrNode(producer)).place); }
+
+  // The grid known beforehand that the value lies on, by its own spec or by the output that it shares; else nullptr.
+  const FixedQParamsQuantizationSpec* fixed_grid(Node* producer) {
+    const End end = end_of(EdgeOrNode(producer));
+    const AnySpec* spec = end.through_edge ? nullptr : spec_at(end.place);
+    return spec == nullptr ? nullptr : std::get_if<FixedQParamsQuantizationSpec>(spec);
   }
-  return nullptr;
-}
+
+ private:
+  struct End {
+    EdgeOrNode place;
+    bool through_edge = false;  // an edge lies on the way
+  };
+
+  End end_of(const EdgeOrNode& start) {
+    std::vector<EdgeOrNode> row;
+    std::set<EdgeOrNode> seen;
+    End end{start, false};
+    while (true) {
+      const auto known = ends_.find(end.place);
+      if (known != ends_.end()) {
+        end = known->second;
+        break;
+      }
+      const AnySpec* spec = spec_at(end.place);
+      const auto* shared = spec == nullptr ? nullptr : std::get_if<SharedQuantizationSpec>(spec);
+      if (shared == nullptr) break;
+      if (!seen.insert(end.place).second) {  // a circle, which resolve_sharing will tell
+        end = {};
+        break;
+      }
+      row.push_back(end.place);
+      end.place = shared->edge_or_node;
+    }
+    for (auto place = row.rbegin(); place != row.rend(); ++place) {
+      const auto& next = std::get<SharedQuantizationSpec>(*spec_at(*place)).edge_or_node;
+      end.through_edge = end.through_edge || next.consumer != nullptr;
+      ends_[*place] = end;
+    }
+    return end;
+  }
+
+  std::map<EdgeOrNode, End> ends_;  // of places that share another's spec
+};
 
 bool is_float_value(const Node& node) { return !node.meta() || at::isFloatingType(node.meta()->dtype); }
 
@@ -220,15 +256,15 @@ class Annotator {
       return;
     }
     // An observed grid first: on another's fixed grid, values beyond it would be cut off.
-    const auto observed = std::find_if(inputs.begin(), inputs.end(), [](const Node* producer) {
-      return lends_parameters(producer) && fixed_grid(producer) == nullptr;
+    const auto observed = std::find_if(inputs.begin(), inputs.end(), [&](Node* producer) {
+      return lends_parameters(producer) && rows_.fixed_grid(producer) == nullptr;
     });
     if (observed != inputs.end()) return share_all(node, inputs, EdgeOrNode(*observed), activation);
     const bool any = std::any_of(inputs.begin(), inputs.end(), lends_parameters);
     if (!any && rule.sharing != Sharing::kAnyInputOrOwn) return;
-    const auto* first = fixed_grid(inputs.front());
-    const bool same_grid = first != nullptr && std::all_of(inputs.begin(), inputs.end(), [&](const Node* producer) {
-                             const auto* grid = fixed_grid(producer);
+    const auto* first = rows_.fixed_grid(inputs.front());
+    const bool same_grid = first != nullptr && std::all_of(inputs.begin(), inputs.end(), [&](Node* producer) {
+                             const auto* grid = rows_.fixed_grid(producer);
                              return grid != nullptr && *grid == *first;
                            });
     share_all(node, inputs, same_grid ? EdgeOrNode(inputs.front()) : EdgeOrNode(inputs.front(), &node), activation);
@@ -277,7 +313,7 @@ class Annotator {
                      const Node& node, Node* producer) const {
     // A second grid for the same value would only cost a requantization.
     if (config.owner(rule.role) == Role::kActivation && !numbers.dynamic) {
-      if (fixed_grid(producer) != nullptr) return SharedQuantizationSpec{EdgeOrNode(producer)};
+      if (rows_.fixed_grid(producer) != nullptr) return SharedQuantizationSpec{EdgeOrNode(producer)};
       if (const AnySpec* lent = same_but_observer(producer, numbers)) return *lent;
     }
     switch (family(rule.role)) {
@@ -291,8 +327,8 @@ class Annotator {
   }
 
   // The producer's spec where it is an activation's of these numbers, whatever observes it.
-  const AnySpec* same_but_observer(const Node* producer, const RoleConfig& numbers) const {
-    const AnySpec* lent = concrete_output(producer);
+  const AnySpec* same_but_observer(Node* producer, const RoleConfig& numbers) const {
+    const AnySpec* lent = rows_.concrete_output(producer);
     const auto* observed = lent == nullptr ? nullptr : std::get_if<QuantizationSpec>(lent);
     if (observed == nullptr) return nullptr;
     AnySpec own = make_spec(numbers, 0, options_.mode);
@@ -354,6 +390,7 @@ class Annotator {
   std::map<const Node*, NodeChoices> choices_;
   std::map<const Node*, std::string> reasons_;
   mutable QuantizationPlan plan_;
+  mutable SharedRows rows_;
 };
 
 }  // namespace
