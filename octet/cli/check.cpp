@@ -110,7 +110,7 @@ std::string count(int64_t number, const char* noun) { return octet::str(number, 
 
 std::string sizes_text(const Sizes& sizes) {
   std::string text;
-  for (const auto& each : sizes) text += octet::str(text.empty() ? "[" : ", [", c10::Join(", ", each), "]");
+  for (const auto& each : sizes) text += octet::str(text.empty() ? "[" : ", [", join(", ", each), "]");
   return text;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "octet/cli/verbs.h"
+#include "octet/support/error.h"
 #include "octet/train/data_schemes.h"
 #include "octet/version.h"
 
@@ -310,8 +311,10 @@ int run_command_line(int argc, char** argv) {
     return program.app().exit(asked);
   } catch (const CLI::ParseError& wrong) {
     return wrong_usage(wrong);
-  } catch (const WrongUsage& wrong) {
-    return wrong_usage(wrong);
+  } catch (const Error& error) {
+    if (error.category() == ErrorCategory::kUsage) return wrong_usage(error);
+    std::cerr << "octet: " << one_line(error.what()) << '\n';
+    return kFailed;
   } catch (const std::exception& error) {
     std::cerr << "octet: " << one_line(message_of(error)) << '\n';
     return kFailed;

@@ -27,8 +27,7 @@ void check_inputs(const std::vector<Input>& inputs, const Dataset& data) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (shapes[i] != inputs[i].sample) {
       throw expected(data.name(), octet::str("shape of a sample for input '", inputs[i].name, "'"),
-                     octet::str('[', c10::Join(", ", inputs[i].sample), ']'),
-                     octet::str('[', c10::Join(", ", shapes[i]), ']'));
+                     octet::str('[', join(", ", inputs[i].sample), ']'), octet::str('[', join(", ", shapes[i]), ']'));
     }
   }
 }

@@ -12,7 +12,7 @@
 namespace octet::cli {
 void export_model(const ExportArguments& arguments) {
   if (arguments.tflite.empty() && arguments.pt2.empty() && arguments.encodings.empty()) {
-    throw WrongUsage("--tflite, --pt2 or --encodings is required");
+    throw Error("", "--tflite, --pt2 or --encodings is required", ErrorCategory::kUsage);
   }
   const auto model = open_model(arguments.model);
   if (!arguments.tflite.empty()) {

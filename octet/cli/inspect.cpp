@@ -26,7 +26,7 @@ nlohmann::ordered_json value_json(const Node& node) {
 
 std::string value_text(const Node& node) {
   if (!node.meta()) return node.name() + ": shape not known";
-  return octet::str(node.name(), ": ", dtype_name(node.meta()->dtype), " [", c10::Join(", ", node.meta()->sizes), "]");
+  return octet::str(node.name(), ": ", dtype_name(node.meta()->dtype), " [", join(", ", node.meta()->sizes), "]");
 }
 
 std::vector<const Node*> results(const GraphModule& module) {

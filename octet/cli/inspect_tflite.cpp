@@ -29,7 +29,7 @@ std::string grid_text(const Tensor& tensor) {
 }
 
 std::string value_text(const Tensor& tensor) {
-  return octet::str(tensor.name, ": [", c10::Join(", ", tensor.shape), "] ", grid_text(tensor));
+  return octet::str(tensor.name, ": [", join(", ", tensor.shape), "] ", grid_text(tensor));
 }
 
 ordered_json tensor_json(const Tensor& tensor) {

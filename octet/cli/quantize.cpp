@@ -35,7 +35,8 @@ CalibrationFacts calibration_facts(const QuantizeArguments& arguments, const Qua
   facts.samples = kCalibrationSamples;
   if (config.calibration) facts = *config.calibration;
   if (!arguments.data.empty()) facts.data = arguments.data;
-  if (facts.data.empty()) throw WrongUsage("--calibrate, or --config with calibration data, is required");
+  if (facts.data.empty())
+    throw Error("", "--calibrate, or --config with calibration data, is required", ErrorCategory::kUsage);
   facts.samples = arguments.samples.value_or(facts.samples);
   facts.batch_size = arguments.batch_size.value_or(facts.batch_size);
   facts.seed = arguments.seed.value_or(facts.seed);

@@ -145,7 +145,7 @@ void print(const TableQuantizer::Explanation& explanation, const TableQuantizer&
   for (size_t i = 0; i < options.overrides.size(); ++i) {
     const QuantizationPlan::Override& outcome = explanation.plan.overrides[i];
     out << "overrides[" << i << "]: " << options.overrides[i].selector() << ": " << says(options.overrides[i]) << ": "
-        << (outcome.matched.empty() ? "matches no node" : c10::Join(", ", outcome.matched)) << '\n';
+        << (outcome.matched.empty() ? "matches no node" : join(", ", outcome.matched)) << '\n';
   }
   Table table({"op", "name", "inputs", "output"});
   for (const QuantizationPlan::Entry& entry : explanation.plan.entries) {

@@ -23,12 +23,12 @@ std::vector<std::string> modes_of(const targets::Target& target) {
 
 void print_target(const targets::Target& target, bool standard) {
   std::cout << target.name << (standard ? " (default)" : "") << ": " << target.description << '\n'
-            << "  modes: " << c10::Join(", ", modes_of(target)) << '\n'
-            << "  schemes: " << c10::Join(", ", target.scheme_names()) << '\n'
+            << "  modes: " << join(", ", modes_of(target)) << '\n'
+            << "  schemes: " << join(", ", target.scheme_names()) << '\n'
             << "  operators: " << target.rules.rows().size() << " rows (octet operators --target " << target.name
             << ")\n";
   for (const targets::Setting& setting : target.settings) {
-    std::cout << "  " << setting.name << ": " << c10::Join(" or ", choices_of(setting)) << '\n';
+    std::cout << "  " << setting.name << ": " << join(" or ", choices_of(setting)) << '\n';
   }
   for (const auto& [what, limit] : target.limits) std::cout << "  limit: " << what << ' ' << limit << '\n';
 }

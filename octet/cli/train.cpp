@@ -46,11 +46,12 @@ bool any_given(const QuantizerArguments& quantizer) {
 }
 
 void check_arguments(const TrainArguments& arguments) {
-  if (arguments.in_float == arguments.qat) throw WrongUsage("train: give one of --float and --qat");
+  if (arguments.in_float == arguments.qat)
+    throw Error("", "train: give one of --float and --qat", ErrorCategory::kUsage);
   if (arguments.in_float && any_given(arguments.quantizer)) {
     std::string flags = "--config, --target, ";
     for (const SettingFlag& setting : setting_flags()) flags += setting.flag + ", ";
-    throw WrongUsage("train: " + flags + "--leave-float and --explain are for --qat");
+    throw Error("", "train: " + flags + "--leave-float and --explain are for --qat", ErrorCategory::kUsage);
   }
 }
 

@@ -4,7 +4,6 @@
 #include <exception>
 #include <map>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -12,11 +11,6 @@ namespace octet::cli {
 
 // A verb is its arguments, plain data that the command line fills, and one function that runs it (CONTRIBUTING.md).
 // Neither CLI11 nor libtorch stands here: command_line.cpp includes the first, the verbs' own sources the second.
-
-/// Arguments that are wrong together: one line on stderr and status 2.
-struct WrongUsage : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 /// What is taken before or after any verb.
 struct GlobalArguments {

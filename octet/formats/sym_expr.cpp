@@ -1,5 +1,6 @@
 #include "octet/formats/sym_expr.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>

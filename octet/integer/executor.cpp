@@ -152,10 +152,10 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) con
     }
     if (!fits || (samples >= 0 && runs != samples)) {
       throw expected(where, "shape",
-                     octet::str("[", c10::Join(", ", wanted.shape),
+                     octet::str("[", join(", ", wanted.shape),
                                 "], or a multiple of it in dimension 0, the same for "
                                 "every input"),
-                     octet::str("[", c10::Join(", ", shape), "]"));
+                     octet::str("[", join(", ", shape), "]"));
     }
     samples = runs;
     taken.push_back(given.contiguous());

@@ -102,7 +102,7 @@ void KernelContext::require_rank(const Tensor& tensor, size_t rank) const {
 
 namespace {
 
-std::string shape_text(const Tensor& tensor) { return octet::str("[", c10::Join(", ", tensor.shape), "]"); }
+std::string shape_text(const Tensor& tensor) { return octet::str("[", join(", ", tensor.shape), "]"); }
 
 }  // namespace
 

@@ -5,13 +5,9 @@
 #include <cstdint>
 #include <utility>
 
-namespace octet {
+#include "octet/kernels/reference_path.h"
 
-/// True where the plain ATen formula runs instead of a fused kernel: OCTET_REFERENCE=1 in the environment, or between
-/// set_reference_path(true) and set_reference_path(false).
-bool reference_path();
-/// Overrides the environment, for tests and debugging.
-void set_reference_path(bool on);
+namespace octet {
 
 /// Rounds `x` to the grid of `scale` and `zero_point` and back:
 ///

@@ -38,7 +38,8 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   const fs::path folder = resolved.parent_path();
   target_ = resolved.filename().string();
   std::error_code ignored;
-  if (target_.empty() || fs::is_directory(resolved, ignored)) throw Error(path_, "cannot be written: it is a folder");
+  if (target_.empty() || fs::is_directory(resolved, ignored))
+    throw Error(path_, "cannot be written: it is a folder", ErrorCategory::kFile);
   folder_ = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder_ < 0) folder_ = ::open(folder.empty() ? "." : folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (folder_ < 0) fail("cannot be written");
@@ -61,7 +62,8 @@ void AtomicFile::open_directly() {
   descriptor_ = ::openat(folder_, target_.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
   struct stat status {};
   if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) fail("cannot be written");
-  if (S_ISREG(status.st_mode)) throw Error(path_, "cannot be written: another program put a file in its place");
+  if (S_ISREG(status.st_mode))
+    throw Error(path_, "cannot be written: another program put a file in its place", ErrorCategory::kFile);
 }
 
 void AtomicFile::open_temporary(mode_t mode, bool exactly) {
@@ -103,7 +105,7 @@ void AtomicFile::write(std::string_view bytes) {
 }
 
 void AtomicFile::commit() {
-  if (descriptor_ < 0) throw Error(path_, "was committed already");
+  if (descriptor_ < 0) throw Error(path_, "was committed already", ErrorCategory::kFile);
   if (!temporary_.empty()) {
     if (::fsync(descriptor_) != 0) fail("cannot be synced to disk");
     if (::renameat(folder_, temporary_.c_str(), folder_, target_.c_str()) != 0) fail("cannot be put in place");
@@ -115,7 +117,9 @@ void AtomicFile::commit() {
   if (closed != 0) fail("cannot be written");
 }
 
-void AtomicFile::fail(const char* what) const { throw Error(path_, str(what, ": ", std::strerror(errno))); }
+void AtomicFile::fail(const char* what) const {
+  throw Error(path_, str(what, ": ", std::strerror(errno)), ErrorCategory::kFile);
+}
 
 void atomic_write(const std::string& path, std::string_view bytes) {
   AtomicFile file(path);

@@ -54,7 +54,7 @@ std::shared_ptr<Dataset> open_all(const std::string& spec, Split split) {
 const char* data_scheme_help() { return "fashion-mnist, idx:FOLDER, cifar10:FOLDER, npy:GLOB"; }
 
 std::shared_ptr<Dataset> open_data(const std::string& spec, Split split, const DataOptions& options) {
-  std::shared_ptr<Dataset> dataset = open_all(spec, split);
+  std::shared_ptr<Dataset> dataset = in_category(ErrorCategory::kFile, [&] { return open_all(spec, split); });
   if (options.limit > 0 && options.limit < dataset->size()) return first_samples(dataset, options.limit);
   return dataset;
 }

@@ -12,6 +12,7 @@
 #include "octet/formats/torch_save.h"
 #include "tests/formats/malformed.h"
 #include "tests/formats/peak_memory.h"
+#include "tests/formats/zip_edit.h"
 #include "tests/support/error_test.h"
 
 namespace octet {
@@ -20,10 +21,10 @@ namespace {
 using namespace std::string_literals;
 using test::deflated_zip_of;
 using test::fails_with;
+using test::kProgram;
 
 constexpr uint64_t kMegabyte = 1 << 20;
 const char* const kModel = "golden/pt2_variants/torch2.14_eval_tied_weights_and_constants/model.pt2";
-const char* const kProgram = "model/models/model.json";
 
 std::string repeated(std::string_view piece, size_t bytes) {
   std::string text;

@@ -11,6 +11,7 @@
 #include "octet/formats/safetensors.h"
 #include "octet/formats/torch_save.h"
 #include "tests/formats/malformed.h"
+#include "tests/formats/zip_edit.h"
 #include "tests/support/error_test.h"
 
 namespace octet {
@@ -19,12 +20,11 @@ namespace {
 using namespace std::string_literals;
 using nlohmann::json;
 using test::fails_with;
+using test::kNewer;
+using test::kOlder;
+using test::kProgram;
+using test::kWeights;
 using test::rezipped;
-
-const char* const kNewer = "golden/pt2_variants/torch2.14_eval_tied_weights_and_constants/model.pt2";
-const char* const kOlder = "golden/pt2_variants/torch2.6_eval_tied_weights_and_constants/model.pt2";
-const char* const kProgram = "model/models/model.json";
-const char* const kWeights = "model/data/weights/model_weights_config.json";
 
 void load_program(const std::string& bytes) { load_pt2(memory_source("model.pt2", bytes)); }
 void load_weights(const std::string& bytes) { load_torch_save(memory_source("w.pth", bytes)); }

@@ -13,11 +13,10 @@ namespace {
 
 using nlohmann::json;
 using test::fails_with;
-
-const char* const kNewer = "golden/pt2_variants/torch2.14_eval_tied_weights_and_constants/model.pt2";
-const char* const kOlder = "golden/pt2_variants/torch2.6_eval_tied_weights_and_constants/model.pt2";
-const char* const kProgram = "model/models/model.json";
-const char* const kWeights = "model/data/weights/model_weights_config.json";
+using test::kNewer;
+using test::kOlder;
+using test::kProgram;
+using test::kWeights;
 
 // Loads an archive from memory.
 void load(std::string bytes) { load_pt2(memory_source("model.pt2", std::move(bytes))); }

@@ -26,8 +26,8 @@ using test::GraphBuilder;
 constexpr const char* kAdaptive = "aten.adaptive_avg_pool1d.default";
 const char* const kProgram = "RESHAPE TRANSPOSE AVERAGE_POOL_2D TRANSPOSE RESHAPE";
 
-std::shared_ptr<GraphModule> quantized(const std::shared_ptr<GraphModule>& model,
-                                       const std::vector<at::Tensor>& inputs) {
+std::shared_ptr<GraphModule> for_neutron(const std::shared_ptr<GraphModule>& model,
+                                         const std::vector<at::Tensor>& inputs) {
   NeutronQuantizer quantizer{NeutronTargetSpec("imxrt700")};
   auto result = calibrate_and_quantize(model, {inputs}, quantizer);
   propagate_shapes(*result, inputs);
@@ -44,7 +44,7 @@ std::shared_ptr<GraphModule> pool(GraphBuilder& g, const std::string& op, std::v
 TEST(AdaptiveAveragePool1d, SharesTheGridOfItsInput) {
   GraphBuilder g;
   const auto model = pool(g, kAdaptive, {Ints{4}}, {2, 6, 12});
-  const auto rows = quantization_rows(*quantized(model, g.inputs()));
+  const auto rows = quantization_rows(*for_neutron(model, g.inputs()));
   ASSERT_EQ(rows.size(), 2U);
   EXPECT_EQ(rows[1].op, kAdaptive);
   ASSERT_TRUE(rows[0].output && rows[1].inputs.at(0) && rows[1].output);
@@ -61,8 +61,8 @@ TEST(AdaptiveAveragePool1d, IsAPoolOfEqualWindows) {
     const auto twin = pool(h, "aten.avg_pool1d.default", {Ints{12 / out}, Ints{12 / out}}, sizes);
     const at::Tensor x = g.inputs().at(0);
     EXPECT_TRUE(at::equal(model->run({x}).at(0), at::adaptive_avg_pool1d(x, {out})));
-    const tflite::Model program = lower(*quantized(model, {x}));
-    const tflite::Model wanted = lower(*quantized(twin, {x}));
+    const tflite::Model program = lower(*for_neutron(model, {x}));
+    const tflite::Model wanted = lower(*for_neutron(twin, {x}));
     if (out > 1) {
       EXPECT_EQ(test::operators_of(program), kProgram);
     }
@@ -85,7 +85,8 @@ TEST(AdaptiveAveragePool1d, RunsOnTheNpuWithTheViewsAroundIt) {
   x = g.call(kAdaptive, {x, Ints{6}});
   x = g.call("aten.flatten.using_ints", {x, int64_t{1}});
   const auto model = g.finish({g.linear("fc", x, 48, 5)});
-  const auto placement = targets::place(*quantized(model, g.inputs()), neutron::target(NeutronTargetSpec("imxrt700")));
+  const auto placement =
+      targets::place(*for_neutron(model, g.inputs()), neutron::target(NeutronTargetSpec("imxrt700")));
   EXPECT_EQ(placement.partitions, 1);
   EXPECT_EQ(placement.on_cpu(), 0);
   const bool has_views = std::any_of(placement.operators.begin(), placement.operators.end(),
@@ -95,7 +96,7 @@ TEST(AdaptiveAveragePool1d, RunsOnTheNpuWithTheViewsAroundIt) {
 
 TEST(AdaptiveAveragePool1d, OfUnequalWindowsStaysOnTheCpu) {
   GraphBuilder g;
-  const auto model = quantized(pool(g, kAdaptive, {Ints{4}}, {1, 6, 10}), g.inputs());
+  const auto model = for_neutron(pool(g, kAdaptive, {Ints{4}}, {1, 6, 10}), g.inputs());
   const auto placement = targets::place(*model, neutron::target(NeutronTargetSpec("imxrt700")));
   ASSERT_EQ(placement.operators.size(), 1U);
   EXPECT_FALSE(placement.operators[0].partition);

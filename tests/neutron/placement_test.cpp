@@ -35,16 +35,16 @@ void PrintTo(const Answer& answer, std::ostream* out) {
 }
 
 // Where ours differs on purpose; each stands in docs/deviations.md under this heading.
-struct Deviation {
+struct PlacementDeviation {
   std::string heading;
   Answer ours;
 };
 
-const std::map<std::string, Deviation>& deviations() {
+const std::map<std::string, PlacementDeviation>& deviations() {
   static const std::string sliced = "Grouped convolutions are sliced";
   static const std::string counted = "Placement counts the model's own operators";
   static const std::string fails = "Placement where the reference fails";
-  static const std::map<std::string, Deviation> table = {
+  static const std::map<std::string, PlacementDeviation> table = {
       {"conv_groups", {sliced, {1, {}}}},
       {"limit_conv_depthwise_multiplier", {sliced, {1, {}}}},
       {"net_shuffle_unit", {sliced, {1, {}}}},
@@ -88,7 +88,7 @@ std::string packet(const std::string& op) {
   return rest.substr(0, rest.find('.'));
 }
 
-std::vector<std::string> all_cases() {
+std::vector<std::string> placed_cases() {
   std::vector<std::string> cases;
   const fs::path folder = test::data("golden/cases");
   if (fs::is_directory(folder)) {
@@ -164,7 +164,7 @@ TEST_P(PlacementTest, IsTheReferences) {
   EXPECT_EQ(got, recorded());
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, PlacementTest, testing::ValuesIn(all_cases()),
+INSTANTIATE_TEST_SUITE_P(Golden, PlacementTest, testing::ValuesIn(placed_cases()),
                          [](const auto& each) { return each.param; });
 
 }  // namespace

@@ -151,7 +151,7 @@ class Grower {
   std::vector<Value> values_;
 };
 
-double sqnr(const at::Tensor& reference, const at::Tensor& value) {
+double decibel(const at::Tensor& reference, const at::Tensor& value) {
   const double noise = (reference - value).norm().item<double>();
   return noise == 0.0 ? 200.0 : 20 * std::log10(reference.norm().item<double>() / noise);
 }
@@ -190,7 +190,7 @@ TEST_P(RandomGraphTest, QuantizesWholeAndStaysClose) {
     const at::Tensor output = quantized->run(grower.inputs()).at(0);
     ASSERT_EQ(output.sizes(), wanted.sizes());
     ASSERT_TRUE(at::isfinite(output).all().item<bool>());
-    closeness.push_back(sqnr(wanted, output));
+    closeness.push_back(decibel(wanted, output));
     if (HasFailure()) break;
   }
   std::sort(closeness.begin(), closeness.end());

@@ -37,7 +37,7 @@ TEST(DecomposedOps, AreKnownByTheirTraits) {
 }
 
 TEST(DecomposedOps, HaveTorchsSchemas) {
-  const auto schema = [](const std::string& op) { return c10::str(Op::find("quantized_decomposed." + op).schema()); };
+  const auto schema = [](const std::string& op) { return octet::str(Op::find("quantized_decomposed." + op).schema()); };
   EXPECT_EQ(schema("quantize_per_tensor.default"),
             "quantized_decomposed::quantize_per_tensor(Tensor input, float scale, int zero_point, int quant_min, int "
             "quant_max, ScalarType dtype) -> Tensor");

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "octet/quantize/factories.h"
@@ -10,8 +11,6 @@
 
 namespace octet {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 ObserverArgs per_channel(int64_t axis) {
   ObserverArgs args;
@@ -49,9 +48,9 @@ TEST(MinMaxObserver, WatchesWithoutTouchingTheGradient) {
 
 TEST(MinMaxObserver, LeavesInfinitiesOutAndReportsNaN) {
   MinMaxObserver observer(ObserverArgs{});
-  observer.forward(at::tensor({-kInfinity, 2.0F, -1.0F}));
+  observer.forward(at::tensor({-INFINITY, 2.0F, -1.0F}));
   EXPECT_EQ(observer.min_val.item<float>(), -1.0F);
-  observer.forward(at::full({3}, -kInfinity));
+  observer.forward(at::full({3}, -INFINITY));
   EXPECT_EQ(observer.min_val.item<float>(), -1.0F);
   EXPECT_THROW(observer.forward(at::tensor({1.0F, std::numeric_limits<float>::quiet_NaN()})), Error);
 }

@@ -144,8 +144,8 @@ Kernel make_gather(const KernelContext& context) {
   shape.erase(shape.begin() + static_cast<int64_t>(axis));
   shape.insert(shape.begin() + static_cast<int64_t>(axis), indices.shape.begin(), indices.shape.end());
   if (output.shape != shape) {
-    context.fail("output shape", octet::str("[", c10::Join(", ", shape), "]"),
-                 octet::str("[", c10::Join(", ", output.shape), "]"));
+    context.fail("output shape", octet::str("[", join(", ", shape), "]"),
+                 octet::str("[", join(", ", output.shape), "]"));
   }
   int64_t outer = 1, inner = tflite::type_size(input.type);
   for (size_t d = 0; d < input.shape.size(); ++d) {

@@ -19,8 +19,8 @@ using PlacesOfDimensions = std::vector<std::vector<int64_t>>;
 void require_shape(const KernelContext& context, const std::vector<int64_t>& wanted) {
   const std::vector<int64_t>& got = context.output().shape;
   if (got == wanted) return;
-  context.fail("output shape", octet::str("[", c10::Join(", ", wanted), "]"),
-               octet::str("[", c10::Join(", ", got), "]"));
+  context.fail("output shape", octet::str("[", join(", ", wanted), "]"),
+               octet::str("[", join(", ", got), "]"));
 }
 
 }  // namespace
@@ -40,7 +40,7 @@ Kernel make_transpose(const KernelContext& context) {
   for (size_t d = 0; d < rank; ++d) {
     const size_t source = dimension(context, order[d], rank);
     if (seen[source] || output.shape[d] != input.shape[source]) {
-      context.fail("permutation", "each dimension once, sizes kept", octet::str("[", c10::Join(", ", order), "]"));
+      context.fail("permutation", "each dimension once, sizes kept", octet::str("[", join(", ", order), "]"));
     }
     seen[source] = true;
     places[d] = places_in_a_row(output.shape[d], steps[source]);

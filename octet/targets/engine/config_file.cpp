@@ -13,7 +13,7 @@ namespace {
 void check_keys(const JsonCursor& object, const std::vector<std::string>& known) {
   for (const auto& [key, value] : object.members()) {
     if (std::find(known.begin(), known.end(), key) == known.end()) {
-      throw Error(value.where(), octet::str("unknown key; expected one of ", c10::Join(", ", known)));
+      throw Error(value.where(), octet::str("unknown key; expected one of ", join(", ", known)));
     }
   }
 }

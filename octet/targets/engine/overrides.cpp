@@ -80,7 +80,7 @@ void check_override(const Override& choice, QuantizationMode mode, const std::ve
     throw Error(where, octet::str("contradicts itself: quantize is false beside ", said));
   }
   if (!choice.scheme.empty() && std::find(schemes.begin(), schemes.end(), choice.scheme) == schemes.end()) {
-    throw wrong_choice(where + ".scheme", c10::Join(", ", schemes), choice.scheme);
+    throw wrong_choice(where + ".scheme", join(", ", schemes), choice.scheme);
   }
   check_observer(choice.activation_observer, mode, false, where + ".activation_observer");
   check_observer(choice.weight_observer, mode, true, where + ".weight_observer");

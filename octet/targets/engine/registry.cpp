@@ -23,7 +23,7 @@ const std::shared_ptr<const Target>& Registry::find(const std::string& name, con
     if (target->name == name) return target;
     names += (names.empty() ? "" : ", ") + target->name;
   }
-  throw wrong_choice(where, names, name);
+  throw wrong_choice(where, names, name).as(ErrorCategory::kTarget);
 }
 
 }  // namespace octet::targets

@@ -24,7 +24,7 @@ QuantizationConfig Target::config(const std::string& scheme, const QuantizerOpti
   for (const Scheme& known : schemes) {
     if (scheme.empty() || known.name == scheme) return known.config(options);
   }
-  throw wrong_choice(octet::str(name, ": scheme"), c10::Join(", ", scheme_names()), scheme);
+  throw wrong_choice(octet::str(name, ": scheme"), join(", ", scheme_names()), scheme);
 }
 
 std::vector<std::string> Target::scheme_names() const {
@@ -50,7 +50,7 @@ QuantizerOptions completed(QuantizerOptions options, const Target& target, const
   }
   const std::vector<std::string> schemes = target.scheme_names();
   if (!options.scheme.empty() && std::find(schemes.begin(), schemes.end(), options.scheme) == schemes.end()) {
-    throw wrong_choice(below(where, "scheme"), c10::Join(", ", schemes), options.scheme);
+    throw wrong_choice(below(where, "scheme"), join(", ", schemes), options.scheme);
   }
   for (const auto& [name, value] : options.settings) check_setting(target, name, value, below(where, name));
   for (const Setting& setting : target.settings) {

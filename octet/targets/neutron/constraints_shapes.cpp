@@ -23,7 +23,7 @@ int64_t product(const Sizes& sizes) {
   return result;
 }
 
-std::string shape_text(const Sizes& sizes) { return octet::str("[", c10::Join(", ", sizes), "]"); }
+std::string shape_text(const Sizes& sizes) { return octet::str("[", join(", ", sizes), "]"); }
 
 std::string grid_text(const std::optional<QuantRecord>& grid) {
   if (!grid) return "float";
@@ -103,7 +103,7 @@ std::optional<Refusal> scale_is_supported(const std::vector<int64_t>& known, con
   for (const int64_t supported : known) {
     if (factor == static_cast<double>(supported)) return std::nullopt;
   }
-  return Refusal{octet::str("scale of the ", side), octet::str("one of ", c10::Join(", ", known)),
+  return Refusal{octet::str("scale of the ", side), octet::str("one of ", join(", ", known)),
                  octet::str(factor, " (", in, " to ", out, ")"),
                  aligned ? "align_corners=False, or an output of scale * (input - 1) + 1" : "another size"};
 }
@@ -284,7 +284,7 @@ Constraint padding() {
 
 Constraint resize(const NeutronLimits& limits, bool aligned_corners) {
   const std::vector<int64_t> known = limits.upsample_scales;
-  return {octet::str("four dimensions, scale of height and width each one of ", c10::Join(", ", known)),
+  return {octet::str("four dimensions, scale of height and width each one of ", join(", ", known)),
           [=](const OperatorView& view) -> std::optional<Refusal> {
             const Sizes& in = view.sizes("input");
             const Sizes& out = view.output_sizes();

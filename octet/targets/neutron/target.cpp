@@ -74,7 +74,7 @@ std::vector<std::pair<std::string, std::string>> limits_text(const NeutronTarget
            octet::str(most(limits.softmax_channels), ", ", most(limits.softmax_positions), ", ",
                       most(limits.softmax_elements))},
           {"dimensions of a reshape", most(limits.reshape_rank)},
-          {"upsampling", "by " + c10::Join(", ", limits.upsample_scales)}};
+          {"upsampling", "by " + join(", ", limits.upsample_scales)}};
 }
 
 constexpr const char* kDocument =

@@ -41,7 +41,7 @@ NeutronTargetSpec::NeutronTargetSpec(const std::string& target) {
   }
   std::string names;
   for (const std::string& name : known()) names += (names.empty() ? "" : ", ") + name;
-  throw expected("target", "name", "one of " + names, "'" + target + "'");
+  throw expected("target", "name", "one of " + names, "'" + target + "'").as(ErrorCategory::kTarget);
 }
 
 }  // namespace octet
