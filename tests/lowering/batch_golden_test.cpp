@@ -78,7 +78,7 @@ TEST(BatchGolden, Variants) {
     if (!fs::exists(entry.path() / "model.pt2") || !fs::exists(entry.path() / "float_out.npy")) continue;
     SCOPED_TRACE(name);
     auto program = load_pt2((entry.path() / "model.pt2").string());
-    EXPECT_NO_THROW(make_batch_flexible(*program));
+    make_batch_flexible(*program);
     for (const int64_t batch : {1, 5}) {
       const auto results = program->run(example_inputs(*program, batch));
       for (const at::Tensor& result : results) EXPECT_EQ(result.size(0), batch);

@@ -117,11 +117,15 @@ TEST(Observers, RefuseASchemeOfTheOtherKind) {
   dynamic.is_dynamic = true;
   EXPECT_THROW(MinMaxObserver{dynamic}, Error);
   EXPECT_THROW(MovingAverageMinMaxObserver{dynamic}, Error);
-  EXPECT_NO_THROW(MovingAverageMinMaxObserver(dynamic, 1.0));
+  MovingAverageMinMaxObserver latest(dynamic, 1.0);  // whose average is what it saw last
+  latest.forward(at::tensor({-1.0F, 2.0F}));
+  latest.forward(at::tensor({-3.0F, 1.0F}));
+  EXPECT_EQ(latest.min_val.item<float>(), -3.0F);
+  EXPECT_EQ(latest.max_val.item<float>(), 1.0F);
   ObserverArgs floating;
   floating.dtype = at::kFloat;
   EXPECT_THROW(MinMaxObserver{floating}, Error);
-  EXPECT_NO_THROW(PlaceholderObserver{floating});
+  EXPECT_EQ(PlaceholderObserver{floating}.args().dtype, at::kFloat);
 }
 
 TEST(Observers, UnsignedSymmetricCentresItsGrid) {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "octet/support/error.h"
+#include <atomic>
+
+#include "tests/support/error_test.h"
 
 namespace octet {
 namespace {
@@ -66,15 +68,44 @@ TEST(Loader, TransformsWithChanceOfTheSampleAndTheEpoch) {
 TEST(Loader, PassesErrorsOfTheWorkerOn) {
   for (int64_t workers : {0, 1}) {
     Loader loader(numbers(10), {.batch_size = 4, .workers = workers, .transform = normalise({0.5}, {0.5})});
-    EXPECT_THROW(order(loader, 0), Error);
+    EXPECT_TRUE(test::fails_with([&] { order(loader, 0); }, "[normalise] images: expected float32 [N, C, H, W]"));
   }
-  EXPECT_THROW(Loader(numbers(3), {.batch_size = 0}), Error);
+  EXPECT_TRUE(test::fails_with([] { Loader(numbers(3), {.batch_size = 0}); },
+                               "[loader] batch size: expected at least 1, got 0"));
 }
 
+/// Counts the samples that were asked for.
+class Counting : public Dataset {
+ public:
+  explicit Counting(std::shared_ptr<Dataset> whole) : Dataset(whole->name()), whole_(std::move(whole)) {}
+  int64_t size() const override { return whole_->size(); }
+  std::vector<std::vector<int64_t>> sample_shapes() const override { return whole_->sample_shapes(); }
+  bool labelled() const override { return whole_->labelled(); }
+  int64_t num_classes() const override { return whole_->num_classes(); }
+  Batch get(const std::vector<int64_t>& indices) const override {
+    made += static_cast<int64_t>(indices.size());
+    return whole_->get(indices);
+  }
+  mutable std::atomic<int64_t> made = 0;
+
+ private:
+  std::shared_ptr<Dataset> whole_;
+};
+
 TEST(Loader, MayBeLeftHalfway) {
-  Loader loader(numbers(1000), {.batch_size = 4, .workers = 2});
-  for (const Batch& batch : loader.epoch(0)) {
-    if (batch.labels[0].item<int64_t>() >= 8) break;
+  auto counting = std::make_shared<Counting>(numbers(1000));
+  for (const int64_t workers : {0, 2}) {
+    counting->made = 0;
+    Loader loader(counting, {.batch_size = 4, .workers = workers});
+    int64_t taken = 0;
+    for (const Batch& batch : loader.epoch(0)) {
+      taken += batch.size();
+      if (taken == 12) break;
+    }
+    const int64_t ahead = counting->made - taken;
+    EXPECT_GE(ahead, 0) << workers;
+    EXPECT_LE(ahead, 4 * 2 * workers) << "batches are prepared ahead, two a worker";
+    EXPECT_EQ(order(loader, 0).size(), 1000u) << "another pass is whole";
   }
 }
 
