@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
+#include <numeric>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -47,8 +49,8 @@ class Comparison {
  public:
   Comparison(GraphModule& converted, const tflite::Model& program, const std::vector<at::Tensor>& inputs)
       : program_(program), nodes_(lowering::node_values(program, converted.graph())) {
-    for (const tflite::Operator& op : program.operators) {
-      for (const int32_t output : op.outputs) producers_[output] = &op;
+    for (size_t i = 0; i < program.operators.size(); ++i) {
+      for (const int32_t output : program.operators[i].outputs) producers_[output] = i;
     }
     wanted_ = converted.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
       if (value.isTensor() && !is_dequantize_op(node) && !node.is_get_attr()) values_[&node] = value.toTensor();
@@ -70,7 +72,9 @@ class Comparison {
         if (value_at(output) != nullptr && met.insert(output).second) traced.push_back(output);
       }
     }
-    const std::vector<at::Tensor> got = run_part(program_.inputs, program_.operators, traced, given_);
+    std::vector<size_t> all(program_.operators.size());
+    std::iota(all.begin(), all.end(), size_t{0});
+    const std::vector<at::Tensor> got = run_part(program_.inputs, all, traced, given_);
     const size_t results = program_.outputs.size();
     for (size_t j = 0; j < got.size(); ++j) {
       const tflite::Tensor& tensor = at(traced[j]);
@@ -84,8 +88,8 @@ class Comparison {
       ValueDeviation value;
       const Node* node = node_at(traced[j]).node;
       value.name = node != nullptr ? node->name() : tensor.name;
-      const tflite::Operator* last = producer_of(traced[j]);
-      value.op = last != nullptr ? tflite::op_name(last->code) : "";
+      const auto last = producers_.find(traced[j]);
+      value.op = last != producers_.end() ? tflite::op_name(program_.operators[last->second].code) : "";
       value.elements = integers->numel();
       value.whole = deviation(tensor, *integers, floats);
       value.alone = value.whole;
@@ -102,11 +106,6 @@ class Comparison {
   const at::Tensor* value_at(int32_t index) const {
     const auto found = values_.find(node_at(index).node);
     return found != values_.end() ? &found->second : nullptr;
-  }
-  // nullptr for inputs and constants.
-  const tflite::Operator* producer_of(int32_t tensor) const {
-    const auto found = producers_.find(tensor);
-    return found != producers_.end() ? found->second : nullptr;
   }
 
   // A value of the graph, in the order and type that the tensor has.
@@ -129,13 +128,30 @@ class Comparison {
     return turned.sizes() == node_value.sizes() ? std::optional(turned) : std::nullopt;
   }
 
-  std::vector<at::Tensor> run_part(const std::vector<int32_t>& inputs, const std::vector<tflite::Operator>& operators,
-                                   const std::vector<int32_t>& outputs, const std::vector<at::Tensor>& values) const {
+  // These operators alone, by their numbers, with the tensors that they name.
+  template <typename Numbers>
+  std::vector<at::Tensor> run_part(std::vector<int32_t> inputs, const Numbers& operators, std::vector<int32_t> outputs,
+                                   const std::vector<at::Tensor>& values) const {
     tflite::Model part;
-    part.tensors = program_.tensors;
-    part.operators = operators;
-    part.inputs = inputs;
-    part.outputs = outputs;
+    std::unordered_map<int32_t, int32_t> numbers;
+    const auto take = [&](std::vector<int32_t>& tensors) {
+      for (int32_t& tensor : tensors) {
+        if (tensor < 0) continue;
+        const auto [known, is_new] = numbers.try_emplace(tensor, static_cast<int32_t>(part.tensors.size()));
+        if (is_new) part.tensors.push_back(at(tensor));
+        tensor = known->second;
+      }
+    };
+    take(inputs);
+    for (const size_t number : operators) {
+      tflite::Operator op = program_.operators[number];
+      take(op.inputs);
+      take(op.outputs);
+      part.operators.push_back(std::move(op));
+    }
+    take(outputs);
+    part.inputs = std::move(inputs);
+    part.outputs = std::move(outputs);
     return integer::Executor(std::move(part)).run_dequantized(values);
   }
 
@@ -145,14 +161,14 @@ class Comparison {
     std::vector<int32_t> inputs;
     std::vector<at::Tensor> values;
     std::unordered_set<int32_t> met;
-    std::unordered_set<const tflite::Operator*> needed;
+    std::set<size_t> needed;  // in order of execution
     std::vector<int32_t> pending = {output};
     while (!pending.empty()) {
       const int32_t index = pending.back();
       pending.pop_back();
       if (index < 0 || at(index).is_constant || !met.insert(index).second) continue;
       const auto input = std::find(program_.inputs.begin(), program_.inputs.end(), index);
-      const tflite::Operator* op = producer_of(index);
+      const auto producer = producers_.find(index);
       if (input != program_.inputs.end() || (index != output && value_at(index) != nullptr)) {
         inputs.push_back(index);
         if (input != program_.inputs.end()) {
@@ -162,21 +178,18 @@ class Comparison {
           const std::optional<Grid> grid = integer::grid_of(at(index));
           values.push_back(grid ? levels_of(*grid, value) : value);
         }
-      } else if (op != nullptr && needed.insert(op).second) {
-        pending.insert(pending.end(), op->inputs.begin(), op->inputs.end());
+      } else if (producer != producers_.end() && needed.insert(producer->second).second) {
+        const std::vector<int32_t>& read = program_.operators[producer->second].inputs;
+        pending.insert(pending.end(), read.begin(), read.end());
       }
     }
     if (inputs.empty()) return std::nullopt;
-    std::vector<tflite::Operator> operators;
-    for (const tflite::Operator& op : program_.operators) {
-      if (needed.count(&op) > 0) operators.push_back(op);
-    }
-    return in_graph_order(output, run_part(inputs, operators, {output}, values).at(0), floats);
+    return in_graph_order(output, run_part(inputs, needed, {output}, values).at(0), floats);
   }
 
   const tflite::Model& program_;
-  std::vector<lowering::NodeValue> nodes_;  // of each tensor
-  std::unordered_map<int32_t, const tflite::Operator*> producers_;
+  std::vector<lowering::NodeValue> nodes_;         // of each tensor
+  std::unordered_map<int32_t, size_t> producers_;  // number of the operator that computes a tensor
   std::unordered_map<const Node*, at::Tensor> values_;
   std::vector<at::Tensor> wanted_;
   std::vector<at::Tensor> given_;

@@ -82,9 +82,14 @@ void pad(WayBack& g) {
   if (g.op().code == tflite::OpCode::kPadV2) {
     const tflite::Tensor& constant = g.input(2);
     if (constant.data.empty()) g.refuse("a padding that is computed");
-    if (constant.type == tflite::Type::kInt8) {
-      fill = static_cast<double>(constant.quantization.scale.at(0)) *
-             static_cast<double>(static_cast<int8_t>(constant.data[0]) - constant.quantization.zero_point.at(0));
+    if (const std::optional<integer::Grid> grid = integer::grid_of(constant)) {
+      const int64_t level = integer::with_level_type(grid->type, [&]<typename Level>(Level first) {
+        std::memcpy(&first, constant.data.data(), sizeof first);
+        return int64_t{first};
+      });
+      fill = static_cast<double>(grid->scale) * static_cast<double>(level - grid->zero_point);
+    } else if (integer::is_level_type(constant.type)) {
+      g.refuse("a padding without a scale");
     } else if (constant.data.size() >= sizeof(float)) {
       float number = 0.0F;
       std::memcpy(&number, constant.data.data(), sizeof number);

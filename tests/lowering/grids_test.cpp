@@ -38,7 +38,8 @@ TEST(TypedGrids, MoveThroughAProgram) {
     GraphBuilder g;
     Node* x = on_levels(g, g.input({2, 3, 4}), type, zero_point, low, high);
     x = on_levels(g, g.call("aten.permute.default", {x, std::vector<int64_t>{0, 2, 1}}), type, zero_point, low, high);
-    x = on_levels(g, g.call("aten.pad.default", {x, std::vector<int64_t>{1, 2}}), type, zero_point, low, high);
+    x = on_levels(g, g.call("aten.pad.default", {x, std::vector<int64_t>{1, 2}, std::string("constant"), 0.5}), type,
+                  zero_point, low, high);
     const auto model = g.finish({x});
     const tflite::Model program = lower(*model);
     const tflite::Tensor& input = program.tensors[static_cast<size_t>(program.inputs[0])];
