@@ -8,7 +8,7 @@
 #include "octet/lowering/lowering.h"
 #include "octet/lowering/program_graph.h"
 #include "octet/support/error.h"
-#include "tests/neutron/graph_builder.h"
+#include "tests/engine/graph_builder.h"
 
 namespace octet {
 namespace {

@@ -9,8 +9,8 @@
 #include "octet/lowering/lowering.h"
 #include "octet/lowering/verify.h"
 #include "octet/support/byte_source.h"
+#include "tests/engine/graph_builder.h"
 #include "tests/lowering/golden_case.h"
-#include "tests/neutron/graph_builder.h"
 #include "tests/support/small_stack.h"
 
 namespace octet {
@@ -36,7 +36,7 @@ TEST(Sources, JoinWhereNamesCollide) {
   Node* named = graph.call("aten.add.Tensor", {image, image}, {}, "x1_nhwc");
   const auto model = g.finish({g.call("aten.relu.default", {g.conv2d("d", named, 3, 2)})});
   NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"));
-  const auto quantized = calibrate_and_quantize(model, {g.inputs()}, quantizer, false);
+  const auto quantized = calibrate_and_quantize(model, {g.inputs()}, quantizer);
   propagate_shapes(*quantized, g.inputs());
   const tflite::Model program = lower(*quantized);
   const auto tensor = std::find_if(program.tensors.begin(), program.tensors.end(),
