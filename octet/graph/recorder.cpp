@@ -315,7 +315,7 @@ void Recorder::dispatched(const c10::OperatorHandle& handle, c10::Stack* stack) 
     }
   };
   const bool empties = is_empty_factory(op);
-  const bool chance = handle.hasTag(at::Tag::nondeterministic_seeded);
+  const bool chance = op.is(Trait::kRandom);
   bool reads_tensors = false;
   bool reads_program = false;
   for (const IValue& value : given) {

@@ -20,7 +20,7 @@ int64_t product(const Sizes& sizes, size_t end) {
 // Operators that work on each sample alone, provided that their named dimensions leave dimension 0 out.
 bool keeps_samples_apart(const Node& node, const Followers& followers) {
   if (!node.is_call()) return true;
-  const lowering::LoweringRule* row = lowering::find_operator(node);
+  const lowering::OperatorRow* row = lowering::find_operator(node);
   return row != nullptr && row->samples != nullptr && row->samples(node, followers);
 }
 

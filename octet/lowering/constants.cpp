@@ -37,7 +37,7 @@ at::Tensor applied(const Node& node, const at::Tensor& values) {
 std::optional<Constant> constant_of(const GraphModule& module, const Node& node) {
   if (!is_constant_value(node)) return std::nullopt;
   const at::NoGradGuard no_grad;
-  if (is_dequantize_op(node)) {
+  if (node.is(Trait::kDequantize)) {
     const Node& levels = *node.arg(size_t{0}).node();
     const QuantRecord grid = grid_at(module, node);
     if (!grid.scale.empty()) return Constant{constant_value(module, levels).cpu(), quantization(grid)};

@@ -41,9 +41,9 @@ tflite::Model GraphLowering::run() {
       throw Error(node->where(), "is a submodule; convert the prepared model first (convert_pt2e)");
     }
     program_.set_source(source_of(*node));
-    if (is_quantize_op(*node)) {
+    if (node->is(Trait::kQuantize)) {
       lower_quantize(*node);
-    } else if (is_dequantize_op(*node)) {
+    } else if (node->is(Trait::kDequantize)) {
       values_[node] = placed(*node->arg(size_t{0}).node());
     } else if (node->is_call()) {
       lower_node(*node);
@@ -127,7 +127,7 @@ void GraphLowering::lower_quantize(const Node& node) {
 }
 
 void GraphLowering::lower_node(const Node& node) {
-  const LoweringRule* rule = find_lowering_rule(node);
+  const OperatorRow* rule = find_lowering_rule(node);
   if (rule == nullptr) {
     throw Error(node.where(), octet::str("TFLite has no operator for ", node.op().text()))
         .hint("replace it in the model, or cut the model there");

@@ -49,13 +49,13 @@ class GridFinder {
 
   std::optional<Grid> grid_of(const Node& node) const {
     if (is_constant_value(node)) return std::nullopt;
-    if (is_quantize_op(node) || is_dequantize_op(node)) return stated(node);
+    if (node.is(Trait::kQuantize) || node.is(Trait::kDequantize)) return stated(node);
     if (node.kind() == NodeKind::kGetItem) return known(*node.inputs().front());
     if (node.kind() == NodeKind::kPlaceholder) {
       return options_.float_io || !is_read_by_quantizes_alone(node) ? std::nullopt : grid_behind(node);
     }
     if (!node.is_call()) return std::nullopt;
-    const LoweringRule* rule = find_lowering_rule(node);
+    const OperatorRow* rule = find_lowering_rule(node);
     if (rule == nullptr || rule->arithmetic == Arithmetic::kFloat || !reads_levels(node)) return std::nullopt;
     if (moves_values(node)) return known(*first_activation(node));
     if (!behind_.at(&node).quantized) return std::nullopt;
@@ -104,14 +104,14 @@ class GridFinder {
   static bool is_read_by_quantizes_alone(const Node& node) {
     const std::vector<Node*> users = node.users();
     return !users.empty() &&
-           std::all_of(users.begin(), users.end(), [](const Node* user) { return is_quantize_op(*user); });
+           std::all_of(users.begin(), users.end(), [](const Node* user) { return user->is(Trait::kQuantize); });
   }
 
   // What stands behind a value. Either both are null, or one says the grid.
   struct Behind {
-    bool quantized = false;               // all that reads it is a quantize, auxiliary nodes looked through
-    const Node* quantize = nullptr;       // the first
-    const LoweringRule* reach = nullptr;  // of an activation in front of that, which reads no further than its reach
+    bool quantized = false;              // all that reads it is a quantize, auxiliary nodes looked through
+    const Node* quantize = nullptr;      // the first
+    const OperatorRow* reach = nullptr;  // of an activation in front of that, which reads no further than its reach
   };
 
   // Readers stand behind what they read: backwards, each node is looked at once.
@@ -122,13 +122,13 @@ class GridFinder {
       Behind& behind = behind_[*it];
       behind.quantized = !users.empty();
       for (const Node* user : users) {
-        const bool quantizes = is_quantize_op(*user);
+        const bool quantizes = user->is(Trait::kQuantize);
         behind.quantized &= quantizes || (is_auxiliary(*user) && behind_.at(user).quantized);
         if (quantizes && behind.quantize == nullptr) behind.quantize = user;
       }
       for (const Node* user : users) {
         if (behind.quantize != nullptr || behind.reach != nullptr) break;
-        const LoweringRule* rule = find_lowering_rule(*user);
+        const OperatorRow* rule = find_lowering_rule(*user);
         if (!options_.is_plain() && rule != nullptr && rule->reach > 0.0) {
           behind.reach = rule;
         } else {

@@ -8,14 +8,14 @@ namespace {
 
 bool knows_no_layout(const Node& node) {
   if (!node.is_call()) return node.kind() != NodeKind::kCallModule;
-  if (is_quantize_op(node) || is_dequantize_op(node)) return true;
-  const LoweringRule* rule = find_lowering_rule(node);
+  if (node.is(Trait::kQuantize) || node.is(Trait::kDequantize)) return true;
+  const OperatorRow* rule = find_lowering_rule(node);
   if (rule == nullptr || rule->layout == Layout::kReshapes) return false;
   return rule->layout != Layout::kReduces || (node.has_arg("keepdim") && node.arg("keepdim").to_bool());
 }
 
 bool reads_channels_first(const Node& node) {
-  const LoweringRule* rule = find_lowering_rule(node);
+  const OperatorRow* rule = find_lowering_rule(node);
   if (rule == nullptr) return false;
   if (rule->layout == Layout::kChannelsFirstSlopes) {
     const Node* slopes = node.arg("weight").node();

@@ -12,7 +12,7 @@ using tflite::Options;
 
 OperatorLowering::OperatorLowering(GraphLowering& graph, const Node& node)
     : graph_(graph), node_(node), grid_(graph.grid(node)), channels_last_(graph.channels_last(node)) {
-  const LoweringRule* rule = find_lowering_rule(node);
+  const OperatorRow* rule = find_lowering_rule(node);
   on_one_grid_ = rule != nullptr && rule->arithmetic == Arithmetic::kOneGrid;
 }
 

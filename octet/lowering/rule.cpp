@@ -23,9 +23,9 @@ Ops both(const std::string& op) {
 
 // ---- kinds of rows --------------------------------------------------------------------------------------------------
 
-LoweringRule row(Ops ops, Arithmetic arithmetic, Layout layout, std::string_view builtins, Lower lower,
-                 SamplesRule samples = nullptr) {
-  LoweringRule rule;
+OperatorRow row(Ops ops, Arithmetic arithmetic, Layout layout, std::string_view builtins, Lower lower,
+                SamplesRule samples = nullptr) {
+  OperatorRow rule;
   rule.ops = std::move(ops);
   rule.arithmetic = arithmetic;
   rule.layout = layout;
@@ -36,74 +36,74 @@ LoweringRule row(Ops ops, Arithmetic arithmetic, Layout layout, std::string_view
 }
 
 // Each number by itself.
-LoweringRule unary(Ops ops, std::string_view builtins, Lower lower, Arithmetic arithmetic = kInteger) {
+OperatorRow unary(Ops ops, std::string_view builtins, Lower lower, Arithmetic arithmetic = kInteger) {
   return row(std::move(ops), arithmetic, Layout::kAny, builtins, lower, samples::apart);
 }
 
 // Pairs of numbers, of inputs that broadcast.
-LoweringRule binary(Ops ops, std::string_view builtins, Lower lower, Arithmetic arithmetic = kInteger) {
+OperatorRow binary(Ops ops, std::string_view builtins, Lower lower, Arithmetic arithmetic = kInteger) {
   return row(std::move(ops), arithmetic, Layout::kAny, builtins, lower, samples::broadcast);
 }
 
 // Unary, and may stand in front of a quantize together with the operator before it.
-LoweringRule activation(Ops ops, std::string_view builtins, Lower lower, Arithmetic arithmetic = kInteger) {
-  LoweringRule rule = unary(std::move(ops), builtins, lower, arithmetic);
+OperatorRow activation(Ops ops, std::string_view builtins, Lower lower, Arithmetic arithmetic = kInteger) {
+  OperatorRow rule = unary(std::move(ops), builtins, lower, arithmetic);
   rule.auxiliary = true;
   return rule;
 }
 
 // An activation on a fixed grid: beyond `reach` its result does not change by an int8 step.
-LoweringRule saturating(Ops ops, std::string_view builtins, Lower lower, double reach) {
-  LoweringRule rule = activation(std::move(ops), builtins, lower);
+OperatorRow saturating(Ops ops, std::string_view builtins, Lower lower, double reach) {
+  OperatorRow rule = activation(std::move(ops), builtins, lower);
   rule.reach = reach;
   return rule;
 }
 
-LoweringRule along_dim(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower) {
+OperatorRow along_dim(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower) {
   return row(std::move(ops), arithmetic, Layout::kAny, builtins, lower, samples::along_dim);
 }
 
-LoweringRule reduction(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower) {
+OperatorRow reduction(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower) {
   return row(std::move(ops), arithmetic, Layout::kReduces, builtins, lower, samples::over_dims);
 }
 
-LoweringRule on_image(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower,
-                      SamplesRule samples = samples::apart) {
+OperatorRow on_image(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower,
+                     SamplesRule samples = samples::apart) {
   return row(std::move(ops), arithmetic, Layout::kChannelsFirst, builtins, lower, samples);
 }
 
 // On images of one row, which TFLite has not: between reshapes.
-LoweringRule on_line(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower) {
+OperatorRow on_line(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower) {
   return row(std::move(ops), arithmetic, Layout::kReshapes, builtins, lower, samples::apart);
 }
 
-LoweringRule product(Ops ops, std::string_view builtins, Lower lower, MacsRule macs, SamplesRule samples = nullptr) {
-  LoweringRule rule = row(std::move(ops), kInteger, Layout::kReshapes, builtins, lower, samples);
+OperatorRow product(Ops ops, std::string_view builtins, Lower lower, MacsRule macs, SamplesRule samples = nullptr) {
+  OperatorRow rule = row(std::move(ops), kInteger, Layout::kReshapes, builtins, lower, samples);
   rule.macs = macs;
   return rule;
 }
 
-LoweringRule convolution(Ops ops, std::string_view builtins, Lower lower, MacsRule macs) {
-  LoweringRule rule = on_image(std::move(ops), kInteger, builtins, lower);
+OperatorRow convolution(Ops ops, std::string_view builtins, Lower lower, MacsRule macs) {
+  OperatorRow rule = on_image(std::move(ops), kInteger, builtins, lower);
   rule.macs = macs;
   return rule;
 }
 
-LoweringRule view(Ops ops, std::string_view builtins, Lower lower, SamplesRule samples = nullptr) {
-  LoweringRule rule = row(std::move(ops), kMoves, Layout::kReshapes, builtins, lower, samples);
+OperatorRow view(Ops ops, std::string_view builtins, Lower lower, SamplesRule samples = nullptr) {
+  OperatorRow rule = row(std::move(ops), kMoves, Layout::kReshapes, builtins, lower, samples);
   rule.auxiliary = true;
   return rule;
 }
 
-LoweringRule nothing(Ops ops, SamplesRule samples = nullptr) {
-  LoweringRule rule = row(std::move(ops), kMoves, Layout::kAny, "", lower_alias, samples);
+OperatorRow nothing(Ops ops, SamplesRule samples = nullptr) {
+  OperatorRow rule = row(std::move(ops), kMoves, Layout::kAny, "", lower_alias, samples);
   rule.auxiliary = true;
   return rule;
 }
 
 // What TFLite cannot express.
-LoweringRule not_lowered(Ops ops, SamplesRule samples, MacsRule macs = nullptr) {
-  LoweringRule rule;
+OperatorRow not_lowered(Ops ops, SamplesRule samples, MacsRule macs = nullptr) {
+  OperatorRow rule;
   rule.ops = std::move(ops);
   rule.samples = samples;
   rule.macs = macs;
@@ -112,7 +112,7 @@ LoweringRule not_lowered(Ops ops, SamplesRule samples, MacsRule macs = nullptr) 
 
 // ---- the table ------------------------------------------------------------------------------------------------------
 
-std::vector<LoweringRule> make_rules() {
+std::vector<OperatorRow> make_rules() {
   return {
       // Products.
       convolution({"aten.conv2d.default", "aten.conv2d.padding"}, "CONV_2D or DEPTHWISE_CONV_2D", lower_convolution,
@@ -206,10 +206,10 @@ std::vector<LoweringRule> make_rules() {
   };
 }
 
-const LoweringRule* row_of(OpName op) {
-  static const std::unordered_map<uint64_t, const LoweringRule*> by_op = [] {
-    std::unordered_map<uint64_t, const LoweringRule*> map;
-    for (const LoweringRule& rule : operator_rows()) {
+const OperatorRow* row_of(OpName op) {
+  static const std::unordered_map<uint64_t, const OperatorRow*> by_op = [] {
+    std::unordered_map<uint64_t, const OperatorRow*> map;
+    for (const OperatorRow& rule : operator_rows()) {
       for (const std::string& name : rule.ops) map.emplace(OpName(name).id(), &rule);
     }
     return map;
@@ -220,24 +220,24 @@ const LoweringRule* row_of(OpName op) {
 
 }  // namespace
 
-const std::vector<LoweringRule>& operator_rows() {
-  static const std::vector<LoweringRule> rules = make_rules();
+const std::vector<OperatorRow>& operator_rows() {
+  static const std::vector<OperatorRow> rules = make_rules();
   return rules;
 }
 
-const LoweringRule* find_operator(const Node& node) { return node.is_call() ? row_of(node.op().name()) : nullptr; }
+const OperatorRow* find_operator(const Node& node) { return node.is_call() ? row_of(node.op().name()) : nullptr; }
 
-const LoweringRule* find_lowering_rule(const Node& node) {
+const OperatorRow* find_lowering_rule(const Node& node) {
   return node.is_call() ? find_lowering_rule(node.op().name()) : nullptr;
 }
 
-const LoweringRule* find_lowering_rule(OpName op) {
-  const LoweringRule* found = row_of(op);
+const OperatorRow* find_lowering_rule(OpName op) {
+  const OperatorRow* found = row_of(op);
   return found != nullptr && found->lower != nullptr ? found : nullptr;
 }
 
 bool moves_values(const Node& node) {
-  const LoweringRule* rule = find_lowering_rule(node);
+  const OperatorRow* rule = find_lowering_rule(node);
   if (rule == nullptr) return false;
   if (rule->arithmetic != kClip) return rule->arithmetic == kMoves;
   const std::optional<ActivationBounds> bounds = clipping_bounds(node);
@@ -246,7 +246,7 @@ bool moves_values(const Node& node) {
 
 bool is_auxiliary(const Node& node) {
   if (node.kind() == NodeKind::kGetItem) return true;
-  const LoweringRule* rule = find_lowering_rule(node);
+  const OperatorRow* rule = find_lowering_rule(node);
   return rule != nullptr && rule->auxiliary;
 }
 

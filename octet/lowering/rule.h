@@ -31,7 +31,7 @@ enum class Arithmetic {
 };
 
 /// One row of the table of operators: what octet knows of each beyond its schema (and its traits, octet/graph/trait.h).
-struct LoweringRule {
+struct OperatorRow {
   std::vector<std::string> ops;
   Layout layout = Layout::kAny;
   Arithmetic arithmetic = Arithmetic::kInteger;
@@ -43,13 +43,13 @@ struct LoweringRule {
   MacsRule macs = nullptr;                     ///< its multiply-accumulates; nullptr: it has none
 };
 
-const std::vector<LoweringRule>& operator_rows();
+const std::vector<OperatorRow>& operator_rows();
 
 /// The row of a node's op, or nullptr.
-const LoweringRule* find_operator(const Node& node);
+const OperatorRow* find_operator(const Node& node);
 /// The same where TFLite can express it.
-const LoweringRule* find_lowering_rule(const Node& node);
-const LoweringRule* find_lowering_rule(OpName op);
+const OperatorRow* find_lowering_rule(const Node& node);
+const OperatorRow* find_lowering_rule(OpName op);
 
 /// True where values pass unchanged through the node, on the grid that they come on.
 bool moves_values(const Node& node);

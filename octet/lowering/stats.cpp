@@ -60,7 +60,7 @@ int64_t added_product(const GraphModule& module, const Node& node) { return of_f
 }  // namespace lowering::macs_of
 
 int64_t macs(const GraphModule& module, const Node& node) {
-  const lowering::LoweringRule* row = lowering::find_operator(node);
+  const lowering::OperatorRow* row = lowering::find_operator(node);
   return row != nullptr && row->macs != nullptr && node.meta() ? row->macs(module, node) : 0;
 }
 

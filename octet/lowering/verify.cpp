@@ -53,7 +53,7 @@ class Comparison {
       for (const int32_t output : program.operators[i].outputs) producers_[output] = i;
     }
     wanted_ = converted.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
-      if (value.isTensor() && !is_dequantize_op(node) && !node.is_get_attr()) values_[&node] = value.toTensor();
+      if (value.isTensor() && !node.is(Trait::kDequantize) && !node.is_get_attr()) values_[&node] = value.toTensor();
     });
     if (program.inputs.size() != inputs.size() || program.outputs.size() != wanted_.size()) {
       throw expected("verify", "inputs and outputs of the program", octet::str(inputs.size(), " and ", wanted_.size()),

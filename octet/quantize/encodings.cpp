@@ -42,7 +42,7 @@ nlohmann::ordered_json encodings(const GraphModule& converted) {
   document["version"] = kSchemaVersion;
   document["encodings"] = nlohmann::ordered_json::array();
   for (const Node* node : converted.graph().nodes()) {
-    if (is_quantize_op(*node)) {
+    if (node->is(Trait::kQuantize)) {
       const Node& source = *node->arg(size_t{0}).node();
       const std::string kind = source.kind() == NodeKind::kPlaceholder ? "input" : "activation";
       document["encodings"].push_back(entry(source.name(), kind, sizes_of(source), grid_at(converted, *node)));
@@ -51,7 +51,7 @@ nlohmann::ordered_json encodings(const GraphModule& converted) {
     if (!is_operator(*node)) continue;
     for (size_t i = 0; i < node->args().size(); ++i) {
       const Node* constant = node->arg(i).node();
-      if (constant == nullptr || !is_dequantize_op(*constant) || !is_constant_value(*constant)) continue;
+      if (constant == nullptr || !constant->is(Trait::kDequantize) || !is_constant_value(*constant)) continue;
       const std::string& argument = node->op().schema().arguments()[i].name();
       document["encodings"].push_back(
           entry(node->name() + "." + argument, "constant", sizes_of(*constant), grid_at(converted, *constant)));

@@ -4,16 +4,14 @@
 
 namespace octet {
 
-bool is_quantize_op(const Node& node) { return node.is(Trait::kQuantize); }
-
-bool is_dequantize_op(const Node& node) { return node.is(Trait::kDequantize); }
-
-bool is_operator(const Node& node) { return node.is_call() && !is_quantize_op(node) && !is_dequantize_op(node); }
+bool is_operator(const Node& node) {
+  return node.is_call() && !node.is(Trait::kQuantize) && !node.is(Trait::kDequantize);
+}
 
 bool is_quantized(const GraphModule& module) {
   const std::vector<Node*> nodes = module.graph().nodes();
   return std::any_of(nodes.begin(), nodes.end(),
-                     [](const Node* node) { return is_quantize_op(*node) || is_dequantize_op(*node); });
+                     [](const Node* node) { return node->is(Trait::kQuantize) || node->is(Trait::kDequantize); });
 }
 
 QuantRecord grid_at(const GraphModule& module, const Node& node) {

@@ -5,10 +5,7 @@
 /// Reading quantize and dequantize nodes of a converted program.
 namespace octet {
 
-/// quantized_decomposed.quantize_per_tensor, per_channel, ... in any overload.
-bool is_quantize_op(const Node& node);
-bool is_dequantize_op(const Node& node);
-/// A call that is neither.
+/// A call that neither quantizes nor dequantizes.
 bool is_operator(const Node& node);
 /// True where the program holds quantize or dequantize nodes.
 bool is_quantized(const GraphModule& module);

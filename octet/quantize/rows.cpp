@@ -22,7 +22,7 @@ std::optional<QuantRecord> output_record(const GraphModule& module, const Node& 
   while (!open.empty()) {
     const Node* user = open.back();
     open.pop_back();
-    if (is_quantize_op(*user)) return grid_at(module, *user);
+    if (user->is(Trait::kQuantize)) return grid_at(module, *user);
     if (user->kind() == NodeKind::kGetItem) open_users(*user);
   }
   return std::nullopt;
@@ -75,7 +75,7 @@ std::vector<QuantRow> quantization_rows(const GraphModule& module) {
     const size_t count = node->is_call() ? node->args().size() : std::min<size_t>(node->args().size(), 3);
     for (size_t i = 0; i < count; ++i) {
       node->arg(i).for_each_node([&](const Node* input) {
-        row.inputs.push_back(is_dequantize_op(*input) ? std::optional(grid_at(module, *input)) : std::nullopt);
+        row.inputs.push_back(input->is(Trait::kDequantize) ? std::optional(grid_at(module, *input)) : std::nullopt);
       });
     }
     rows.push_back(std::move(row));

@@ -52,7 +52,7 @@ TEST(OperatorRows, ATableWithoutARowOrWithTwoIsRefused) {
 TEST(OperatorRows, LoweringRowsNameOperatorsThatExist) {
   std::set<std::string> known, seen;
   for (const tflite::OpCode code : tflite::op_codes()) known.insert(tflite::op_name(code));
-  for (const lowering::LoweringRule& row : lowering::operator_rows()) {
+  for (const lowering::OperatorRow& row : lowering::operator_rows()) {
     ASSERT_FALSE(row.ops.empty());
     for (const std::string& op : row.ops) {
       EXPECT_TRUE(Op::try_find(op)) << op;
@@ -68,7 +68,7 @@ TEST(OperatorRows, LoweringRowsNameOperatorsThatExist) {
 TEST(OperatorRows, EveryOperatorThatLoweringMakesHasAKernel) {
   std::map<std::string, tflite::OpCode> by_name;
   for (const tflite::OpCode code : tflite::op_codes()) by_name[tflite::op_name(code)] = code;
-  for (const lowering::LoweringRule& row : lowering::operator_rows()) {
+  for (const lowering::OperatorRow& row : lowering::operator_rows()) {
     for (const std::string& name : names_in(row.builtins)) {
       const integer::KernelRow* kernels = integer::kernel_table().find(by_name.at(name));
       const bool computes =

@@ -242,7 +242,7 @@ void expect_grid_matters(const Build& build, const std::string& op) {
   expect_taken(*module, op);
   Node* quantize = nullptr;
   for (Node* user : node_of(*module, op)->users()) {
-    if (is_quantize_op(*user)) quantize = user;
+    if (user->is(Trait::kQuantize)) quantize = user;
   }
   ASSERT_NE(quantize, nullptr) << op;
   quantize->set_arg("scale", quantize->arg("scale").to_double() * 2);

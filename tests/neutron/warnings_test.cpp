@@ -126,7 +126,7 @@ TEST(Warnings, ObserversOfNothing) {
   result = unseen.call("aten.relu.default", {unseen.input({2, 3})});
   auto module = calibrated(unseen, result);
   for (Node* node : module->graph().nodes()) {
-    if (!is_quantize_op(*node)) continue;
+    if (!node->is(Trait::kQuantize)) continue;
     node->set_arg("scale", 1.0);
     node->set_arg("zero_point", 0);
   }

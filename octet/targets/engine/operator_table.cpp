@@ -117,7 +117,7 @@ std::string operator_table(const Target& target) {
     }
     std::string output = spec_name(config, rule.output, 0);
     if (rule.drops_output_before_batch_norm) output += ", in training none before a BatchNorm";
-    const lowering::LoweringRule* lowered = lowering::find_lowering_rule(rule.ops.front());
+    const lowering::OperatorRow* lowered = lowering::find_lowering_rule(rule.ops.front());
     const std::string builtins =
         lowered == nullptr || lowered->builtins.empty() ? "vanishes" : std::string(lowered->builtins);
     out << "| " << ops << " | " << cell(inputs) << " | " << cell(output) << " | " << sharing_text(rule) << " | "

@@ -25,14 +25,14 @@ void add_readers(const GraphModule& module, const Node& attr, AllReaders& reader
   Readers& of = readers[real_name(module, attr.target())];
   of.count += attr.user_count();
   for (const Node* user : attr.users()) {
-    of.written |= user->is_call() && (user->op().mutates() || user->is_call("aten.batch_norm.default"));
+    of.written |= user->is_call() && (user->op().mutates() || user->is(Trait::kBatchNorm));
   }
 }
 
 bool can_fold(const GraphModule& module, const Node& node, const AllReaders& readers, bool keep_shared) {
   if (node.op().mutates() || node.user_count() == 0) return false;
-  if (node.op().text().rfind("quantized_decomposed.", 0) == 0) return false;  // an int8 constant stays one
-  if (node.op().handle().hasTag(at::Tag::nondeterministic_seeded)) return false;
+  if (node.is(Trait::kDecomposed)) return false;  // an int8 constant stays one
+  if (node.is(Trait::kRandom)) return false;
   if (!node.meta() && node.element_metas().empty()) return false;
   for (const Node* input : node.inputs()) {
     if (!input->is_get_attr()) return false;

@@ -36,13 +36,13 @@ Clusters::Clusters(const Graph& graph) : nodes_(graph.nodes()) {
 void Clusters::look_back(const Node& node) {
   Facts& facts = facts_.at(&node);
   const std::vector<Node*> inputs = node.inputs();
-  if (is_dequantize_op(node)) {
+  if (node.is(Trait::kDequantize)) {
     facts.dequantize = &node;
     return;
   }
   if (facts.auxiliary && !inputs.empty()) facts.dequantize = facts_.at(inputs.front()).dequantize;
   for (const Node* input : inputs) {
-    if (is_dequantize_op(*input) || facts_.at(input).auxiliary) continue;
+    if (input->is(Trait::kDequantize) || facts_.at(input).auxiliary) continue;
     facts.edge.producer = input;
     return;
   }
@@ -56,12 +56,12 @@ void Clusters::look_forward(const Node& node) {
   Facts& facts = facts_.at(&node);
   const std::vector<Node*> users = node.users();
   for (const Node* user : users) {
-    facts.quantize = is_quantize_op(*user) ? user : facts_.at(user).auxiliary ? facts_.at(user).quantize : nullptr;
+    facts.quantize = user->is(Trait::kQuantize) ? user : facts_.at(user).auxiliary ? facts_.at(user).quantize : nullptr;
     if (facts.quantize != nullptr) break;
   }
-  if (is_quantize_op(node)) return;
+  if (node.is(Trait::kQuantize)) return;
   for (const Node* user : users) {
-    if (is_quantize_op(*user) || facts_.at(user).auxiliary) continue;
+    if (user->is(Trait::kQuantize) || facts_.at(user).auxiliary) continue;
     facts.edge.reader = user;
     return;
   }
@@ -105,14 +105,14 @@ std::unordered_set<const Node*> Clusters::nodes_of(const std::function<bool(cons
     const std::vector<Node*> inputs = node->inputs();
     if (!std::any_of(inputs.begin(), inputs.end(), [&](const Node* input) { return holds(behind, input); })) continue;
     behind.insert(node);
-    if (is_quantize_op(*node) || node->kind() == NodeKind::kGetItem) found.insert(node);
+    if (node->is(Trait::kQuantize) || node->kind() == NodeKind::kGetItem) found.insert(node);
   }
   std::unordered_set<const Node*> in_front;
   for (auto it = nodes_.rbegin(); it != nodes_.rend(); ++it) {
     const std::vector<Node*> users = (*it)->users();
     if (!std::any_of(users.begin(), users.end(), [&](const Node* user) { return holds(in_front, user); })) continue;
     in_front.insert(*it);
-    if (is_dequantize_op(**it) || (*it)->kind() == NodeKind::kGetItem) found.insert(*it);
+    if ((*it)->is(Trait::kDequantize) || (*it)->kind() == NodeKind::kGetItem) found.insert(*it);
   }
   return found;
 }

@@ -60,7 +60,7 @@ class Finder {
 
   std::vector<Warning> run() {
     for (const Node* node : module_.graph().nodes()) {
-      if (is_quantize_op(*node)) {
+      if (node->is(Trait::kQuantize)) {
         cut_off(*node);
         if (scales_known_) unseen(*node);
       } else if (const OperatorRule* rule = rules_.find(*node)) {
@@ -88,7 +88,7 @@ class Finder {
   // A value on one grid that goes over to another.
   void cut_off(const Node& quantize) {
     const Node* source = quantize.args()[0].node();
-    if (source == nullptr || !is_dequantize_op(*source)) return;
+    if (source == nullptr || !source->is(Trait::kDequantize)) return;
     const QuantRecord grid = grid_at(module_, quantize);
     const auto held = range(grid);
     const auto values = range(grid_at(module_, *source));
@@ -131,7 +131,7 @@ class Finder {
   void operand(const Node& node, const InputRule& input) {
     if (!node.has_arg(input.argument)) return;
     const Node* value = node.arg(input.argument).node();
-    if (value == nullptr || !is_dequantize_op(*value)) return;
+    if (value == nullptr || !value->is(Trait::kDequantize)) return;
     const Node* stored = value->args()[0].node();
     if (stored == nullptr) return;
     const at::Tensor levels = constant_value(module_, *stored);
