@@ -6,6 +6,7 @@
 #include "octet/integer/kernel_table.h"
 #include "octet/lowering/rule.h"
 #include "octet/lowering/way_back.h"
+#include "octet/targets/neutron/operator_rules.h"
 #include "tests/support/error_test.h"
 
 namespace octet {
@@ -64,7 +65,15 @@ TEST(OperatorRows, LoweringRowsNameOperatorsThatExist) {
   }
 }
 
-// What a program may hold goes back to operators that are lowered again.
+TEST(OperatorRows, WhatATargetKnowsCanBeLowered) {
+  for (const targets::OperatorRule& rule : neutron::operator_rules(NeutronTargetSpec("imxrt700"))) {
+    for (const std::string_view op : rule.ops) {
+      EXPECT_TRUE(Op::try_find(op)) << op;
+      EXPECT_NE(lowering::find_lowering_rule(OpName(op)), nullptr) << op;
+    }
+  }
+}
+
 TEST(OperatorRows, EveryOperatorThatLoweringMakesHasAKernel) {
   std::map<std::string, tflite::OpCode> by_name;
   for (const tflite::OpCode code : tflite::op_codes()) by_name[tflite::op_name(code)] = code;
