@@ -172,8 +172,9 @@ void check(const CheckArguments& arguments) {
   for (const std::string& size : arguments.model.input_sizes) {
     if (is_full(size) && opening.empty()) opening = split(size, '+');
   }
-  const auto model = tflite::is_tflite(arguments.model.path) ? graph_of(tflite::read(arguments.model.path))
-                                                             : open_model({arguments.model.path, opening});
+  const auto model = tflite::is_tflite(arguments.model.path)
+                         ? graph_of(tflite::read(arguments.model.path))
+                         : open_model({arguments.model.path, opening, arguments.model.allow_operators});
   targets::TableQuantizer quantizer = make_quantizer(resolve(arguments.quantizer, QuantizationMode::kPtq).options);
   std::vector<Attempt> attempts;
   if (arguments.model.input_sizes.empty()) attempts.push_back({"", targets::check_model(*model, quantizer), ""});

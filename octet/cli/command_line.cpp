@@ -25,7 +25,14 @@ const std::string kCalibratedQat =
     "The program of quantization-aware training, its ranges calibrated and no step trained";
 constexpr const char* kNpyInputs = ".npy file, one for each input, in order";
 
-void add_input_size(CLI::App& verb, ModelArguments& model) {
+void add_allowed_operators(CLI::App& verb, ModelArguments& model) {
+  verb.add_option("--allow-operator", model.allow_operators,
+                  "An operator that a model's file may hold besides octet's list (docs/security.md); may be repeated")
+      ->allow_extra_args(false);
+}
+
+void add_reading(CLI::App& verb, ModelArguments& model) {
+  add_allowed_operators(verb, model);
   verb.add_option("--input-size", model.input_sizes,
                   "Sizes of an input, 1,3,224,224; one each, for TorchScript files, which do not hold them");
 }
@@ -89,7 +96,7 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
                   "Quantized model to write: .tflite, .pt2, or octet's own file by any other ending")
       ->required();
   add_writing(verb, arguments.writing);
-  add_input_size(verb, arguments.model);
+  add_reading(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, TrainArguments& arguments) {
@@ -137,7 +144,7 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
           "ending")
       ->required();
   add_writing(verb, arguments.writing);
-  add_input_size(verb, arguments.model);
+  add_reading(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, EvalArguments& arguments) {
@@ -153,7 +160,7 @@ void declare(CLI::App& verb, EvalArguments& arguments) {
                 "Of a quantized model: in integers, as its .tflite computes (default: in float, on quantize and "
                 "dequantize nodes)");
   verb.add_flag("--json", arguments.json, "Print JSON");
-  add_input_size(verb, arguments.model);
+  add_reading(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, RunArguments& arguments) {
@@ -166,14 +173,14 @@ void declare(CLI::App& verb, RunArguments& arguments) {
       "they are, and float files quantized");
   verb.add_flag("--check-overflow", arguments.check_overflow,
                 "Of a .tflite: an accumulator that leaves int32 is an error (slow)");
-  add_input_size(verb, arguments.model);
+  add_reading(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, InspectArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
   verb.add_flag("--json", arguments.json, "JSON: facts of a float model, a row an operator of a quantized one");
   verb.add_flag("--graph", arguments.graph, "The program, a line a node");
-  add_input_size(verb, arguments.model);
+  add_reading(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, CompareArguments& arguments) {
@@ -181,7 +188,7 @@ void declare(CLI::App& verb, CompareArguments& arguments) {
   verb.add_option("QUANTIZED", arguments.quantized, "Quantized or prepared model")->required();
   verb.add_option("--input", arguments.inputs, kNpyInputs)->required();
   verb.add_flag("--json", arguments.json, "Print JSON");
-  add_input_size(verb, arguments.model);
+  add_reading(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, CheckArguments& arguments) {
@@ -191,6 +198,7 @@ void declare(CLI::App& verb, CheckArguments& arguments) {
   verb.add_option("--input-size", arguments.model.input_sizes,
                   "Another input size: 224, 224x160, or whole as 1,3,224,224 (several inputs joined by +). Several of "
                   "them are compared");
+  add_allowed_operators(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, ExportArguments& arguments) {
@@ -200,7 +208,7 @@ void declare(CLI::App& verb, ExportArguments& arguments) {
   verb.add_option("--pt2", arguments.pt2, ".pt2 to write");
   verb.add_option("--encodings", arguments.encodings, "JSON of every scale and zero point to write");
   add_writing(verb, arguments.writing);
-  add_input_size(verb, arguments.model);
+  add_reading(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, VerifyArguments& arguments) {
@@ -208,7 +216,7 @@ void declare(CLI::App& verb, VerifyArguments& arguments) {
   verb.add_option("TFLITE", arguments.program, "The .tflite that was written of it")->required();
   verb.add_option("--input", arguments.inputs, kNpyInputs)->required();
   verb.add_flag("--json", arguments.json, "Print JSON");
-  add_input_size(verb, arguments.model);
+  add_reading(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, OperatorsArguments& arguments) { add_target(verb, arguments.target); }

@@ -43,6 +43,7 @@ std::vector<int64_t> parse_sizes(const std::string& text) {
 
 std::shared_ptr<GraphModule> open_model(const ModelArguments& model) {
   ModelFileOptions options;
+  options.operators = AllowedOperators(model.allow_operators);
   for (const std::string& text : model.input_sizes) options.input_sizes.push_back(parse_sizes(text));
   return load_model(model.path, options);
 }

@@ -25,7 +25,8 @@ void apply(const GlobalArguments& globals);
 /// A model's file, and what must be said to open it.
 struct ModelArguments {
   std::string path;
-  std::vector<std::string> input_sizes;  ///< "1,3,224,224", one an input; for TorchScript
+  std::vector<std::string> input_sizes;      ///< "1,3,224,224", one an input; for TorchScript
+  std::vector<std::string> allow_operators;  ///< that the file may hold besides octet's list
 };
 
 /// Which data, and how much of it.

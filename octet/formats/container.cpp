@@ -107,7 +107,7 @@ void load_callables(const ZipReader& zip, const JsonCursor& entries, GraphModule
   }
 }
 
-std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source) {
+std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source, const AllowedOperators& operators) {
   const ZipReader zip(source);
   const json document = parse_json(zip.read(kProgram, limits::kText), zip.where(kProgram), *zip.budget());
   const JsonCursor root(document, zip.where(kProgram));
@@ -131,7 +131,7 @@ std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& sourc
   }
   for (const auto& [alias, name] : root.at("aliases").members()) module->tie_attr(alias, name.to_string());
   load_callables(zip, root.at("callables"), *module);
-  graph_from_json(root.at("graph"), module->graph(), *zip.budget());
+  graph_from_json(root.at("graph"), module->graph(), operators, *zip.budget());
   for (const Node* node : module->graph().nodes()) {
     if (node->kind() == NodeKind::kGetAttr) module->attr(node->target());
     if (node->kind() == NodeKind::kCallModule) module->callable(node->target());
@@ -174,10 +174,13 @@ void save_octet(const GraphModule& module, const std::string& path) {
   zip.finish();
 }
 
-std::shared_ptr<GraphModule> load_octet(const std::string& path) { return load_octet(open_file(path)); }
+std::shared_ptr<GraphModule> load_octet(const std::string& path, const AllowedOperators& operators) {
+  return load_octet(open_file(path), operators);
+}
 
-std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source) {
-  return guard_loading(source->name(), [&] { return load(source); });
+std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source,
+                                        const AllowedOperators& operators) {
+  return guard_loading(source->name(), [&] { return load(source, operators); });
 }
 
 }  // namespace octet

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "octet/formats/allowed_operators.h"
 #include "octet/graph/graph_module.h"
 #include "octet/support/byte_source.h"
 
@@ -17,8 +18,10 @@ namespace octet {
 /// tensors come back channels-last. The file appears whole or not at all.
 void save_octet(const GraphModule& module, const std::string& path);
 
-/// Throws octet::Error naming file and entry for anything damaged, or written by a newer octet.
-std::shared_ptr<GraphModule> load_octet(const std::string& path);
-std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source);
+/// `operators`: which ones it may hold. Throws octet::Error naming file and entry for anything else, for anything
+/// damaged, or written by a newer octet.
+std::shared_ptr<GraphModule> load_octet(const std::string& path, const AllowedOperators& operators = {});
+std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source,
+                                        const AllowedOperators& operators = {});
 
 }  // namespace octet

@@ -1,7 +1,6 @@
 #include "octet/formats/graph_json.h"
 
 #include "octet/formats/dtype.h"
-#include "octet/formats/safe_op.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -99,7 +98,15 @@ json node_json(const Node& node) {
   return entry;
 }
 
-Node* make_node(const JsonCursor& entry, Graph& graph, Budget& budget) {
+Node* make_call(const JsonCursor& entry, const std::string& target, const std::string& name, std::vector<Arg> args,
+                Graph& graph, const AllowedOperators& operators) {
+  const std::string where = entry.where() + ": '" + name + "'";
+  Node* call = graph.call(operators.find(target, where), std::move(args), {}, name);
+  check_file_arguments(*call, where);
+  return call;
+}
+
+Node* make_node(const JsonCursor& entry, Graph& graph, const AllowedOperators& operators, Budget& budget) {
   budget.charge(kNodeBytes, "its nodes");
   const std::string name = entry.at("name").to_string();
   const std::string target = entry.at("target").to_string();
@@ -111,7 +118,7 @@ Node* make_node(const JsonCursor& entry, Graph& graph, Budget& budget) {
     case NodeKind::kGetAttr:
       return graph.get_attr(target, name);
     case NodeKind::kCall:
-      return graph.call(find_safe_op(target, entry.where()), std::move(args), {}, name);
+      return make_call(entry, target, name, std::move(args), graph, operators);
     case NodeKind::kCallModule:
       return graph.call_module(target, std::move(args), name);
     case NodeKind::kGetItem:
@@ -133,11 +140,11 @@ nlohmann::json graph_to_json(const Graph& graph) {
   return nodes;
 }
 
-void graph_from_json(const JsonCursor& nodes, Graph& graph, Budget& budget) {
+void graph_from_json(const JsonCursor& nodes, Graph& graph, const AllowedOperators& operators, Budget& budget) {
   for (const JsonCursor& entry : nodes.elements()) {
     Node* node = nullptr;
     try {
-      node = make_node(entry, graph, budget);
+      node = make_node(entry, graph, operators, budget);
     } catch (const Error& error) {
       if (error.where().rfind(entry.where(), 0) == 0) throw;
       throw Error(entry.where(), error.what());

@@ -34,15 +34,15 @@ std::shared_ptr<GraphModule> load_model(const std::string& path, const ModelFile
   if (!ZipReader::is_zip(*source)) throw Error(path, "is no model: not a zip archive").hint(ways);
   switch (kind_of(ZipReader(source))) {
     case Kind::kPt2:
-      return load_pt2(path);
+      return load_pt2(path, {.operators = options.operators});
     case Kind::kOctet:
-      return load_octet(path);
+      return load_octet(path, options.operators);
     case Kind::kTorchScript:
       if (options.input_sizes.empty()) {
         throw Error(path, "is a TorchScript file, which does not say the shapes of its inputs")
             .hint("give them: --input-size 1,3,224,224");
       }
-      return load_torchscript_of_sizes(path, options.input_sizes);
+      return load_torchscript_of_sizes(path, options.input_sizes, {}, options.operators);
     case Kind::kStateDict:
       throw Error(path, "holds weights without a program")
           .hint("export the model: torch.export.save(torch.export.export(model, inputs), 'model.pt2')");

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "octet/formats/allowed_operators.h"
 #include "octet/graph/graph_module.h"
 
 namespace octet {
@@ -11,6 +12,8 @@ namespace octet {
 struct ModelFileOptions {
   /// One list of sizes an input, for TorchScript files, which hold none.
   std::vector<std::vector<int64_t>> input_sizes;
+  /// Which operators the file may hold.
+  AllowedOperators operators = {};
 };
 
 /// Reads a model, told by its content and not by its name: a `.pt2` of torch.export, octet's own container, a

@@ -34,6 +34,19 @@ constexpr std::array<std::string_view, 5> kClasses = {
     "torch.nn.parameter.Buffer",
 };
 
+// What TorchScript's pickles call besides: lists with a type, and devices.
+constexpr std::array<std::string_view, 6> kScriptFunctions = {
+    "torch.jit._pickle.build_intlist",  "torch.jit._pickle.build_tensorlist", "torch.jit._pickle.build_doublelist",
+    "torch.jit._pickle.build_boollist", "torch.jit._pickle.restore_type_tag", "torch.device",
+};
+
+bool is_script_class(std::string_view name) { return name.substr(0, 10) == "__torch__."; }
+
+bool is_script_function(std::string_view name) {
+  return is_script_class(name) ||
+         std::find(kScriptFunctions.begin(), kScriptFunctions.end(), name) != kScriptFunctions.end();
+}
+
 bool is_function(std::string_view name) {
   return std::find(kFunctions.begin(), kFunctions.end(), name) != kFunctions.end();
 }
@@ -52,8 +65,8 @@ bool is_torch_type(std::string_view name) {
 }
 
 const char* kind_name(const Pickle::Value& value) {
-  constexpr std::array kNames = {"None",    "a bool",    "an integer", "a float", "a text",
-                                 "a class", "an object", "a tuple",    "a list",  "a dict"};
+  constexpr std::array kNames = {"None",      "a bool",  "an integer", "a float", "a text",   "a class",
+                                 "an object", "a tuple", "a list",     "a dict",  "an object"};
   return kNames[value.index()];
 }
 
@@ -61,7 +74,8 @@ const char* kind_name(const Pickle::Value& value) {
 
 class Unpickler {
  public:
-  Unpickler(std::string_view bytes, const std::string& where, Budget& budget) : reader_(where, bytes), budget_(budget) {
+  Unpickler(std::string_view bytes, const std::string& where, Budget& budget, bool script = false)
+      : reader_(where, bytes), budget_(budget), script_(script) {
     result_.where_ = where;
     for (Value constant : {Value(Pickle::None{}), Value(false), Value(true)}) result_.arena_.push_back(constant);
   }
@@ -156,8 +170,10 @@ class Unpickler {
     return ByteReader(reader_.where(), turned).read<double>();
   }
 
+  bool may_call(std::string_view name) const { return is_function(name) || (script_ && is_script_function(name)); }
+
   void global(const std::string& name) {
-    if (!is_function(name) && !is_torch_type(name) &&
+    if (!may_call(name) && !is_torch_type(name) &&
         std::find(kClasses.begin(), kClasses.end(), name) == kClasses.end()) {
       throw Error(reader_.where(),
                   "holds the Python object '" + name + "', which octet does not load: only tensors and plain data")
@@ -171,7 +187,7 @@ class Unpickler {
     const Ref args = pop();
     const Ref function = pop();
     const auto* callee = result_.get<Pickle::Global>(function);
-    if (callee == nullptr || !is_function(callee->name)) fail("calls something that may not be called");
+    if (callee == nullptr || !may_call(callee->name)) fail("calls something that may not be called");
     const auto* tuple = result_.get<Pickle::Tuple>(args);
     if (tuple == nullptr) fail("calls '" + callee->name + "' without a tuple of arguments");
     if (callee->name == "collections.OrderedDict") {
@@ -189,10 +205,17 @@ class Unpickler {
     push(std::move(call));
   }
 
-  // BUILD sets attributes (`_metadata` of an OrderedDict); none of them matters here.
+  void new_object() {
+    pop();  // arguments: an empty tuple
+    const auto* type = result_.get<Pickle::Global>(pop());
+    if (type == nullptr || !is_script_class(type->name)) fail("makes an object of something that is no class");
+    push(Pickle::Object{type->name, std::nullopt});
+  }
+
+  // BUILD sets the attributes of an object; those of others (`_metadata` of an OrderedDict) matter nowhere.
   void build() {
-    pop();
-    top();
+    const Ref state = pop();
+    if (auto* object = std::get_if<Pickle::Object>(&top())) object->state = state;
   }
 
   void append(const std::vector<Ref>& items) {
@@ -358,6 +381,12 @@ class Unpickler {
       case 'b':
         build();
         break;
+      case 0x81:
+        if (script_) {
+          new_object();
+          break;
+        }
+        [[fallthrough]];
       default: {
         char code[8];
         std::snprintf(code, sizeof code, "0x%02x", opcode);
@@ -374,6 +403,7 @@ class Unpickler {
 
   ByteReader reader_;
   Budget& budget_;
+  bool script_;
   Pickle result_;
   std::vector<Ref> stack_;
   size_t highest_ = 0;  // that the stack ever was
@@ -388,6 +418,10 @@ Pickle read_pickle(std::string_view bytes, const std::string& where, Budget& bud
 Pickle read_pickle(std::string_view bytes, const std::string& where) {
   Budget budget(where, bytes.size());
   return read_pickle(bytes, where, budget);
+}
+
+Pickle read_script_pickle(std::string_view bytes, const std::string& where, Budget& budget) {
+  return Unpickler(bytes.substr(0, limits::kText), where, budget, /*script=*/true).run();
 }
 
 namespace {

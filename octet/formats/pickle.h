@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -37,7 +38,12 @@ class Pickle {
   struct Dict {
     std::vector<std::pair<Ref, Ref>> items;  ///< in order of insertion; a key may stand twice
   };
-  using Value = std::variant<None, bool, int64_t, double, std::string, Global, Call, Tuple, List, Dict>;
+  /// An object of a class of TorchScript's and what it is built of, a dict of its attributes.
+  struct Object {
+    std::string type;
+    std::optional<Ref> state;
+  };
+  using Value = std::variant<None, bool, int64_t, double, std::string, Global, Call, Tuple, List, Dict, Object>;
 
   const Value& operator[](Ref ref) const { return arena_[ref]; }
   /// How many values there are; references run from 0 to this.
@@ -74,5 +80,7 @@ class Pickle {
 Pickle read_pickle(std::string_view bytes, const std::string& where, Budget& budget);
 /// For a pickle that is a file by itself.
 Pickle read_pickle(std::string_view bytes, const std::string& where);
+/// The same for the pickles of a TorchScript file: objects of its classes (`__torch__.Net`) and typed lists too.
+Pickle read_script_pickle(std::string_view bytes, const std::string& where, Budget& budget);
 
 }  // namespace octet

@@ -61,7 +61,7 @@ std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& sourc
   archive.budget->charge(archive.program.size(), kProgramBytes, "its program");
   const pt2::Program program = pt2::read_program(JsonCursor(document, archive.program_where));
   const pt2::Symbols symbols(program, options.batch);
-  std::shared_ptr<GraphModule> module = pt2::build_module(program, archive, symbols);
+  std::shared_ptr<GraphModule> module = pt2::build_module(program, archive, symbols, options.operators);
   module->facts()["source"] = "pt2";
   module->facts()["torch_version"] = program.torch_version;
   module->facts()["schema"] = str(program.schema_major, ".", program.schema_minor);

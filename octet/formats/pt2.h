@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "octet/formats/allowed_operators.h"
 #include "octet/graph/graph_module.h"
 #include "octet/support/byte_source.h"
 
@@ -22,6 +23,8 @@ struct Pt2Options {
   int64_t batch = 0;
   /// Which program of a package with several.
   std::string model = "model";
+  /// Which operators it may hold.
+  AllowedOperators operators = {};
 };
 
 /// Reads a `.pt2` of torch.export.save, torch 2.6 and later: both archive layouts, the training and the decomposed

@@ -238,7 +238,24 @@ std::string find_pickle(const ZipReader& zip) {
   throw Error(zip.name(), "is no file of torch.save: data.pkl is missing");
 }
 
+at::Tensor load_storage(const ZipReader& zip, const std::string& folder, const StorageRef& storage) {
+  const std::string name = folder + storage.key;
+  const ZipEntry* entry = zip.find(name);
+  if (entry == nullptr) throw Error(zip.where(name), "is missing from the archive");
+  const int64_t wanted = storage_bytes(storage, zip.where(name));
+  if (static_cast<uint64_t>(wanted) != entry->size) {
+    throw expected(zip.where(name), "storage", str(wanted, " bytes"), str(entry->size));
+  }
+  return read_storage(zip, *entry);
+}
+
 }  // namespace
+
+PickledTensors pickled_tensors(const Pickle& pickle, const ZipReader& zip, const std::string& folder) {
+  const auto load = [&zip, folder](const StorageRef& storage) { return load_storage(zip, folder, storage); };
+  return [builder = std::make_shared<TensorBuilder>(pickle, load, *zip.budget())](
+             Pickle::Ref ref, const std::string& name) { return builder->build(ref, name); };
+}
 
 std::vector<SavedTensor> read_torch_save(const ZipReader& zip) {
   const std::string pickle_name = find_pickle(zip);
@@ -251,19 +268,8 @@ std::vector<SavedTensor> read_torch_save(const ZipReader& zip) {
   }
   const std::string bytes = zip.read(pickle_name, limits::kText);
   const Pickle pickle = read_pickle(bytes, zip.where(pickle_name), *zip.budget());
-  return read_tensors(
-      pickle,
-      [&](const StorageRef& storage) {
-        const std::string name = root + "data/" + storage.key;
-        const ZipEntry* entry = zip.find(name);
-        if (entry == nullptr) throw Error(zip.where(name), "is missing from the archive");
-        const int64_t wanted = storage_bytes(storage, zip.where(name));
-        if (static_cast<uint64_t>(wanted) != entry->size) {
-          throw expected(zip.where(name), "storage", str(wanted, " bytes"), str(entry->size));
-        }
-        return read_storage(zip, *entry);
-      },
-      *zip.budget());
+  const auto load = [&](const StorageRef& storage) { return load_storage(zip, root + "data/", storage); };
+  return read_tensors(pickle, load, *zip.budget());
 }
 
 namespace {

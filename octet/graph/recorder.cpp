@@ -5,6 +5,7 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
+#include "octet/graph/call_check.h"
 #include "octet/graph/dialect.h"
 
 namespace octet {
@@ -307,6 +308,7 @@ void Recorder::dispatched(const c10::OperatorHandle& handle, c10::Stack* stack) 
   const Op op(handle);
   const size_t argument_count = op.schema().arguments().size();
   const std::vector<IValue> given(stack->end() - static_cast<int64_t>(argument_count), stack->end());
+  check_call(op, given, std::string(op.short_name()));
   refuse_data_dependence(op, given);
   const bool mutates = op.mutates();
   const auto each_written = [&](const std::function<void(const at::Tensor&)>& visit) {

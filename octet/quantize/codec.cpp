@@ -1,6 +1,8 @@
 #include "octet/quantize/codec.h"
 
+#include "octet/formats/allowed_operators.h"
 #include "octet/formats/dtype.h"
+#include "octet/graph/call_check.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/histogram_observer.h"
 #include "octet/quantize/observers.h"
@@ -94,20 +96,19 @@ std::shared_ptr<ObserverBase> observer_from(const JsonCursor& config, Budget& bu
 }
 
 std::shared_ptr<CallableModule> conv_bn_from(const JsonCursor& config, Budget& budget) {
-  const std::string text = config.at("op").to_string();
-  const auto op = Op::try_find(text);
-  if (!op) throw Error(config.at("op").where(), octet::str("unknown operator '", text, "'"));
+  const Op op = AllowedOperators().find(config.at("op").to_string(), config.at("op").where());
   std::vector<c10::IValue> literals;
   for (const JsonCursor& literal : config.at("literals").elements()) literals.push_back(literal_from(literal));
-  if (literals.size() != op->schema().arguments().size() || literals.size() < 3) {
-    throw expected(config.at("literals").where(), "arguments", octet::str(op->schema().arguments().size()),
+  if (literals.size() != op.schema().arguments().size() || literals.size() < 3) {
+    throw expected(config.at("literals").where(), "arguments", octet::str(op.schema().arguments().size()),
                    octet::str(literals.size()));
   }
+  check_call(op, literals, config.where());
   ConvInfo info;
   info.is_linear = config.at("is_linear").to_bool();
   info.is_transposed = config.at("is_transposed").to_bool();
   info.groups = config.at("groups").to_int();
-  auto module = std::make_shared<QatConvBn>(*op, std::move(literals), info, config.at("eps").to_double(),
+  auto module = std::make_shared<QatConvBn>(op, std::move(literals), info, config.at("eps").to_double(),
                                             config.at("momentum").to_double());
   module->set_fake_quantizers(config.has("weight") ? observer_from(config.at("weight"), budget) : nullptr,
                               config.has("bias") ? observer_from(config.at("bias"), budget) : nullptr);

@@ -115,8 +115,9 @@ TEST(Container, NotesAreOfTheTypeOfTheirName) {
   x->notes().set_saved("free", int64_t{3});
   graph.output({x});
   nlohmann::json nodes = graph_to_json(graph);
+  Budget budget("nodes.json", 0);
   Graph read;
-  graph_from_json(JsonCursor(nodes, "nodes.json"), read);
+  graph_from_json(JsonCursor(nodes, "nodes.json"), read, {}, budget);
   EXPECT_EQ(*read.find("x")->notes().find(kModulePathNote), "a.b");
   EXPECT_EQ(graph_to_json(read), nodes);
   const std::pair<const char*, nlohmann::json> wrong[] = {
@@ -124,7 +125,7 @@ TEST(Container, NotesAreOfTheTypeOfTheirName) {
   for (const auto& [name, value] : wrong) {
     nodes[0]["notes"] = {{name, value}};
     Graph refused;
-    EXPECT_TRUE(fails_with([&] { graph_from_json(JsonCursor(nodes, "nodes.json"), refused); },
+    EXPECT_TRUE(fails_with([&] { graph_from_json(JsonCursor(nodes, "nodes.json"), refused, {}, budget); },
                            std::string("note '") + name + "'"));
   }
 }

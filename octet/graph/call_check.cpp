@@ -1,0 +1,260 @@
+#include "octet/graph/call_check.h"
+
+#include <c10/core/Layout.h>
+#include <c10/core/MemoryFormat.h>
+#include <c10/core/ScalarType.h>
+
+#include <algorithm>
+#include <array>
+
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+using Values = c10::ArrayRef<c10::IValue>;
+
+constexpr int64_t kMostParts = int64_t{1} << 16;
+
+// An argument by name; None where the operator has none of this name.
+const c10::IValue& value_of(const Op& op, Values values, std::string_view name) {
+  static const c10::IValue none;
+  const int index = op.argument_index(name);
+  return index < 0 || static_cast<size_t>(index) >= values.size() ? none : values[static_cast<size_t>(index)];
+}
+
+bool has_tensor(const c10::IValue& value) { return value.isTensor() && value.toTensor().defined(); }
+
+const at::Tensor& tensor_of(const Op& op, Values values, std::string_view name) {
+  const c10::IValue& value = value_of(op, values, name);
+  if (!has_tensor(value)) throw Error("", str("argument '", name, "' of ", op.text(), " is no tensor"));
+  return value.toTensor();
+}
+
+void require(bool holds, const Op& op, std::string_view name, const std::string& wanted) {
+  if (!holds) throw Error("", str("argument '", name, "' of ", op.text(), " is not ", wanted));
+}
+
+// Vectors of the input's channels, and statistics where the batch's are not taken.
+void check_batch_norm(const Op& op, Values values) {
+  const at::Tensor& input = tensor_of(op, values, "input");
+  require(input.dim() >= 2 && input.numel() > 0, op, "input", "a batch with channels");
+  for (const char* name : {"weight", "bias", "running_mean", "running_var"}) {
+    const c10::IValue& value = value_of(op, values, name);
+    if (!has_tensor(value)) continue;
+    const at::Tensor& vector = value.toTensor();
+    require(vector.dim() == 1 && vector.size(0) == input.size(1), op, name, "a vector of the input's channels");
+    require(vector.is_floating_point() == input.is_floating_point(), op, name, "of the input's kind of numbers");
+  }
+  const bool mean = has_tensor(value_of(op, values, "running_mean"));
+  require(mean == has_tensor(value_of(op, values, "running_var")), op, "running_var",
+          "given together with running_mean");
+  const c10::IValue& training = value_of(op, values, "training");
+  const bool of_batch =
+      training.isBool() ? training.toBool() : op.short_name().find("with_update") != std::string::npos;
+  require(of_batch || mean, op, "running_mean", "given, where the batch's own statistics are not taken");
+}
+
+// g holds one element for each slice of v along `dim`, the first or the last.
+void check_weight_norm(const Op& op, Values values) {
+  const at::Tensor& v = tensor_of(op, values, "v");
+  const at::Tensor& g = tensor_of(op, values, "g");
+  const int64_t dim = value_of(op, values, "dim").toInt();
+  require(v.dim() > 0 && v.numel() > 0, op, "v", "a weight with elements");
+  require(dim >= 0 && dim < v.dim(), op, "dim", "a dimension of v");
+  require(g.dim() == v.dim() && g.numel() == v.size(dim) && g.size(dim) == v.size(dim), op, "g",
+          "one element for each slice of v");
+  require(g.scalar_type() == v.scalar_type(), op, "g", "of v's type");
+}
+
+void check_fft(const Op& op, Values values) {
+  const at::Tensor& self = tensor_of(op, values, "self");
+  std::vector<int64_t> dims = value_of(op, values, "dim").toIntVector();
+  for (const int64_t dim : dims) {
+    require(dim >= 0 && dim < self.dim() && self.size(dim) > 0, op, "dim", "a dimension that has elements");
+  }
+  std::sort(dims.begin(), dims.end());
+  require(std::adjacent_find(dims.begin(), dims.end()) == dims.end(), op, "dim", "each dimension once");
+  const int64_t normalization = value_of(op, values, "normalization").toInt();
+  require(normalization >= 0 && normalization <= 2, op, "normalization", "0, 1 or 2");
+}
+
+// Packed sequences: how many go on at each step.
+void check_packed(const Op& op, Values values) {
+  const at::Tensor& data = tensor_of(op, values, "data");
+  const at::Tensor& sizes = tensor_of(op, values, "batch_sizes");
+  require(sizes.dim() == 1 && sizes.numel() > 0 && sizes.scalar_type() == at::kLong && sizes.is_cpu(), op,
+          "batch_sizes", "a vector of integers");
+  require(data.dim() == 2, op, "data", "a matrix");
+  const at::Tensor steps = sizes.contiguous();
+  const int64_t* step = steps.const_data_ptr<int64_t>();
+  int64_t before = data.size(0);
+  int64_t sum = 0;
+  for (int64_t i = 0; i < steps.numel(); ++i) {
+    require(step[i] > 0 && step[i] <= before, op, "batch_sizes", "positive and falling");
+    before = step[i];
+    sum += step[i];
+  }
+  require(sum == data.size(0), op, "batch_sizes", "as many in all as data has rows");
+  const c10::IValue& hx = value_of(op, values, "hx");
+  const std::vector<at::Tensor> states = hx.isTensor() ? std::vector{hx.toTensor()} : hx.toTensorVector();
+  for (const at::Tensor& state : states) {
+    require(state.defined() && state.dim() == 3 && state.size(1) == step[0], op, "hx", "a state for each sequence");
+  }
+}
+
+// The fused layers of torch.nn's Transformer.
+void check_attention(const Op& op, Values values) {
+  const bool is_layer = op.short_name() == "_transformer_encoder_layer_fwd";
+  const at::Tensor& query = tensor_of(op, values, is_layer ? "src" : "query");
+  const int64_t width = value_of(op, values, "embed_dim").toInt();
+  const int64_t heads = value_of(op, values, is_layer ? "num_heads" : "num_head").toInt();
+  require(query.dim() == 3 && query.numel() > 0 && query.size(2) == width, op, "embed_dim", "the width of the input");
+  require(heads > 0 && width % heads == 0, op, "num_heads", "a divisor of the width");
+  const auto shape = [&](const char* name, std::vector<int64_t> sizes) {
+    require(tensor_of(op, values, name).sizes() == sizes, op, name,
+            octet::str("of the sizes ", c10::IntArrayRef(sizes)));
+  };
+  shape("qkv_weight", {3 * width, width});
+  shape("qkv_bias", {3 * width});
+  shape("proj_weight", {width, width});
+  shape("proj_bias", {width});
+  if (!is_layer) {
+    for (const char* name : {"key", "value"}) {
+      require(tensor_of(op, values, name).sizes() == query.sizes(), op, name, "of the query's sizes");
+    }
+    return;
+  }
+  for (const char* name : {"norm_weight_1", "norm_bias_1", "norm_weight_2", "norm_bias_2", "ffn_bias_2"}) {
+    shape(name, {width});
+  }
+  const at::Tensor& first = tensor_of(op, values, "ffn_weight_1");
+  require(first.dim() == 2 && first.size(1) == width, op, "ffn_weight_1", "a matrix over the width");
+  shape("ffn_bias_1", {first.size(0)});
+  shape("ffn_weight_2", {width, first.size(0)});
+}
+
+// Queries, keys and values of the same heads; a mask that spreads over them.
+void check_flash_attention(const Op& op, Values values) {
+  const at::Tensor& query = tensor_of(op, values, "query");
+  require(query.dim() == 4 && query.numel() > 0, op, "query", "batch, heads, steps, width");
+  const at::Tensor& key = tensor_of(op, values, "key");
+  for (const char* name : {"key", "value"}) {
+    const at::Tensor& other = tensor_of(op, values, name);
+    require(other.dim() == 4 && other.numel() > 0 && other.size(0) == query.size(0) && other.size(1) == query.size(1) &&
+                other.size(2) == key.size(2) && other.size(3) == query.size(3) &&
+                other.scalar_type() == query.scalar_type(),
+            op, name, "of the query's batch, heads, width and type");
+  }
+  if (!has_tensor(value_of(op, values, "attn_mask"))) return;
+  const at::Tensor& mask = tensor_of(op, values, "attn_mask");
+  const std::vector<int64_t> whole = {query.size(0), query.size(1), query.size(2), key.size(2)};
+  bool spreads = mask.dim() == 2 || mask.dim() == 4;
+  for (int64_t i = 1; spreads && i <= mask.dim(); ++i) {
+    const int64_t size = mask.size(-i);
+    spreads = size == 1 || size == whole[static_cast<size_t>(4 - i)];
+  }
+  require(spreads, op, "attn_mask", "a mask that spreads over queries and keys");
+}
+
+// The kernel sorts in place what it takes for rows.
+void check_median(const Op& op, Values values) {
+  const at::Tensor& self = tensor_of(op, values, "self");
+  for (int64_t i = 0; i < self.dim(); ++i) {
+    require(self.size(i) <= 1 || self.stride(i) != 0, op, "self", "a tensor of its own elements: clone it");
+  }
+}
+
+void check_parts(const Op& op, Values values) {
+  const int64_t parts = value_of(op, values, "sections").toInt();
+  require(parts <= kMostParts, op, "sections", str("at most ", kMostParts));
+}
+
+struct Row {
+  std::string_view name;  // without the overload, or with it
+  CallCheck check;
+};
+
+constexpr std::array kChecks = {
+    Row{"aten.native_batch_norm", check_batch_norm},
+    Row{"aten._native_batch_norm_legit", check_batch_norm},
+    Row{"aten._native_batch_norm_legit_functional", check_batch_norm},
+    Row{"aten._native_batch_norm_legit_no_training", check_batch_norm},
+    Row{"aten._batch_norm_no_update", check_batch_norm},
+    Row{"aten._batch_norm_with_update", check_batch_norm},
+    Row{"aten._batch_norm_with_update_functional", check_batch_norm},
+    Row{"aten._weight_norm", check_weight_norm},
+    Row{"aten._weight_norm_interface", check_weight_norm},
+    Row{"aten._fft_c2c", check_fft},
+    Row{"aten._fft_c2r", check_fft},
+    Row{"aten._fft_r2c", check_fft},
+    Row{"aten.lstm.data", check_packed},
+    Row{"aten.gru.data", check_packed},
+    Row{"aten.rnn_tanh.data", check_packed},
+    Row{"aten.rnn_relu.data", check_packed},
+    Row{"aten._native_multi_head_attention", check_attention},
+    Row{"aten._transformer_encoder_layer_fwd", check_attention},
+    Row{"aten._scaled_dot_product_flash_attention_for_cpu", check_flash_attention},
+    Row{"aten.median.dim", check_median},
+    Row{"aten.nanmedian.dim", check_median},
+    Row{"aten.tensor_split.sections", check_parts},
+};
+
+c10::TypeKind kind_of(const c10::Argument& argument) {
+  const c10::TypePtr& type = argument.real_type();
+  const auto optional = type->cast<c10::OptionalType>();
+  return optional ? optional->getElementType()->kind() : type->kind();
+}
+
+bool is_type_code(int64_t code) {
+  if (code < 0 || code >= static_cast<int64_t>(c10::ScalarType::Undefined)) return false;
+  const auto type = static_cast<c10::ScalarType>(code);
+  return c10::isFloatingType(type) || c10::isComplexType(type) || c10::isIntegralType(type, /*includeBool=*/true);
+}
+
+}  // namespace
+
+CallCheck call_check(const Op& op) {
+  const auto found = std::find_if(kChecks.begin(), kChecks.end(),
+                                  [&](const Row& row) { return row.name == op.packet() || row.name == op.text(); });
+  return found == kChecks.end() ? nullptr : found->check;
+}
+
+bool is_code(const c10::Argument& argument) {
+  const c10::TypeKind kind = kind_of(argument);
+  return kind == c10::TypeKind::ScalarTypeType || kind == c10::TypeKind::LayoutType ||
+         kind == c10::TypeKind::MemoryFormatType || kind == c10::TypeKind::DeviceObjType;
+}
+
+std::string wrong_code(const c10::Argument& argument, const c10::IValue& value) {
+  if (value.isNone() || !is_code(argument)) return {};
+  const c10::TypeKind kind = kind_of(argument);
+  if (kind == c10::TypeKind::DeviceObjType) {
+    if (!value.isDevice() || value.toDevice().is_cpu()) return {};
+    return "a device other than the CPU: " + value.toDevice().str();
+  }
+  if (!value.isInt()) return "no code of its kind";
+  const int64_t code = value.toInt();
+  if (kind == c10::TypeKind::ScalarTypeType) return is_type_code(code) ? "" : str("no type of elements: ", code);
+  if (kind == c10::TypeKind::LayoutType) {
+    return code == static_cast<int64_t>(c10::kStrided) ? "" : str("a layout other than strided: ", code);
+  }
+  return code >= 0 && code < static_cast<int64_t>(c10::MemoryFormat::NumOptions) ? "" : str("no memory format: ", code);
+}
+
+void check_call(const Op& op, c10::ArrayRef<c10::IValue> values, const std::string& where) {
+  const auto& arguments = op.schema().arguments();
+  for (size_t i = 0; i < arguments.size() && i < values.size(); ++i) {
+    const std::string wrong = wrong_code(arguments[i], values[i]);
+    if (!wrong.empty()) throw Error(where, str("argument '", arguments[i].name(), "' of ", op.text(), " is ", wrong));
+  }
+  const CallCheck check = call_check(op);
+  if (check == nullptr) return;
+  try {
+    check(op, values);
+  } catch (const Error& error) {
+    throw Error(where, error.what());
+  }
+}
+
+}  // namespace octet
