@@ -12,12 +12,12 @@
 namespace octet {
 namespace {
 
-using Values = c10::ArrayRef<c10::IValue>;
+using CallValues = c10::ArrayRef<c10::IValue>;
 
 constexpr int64_t kMostParts = int64_t{1} << 16;
 
 // An argument by name; None where the operator has none of this name.
-const c10::IValue& value_of(const Op& op, Values values, std::string_view name) {
+const c10::IValue& value_of(const Op& op, CallValues values, std::string_view name) {
   static const c10::IValue none;
   const int index = op.argument_index(name);
   return index < 0 || static_cast<size_t>(index) >= values.size() ? none : values[static_cast<size_t>(index)];
@@ -25,7 +25,7 @@ const c10::IValue& value_of(const Op& op, Values values, std::string_view name) 
 
 bool has_tensor(const c10::IValue& value) { return value.isTensor() && value.toTensor().defined(); }
 
-const at::Tensor& tensor_of(const Op& op, Values values, std::string_view name) {
+const at::Tensor& tensor_of(const Op& op, CallValues values, std::string_view name) {
   const c10::IValue& value = value_of(op, values, name);
   if (!has_tensor(value)) throw Error("", str("argument '", name, "' of ", op.text(), " is no tensor"));
   return value.toTensor();
@@ -36,7 +36,7 @@ void require(bool holds, const Op& op, std::string_view name, const std::string&
 }
 
 // Vectors of the input's channels, and statistics where the batch's are not taken.
-void check_batch_norm(const Op& op, Values values) {
+void check_batch_norm(const Op& op, CallValues values) {
   const at::Tensor& input = tensor_of(op, values, "input");
   require(input.dim() >= 2 && input.numel() > 0, op, "input", "a batch with channels");
   for (const char* name : {"weight", "bias", "running_mean", "running_var"}) {
@@ -56,7 +56,7 @@ void check_batch_norm(const Op& op, Values values) {
 }
 
 // g holds one element for each slice of v along `dim`, the first or the last.
-void check_weight_norm(const Op& op, Values values) {
+void check_weight_norm(const Op& op, CallValues values) {
   const at::Tensor& v = tensor_of(op, values, "v");
   const at::Tensor& g = tensor_of(op, values, "g");
   const int64_t dim = value_of(op, values, "dim").toInt();
@@ -67,7 +67,7 @@ void check_weight_norm(const Op& op, Values values) {
   require(g.scalar_type() == v.scalar_type(), op, "g", "of v's type");
 }
 
-void check_fft(const Op& op, Values values) {
+void check_fft(const Op& op, CallValues values) {
   const at::Tensor& self = tensor_of(op, values, "self");
   std::vector<int64_t> dims = value_of(op, values, "dim").toIntVector();
   for (const int64_t dim : dims) {
@@ -80,7 +80,7 @@ void check_fft(const Op& op, Values values) {
 }
 
 // Packed sequences: how many go on at each step.
-void check_packed(const Op& op, Values values) {
+void check_packed(const Op& op, CallValues values) {
   const at::Tensor& data = tensor_of(op, values, "data");
   const at::Tensor& sizes = tensor_of(op, values, "batch_sizes");
   require(sizes.dim() == 1 && sizes.numel() > 0 && sizes.scalar_type() == at::kLong && sizes.is_cpu(), op,
@@ -104,7 +104,7 @@ void check_packed(const Op& op, Values values) {
 }
 
 // The fused layers of torch.nn's Transformer.
-void check_attention(const Op& op, Values values) {
+void check_attention(const Op& op, CallValues values) {
   const bool is_layer = op.short_name() == "_transformer_encoder_layer_fwd";
   const at::Tensor& query = tensor_of(op, values, is_layer ? "src" : "query");
   const int64_t width = value_of(op, values, "embed_dim").toInt();
@@ -135,7 +135,7 @@ void check_attention(const Op& op, Values values) {
 }
 
 // Queries, keys and values of the same heads; a mask that spreads over them.
-void check_flash_attention(const Op& op, Values values) {
+void check_flash_attention(const Op& op, CallValues values) {
   const at::Tensor& query = tensor_of(op, values, "query");
   require(query.dim() == 4 && query.numel() > 0, op, "query", "batch, heads, steps, width");
   const at::Tensor& key = tensor_of(op, values, "key");
@@ -158,14 +158,14 @@ void check_flash_attention(const Op& op, Values values) {
 }
 
 // The kernel sorts in place what it takes for rows.
-void check_median(const Op& op, Values values) {
+void check_median(const Op& op, CallValues values) {
   const at::Tensor& self = tensor_of(op, values, "self");
   for (int64_t i = 0; i < self.dim(); ++i) {
     require(self.size(i) <= 1 || self.stride(i) != 0, op, "self", "a tensor of its own elements: clone it");
   }
 }
 
-void check_parts(const Op& op, Values values) {
+void check_parts(const Op& op, CallValues values) {
   const int64_t parts = value_of(op, values, "sections").toInt();
   require(parts <= kMostParts, op, "sections", str("at most ", kMostParts));
 }
