@@ -4,6 +4,7 @@ include(CMakePackageConfigHelpers)
 install(TARGETS octet octet_flags octet_torch EXPORT octet_targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS octet_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS octet_cli LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT octet_targets NAMESPACE octet:: FILE octet-targets.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/octet)
 install(DIRECTORY octet/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/octet FILES_MATCHING PATTERN "*.h")
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/octet-config.cmake.in ${CMAKE_BINARY_DIR}/octet-config.cmake

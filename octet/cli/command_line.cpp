@@ -307,9 +307,7 @@ int wrong_usage(const std::exception& wrong) {
   return kWrongUsage;
 }
 
-}  // namespace
-
-int run_command_line(int argc, char** argv) {
+int run_program(int argc, char** argv) {
   Program program;
   add_verbs(program);
   try {
@@ -329,4 +327,7 @@ int run_command_line(int argc, char** argv) {
   }
 }
 
+}  // namespace
 }  // namespace octet::cli
+
+extern "C" int octet_main(int argc, char** argv) { return octet::cli::run_program(argc, argv); }

@@ -1,23 +1,18 @@
-#include <unistd.h>
+#include <dlfcn.h>
 
+#include <cstdio>
 #include <cstdlib>
 
-#include "octet/cli/command_line.h"
-
-namespace {
-
-// OpenMP threads spin while they wait for each other, which beside any other work on the machine makes training several
-// times slower. libgomp reads how long before main starts, so that the program starts itself once more with a short
-// spin, unless the environment has a say of its own.
-void limit_spinning(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  setenv("GOMP_SPINCOUNT", "1000", /*overwrite=*/1);
-  execv("/proc/self/exe", argv);  // returns only where that fails; then the threads spin
-}
-
-}  // namespace
-
+// The program's whole code lies in liboctet_cli.so, which is loaded when the environment says how OpenMP's threads
+// wait. By default they spin, which beside any other work on the machine makes training several times slower; libgomp
+// reads how long when it is loaded, so that a program linked with it comes too late.
 int main(int argc, char** argv) {
-  limit_spinning(argv);
-  return octet::cli::run_command_line(argc, argv);
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "1000", /*overwrite=*/0);
+  void* library = dlopen("liboctet_cli.so", RTLD_NOW | RTLD_GLOBAL);
+  void* run = library != nullptr ? dlsym(library, "octet_main") : nullptr;
+  if (run == nullptr) {
+    std::fprintf(stderr, "octet: %s\n", dlerror());
+    return 1;
+  }
+  return reinterpret_cast<int (*)(int, char**)>(run)(argc, argv);
 }

@@ -9,6 +9,7 @@
 #include "octet/formats/script_archive.h"
 #include "octet/formats/script_graph.h"
 #include "octet/formats/zip.h"
+#include "octet/graph/late_operators.h"
 
 namespace octet {
 namespace {
@@ -35,6 +36,7 @@ torch::jit::Module load(const std::string& path, const AllowedOperators& operato
   const auto source = open_file(path);
   if (!ZipReader::is_zip(*source)) throw Error(path, "cannot be read as TorchScript: is no zip archive");
   try {
+    define_all_late_operators();  // libtorch asks the dispatcher itself
     return guard_loading(path, [&] { return read_script_archive(ZipReader(source), operators); });
   } catch (const Error&) {
     throw;

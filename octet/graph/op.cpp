@@ -3,6 +3,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "octet/graph/late_operators.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -125,7 +126,10 @@ std::optional<Op> Op::try_find(std::string_view text) {
   if (const Facts* facts = Table::get().find(text)) return Op(facts);
   const auto name = split_text(text);
   if (!name) return std::nullopt;
-  const auto handle = c10::Dispatcher::singleton().findSchema(*name);
+  auto handle = c10::Dispatcher::singleton().findSchema(*name);
+  if (!handle && define_late_operators(name->name.substr(0, name->name.find("::")).c_str())) {
+    handle = c10::Dispatcher::singleton().findSchema(*name);
+  }
   if (!handle) return std::nullopt;
   return Op(*handle);
 }

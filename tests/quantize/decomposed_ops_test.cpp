@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "octet/graph/late_operators.h"
 #include "octet/graph/op.h"
 #include "octet/support/error.h"
 
@@ -21,6 +22,7 @@ std::vector<at::Tensor> call(const std::string& op, std::vector<c10::IValue> arg
 c10::IValue type(at::ScalarType dtype) { return static_cast<int64_t>(dtype); }
 
 TEST(DecomposedOps, AreKnownByTheirTraits) {
+  define_all_late_operators();
   std::set<std::string> quantize, dequantize;  // packets
   for (const c10::OperatorName& name : c10::Dispatcher::singleton().getAllOpNames()) {
     if (name.name.rfind("quantized_decomposed::", 0) != 0) continue;
