@@ -84,8 +84,12 @@ void KernelContext::require_type(const Tensor& tensor, Type type) const {
 }
 
 void KernelContext::require_levels(const Tensor& tensor) const {
-  if (is_level_type(tensor.type)) return;
-  fail("type of '" + tensor.name + "'", "int8, uint8 or int16", tflite::type_name(tensor.type));
+  if (!is_level_type(tensor.type)) {
+    fail("type of '" + tensor.name + "'", "int8, uint8 or int16", tflite::type_name(tensor.type));
+  }
+  if (tensor.type == Type::kInt16 && zero_point(tensor) != 0) {
+    fail("zero point of '" + tensor.name + "'", "0, as int16 has it", std::to_string(zero_point(tensor)));
+  }
 }
 
 void KernelContext::require_images(std::initializer_list<const Tensor*> tensors, Type type) const {

@@ -67,7 +67,7 @@ struct KernelContext {
   std::string where() const;
   [[noreturn]] void fail(const std::string& what, const std::string& wanted, const std::string& got) const;
   void require_type(const tflite::Tensor& tensor, tflite::Type type) const;
-  /// int8, uint8 or int16.
+  /// int8, uint8 or int16; that with zero point 0.
   void require_levels(const tflite::Tensor& tensor) const;
   /// Four dimensions: NHWC.
   void require_images(std::initializer_list<const tflite::Tensor*> tensors,

@@ -34,6 +34,10 @@ class GridFinder {
       throw expected(node.where(), "grid of an activation", "one constant scale and zero point",
                      octet::str(record.scale.size(), " scales"));
     }
+    if (type == tflite::Type::kInt16 && record.zero_point.front() != 0) {
+      throw expected(node.where(), "zero point of an activation in int16", "0, as TFLite has it",
+                     std::to_string(record.zero_point.front()));
+    }
     Grid grid = Grid::of_type(type, static_cast<float>(record.scale.front()), record.zero_point.front());
     if (record.quant_min < record.quant_max) grid.range = {record.quant_min, record.quant_max};
     // A symmetric range leaves the lowest level out.

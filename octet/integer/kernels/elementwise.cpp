@@ -127,6 +127,9 @@ Kernel make_rescale(const KernelContext& context) {
     return make_of_one(context,
                        [=](int32_t x) { return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero)); });
   }
+  if (input.type == Type::kInt16 && output.type == Type::kUInt8) {
+    context.fail("type of '" + output.name + "'", "int8 or int16 behind int16", "uint8");
+  }
   const int64_t count = input.numel();
   return with_level_type(input.type, [&]<typename From>(From) {
     return with_level_type(output.type, [&]<typename To>(To) {

@@ -178,7 +178,10 @@ Kernel make_quantize(const KernelContext& context) {
   const Tensor& output = context.output();
   context.require_levels(output);
   context.require_same_shape(input, output);
-  if (is_level_type(input.type)) return make_rescale(context);
+  if (is_level_type(input.type)) {
+    context.require_levels(input);
+    return make_rescale(context);
+  }
   context.require_type(input, Type::kFloat32);
   const int32_t zero_point = context.zero_point(output);
   const float scale = context.scale(output);
