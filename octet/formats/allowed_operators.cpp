@@ -181,9 +181,7 @@ vdot.default _int_mm.default _trilinear.default _addmm_activation.default scaled
 _scaled_dot_product_attention_math.default _scaled_dot_product_flash_attention_for_cpu.default
 _native_multi_head_attention.default _transformer_encoder_layer_fwd.default gru.data gru.input gru_cell.default
 lstm.data lstm.input lstm_cell.default rnn_relu.data rnn_relu.input rnn_relu_cell.default rnn_tanh.data
-rnn_tanh.input rnn_tanh_cell.default thnn_conv2d.default conv_depthwise3d.default _conv_depthwise2d.default
-slow_conv3d.default slow_conv_dilated2d.default slow_conv_dilated3d.default slow_conv_transpose2d.default
-slow_conv_transpose3d.default _slow_conv2d_forward.default
+rnn_tanh.input rnn_tanh_cell.default
 )"},
     {"aten", "linear algebra on checked shapes, by LAPACK",
      R"(

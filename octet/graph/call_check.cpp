@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <utility>
 
 #include "octet/support/error.h"
 
@@ -134,27 +136,78 @@ void check_attention(const Op& op, CallValues values) {
   shape("ffn_weight_2", {width, first.size(0)});
 }
 
-// Queries, keys and values of the same heads; a mask that spreads over them.
+// As many values as keys, and a mask that spreads over queries and keys: the fused kernel asks for neither.
+void check_attention_product(const Op& op, CallValues values) {
+  const at::Tensor& query = tensor_of(op, values, "query");
+  const at::Tensor& key = tensor_of(op, values, "key");
+  const at::Tensor& value = tensor_of(op, values, "value");
+  for (const auto& [name, tensor] : {std::pair("query", &query), std::pair("key", &key), std::pair("value", &value)}) {
+    require(tensor->dim() >= 2, op, name, "steps of a width");
+  }
+  require(key.size(-1) == query.size(-1), op, "key", "of the query's width");
+  require(value.size(-2) == key.size(-2), op, "value", "as many as there are keys");
+  if (!has_tensor(value_of(op, values, "attn_mask"))) return;
+  const at::Tensor& mask = tensor_of(op, values, "attn_mask");
+  const auto spreads = [&](int64_t dim, int64_t size) {
+    return mask.dim() < dim || mask.size(-dim) == 1 || mask.size(-dim) == size;
+  };
+  require(spreads(1, key.size(-2)) && spreads(2, query.size(-2)), op, "attn_mask",
+          "a mask that spreads over queries and keys");
+}
+
+// The kernel itself, which takes four dimensions for granted.
 void check_flash_attention(const Op& op, CallValues values) {
+  check_attention_product(op, values);
   const at::Tensor& query = tensor_of(op, values, "query");
   require(query.dim() == 4 && query.numel() > 0, op, "query", "batch, heads, steps, width");
-  const at::Tensor& key = tensor_of(op, values, "key");
   for (const char* name : {"key", "value"}) {
     const at::Tensor& other = tensor_of(op, values, name);
     require(other.dim() == 4 && other.numel() > 0 && other.size(0) == query.size(0) && other.size(1) == query.size(1) &&
-                other.size(2) == key.size(2) && other.size(3) == query.size(3) &&
-                other.scalar_type() == query.scalar_type(),
+                other.size(3) == query.size(3) && other.scalar_type() == query.scalar_type(),
             op, name, "of the query's batch, heads, width and type");
   }
   if (!has_tensor(value_of(op, values, "attn_mask"))) return;
   const at::Tensor& mask = tensor_of(op, values, "attn_mask");
-  const std::vector<int64_t> whole = {query.size(0), query.size(1), query.size(2), key.size(2)};
   bool spreads = mask.dim() == 2 || mask.dim() == 4;
-  for (int64_t i = 1; spreads && i <= mask.dim(); ++i) {
-    const int64_t size = mask.size(-i);
-    spreads = size == 1 || size == whole[static_cast<size_t>(4 - i)];
+  for (int64_t i = 0; spreads && mask.dim() == 4 && i < 2; ++i) {
+    spreads = mask.size(i) == 1 || mask.size(i) == query.size(i);
   }
-  require(spreads, op, "attn_mask", "a mask that spreads over queries and keys");
+  require(spreads, op, "attn_mask", "a mask that spreads over batch and heads");
+}
+
+// A scale that leads to another size than the one asked for makes the filter read beyond its weights.
+void check_antialias(const Op& op, CallValues values) {
+  const at::Tensor& input = tensor_of(op, values, "input");
+  const c10::IValue& output = value_of(op, values, "output_size");
+  if (output.isNone() || input.dim() != 4) return;  // the kernel says so
+  const std::vector<int64_t> sizes = output.toIntVector();
+  const char* const names[] = {"scales_h", "scales_w"};
+  for (size_t i = 0; i < 2 && i < sizes.size(); ++i) {
+    const c10::IValue& scale = value_of(op, values, names[i]);
+    if (!scale.isDouble()) continue;
+    const double led_to = static_cast<double>(input.size(static_cast<int64_t>(i) + 2)) * scale.toDouble();
+    require(std::abs(led_to - static_cast<double>(sizes[i])) <= 1.0, op, names[i], "the scale of the size asked for");
+  }
+}
+
+// A range, a scale and a zero point for each channel, or for the whole.
+void check_moving_average(const Op& op, CallValues values) {
+  const at::Tensor& self = tensor_of(op, values, "self");
+  const bool per_channel = value_of(op, values, "per_row_fake_quant").toBool();
+  const int64_t axis = value_of(op, values, "ch_axis").toInt();
+  require(self.scalar_type() == at::kFloat && self.numel() > 0, op, "self", "float32");
+  require(!per_channel || (axis >= 0 && axis < self.dim()), op, "ch_axis", "a dimension of self");
+  const int64_t channels = per_channel ? self.size(axis) : 1;
+  for (const char* name : {"observer_on", "fake_quant_on"}) {
+    const at::Tensor& flag = tensor_of(op, values, name);
+    require(flag.numel() == 1 && !flag.is_complex(), op, name, "one number");
+  }
+  for (const char* name : {"running_min", "running_max", "scale", "zero_point"}) {
+    const at::Tensor& vector = tensor_of(op, values, name);
+    const at::ScalarType type = std::string_view(name) == "zero_point" ? at::kInt : at::kFloat;
+    require(vector.scalar_type() == type && vector.dim() <= 1 && vector.numel() == channels && vector.is_contiguous(),
+            op, name, str("a vector of ", channels, type == at::kInt ? " of int32" : " of float32"));
+  }
 }
 
 // The kernel sorts in place what it takes for rows.
@@ -194,7 +247,13 @@ constexpr std::array kChecks = {
     Row{"aten.rnn_relu.data", check_packed},
     Row{"aten._native_multi_head_attention", check_attention},
     Row{"aten._transformer_encoder_layer_fwd", check_attention},
+    Row{"aten.scaled_dot_product_attention", check_attention_product},
     Row{"aten._scaled_dot_product_flash_attention_for_cpu", check_flash_attention},
+    Row{"aten._upsample_bilinear2d_aa", check_antialias},
+    Row{"aten._upsample_bicubic2d_aa", check_antialias},
+    Row{"aten.fused_moving_avg_obs_fake_quant", check_moving_average},
+    Row{"aten._fused_moving_avg_obs_fq_helper", check_moving_average},
+    Row{"aten._fused_moving_avg_obs_fq_helper_functional", check_moving_average},
     Row{"aten.median.dim", check_median},
     Row{"aten.nanmedian.dim", check_median},
     Row{"aten.tensor_split.sections", check_parts},

@@ -1,9 +1,13 @@
-// Files made to hurt, given to the program: one line, status 1, and little memory.
+// Files made to hurt, given to the program: one line, status 1, little memory, and nothing else on the disk changed.
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "program.h"
+#include <filesystem>
+#include <fstream>
+
+#include "octet/formats/npy.h"
+#include "tests/cli/program.h"
 
 namespace octet {
 namespace {
@@ -12,11 +16,15 @@ constexpr int64_t kMegabyte = 1 << 20;
 
 class Hostile : public test::Program {
  protected:
+  // A file that hostile ones name by its name alone; the program runs in its folder.
+  void SetUp() override { std::ofstream(file("victim.txt")) << kVictim; }
+
   // The program's status, and the most memory that it held.
   std::pair<int, int64_t> measured(const std::string& arguments) {
     const char* program = std::getenv("OCTET_PROGRAM");
-    const std::string command = std::string("exec ") + (program != nullptr ? program : "build/octet") + " " +
-                                arguments + " > " + file("out") + " 2> " + file("err");
+    const auto path = std::filesystem::absolute(program != nullptr ? program : "build/octet");
+    const std::string command = "cd " + folder_.path() + " && exec " + path.string() + " " + arguments + " > " +
+                                file("out") + " 2> " + file("err");
     const pid_t child = fork();
     if (child == 0) {
       execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
@@ -34,15 +42,45 @@ class Hostile : public test::Program {
     if (status != 1) return ::testing::AssertionFailure() << "status " << status << ": " << err;
     if (test::lines(err) != 1) return ::testing::AssertionFailure() << "not one line: " << err;
     if (err.find(message) == std::string::npos) return ::testing::AssertionFailure() << err;
+    if (test::slurp(file("victim.txt")) != kVictim) return ::testing::AssertionFailure() << "another file was changed";
 #if !defined(__SANITIZE_ADDRESS__)
     if (memory > 300 * kMegabyte) return ::testing::AssertionFailure() << "took " << memory << " bytes";
 #endif
     return ::testing::AssertionSuccess();
   }
+
+  static std::string hostile(const std::string& name) {
+    return std::filesystem::absolute(test::data("hostile/" + name)).string();
+  }
+
+  static constexpr const char* kVictim = "0123456789abcdef";
 };
 
+TEST_F(Hostile, TorchScriptThatMapsAFileIsRefused) {
+  for (const char* verb : {"inspect ", "check "}) {
+    EXPECT_TRUE(is_refused(verb + hostile("from_file.pt") + " --input-size 1,4", "'aten.from_file', which opens"))
+        << verb;
+  }
+}
+
+TEST_F(Hostile, OperatorsThatTrustTheirIndicesAreRefused) {
+  write_npy(file("x.npy"), at::zeros({1, 4}));
+  EXPECT_TRUE(is_refused("run " + hostile("oob.octet") + " --input x.npy --output y.npy",
+                         "_convert_indices_from_coo_to_csr.default' takes memory at its word"));
+  EXPECT_FALSE(std::filesystem::exists(file("y.npy")));
+}
+
+TEST_F(Hostile, WhatReachesOutIsNeverLetIn) {
+  const std::string verb = "inspect " + hostile("oob.octet") + " --allow-operator ";
+  for (const char* name : {"aten.from_file", "aten._convert_indices_from_coo_to_csr.default"}) {
+    EXPECT_TRUE(is_refused(verb + name, "no file may hold it")) << name;
+  }
+  EXPECT_TRUE(is_refused(verb + "aten.no_such_operator", "no such operator"));
+  EXPECT_TRUE(is_refused(verb + "aten.embedding_bag", "no file may hold it"));  // lets no other in
+}
+
 TEST_F(Hostile, DocumentsOfManyValuesAreRefused) {
-  const std::string bomb = test::data("hostile/bomb.octet");
+  const std::string bomb = hostile("bomb.octet");
   for (const char* verb : {"inspect ", "check ", "run "}) {
     const std::string more =
         verb == std::string("run ") ? " --input " + golden("linear/test_0.npy") + " --output " + file("o") : "";
