@@ -18,6 +18,7 @@ namespace {
 
 namespace jit = torch::jit;
 
+constexpr uint64_t kCompiledBytes = 128;             // of libtorch's compiler, for a character
 constexpr uint64_t kMaxSource = uint64_t{16} << 20;  // of all texts together
 constexpr int kDeepestObject = 100;
 
@@ -220,6 +221,7 @@ std::map<std::string, std::string> sources_of(const ZipReader& zip, const std::s
     if (entry.name.compare(0, root.size() + 5, root + "code/") != 0 || !has_ending(entry.name, ".py")) continue;
     if (entry.size > left) throw Error(zip.where(entry.name), str("is longer than ", kMaxSource, " bytes of source"));
     left -= entry.size;
+    zip.budget()->charge(entry.size, kCompiledBytes, "its code");
     sources[zip.where(entry.name)] = zip.read(entry);
   }
   return sources;
@@ -236,7 +238,7 @@ torch::jit::Module read_script_archive(const ZipReader& zip, const AllowedOperat
   }
   const uint64_t version = version_of(zip, root);
   const std::map<std::string, std::string> sources = sources_of(zip, root);
-  check_script_sources(sources, operators);
+  check_script_sources(sources, zip.where(root + "code/"), operators);
 
   const auto unit = std::make_shared<jit::CompilationUnit>();
   std::vector<c10::IValue> constants;

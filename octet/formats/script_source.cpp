@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -16,6 +17,9 @@ namespace {
 // Files nest 4 brackets and 20 blocks; libtorch's parser overflows its stack at some 10,000.
 constexpr size_t kDeepestText = 100;
 constexpr size_t kMostIndent = 4 * kDeepestText;
+constexpr size_t kMostLinks = 500;          // of expressions that are open at once
+constexpr size_t kDeepestDefinition = 200;  // modules in modules, functions that call functions
+constexpr std::string_view kSourceEnding = ".py";
 constexpr size_t kMostUnary = 100;  // `- - - x`, `not not x`, `a if b else c if d else ...` on one line
 // The compiler adds texts that it knows; a sum of sums doubles with every step.
 constexpr int kMostSums = 8;
@@ -199,6 +203,8 @@ class SourceChecker {
   void line() {
     if (scanner_.indent() > kMostIndent) scanner_.fail("is indented too deep");
     if (sums_.depth() > 0) return;
+    links_ = {0};
+    open_links_ = 0;
     unary_ = 0;
     gets_attribute_ = false;
     if (sums_.end() > kMostSums) scanner_.fail("adds texts to texts without end");
@@ -212,6 +218,25 @@ class SourceChecker {
     if (text == "=") sums_.assign();
     if (sums_.depth() > kDeepestText) scanner_.fail("is nested too deep");
     if (text == "-") nested_word();
+    chain(text);
+  }
+
+  // `x.a.a`, `f()()`, `x[0][0]`: each link is inside the next, and all of those that are open inside one another.
+  void chain(std::string_view sign) {
+    const bool opens = sign == "(" || sign == "[" || sign == "{";
+    if (opens || sign == ".") {
+      ++links_.back();
+      if (++open_links_ > kMostLinks) scanner_.fail("is nested too deep");
+    }
+    if (opens) links_.push_back(0);
+    if ((sign == ")" || sign == "]" || sign == "}") && links_.size() > 1) {
+      open_links_ -= links_.back();
+      links_.pop_back();
+    }
+    if (sign == ",") {
+      open_links_ -= links_.back();
+      links_.back() = 0;
+    }
   }
 
   void nested_word() {
@@ -283,7 +308,91 @@ class SourceChecker {
   std::array<std::string_view, 5> before_;
   SourceToken before_kind_ = SourceToken::kLine;
   size_t unary_ = 0;
+  std::vector<size_t> links_ = {0};  // since the last comma, of each bracket that is open
+  size_t open_links_ = 0;            // of all of them
   bool gets_attribute_ = false;
+};
+
+// Which classes and functions name which others: the compiler goes into each as it meets its name.
+class Definitions {
+ public:
+  // `qualifier` is the text's name in the code, "__torch__.torch.nn.modules.conv".
+  void add(std::string_view text, const std::string& qualifier, const std::string& where) {
+    SourceScanner scanner(text, where);
+    bool begins_line = scanner.indent() == 0;
+    size_t current = define("");  // what stands outside of definitions is read with whatever comes first
+    std::string reference;
+    std::string_view before;
+    for (SourceWord token; scanner.next(token);) {
+      const bool follows = !reference.empty() && (token.text == "." || before == ".");
+      if (follows) {
+        reference += token.text;
+      } else {
+        if (!reference.empty()) names_[current].push_back(std::move(reference));
+        reference = token.text == "__torch__" && before != "." ? "__torch__" : "";
+      }
+      if (token.kind == SourceToken::kName && (before == "class" || before == "def") && begins_line) {
+        current = define(qualifier + "." + std::string(token.text));
+        begins_line = false;
+      }
+      if (token.kind == SourceToken::kLine) begins_line = scanner.indent() == 0;
+      before = token.text;
+    }
+    if (!reference.empty()) names_[current].push_back(std::move(reference));
+  }
+
+  /// Definitions in the longest row of those that name one another.
+  size_t depth() const {
+    enum State : char { kNew, kOpen, kDone };
+    struct Visit {
+      size_t at;
+      size_t next;
+    };
+    std::vector<State> states(names_.size(), kNew);
+    std::vector<size_t> depths(names_.size(), 1);
+    size_t deepest = 0;
+    for (size_t start = 0; start < names_.size(); ++start) {
+      std::vector<Visit> row;
+      if (states[start] == kNew) row.push_back({start, 0});
+      while (!row.empty()) {
+        const size_t at = row.back().at;
+        states[at] = kOpen;
+        if (row.back().next < names_[at].size()) {
+          const std::optional<size_t> named = find(names_[at][row.back().next++]);
+          if (!named || states[*named] == kOpen) continue;
+          if (states[*named] == kNew) {
+            row.push_back({*named, 0});
+          } else {
+            depths[at] = std::max(depths[at], depths[*named] + 1);
+          }
+          continue;
+        }
+        states[at] = kDone;
+        deepest = std::max(deepest, depths[at]);
+        row.pop_back();
+        if (!row.empty()) depths[row.back().at] = std::max(depths[row.back().at], depths[at] + 1);
+      }
+    }
+    return deepest;
+  }
+
+ private:
+  size_t define(const std::string& name) {
+    const auto [at, fresh] = index_.emplace(name, names_.size());
+    if (fresh) names_.emplace_back();
+    return at->second;
+  }
+  // "__torch__.a.Net.forward" names the class.
+  std::optional<size_t> find(const std::string& reference) const {
+    for (std::string name = reference; !name.empty(); name.resize(name.rfind('.') + 1), name.pop_back()) {
+      if (const auto found = index_.find(name); found != index_.end()) return found->second;
+      if (name.find('.') == std::string::npos) break;
+    }
+    return std::nullopt;
+  }
+
+  std::unordered_map<std::string, size_t> index_;
+  std::vector<std::vector<std::string>> names_;  // by number: what a definition names
 };
 
 // The attributes that classes fix as texts: `mode : Final[str] = "zeros"`.
@@ -301,10 +410,20 @@ void add_text_constants(std::string_view text, const std::string& where, std::un
 
 }  // namespace
 
-void check_script_sources(const std::map<std::string, std::string>& sources, const AllowedOperators& operators) {
+void check_script_sources(const std::map<std::string, std::string>& sources, const std::string& folder,
+                          const AllowedOperators& operators) {
   std::unordered_set<std::string> constants;
   for (const auto& [name, text] : sources) add_text_constants(text, name, constants);
   for (const auto& [name, text] : sources) SourceChecker(text, constants, operators, name).run();
+  Definitions definitions;
+  for (const auto& [name, text] : sources) {
+    std::string qualifier = name.substr(folder.size(), name.size() - folder.size() - kSourceEnding.size());
+    std::replace(qualifier.begin(), qualifier.end(), '/', '.');
+    definitions.add(text, qualifier, name);
+  }
+  if (definitions.depth() > kDeepestDefinition) {
+    throw Error(folder, str("holds definitions that name one another more than ", kDeepestDefinition, " deep"));
+  }
 }
 
 }  // namespace octet

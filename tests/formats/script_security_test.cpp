@@ -173,6 +173,52 @@ TEST(ScriptSecurity, TextsCannotExhaustTheCompiler) {
   for (int i = 0; i < 40; ++i) sums += str("    t", i + 1, " = torch.add(t", i, ", t", i, ")\n");
   refuses(sums + "    return x\n", "without end");
   refuses("    return x + x\n", "character '+'");
+  refuses("    return x" + times(100'000, ".a") + "\n", "nested too deep");
+  refuses("    return x" + times(100'000, "()") + "\n", "nested too deep");
+  refuses("    return x" + times(100'000, "[0]") + "\n", "nested too deep");
+  refuses("    return " + times(90, "x.a.a.a.a.a.a.a(") + times(90, ")") + "\n", "nested too deep");
+  // Many, but beside one another.
+  ScriptFile lists;
+  lists.write_forward("    y = [" + times(10'000, "1, ") + "]\n" + times(1000, "    z = torch.relu(x)\n") +
+                      "    return z\n");
+  EXPECT_NO_THROW(load_torchscript_of_sizes(lists.path(), {{1, 4}}));
+}
+
+TEST(ScriptSecurity, DefinitionsNameOneAnotherOnlySoDeep) {
+  const auto functions = [](int count) {
+    std::string source = "def f0(x: Tensor) -> Tensor:\n  return torch.relu(x)\n";
+    for (int i = 1; i < count; ++i)
+      source += str("def f", i, "(x: Tensor) -> Tensor:\n  return __torch__.f", i - 1, "(x, )\n");
+    return source;
+  };
+  const auto classes = [](int count) {
+    std::string source;
+    for (int i = 0; i < count; ++i) {
+      source +=
+          str("class C", i, "(Module):\n  __parameters__ = []\n  __buffers__ = []\n  next : __torch__.C", i + 1, "\n");
+    }
+    return source;
+  };
+  const std::string net =
+      "class Net(Module):\n  __parameters__ = []\n  __buffers__ = []\n  training : bool\n"
+      "  def forward(self: __torch__.Net,\n    x: Tensor) -> Tensor:\n    return __torch__.f";
+  for (const int count : {300, 5'000}) {
+    ScriptFile file;
+    file.write(functions(count) + net + str(count - 1, "(x, )\n"));
+    EXPECT_TRUE(refused(file, "definitions that name one another more than 200 deep")) << count;
+    ScriptFile other;
+    other.write(classes(count) + functions(1) + net + "0(x, )\n");
+    EXPECT_TRUE(refused(other, "definitions that name one another more than 200 deep")) << count;
+  }
+  ScriptFile honest;
+  honest.write(functions(50) + net + "49(x, )\n");
+  EXPECT_NO_THROW(load_torchscript_of_sizes(honest.path(), {{1, 4}}));
+}
+
+TEST(ScriptSecurity, CodeIsChargedToTheFile) {
+  ScriptFile file;
+  file.write_forward(std::string(3 << 20, ' ') + "    return x\n");
+  EXPECT_TRUE(refused(file, "is refused: its code would take"));
 }
 
 TEST(ScriptSecurity, LoopsAndListsEnd) {
