@@ -12,10 +12,12 @@
 #include "octet/lowering/stats.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
+#include "octet/support/memory_limit.h"
 
 namespace octet::cli {
 
 void apply(const GlobalArguments& globals) {
+  limit_memory_to_available();  // what a file asks for is an error, and no end of this or another process
   if (globals.threads > 0) at::set_num_threads(globals.threads);
   if (globals.quiet) log::set_level(log::Level::kWarning);
   at::manual_seed(globals.seed.value_or(0));

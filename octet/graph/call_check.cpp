@@ -218,6 +218,14 @@ void check_median(const Op& op, CallValues values) {
   }
 }
 
+// A window longer than the input is walked to its end all the same.
+void check_window(const Op& op, CallValues values) {
+  const at::Tensor& self = tensor_of(op, values, "self");
+  const std::vector<int64_t> window = value_of(op, values, "kernel_size").toIntVector();
+  const int64_t most = 4 * std::max<int64_t>(1, self.dim() > 0 ? self.size(-1) : 1) + 4;
+  for (const int64_t size : window) require(size <= most, op, "kernel_size", "a window over the input");
+}
+
 void check_parts(const Op& op, CallValues values) {
   const int64_t parts = value_of(op, values, "sections").toInt();
   require(parts <= kMostParts, op, "sections", str("at most ", kMostParts));
@@ -254,6 +262,8 @@ constexpr std::array kChecks = {
     Row{"aten.fused_moving_avg_obs_fake_quant", check_moving_average},
     Row{"aten._fused_moving_avg_obs_fq_helper", check_moving_average},
     Row{"aten._fused_moving_avg_obs_fq_helper_functional", check_moving_average},
+    Row{"aten.max_pool1d", check_window},
+    Row{"aten.max_pool1d_with_indices", check_window},
     Row{"aten.median.dim", check_median},
     Row{"aten.nanmedian.dim", check_median},
     Row{"aten.tensor_split.sections", check_parts},

@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "octet/formats/container.h"
 #include "octet/formats/npy.h"
+#include "octet/support/memory_limit.h"
 #include "tests/cli/program.h"
 
 namespace octet {
@@ -77,6 +79,24 @@ TEST_F(Hostile, WhatReachesOutIsNeverLetIn) {
   }
   EXPECT_TRUE(is_refused(verb + "aten.no_such_operator", "no such operator"));
   EXPECT_TRUE(is_refused(verb + "aten.embedding_bag", "no file may hold it"));  // lets no other in
+}
+
+// Memory that is not there is an error of the program, and not its end.
+TEST_F(Hostile, TensorsBeyondTheMachineAreAnError) {
+#if !defined(__SANITIZE_ADDRESS__)
+  const uint64_t available = available_memory();
+  ASSERT_GT(available, 0U);
+  GraphModule module;
+  Graph& graph = module.graph();
+  Node* x = graph.placeholder("x");
+  x->set_meta(TensorMeta{at::kFloat, {1}});
+  const std::vector<int64_t> sizes = {static_cast<int64_t>((available + (uint64_t{2} << 30)) / 4)};
+  Node* large = graph.call("aten.empty.memory_format", {sizes});
+  graph.output({graph.call("aten.add.Tensor", {x, graph.call("aten.select.int", {large, 0, 0})})});
+  save_octet(module, file("large.octet"));
+  write_npy(file("x.npy"), at::zeros({1}));
+  EXPECT_TRUE(is_refused("run large.octet --input x.npy --output y.npy", "memory"));
+#endif
 }
 
 TEST_F(Hostile, DocumentsOfManyValuesAreRefused) {
