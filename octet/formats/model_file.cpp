@@ -26,9 +26,7 @@ Kind kind_of(const ZipReader& zip) {
   return kind;
 }
 
-}  // namespace
-
-std::shared_ptr<GraphModule> load_model(const std::string& path, const ModelFileOptions& options) {
+std::shared_ptr<GraphModule> load_any(const std::string& path, const ModelFileOptions& options) {
   const auto source = open_file(path);
   const std::string ways = "a model is a .pt2 of torch.export.save, a TorchScript file or a file that octet wrote";
   if (!ZipReader::is_zip(*source)) throw Error(path, "is no model: not a zip archive").hint(ways);
@@ -50,6 +48,12 @@ std::shared_ptr<GraphModule> load_model(const std::string& path, const ModelFile
       break;
   }
   throw Error(path, "is a zip archive, but no model").hint(ways);
+}
+
+}  // namespace
+
+std::shared_ptr<GraphModule> load_model(const std::string& path, const ModelFileOptions& options) {
+  return in_category(ErrorCategory::kFile, [&] { return load_any(path, options); });
 }
 
 }  // namespace octet

@@ -1,9 +1,9 @@
-#include <octet/graph/graph_module.h>
-#include <octet/version.h>
+#include <octet/octet.h>
 
 #include <cstdio>
 
-// Registered operators must have been linked in, and a graph must run.
+// The one header is enough; operators must be found that only octet defines, a graph must run, an error must say what
+// kind it is.
 int main() {
   octet::GraphModule module;
   octet::Graph& graph = module.graph();
@@ -13,5 +13,11 @@ int main() {
   graph.output({octet::Arg(dq)});
   const float value = module.forward(at::full({1}, 0.7f)).item<float>();
   std::printf("octet %s gives %g\n", octet::version(), value);
-  return value == 0.5f ? 0 : 1;
+  try {
+    octet::load_model("no/such/file.pt2");
+  } catch (const octet::Error& error) {
+    std::printf("%s\n", error.what());
+    return value == 0.5f && error.category() == octet::ErrorCategory::kFile ? 0 : 1;
+  }
+  return 1;
 }
