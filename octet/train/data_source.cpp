@@ -1,4 +1,4 @@
-#include "octet/train/dataset.h"
+#include "octet/train/data_source.h"
 
 #include <array>
 #include <cstring>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "octet/train/dataset.h"
+#include "octet/train/data_source.h"
 #include "octet/train/model_handle.h"
 #include "octet/train/transforms.h"
 

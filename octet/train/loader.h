@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "octet/train/dataset.h"
+#include "octet/train/data_source.h"
 #include "octet/train/transforms.h"
 
 namespace octet {

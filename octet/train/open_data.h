@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "octet/train/dataset.h"
+#include "octet/train/data_source.h"
 
 namespace octet {
 

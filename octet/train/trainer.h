@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "octet/train/dataset.h"
+#include "octet/train/data_source.h"
 #include "octet/train/evaluate.h"
 #include "octet/train/model_handle.h"
 #include "octet/train/optimizer.h"

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "octet/support/error.h"
-#include "octet/train/dataset.h"
+#include "octet/train/data_source.h"
 
 namespace octet {
 namespace {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "octet/support/error.h"
-#include "octet/train/dataset.h"
+#include "octet/train/data_source.h"
 
 namespace octet {
 namespace {
