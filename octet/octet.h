@@ -56,6 +56,12 @@
 #include "octet/train/qat.h"
 #include "octet/train/trainer.h"
 
+// What was found, as text and as JSON.
+#include "octet/report/check_report.h"
+#include "octet/report/deviation_reports.h"
+#include "octet/report/model_reports.h"
+#include "octet/report/training_reports.h"
+
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/version.h"

@@ -77,6 +77,11 @@ void add_writing(CLI::App& verb, OutputArguments& writing) {
       ->check(CLI::IsMember({"current", "legacy"}));
 }
 
+template <typename Arguments>
+void add_json(CLI::App& verb, Arguments& arguments, const std::string& help = "Print JSON") {
+  verb.add_flag("--json", arguments.json, help);
+}
+
 // ---- the verbs' own flags -------------------------------------------------------------------------------------------
 
 void declare(CLI::App& verb, QuantizeArguments& arguments) {
@@ -96,6 +101,7 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
                   "Quantized model to write: .tflite, .pt2, or octet's own file by any other ending")
       ->required();
   add_writing(verb, arguments.writing);
+  add_json(verb, arguments);
   add_reading(verb, arguments.model);
 }
 
@@ -144,6 +150,7 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
           "ending")
       ->required();
   add_writing(verb, arguments.writing);
+  add_json(verb, arguments);
   add_reading(verb, arguments.model);
 }
 
@@ -159,7 +166,7 @@ void declare(CLI::App& verb, EvalArguments& arguments) {
   verb.add_flag("--integer", arguments.integer,
                 "Of a quantized model: in integers, as its .tflite computes (default: in float, on quantize and "
                 "dequantize nodes)");
-  verb.add_flag("--json", arguments.json, "Print JSON");
+  add_json(verb, arguments);
   add_reading(verb, arguments.model);
 }
 
@@ -178,7 +185,7 @@ void declare(CLI::App& verb, RunArguments& arguments) {
 
 void declare(CLI::App& verb, InspectArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
-  verb.add_flag("--json", arguments.json, "JSON: facts of a float model, a row an operator of a quantized one");
+  add_json(verb, arguments, "JSON: facts of a float model, a row an operator of a quantized one");
   verb.add_flag("--graph", arguments.graph, "The program, a line a node");
   add_reading(verb, arguments.model);
 }
@@ -187,14 +194,14 @@ void declare(CLI::App& verb, CompareArguments& arguments) {
   verb.add_option("FLOAT", arguments.model.path, "Float model")->required();
   verb.add_option("QUANTIZED", arguments.quantized, "Quantized or prepared model")->required();
   verb.add_option("--input", arguments.inputs, kNpyInputs)->required();
-  verb.add_flag("--json", arguments.json, "Print JSON");
+  add_json(verb, arguments);
   add_reading(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, CheckArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
   add_quantizer_settings(verb, arguments.quantizer);
-  verb.add_flag("--json", arguments.json, "JSON: a row an operator; with several sizes an array of such objects");
+  add_json(verb, arguments, "JSON: a row an operator; with several sizes an array of such objects");
   verb.add_option("--input-size", arguments.model.input_sizes,
                   "Another input size: 224, 224x160, or whole as 1,3,224,224 (several inputs joined by +). Several of "
                   "them are compared");
@@ -208,6 +215,7 @@ void declare(CLI::App& verb, ExportArguments& arguments) {
   verb.add_option("--pt2", arguments.pt2, ".pt2 to write");
   verb.add_option("--encodings", arguments.encodings, "JSON of every scale and zero point to write");
   add_writing(verb, arguments.writing);
+  add_json(verb, arguments);
   add_reading(verb, arguments.model);
 }
 
@@ -215,7 +223,7 @@ void declare(CLI::App& verb, VerifyArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, "Quantized model")->required();
   verb.add_option("TFLITE", arguments.program, "The .tflite that was written of it")->required();
   verb.add_option("--input", arguments.inputs, kNpyInputs)->required();
-  verb.add_flag("--json", arguments.json, "Print JSON");
+  add_json(verb, arguments);
   add_reading(verb, arguments.model);
 }
 
@@ -228,6 +236,7 @@ void declare(CLI::App& verb, DemoArguments& arguments) {
   add_target(verb, arguments.target);
   verb.add_option("--save", arguments.save, "Folder for the three models, the int8 ones as .tflite too")
       ->check(CLI::ExistingDirectory);
+  add_json(verb, arguments);
 }
 
 // ---- the program ----------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@
 #include <ATen/core/Generator.h>
 #include <c10/util/Exception.h>
 
-#include <cmath>
 #include <sstream>
 
 #include "octet/formats/model_file.h"
@@ -59,27 +58,6 @@ std::vector<at::Tensor> read_npy_files(const std::vector<std::string>& paths) {
 int64_t model_bytes(const GraphModule& module) {
   const ModelStats stats = model_stats(module);
   return stats.parameter_bytes + stats.buffer_bytes;
-}
-
-std::string fixed(double value, int digits) {
-  std::ostringstream out;
-  out.setf(std::ios::fixed);
-  out.precision(digits);
-  out << value;
-  return out.str();
-}
-
-std::string decibel_text(double sqnr, int digits) { return std::isfinite(sqnr) ? fixed(sqnr, digits) : "equal"; }
-
-std::string bytes_text(int64_t bytes) {
-  const char* units[] = {"B", "KB", "MB", "GB"};
-  double value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1000.0 && unit < 3) {
-    value /= 1000.0;
-    ++unit;
-  }
-  return fixed(value, unit == 0 ? 0 : 1) + " " + units[unit];
 }
 
 }  // namespace octet::cli

@@ -18,11 +18,4 @@ std::vector<at::Tensor> read_npy_files(const std::vector<std::string>& paths);
 /// Bytes of parameters, buffers and constants that the graph reads.
 int64_t model_bytes(const GraphModule& module);
 
-/// "3.4 MB"
-std::string bytes_text(int64_t bytes);
-/// A number with `digits` behind the point.
-std::string fixed(double value, int digits);
-/// A signal to noise ratio; "equal" where it is infinite.
-std::string decibel_text(double sqnr, int digits);
-
 }  // namespace octet::cli

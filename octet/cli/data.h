@@ -10,9 +10,9 @@
 
 namespace octet::cli {
 
-/// A data set in the form that a model takes.
+/// Data in the form that a model takes.
 struct ModelData {
-  std::shared_ptr<Dataset> dataset;
+  std::shared_ptr<DataSource> source;
   Transform transform;  ///< pads or resizes images, normalises, augments
   int64_t batch_size = 1;
 };

@@ -1,12 +1,11 @@
 #include <ATen/core/grad_mode.h>
 
 #include <chrono>
-#include <iostream>
 
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
 #include "octet/cli/output.h"
-#include "octet/cli/table.h"
+#include "octet/cli/print.h"
 #include "octet/cli/verbs.h"
 #include "octet/formats/container.h"
 #include "octet/graph/record.h"
@@ -14,6 +13,8 @@
 #include "octet/lowering/batch.h"
 #include "octet/lowering/lowering.h"
 #include "octet/models/registry.h"
+#include "octet/report/numbers.h"
+#include "octet/report/training_reports.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
@@ -36,7 +37,7 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-std::vector<std::vector<at::Tensor>> calibration(std::shared_ptr<Dataset> data, const Transform& transform,
+std::vector<std::vector<at::Tensor>> calibration(std::shared_ptr<DataSource> data, const Transform& transform,
                                                  const DemoRecipe& recipe) {
   LoaderOptions options;
   options.batch_size = recipe.calibration_batch;
@@ -82,27 +83,26 @@ void demo(const DemoArguments& arguments) {
     return evaluate(model_handle(module), test_data, evaluation);
   };
 
-  Table table({"model", "top-1", "top-5", "fake quantized", "size", "time"});
+  report::DemoReport report{recipe.model, recipe.data, recipe.seed, 0, {}};
   // int8 models are measured in integers, as the device computes, and beside it in float on their grids.
-  const auto report = [&](const std::string& name, std::shared_ptr<GraphModule> module, bool is_int8, double time) {
-    const Accuracy in_float = measure(module);
-    Accuracy accuracy = in_float;
+  const auto add = [&](const std::string& name, std::shared_ptr<GraphModule> module, bool is_int8, double time) {
+    report::DemoReport::Row row{name, measure(module), std::nullopt, model_bytes(*module), time};
     if (is_int8) {
       EvaluateOptions in_integers = evaluation;
       in_integers.channels_last = false;
-      accuracy = evaluate(model_handle(std::make_shared<const integer::Executor>(lower(*module, {.batch = 1}))),
-                          test_data, in_integers);
+      row.fake_quantized = std::move(row.found);
+      row.found = evaluate(model_handle(std::make_shared<const integer::Executor>(lower(*module, {.batch = 1}))),
+                           test_data, in_integers);
     }
-    table.row({name, fixed(accuracy.top1, 4), fixed(accuracy.top5, 4), is_int8 ? fixed(in_float.top1, 4) : "",
-               bytes_text(model_bytes(*module)), duration_text(time)});
-    progress.message(octet::str(name, ": top-1 ", fixed(accuracy.top1, 4)));
+    progress.message(octet::str(name, ": top-1 ", report::fixed(row.found.score("top1"), 4)));
+    report.rows.push_back(std::move(row));
   };
 
   const Stopwatch float_time;
   octet::train(model_handle(graph), train_data, recipe.float_training, {}, nullptr, &progress, "float");
   graph->train(false);
   const double float_seconds = float_time.seconds();
-  report("float", graph, false, float_seconds);
+  add("float", graph, false, float_seconds);
 
   const std::shared_ptr<const targets::Target> target = all_targets().find(arguments.target, "--target");
   const Stopwatch ptq_time;
@@ -113,7 +113,7 @@ void demo(const DemoArguments& arguments) {
     ptq = calibrate_and_quantize(graph->copy(), calibration(train_data, plain, recipe), ptq_quantizer);
   }
   const double ptq_seconds = ptq_time.seconds();
-  report("PTQ int8", ptq, true, ptq_seconds);
+  add("PTQ int8", ptq, true, ptq_seconds);
 
   const Stopwatch qat_time;
   targets::TableQuantizer qat_quantizer(target, {.mode = QuantizationMode::kQat});
@@ -123,7 +123,7 @@ void demo(const DemoArguments& arguments) {
   qat_options.freeze_bn_after = recipe.freeze_bn_after;
   const QatResult qat = train_qat(graph->copy(), qat_quantizer, train_data, qat_options, {}, nullptr, &progress);
   const double qat_seconds = qat_time.seconds();
-  report("QAT int8", qat.quantized, true, qat_seconds);
+  add("QAT int8", qat.quantized, true, qat_seconds);
 
   if (!arguments.save.empty()) {
     save_octet(*graph, arguments.save + "/float.octet");
@@ -132,10 +132,8 @@ void demo(const DemoArguments& arguments) {
     write_tflite(*ptq, arguments.save + "/ptq.tflite", {.form = target->form, .batch = 1});
     write_tflite(*qat.quantized, arguments.save + "/qat.tflite", {.form = target->form, .batch = 1});
   }
-  std::cout << '\n'
-            << table.text() << "\n"
-            << recipe.model << " on " << recipe.data << ", seed " << recipe.seed << ", "
-            << duration_text(whole.seconds()) << " in all\n";
+  report.seconds = whole.seconds();
+  print(report, arguments.json);
 }
 
 }  // namespace octet::cli

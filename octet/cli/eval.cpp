@@ -1,12 +1,11 @@
-#include <iostream>
-#include <nlohmann/json.hpp>
-
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
+#include "octet/cli/print.h"
 #include "octet/cli/verbs.h"
 #include "octet/integer/executor.h"
 #include "octet/lowering/lowering.h"
 #include "octet/quantize/qdq.h"
+#include "octet/report/training_reports.h"
 #include "octet/support/error.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/progress.h"
@@ -46,18 +45,9 @@ void eval(const EvalArguments& arguments) {
   evaluation.channels_last = arithmetic == "float";
   evaluation.transform = data.transform;
   evaluation.progress = &progress;
-  const Accuracy accuracy = evaluate(model, data.dataset, evaluation);
-  if (arguments.json) {
-    const nlohmann::ordered_json json = {{"model", arguments.model.path}, {"arithmetic", arithmetic},
-                                         {"data", arguments.data.spec},   {"samples", accuracy.samples},
-                                         {"top1", accuracy.top1},         {"top5", accuracy.top5},
-                                         {"loss", accuracy.loss}};
-    std::cout << json.dump(2) << '\n';
-  } else {
-    std::cout << "top-1 " << fixed(accuracy.top1, 4) << "  top-5 " << fixed(accuracy.top5, 4) << "  loss "
-              << fixed(accuracy.loss, 4) << "  (" << accuracy.samples << " samples, "
-              << fixed(accuracy.images_per_second, 0) << " a second)\n";
-  }
+  print(report::EvaluationReport{arguments.model.path, arithmetic, arguments.data.spec,
+                                 evaluate(model, data.source, evaluation)},
+        arguments.json);
 }
 
 }  // namespace octet::cli

@@ -7,10 +7,12 @@
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
 #include "octet/cli/output.h"
+#include "octet/cli/print.h"
 #include "octet/cli/quantizer.h"
 #include "octet/cli/verbs.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/rows.h"
+#include "octet/report/model_reports.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
@@ -56,13 +58,13 @@ void quantize(const QuantizeArguments& arguments) {
   const ModelData data =
       open_data_for(*model, {calibration.data, calibration.samples, calibration.batch_size}, Split::kTrain, 32);
   const targets::TableQuantizer::Explanation explanation = quantizer.explain(*model);
-  if (arguments.quantizer.explain) print(explanation, quantizer, std::cout);
+  if (arguments.quantizer.explain) print(explanation, quantizer, arguments.json ? std::cerr : std::cout);
   LoaderOptions loading;
   loading.batch_size = data.batch_size;
   loading.transform = data.transform;
   std::vector<std::vector<at::Tensor>> samples;
   int64_t count = 0;
-  for (Batch& batch : Loader(data.dataset, loading).epoch(0)) {
+  for (Batch& batch : Loader(data.source, loading).epoch(0)) {
     count += batch.size();
     samples.push_back(std::move(batch.inputs));
   }
@@ -78,18 +80,16 @@ void quantize(const QuantizeArguments& arguments) {
   for (const QuantizationPlan::Entry& entry : explanation.plan.entries) {
     if (!is_annotated(*entry.node)) left.insert(entry.node->name());
   }
-  size_t operators = 0;
-  size_t in_float = 0;
+  report::QuantizationReport report{arguments.output, config.options.target,  0, 0,
+                                    float_bytes,      model_bytes(*quantized)};
   for (const QuantRow& row : quantization_rows(*quantized)) {
     if (row.op == "input") continue;
-    ++operators;
+    ++report.operators;
     bool any = row.output.has_value();
     for (const auto& input : row.inputs) any = any || input.has_value();
-    in_float += any && !left.count(row.name) ? 0 : 1;
+    report.in_float += any && !left.count(row.name) ? 0 : 1;
   }
-  std::cout << arguments.output << ": " << operators << " operators, " << operators - in_float << " quantized for "
-            << config.options.target << (in_float > 0 ? octet::str(", ", in_float, " left in float") : "") << "; "
-            << bytes_text(float_bytes) << " -> " << bytes_text(model_bytes(*quantized)) << '\n';
+  print(report, arguments.json);
 }
 
 }  // namespace octet::cli

@@ -2,9 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "octet/cli/table.h"
 #include "octet/formats/dtype.h"
 #include "octet/quantize/spec_text.h"
+#include "octet/report/table.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/budget.h"
 #include "octet/support/byte_source.h"
@@ -147,7 +147,7 @@ void print(const TableQuantizer::Explanation& explanation, const TableQuantizer&
     out << "overrides[" << i << "]: " << options.overrides[i].selector() << ": " << says(options.overrides[i]) << ": "
         << (outcome.matched.empty() ? "matches no node" : join(", ", outcome.matched)) << '\n';
   }
-  Table table({"op", "name", "inputs", "output"});
+  report::Table table({"op", "name", "inputs", "output"});
   for (const QuantizationPlan::Entry& entry : explanation.plan.entries) {
     const bool input = entry.node->kind() == NodeKind::kPlaceholder;
     const QuantizationAnnotation* note = annotation(*entry.node);

@@ -4,6 +4,7 @@
 #include "octet/cli/verbs.h"
 #include "octet/formats/npy.h"
 #include "octet/integer/executor.h"
+#include "octet/report/numbers.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 
@@ -35,7 +36,8 @@ std::vector<at::Tensor> run_integers(const RunArguments& arguments) {
   const integer::Executor executor(tflite::read(arguments.model.path), {.check_overflow = arguments.check_overflow});
   const auto inputs = read_inputs(arguments, executor.model().inputs.size(), executor.model().outputs.size());
   const integer::MemoryPlan& memory = executor.memory();
-  log::info("arena ", bytes_text(memory.arena_bytes), "; most alive at one step ", bytes_text(memory.peak_bytes));
+  log::info("arena ", report::bytes_text(memory.arena_bytes), "; most alive at one step ",
+            report::bytes_text(memory.peak_bytes));
   return arguments.dequantize ? executor.run_dequantized(inputs) : executor.run(inputs);
 }
 

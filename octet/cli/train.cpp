@@ -4,19 +4,17 @@
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
 #include "octet/cli/output.h"
+#include "octet/cli/print.h"
 #include "octet/cli/quantizer.h"
 #include "octet/cli/verbs.h"
 #include "octet/quantize/qdq.h"
+#include "octet/report/training_reports.h"
 #include "octet/support/error.h"
 #include "octet/train/progress.h"
 #include "octet/train/qat.h"
 
 namespace octet::cli {
 namespace {
-
-std::string accuracy_text(const Accuracy& accuracy) {
-  return octet::str("top-1 ", fixed(accuracy.top1, 4), "  top-5 ", fixed(accuracy.top5, 4));
-}
 
 // The settings that the trained model came from, for the record beside it.
 std::vector<std::pair<std::string, std::string>> training_facts(const TrainArguments& arguments, uint64_t seed) {
@@ -69,7 +67,7 @@ QatOptions qat_options(const TrainArguments& arguments) {
   training.schedule = schedule_kind(arguments.schedule);
   training.step_epochs = arguments.step_epochs;
   training.warmup_epochs = arguments.warmup_epochs;
-  training.label_smoothing = arguments.label_smoothing;
+  training.task = classification(arguments.label_smoothing);
   training.seed = arguments.seed.value_or(0);
   return options;
 }
@@ -102,12 +100,14 @@ void train(const TrainArguments& arguments) {
   TrainResult result;
   if (arguments.qat) {
     targets::TableQuantizer quantizer = make_quantizer(config.options);
-    if (arguments.quantizer.explain) print(quantizer.explain(*model), quantizer, std::cout);
-    QatResult qat = train_qat(model, quantizer, data.dataset, options, {}, held_out.dataset, &progress);
+    if (arguments.quantizer.explain) {
+      print(quantizer.explain(*model), quantizer, arguments.json ? std::cerr : std::cout);
+    }
+    QatResult qat = train_qat(model, quantizer, data.source, options, {}, held_out.source, &progress);
     trained = qat.quantized;
     result = std::move(qat.training);
   } else {
-    result = octet::train(model_handle(model), data.dataset, training, {}, held_out.dataset, &progress, "float");
+    result = octet::train(model_handle(model), data.source, training, {}, held_out.source, &progress, "float");
     model->train(false);
     trained = std::move(model);
   }
@@ -119,15 +119,15 @@ void train(const TrainArguments& arguments) {
   if (arguments.qat) {
     write_config(config, arguments.output);
   }
-  std::cout << arguments.output << ": " << result.epochs.size() << " epochs, " << fixed(result.seconds, 1) << " s";
+  report::TrainingReport report{arguments.output, arguments.qat, std::move(result), std::nullopt};
   if (!arguments.no_eval) {
     EvaluateOptions evaluation;
+    evaluation.task = training.task;
     evaluation.transform = held_out.transform;
     evaluation.progress = &progress;
-    const Accuracy accuracy = evaluate(model_handle(trained), held_out.dataset, evaluation);
-    std::cout << ", " << (arguments.qat ? "quantized model: " : "") << accuracy_text(accuracy);
+    report.evaluation = evaluate(model_handle(trained), held_out.source, evaluation);
   }
-  std::cout << '\n';
+  print(report, arguments.json);
 }
 
 }  // namespace octet::cli

@@ -68,6 +68,7 @@ struct QuantizeArguments {
   std::string output;
   OutputArguments writing;
   std::optional<uint64_t> seed;
+  bool json = false;
 };
 void quantize(const QuantizeArguments& arguments);
 
@@ -95,6 +96,7 @@ struct TrainArguments {
   std::string output;
   OutputArguments writing;
   std::optional<uint64_t> seed;
+  bool json = false;
 };
 void train(const TrainArguments& arguments);
 
@@ -144,6 +146,7 @@ struct ExportArguments {
   std::string pt2;
   std::string encodings;
   OutputArguments writing;
+  bool json = false;
 };
 void export_model(const ExportArguments& arguments);
 
@@ -170,6 +173,7 @@ struct DemoArguments {
   std::string target;
   std::string save;
   std::optional<uint64_t> seed;
+  bool json = false;
 };
 void demo(const DemoArguments& arguments);
 

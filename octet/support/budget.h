@@ -16,9 +16,9 @@ inline constexpr uint64_t kConfig = uint64_t{1} << 20;       ///< bytes of a set
 inline constexpr size_t kConfigDepth = 8;                    ///< levels of a settings file
 inline constexpr uint64_t kExpression = uint64_t{64} << 10;  ///< characters of one symbolic size
 inline constexpr size_t kDepth = 100;                        ///< levels of nested JSON, marks or brackets
-inline constexpr uint64_t kHeader = uint64_t{1} << 20;        ///< bytes of a .npy file's header
-inline constexpr size_t kTableDepth = 16;                     ///< levels of tables in a .tflite file
-inline constexpr size_t kTables = 1'000'000;                  ///< tables in one
+inline constexpr uint64_t kHeader = uint64_t{1} << 20;       ///< bytes of a .npy file's header
+inline constexpr size_t kTableDepth = 16;                    ///< levels of tables in a .tflite file
+inline constexpr size_t kTables = 1'000'000;                 ///< tables in one
 inline constexpr uint64_t kArchiveEntries = uint64_t{1} << 20;
 
 }  // namespace limits

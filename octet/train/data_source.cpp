@@ -25,19 +25,25 @@ void check_labels(const std::string& name, const at::Tensor& labels, int64_t siz
   }
 }
 
-at::Tensor pick_labels(const at::Tensor& labels, const std::vector<int64_t>& indices) {
-  if (!labels.defined()) return {};
-  at::Tensor picked = at::empty({static_cast<int64_t>(indices.size())}, at::kLong);
-  const int64_t* from = labels.const_data_ptr<int64_t>();
-  int64_t* to = picked.mutable_data_ptr<int64_t>();
-  for (size_t i = 0; i < indices.size(); ++i) to[i] = from[indices[i]];
+// These rows of dimension 0; of nothing, nothing.
+at::Tensor pick(const at::Tensor& all, const std::vector<int64_t>& indices) {
+  if (!all.defined()) return {};
+  std::vector<int64_t> shape = all.sizes().vec();
+  const size_t bytes = shape[0] == 0 ? 0 : all.nbytes() / static_cast<size_t>(shape[0]);
+  shape[0] = static_cast<int64_t>(indices.size());
+  at::Tensor picked = at::empty(shape, all.scalar_type());
+  const auto* from = static_cast<const char*>(all.const_data_ptr());
+  auto* to = static_cast<char*>(picked.mutable_data_ptr());
+  for (size_t i = 0; i < indices.size() && bytes > 0; ++i) {
+    std::memcpy(to + i * bytes, from + static_cast<size_t>(indices[i]) * bytes, bytes);
+  }
   return picked;
 }
 
-class ImageDataset : public Dataset {
+class ImageSource : public DataSource {
  public:
-  ImageDataset(std::string name, at::Tensor images, at::Tensor labels, int64_t num_classes, ImageFacts facts)
-      : Dataset(std::move(name)),
+  ImageSource(std::string name, at::Tensor images, at::Tensor labels, int64_t num_classes, ImageFacts facts)
+      : DataSource(std::move(name)),
         images_(images.contiguous()),
         labels_(labels.defined() ? labels.contiguous() : labels),
         num_classes_(num_classes),
@@ -55,7 +61,7 @@ class ImageDataset : public Dataset {
 
   int64_t size() const override { return images_.size(0); }
   std::vector<std::vector<int64_t>> sample_shapes() const override { return {images_.sizes().slice(1).vec()}; }
-  bool labelled() const override { return labels_.defined(); }
+  bool has_targets() const override { return labels_.defined(); }
   int64_t num_classes() const override { return num_classes_; }
   const ImageFacts* image_facts() const override { return &facts_; }
 
@@ -71,7 +77,7 @@ class ImageDataset : public Dataset {
       const uint8_t* image = from + index * pixels;
       for (int64_t p = 0; p < pixels; ++p) *to++ = scaled_[image[p]];
     }
-    return {{batch}, pick_labels(labels_, indices)};
+    return {{batch}, pick(labels_, indices)};
   }
 
  private:
@@ -82,16 +88,16 @@ class ImageDataset : public Dataset {
   std::array<float, 256> scaled_{};
 };
 
-class TensorDataset : public Dataset {
+class TensorSource : public DataSource {
  public:
-  TensorDataset(std::string name, std::vector<at::Tensor> inputs, at::Tensor labels, int64_t num_classes,
-                int64_t natural_batch)
-      : Dataset(std::move(name)),
+  TensorSource(std::string name, std::vector<at::Tensor> inputs, at::Tensor targets, int64_t num_classes,
+               int64_t natural_batch)
+      : DataSource(std::move(name)),
         inputs_(std::move(inputs)),
-        labels_(std::move(labels)),
+        targets_(std::move(targets)),
         num_classes_(num_classes),
         natural_batch_(natural_batch) {
-    if (inputs_.empty()) throw Error(this->name(), "a dataset needs at least one input");
+    if (inputs_.empty()) throw Error(this->name(), "a source of data needs at least one input");
     for (at::Tensor& input : inputs_) {
       if (input.dim() == 0) throw Error(this->name(), "an input without dimensions has no samples");
       if (input.size(0) != inputs_[0].size(0)) {
@@ -99,11 +105,16 @@ class TensorDataset : public Dataset {
       }
       input = input.contiguous();
     }
-    if (labels_.defined()) labels_ = labels_.contiguous();
-    check_labels(this->name(), labels_, size(), num_classes_);
-    if (num_classes_ == 0 && labels_.defined() && labels_.numel() > 0) {
-      num_classes_ = labels_.max().item<int64_t>() + 1;
+    if (!targets_.defined()) return;
+    targets_ = targets_.contiguous();
+    if (at::isFloatingType(targets_.scalar_type())) {
+      if (targets_.dim() == 0 || targets_.size(0) != size()) {
+        throw expected(this->name(), "targets", str(size()), octet::str(targets_.sizes()));
+      }
+      return;
     }
+    check_labels(this->name(), targets_, size(), num_classes_);
+    if (num_classes_ == 0 && targets_.numel() > 0) num_classes_ = targets_.max().item<int64_t>() + 1;
   }
 
   int64_t size() const override { return inputs_[0].size(0); }
@@ -112,43 +123,32 @@ class TensorDataset : public Dataset {
     for (const at::Tensor& input : inputs_) shapes.push_back(input.sizes().slice(1).vec());
     return shapes;
   }
-  bool labelled() const override { return labels_.defined(); }
+  bool has_targets() const override { return targets_.defined(); }
   int64_t num_classes() const override { return num_classes_; }
   int64_t natural_batch() const override { return natural_batch_; }
 
   Batch get(const std::vector<int64_t>& indices) const override {
     check_indices(indices);
     Batch batch;
-    for (const at::Tensor& input : inputs_) {
-      std::vector<int64_t> shape = input.sizes().vec();
-      shape[0] = static_cast<int64_t>(indices.size());
-      at::Tensor picked = at::empty(shape, input.scalar_type());
-      const size_t bytes = size() == 0 ? 0 : input.nbytes() / static_cast<size_t>(size());
-      const auto* from = static_cast<const char*>(input.const_data_ptr());
-      auto* to = static_cast<char*>(picked.mutable_data_ptr());
-      for (size_t i = 0; i < indices.size() && bytes > 0; ++i) {
-        std::memcpy(to + i * bytes, from + static_cast<size_t>(indices[i]) * bytes, bytes);
-      }
-      batch.inputs.push_back(picked);
-    }
-    batch.labels = pick_labels(labels_, indices);
+    for (const at::Tensor& input : inputs_) batch.inputs.push_back(pick(input, indices));
+    batch.targets = pick(targets_, indices);
     return batch;
   }
 
  private:
   std::vector<at::Tensor> inputs_;
-  at::Tensor labels_;
+  at::Tensor targets_;
   int64_t num_classes_;
   int64_t natural_batch_;
 };
 
-class FirstSamples : public Dataset {
+class FirstSamples : public DataSource {
  public:
-  FirstSamples(std::shared_ptr<const Dataset> whole, int64_t count)
-      : Dataset(whole->name()), whole_(std::move(whole)), count_(std::clamp<int64_t>(count, 0, whole_->size())) {}
+  FirstSamples(std::shared_ptr<const DataSource> whole, int64_t count)
+      : DataSource(whole->name()), whole_(std::move(whole)), count_(std::clamp<int64_t>(count, 0, whole_->size())) {}
   int64_t size() const override { return count_; }
   std::vector<std::vector<int64_t>> sample_shapes() const override { return whole_->sample_shapes(); }
-  bool labelled() const override { return whole_->labelled(); }
+  bool has_targets() const override { return whole_->has_targets(); }
   int64_t num_classes() const override { return whole_->num_classes(); }
   int64_t natural_batch() const override { return whole_->natural_batch(); }
   const ImageFacts* image_facts() const override { return whole_->image_facts(); }
@@ -158,32 +158,32 @@ class FirstSamples : public Dataset {
   }
 
  private:
-  std::shared_ptr<const Dataset> whole_;
+  std::shared_ptr<const DataSource> whole_;
   int64_t count_;
 };
 
 }  // namespace
 
-void Dataset::check_indices(const std::vector<int64_t>& indices) const {
+void DataSource::check_indices(const std::vector<int64_t>& indices) const {
   for (int64_t index : indices) {
     if (index < 0 || index >= size()) throw expected(name_, "sample number", str("0 to ", size() - 1), str(index));
   }
 }
 
-std::shared_ptr<Dataset> image_dataset(std::string name, at::Tensor images, at::Tensor labels, int64_t num_classes,
-                                       ImageFacts facts) {
-  return std::make_shared<ImageDataset>(std::move(name), std::move(images), std::move(labels), num_classes,
-                                        std::move(facts));
+std::shared_ptr<DataSource> image_source(std::string name, at::Tensor images, at::Tensor labels, int64_t num_classes,
+                                         ImageFacts facts) {
+  return std::make_shared<ImageSource>(std::move(name), std::move(images), std::move(labels), num_classes,
+                                       std::move(facts));
 }
 
-std::shared_ptr<Dataset> tensor_dataset(std::string name, std::vector<at::Tensor> inputs, at::Tensor labels,
-                                        int64_t num_classes, int64_t natural_batch) {
-  return std::make_shared<TensorDataset>(std::move(name), std::move(inputs), std::move(labels), num_classes,
-                                         natural_batch);
+std::shared_ptr<DataSource> tensor_source(std::string name, std::vector<at::Tensor> inputs, at::Tensor targets,
+                                          int64_t num_classes, int64_t natural_batch) {
+  return std::make_shared<TensorSource>(std::move(name), std::move(inputs), std::move(targets), num_classes,
+                                        natural_batch);
 }
 
-std::shared_ptr<Dataset> first_samples(std::shared_ptr<const Dataset> dataset, int64_t count) {
-  return std::make_shared<FirstSamples>(std::move(dataset), count);
+std::shared_ptr<DataSource> first_samples(std::shared_ptr<const DataSource> data, int64_t count) {
+  return std::make_shared<FirstSamples>(std::move(data), count);
 }
 
 }  // namespace octet

@@ -11,11 +11,11 @@ namespace octet {
 
 enum class Split { kTrain, kTest };
 
-/// Some samples: one tensor a model input, dimension 0 the samples; labels int64 [samples], undefined where there are
-/// none.
+/// Some samples: one tensor a model input, dimension 0 the samples, and what the results are compared with: int64
+/// labels [samples] of a classification, else any tensor of as many samples; undefined where there is nothing.
 struct Batch {
   std::vector<at::Tensor> inputs;
-  at::Tensor labels;
+  at::Tensor targets;
   int64_t size() const { return inputs.empty() || inputs[0].dim() == 0 ? 0 : inputs[0].size(0); }
 };
 
@@ -28,16 +28,16 @@ struct ImageFacts {
 };
 
 /// Samples that can be read in any order. Reading is safe from several threads.
-class Dataset {
+class DataSource {
  public:
-  explicit Dataset(std::string name) : name_(std::move(name)) {}
-  virtual ~Dataset() = default;
+  explicit DataSource(std::string name) : name_(std::move(name)) {}
+  virtual ~DataSource() = default;
 
   virtual int64_t size() const = 0;
   /// Per model input, one sample's shape without the batch dimension.
   virtual std::vector<std::vector<int64_t>> sample_shapes() const = 0;
-  virtual bool labelled() const = 0;
-  /// 0 where unknown.
+  virtual bool has_targets() const = 0;
+  /// Of labels; 0 where unknown, or where the targets are none.
   virtual int64_t num_classes() const = 0;
   /// Images come as float32 from 0 to 1, arrays in their own type. Throws octet::Error for an index out of range.
   virtual Batch get(const std::vector<int64_t>& indices) const = 0;
@@ -58,15 +58,15 @@ class Dataset {
 
 /// Images in memory: uint8 [N, C, H, W] with labels int64 [N] below `num_classes`. Throws octet::Error where they
 /// disagree.
-std::shared_ptr<Dataset> image_dataset(std::string name, at::Tensor images, at::Tensor labels, int64_t num_classes,
-                                       ImageFacts facts);
+std::shared_ptr<DataSource> image_source(std::string name, at::Tensor images, at::Tensor labels, int64_t num_classes,
+                                         ImageFacts facts);
 
-/// Arrays in memory, one a model input, equal in dimension 0; labels int64 [N] or undefined.
-/// `num_classes` 0: one more than the greatest label.
-std::shared_ptr<Dataset> tensor_dataset(std::string name, std::vector<at::Tensor> inputs, at::Tensor labels = {},
-                                        int64_t num_classes = 0, int64_t natural_batch = 0);
+/// Arrays in memory, one a model input, equal in dimension 0; targets int64 [N] (labels), floating [N, ...], or
+/// undefined. `num_classes` 0: one more than the greatest label.
+std::shared_ptr<DataSource> tensor_source(std::string name, std::vector<at::Tensor> inputs, at::Tensor targets = {},
+                                          int64_t num_classes = 0, int64_t natural_batch = 0);
 
 /// The first `count` samples.
-std::shared_ptr<Dataset> first_samples(std::shared_ptr<const Dataset> dataset, int64_t count);
+std::shared_ptr<DataSource> first_samples(std::shared_ptr<const DataSource> data, int64_t count);
 
 }  // namespace octet

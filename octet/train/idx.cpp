@@ -102,8 +102,8 @@ at::Tensor read_idx(const std::string& path, int rank) {
   return result;
 }
 
-std::shared_ptr<Dataset> idx(const std::string& name, const std::string& folder, Split split, ImageFacts facts,
-                             int64_t num_classes) {
+std::shared_ptr<DataSource> idx(const std::string& name, const std::string& folder, Split split, ImageFacts facts,
+                                int64_t num_classes) {
   const std::string stem = split == Split::kTrain ? "train" : "t10k";
   at::Tensor images = read_idx(find(folder, stem + "-images-idx3-ubyte"), 3);
   std::string labels_path = find(folder, stem + "-labels-idx1-ubyte");
@@ -112,7 +112,7 @@ std::shared_ptr<Dataset> idx(const std::string& name, const std::string& folder,
     throw expected(labels_path, "labels", str(images.size(0)), str(labels.size(0)));
   }
   if (num_classes == 0) num_classes = labels.max().item<int64_t>() + 1;
-  return image_dataset(name, images.unsqueeze(1), labels, num_classes, std::move(facts));
+  return image_source(name, images.unsqueeze(1), labels, num_classes, std::move(facts));
 }
 
 }  // namespace octet::readers

@@ -26,6 +26,6 @@ struct DataOptions {
 /// all files agree in it.
 ///
 /// Throws octet::Error that names the file and the reason: wrong magic, truncated, absurd sizes, labels out of range.
-std::shared_ptr<Dataset> open_data(const std::string& spec, Split split, const DataOptions& options = {});
+std::shared_ptr<DataSource> open_data(const std::string& spec, Split split, const DataOptions& options = {});
 
 }  // namespace octet

@@ -12,10 +12,12 @@ struct ProgressState {
   int64_t step = 0;
   int64_t total = 0;
   double loss = 0;
-  double accuracy = 0;
+  double score = 0;
   double images_per_second = 0;
   /// Steps of `total` that took no part in the time so far (a resumed run).
   int64_t skipped = 0;
+  /// What `score` is; empty: left out.
+  std::string score_title = "top-1";
 };
 
 /// How long is left, on one line: rewritten in place on a terminal, else a plain line now and then and at the end, so

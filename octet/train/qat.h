@@ -24,8 +24,8 @@ struct QatResult {
 /// Quantization-aware training of a float model: prepare_qat_pt2e, train, finish. `model` becomes the prepared
 /// model on the way: pass a copy to keep it. Observers rest during evaluations. Hooks run after the freezing of an
 /// epoch.
-QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, std::shared_ptr<const Dataset> data,
+QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, std::shared_ptr<const DataSource> data,
                     const QatOptions& options, const TrainHooks& hooks = {},
-                    std::shared_ptr<const Dataset> evaluation = nullptr, Progress* progress = nullptr);
+                    std::shared_ptr<const DataSource> evaluation = nullptr, Progress* progress = nullptr);
 
 }  // namespace octet

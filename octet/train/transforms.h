@@ -9,7 +9,7 @@
 
 namespace octet {
 
-class Dataset;
+class DataSource;
 
 /// A number a sample, from which a transform draws all its chance: the same seeds give the same images, whatever the
 /// batch.
@@ -34,7 +34,7 @@ Transform compose(std::vector<Transform> steps);
 /// What brings the data to a model whose input 0 is [C, H, W] (without the batch): padding by up to a quarter or else
 /// resizing, the data set's usual normalisation, and before that with `augment` its random crop and mirroring. Empty
 /// for data that is no set of images. Throws octet::Error where the channels differ.
-Transform standard_transform(const Dataset& data, const std::vector<int64_t>& input_shape, bool augment);
+Transform standard_transform(const DataSource& data, const std::vector<int64_t>& input_shape, bool augment);
 
 /// Well-mixed 64 bits of two numbers.
 uint64_t mix_seed(uint64_t a, uint64_t b);

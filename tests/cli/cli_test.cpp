@@ -54,9 +54,9 @@ TEST_F(Program, InspectSaysWhatAFloatModelIs) {
         "parameters 89578, stored in 358.3 KB; 12.30 million multiply-accumulates\n", "    3  aten.conv2d.default\n"}) {
     EXPECT_NE(text.out.find(part), std::string::npos) << part << " in " << text.out;
   }
-  const Outcome json = run("inspect --json " + golden("net_cifarnet/model.pt2"));
-  ASSERT_EQ(json.status, 0) << json.err;
-  const auto facts = nlohmann::json::parse(json.out);
+  const Outcome as_json = run("inspect --json " + golden("net_cifarnet/model.pt2"));
+  ASSERT_EQ(as_json.status, 0) << as_json.err;
+  const auto facts = nlohmann::json::parse(as_json.out);
   EXPECT_EQ(facts.at("inputs").at(0).at("shape"), (std::vector<int64_t>{1, 3, 32, 32}));
   EXPECT_EQ(facts.at("ops").at("aten.conv2d.default"), 3);
   // Three 5x5 convolutions of 3 to 32 to 32 to 64 channels at 32x32, 16x16, 8x8, and a linear from 1024 to 10.
@@ -76,9 +76,10 @@ TEST_P(QuantizeGolden, GivesTheReferencesRowsAndOutput) {
   const auto [name, qat] = GetParam();
   const std::string folder = golden(name);
   const std::string output = file("q.octet");
-  const Outcome quantized = run("quantize " + folder + "/model.pt2 --calibrate 'npy:" + folder + "/calib_*.npy' -o " +
-                                output + (qat ? " --qat" : ""));
+  const Outcome quantized = run("quantize --json " + folder + "/model.pt2 --calibrate 'npy:" + folder +
+                                "/calib_*.npy' -o " + output + (qat ? " --qat" : ""));
   ASSERT_EQ(quantized.status, 0) << quantized.err;
+  EXPECT_EQ(nlohmann::json::parse(quantized.out).at("in_float"), 0) << quantized.out;
   EXPECT_LT(std::filesystem::file_size(output),
             0.6 * static_cast<double>(std::filesystem::file_size(folder + "/model.pt2")));
   const Outcome inspected = run("inspect --json " + output);
@@ -164,9 +165,12 @@ TEST_F(Program, TrainsAndEvaluatesOnDataInFiles) {
   write_npy(file("labels.npy"), labels);
   const std::string data = "'npy:" + file("images_*.npy") + "'";
   for (const std::string mode : {"--float", "--qat"}) {
-    const Outcome trained = run("train " + folder + "/model.pt2 " + mode + " --data " + data +
+    const Outcome trained = run("train --json " + folder + "/model.pt2 " + mode + " --data " + data +
                                 " --epochs 6 --batch-size 16 --lr 0.02 -o " + file("t.octet"));
     ASSERT_EQ(trained.status, 0) << trained.err;
+    const auto epochs = nlohmann::json::parse(trained.out).at("epochs");
+    ASSERT_EQ(epochs.size(), 6u);
+    EXPECT_LT(epochs[5].at("loss").get<double>(), epochs[0].at("loss").get<double>()) << mode;
     const Outcome evaluated = run("eval --json " + file("t.octet") + " --data " + data);
     ASSERT_EQ(evaluated.status, 0) << evaluated.err;
     const auto facts = nlohmann::json::parse(evaluated.out);

@@ -96,8 +96,8 @@ TEST_F(Export, VerifySaysWhereTheyPart) {
   ASSERT_EQ(text.status, 0) << text.err;
   EXPECT_NE(text.out.find("output 0: "), std::string::npos);
   EXPECT_NE(text.out.find("RESIZE_BILINEAR"), std::string::npos);
-  const Outcome json = run(arguments + " --json");
-  const auto found = nlohmann::json::parse(json.out);
+  const Outcome as_json = run(arguments + " --json");
+  const auto found = nlohmann::json::parse(as_json.out);
   EXPECT_LE(found.at("outputs").at(0).at("alone").at("most_steps").get<double>(), 1.01);
   EXPECT_GE(found.at("layers").size(), 8u);
 

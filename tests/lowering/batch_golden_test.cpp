@@ -4,10 +4,10 @@
 #include <set>
 
 #include "../support/test_data.h"
-#include "tests/graph/expect_error.h"
 #include "octet/formats/npy.h"
 #include "octet/formats/pt2.h"
 #include "octet/lowering/batch.h"
+#include "tests/graph/expect_error.h"
 
 namespace octet {
 namespace {

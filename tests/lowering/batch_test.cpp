@@ -4,9 +4,9 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/rnn.h>
 
-#include "tests/graph/expect_error.h"
 #include "octet/graph/match.h"
 #include "octet/graph/record.h"
+#include "tests/graph/expect_error.h"
 
 namespace octet {
 namespace {

@@ -62,8 +62,7 @@ auto explained(const std::string& where, Call call) {
 void require_output(const KernelContext& context, at::IntArrayRef wanted) {
   const std::vector<int64_t>& got = context.output().shape;
   if (wanted == got) return;
-  context.fail("output shape", octet::str("[", join(", ", wanted), "]"),
-               octet::str("[", join(", ", got), "]"));
+  context.fail("output shape", octet::str("[", join(", ", wanted), "]"), octet::str("[", join(", ", got), "]"));
 }
 
 }  // namespace

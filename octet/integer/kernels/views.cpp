@@ -19,8 +19,7 @@ using PlacesOfDimensions = std::vector<std::vector<int64_t>>;
 void require_shape(const KernelContext& context, const std::vector<int64_t>& wanted) {
   const std::vector<int64_t>& got = context.output().shape;
   if (got == wanted) return;
-  context.fail("output shape", octet::str("[", join(", ", wanted), "]"),
-               octet::str("[", join(", ", got), "]"));
+  context.fail("output shape", octet::str("[", join(", ", wanted), "]"), octet::str("[", join(", ", got), "]"));
 }
 
 }  // namespace

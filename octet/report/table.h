@@ -3,10 +3,12 @@
 #include <string>
 #include <vector>
 
-namespace octet::cli {
+#include "octet/support/api.h"
+
+namespace octet::report {
 
 /// Text in columns, the first row a heading with a rule under it. Numbers stand right-aligned.
-class Table {
+class OCTET_API Table {
  public:
   explicit Table(std::vector<std::string> heading) : rows_{std::move(heading)} {}
   void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
@@ -16,4 +18,4 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-}  // namespace octet::cli
+}  // namespace octet::report

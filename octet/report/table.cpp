@@ -1,9 +1,9 @@
-#include "octet/cli/table.h"
+#include "octet/report/table.h"
 
 #include <algorithm>
 #include <sstream>
 
-namespace octet::cli {
+namespace octet::report {
 namespace {
 
 // Terminal columns of UTF-8 text: continuation bytes take none.
@@ -40,4 +40,4 @@ std::string Table::text() const {
   return out.str();
 }
 
-}  // namespace octet::cli
+}  // namespace octet::report
