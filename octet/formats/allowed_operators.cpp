@@ -77,28 +77,29 @@ std::string_view packet_of(std::string_view text) {
 }
 
 // Names of ATen without backward operators (autograd makes them), `out` forms and names of dimensions, which no export
-// holds. Left out, though networks use them, since they crash on arguments that fit no network: embedding_bag.
+// holds (but for div.out, which torch.nn's code for TorchScript names).
 constexpr std::array kClasses = std::to_array<OperatorClass>({
     {"aten", "an element of the result comes of the elements at its place",
      R"(
-abs.default abs_.default absolute.default absolute_.default acos.default acos_.default acosh.default acosh_.default
-add.Scalar add.Tensor add_.Scalar add_.Tensor addcdiv.default addcdiv_.default addcmul.default addcmul_.default
-angle.default arccos.default arccos_.default arccosh.default arccosh_.default arcsin.default arcsin_.default
-arcsinh.default arcsinh_.default arctan.default arctan_.default arctan2.default arctan2_.default arctanh.default
-arctanh_.default asin.default asin_.default asinh.default asinh_.default atan.default atan_.default atan2.default
-atan2_.default atanh.default atanh_.default bitwise_and.Scalar bitwise_and.Scalar_Tensor bitwise_and.Tensor
-bitwise_and_.Scalar bitwise_and_.Tensor bitwise_left_shift.Scalar_Tensor bitwise_left_shift.Tensor
-bitwise_left_shift.Tensor_Scalar bitwise_left_shift_.Tensor bitwise_left_shift_.Tensor_Scalar bitwise_not.default
-bitwise_not_.default bitwise_or.Scalar bitwise_or.Scalar_Tensor bitwise_or.Tensor bitwise_or_.Scalar
-bitwise_or_.Tensor bitwise_right_shift.Scalar_Tensor bitwise_right_shift.Tensor bitwise_right_shift.Tensor_Scalar
-bitwise_right_shift_.Tensor bitwise_right_shift_.Tensor_Scalar bitwise_xor.Scalar bitwise_xor.Scalar_Tensor
-bitwise_xor.Tensor bitwise_xor_.Scalar bitwise_xor_.Tensor __and__.Scalar __and__.Tensor __or__.Scalar __or__.Tensor
-__xor__.Scalar __xor__.Tensor __lshift__.Scalar __lshift__.Tensor __rshift__.Scalar __rshift__.Tensor
-__iand__.Scalar __iand__.Tensor __ior__.Scalar __ior__.Tensor __ixor__.Scalar __ixor__.Tensor __ilshift__.Scalar
-__ilshift__.Tensor __irshift__.Scalar __irshift__.Tensor ceil.default ceil_.default celu.default celu_.default
-clamp.Tensor clamp.default clamp_.Tensor clamp_.default clamp_max.Tensor clamp_max.default clamp_max_.Tensor
-clamp_max_.default clamp_min.Tensor clamp_min.default clamp_min_.Tensor clamp_min_.default clip.Tensor clip.default
-clip_.Tensor clip_.default complex.default conj.default conj_physical.default conj_physical_.default _conj.default
+div.out abs.default abs_.default absolute.default absolute_.default acos.default acos_.default acosh.default
+acosh_.default add.Scalar add.Tensor add_.Scalar add_.Tensor addcdiv.default addcdiv_.default addcmul.default
+addcmul_.default angle.default arccos.default arccos_.default arccosh.default arccosh_.default arcsin.default
+arcsin_.default arcsinh.default arcsinh_.default arctan.default arctan_.default arctan2.default arctan2_.default
+arctanh.default arctanh_.default asin.default asin_.default asinh.default asinh_.default atan.default atan_.default
+atan2.default atan2_.default atanh.default atanh_.default bitwise_and.Scalar bitwise_and.Scalar_Tensor
+bitwise_and.Tensor bitwise_and_.Scalar bitwise_and_.Tensor bitwise_left_shift.Scalar_Tensor
+bitwise_left_shift.Tensor bitwise_left_shift.Tensor_Scalar bitwise_left_shift_.Tensor
+bitwise_left_shift_.Tensor_Scalar bitwise_not.default bitwise_not_.default bitwise_or.Scalar
+bitwise_or.Scalar_Tensor bitwise_or.Tensor bitwise_or_.Scalar bitwise_or_.Tensor bitwise_right_shift.Scalar_Tensor
+bitwise_right_shift.Tensor bitwise_right_shift.Tensor_Scalar bitwise_right_shift_.Tensor
+bitwise_right_shift_.Tensor_Scalar bitwise_xor.Scalar bitwise_xor.Scalar_Tensor bitwise_xor.Tensor
+bitwise_xor_.Scalar bitwise_xor_.Tensor __and__.Scalar __and__.Tensor __or__.Scalar __or__.Tensor __xor__.Scalar
+__xor__.Tensor __lshift__.Scalar __lshift__.Tensor __rshift__.Scalar __rshift__.Tensor __iand__.Scalar
+__iand__.Tensor __ior__.Scalar __ior__.Tensor __ixor__.Scalar __ixor__.Tensor __ilshift__.Scalar __ilshift__.Tensor
+__irshift__.Scalar __irshift__.Tensor ceil.default ceil_.default celu.default celu_.default clamp.Tensor
+clamp.default clamp_.Tensor clamp_.default clamp_max.Tensor clamp_max.default clamp_max_.Tensor clamp_max_.default
+clamp_min.Tensor clamp_min.default clamp_min_.Tensor clamp_min_.default clip.Tensor clip.default clip_.Tensor
+clip_.default complex.default conj.default conj_physical.default conj_physical_.default _conj.default
 _conj_physical.default resolve_conj.default resolve_neg.default copysign.Scalar copysign.Tensor copysign_.Scalar
 copysign_.Tensor cos.default cos_.default cosh.default cosh_.default deg2rad.default deg2rad_.default
 digamma.default digamma_.default div.Scalar div.Scalar_mode div.Tensor div.Tensor_mode div_.Scalar div_.Scalar_mode
@@ -217,12 +218,13 @@ upsample_bicubic2d.default upsample_bicubic2d.vec upsample_bilinear2d.default up
 upsample_linear1d.default upsample_linear1d.vec upsample_nearest1d.default upsample_nearest1d.vec
 upsample_nearest2d.default upsample_nearest2d.vec upsample_nearest3d.default upsample_nearest3d.vec
 upsample_trilinear3d.default upsample_trilinear3d.vec _upsample_bicubic2d_aa.default _upsample_bicubic2d_aa.vec
-_upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec _upsample_nearest_exact1d.default
-_upsample_nearest_exact1d.vec _upsample_nearest_exact2d.default _upsample_nearest_exact2d.vec
-_upsample_nearest_exact3d.default _upsample_nearest_exact3d.vec affine_grid_generator.default grid_sampler.default
-grid_sampler_2d.default grid_sampler_3d.default im2col.default col2im.default unfold.default pad.default
-constant_pad_nd.default _pad_circular.default _pad_enum.default reflection_pad1d.default reflection_pad2d.default
-reflection_pad3d.default replication_pad1d.default replication_pad2d.default replication_pad3d.default
+_upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec _upsample_lanczos2d_aa.default
+_upsample_lanczos2d_aa.vec _upsample_nearest_exact1d.default _upsample_nearest_exact1d.vec
+_upsample_nearest_exact2d.default _upsample_nearest_exact2d.vec _upsample_nearest_exact3d.default
+_upsample_nearest_exact3d.vec affine_grid_generator.default grid_sampler.default grid_sampler_2d.default
+grid_sampler_3d.default im2col.default col2im.default unfold.default pad.default constant_pad_nd.default
+_pad_circular.default _pad_enum.default reflection_pad1d.default reflection_pad2d.default reflection_pad3d.default
+replication_pad1d.default replication_pad2d.default replication_pad3d.default
 )"},
     {"aten", "rearranges; sizes, strides and offsets are checked against the storage",
      R"(
@@ -282,16 +284,19 @@ rrelu_with_noise_.default normal_functional.default
 )"},
     {"aten", "indices are checked against the sizes when it runs (a test calls each beyond them)",
      R"(
-bucketize.Scalar bucketize.Tensor embedding.default gather.default index.Tensor index_add.default index_add_.default
-index_copy.default index_copy_.default index_fill.int_Scalar index_fill.int_Tensor index_fill_.int_Scalar
-index_fill_.int_Tensor index_put.default index_put_.default index_reduce.default index_reduce_.default
-index_select.default isin.Scalar_Tensor isin.Tensor_Scalar isin.Tensor_Tensor masked_scatter.default
-masked_scatter_.default masked_select.default nonzero.default nonzero_numpy.default nonzero_static.default
-argwhere.default one_hot.default put.default put_.default repeat_interleave.Tensor repeat_interleave.self_Tensor
-repeat_interleave.self_int scatter.reduce scatter.src scatter.value scatter.value_reduce scatter_.reduce
-scatter_.src scatter_.value scatter_.value_reduce scatter_add.default scatter_add_.default scatter_reduce.two
-scatter_reduce_.two searchsorted.Scalar searchsorted.Tensor take.default take_along_dim.default _unsafe_index.Tensor
-_unsafe_index_put.default max_unpool2d.default max_unpool3d.default _index_put_impl_.default
+_nested_tensor_from_mask.default _nested_tensor_from_mask_left_aligned.default to_padded_tensor.default
+bucketize.Scalar bucketize.Tensor embedding.default embedding_bag.default embedding_bag.padding_idx
+_embedding_bag.default _embedding_bag_forward_only.default gather.default index.Tensor index_add.default
+index_add_.default index_copy.default index_copy_.default index_fill.int_Scalar index_fill.int_Tensor
+index_fill_.int_Scalar index_fill_.int_Tensor index_put.default index_put_.default index_reduce.default
+index_reduce_.default index_select.default isin.Scalar_Tensor isin.Tensor_Scalar isin.Tensor_Tensor
+masked_scatter.default masked_scatter_.default masked_select.default nonzero.default nonzero_numpy.default
+nonzero_static.default argwhere.default one_hot.default put.default put_.default repeat_interleave.Tensor
+repeat_interleave.self_Tensor repeat_interleave.self_int scatter.reduce scatter.src scatter.value
+scatter.value_reduce scatter_.reduce scatter_.src scatter_.value scatter_.value_reduce scatter_add.default
+scatter_add_.default scatter_reduce.two scatter_reduce_.two searchsorted.Scalar searchsorted.Tensor take.default
+take_along_dim.default _unsafe_index.Tensor _unsafe_index_put.default max_unpool2d.default max_unpool3d.default
+_index_put_impl_.default
 )"},
     {"aten", "losses; class indices are checked",
      R"(

@@ -36,7 +36,7 @@ any.int append.t as_tensor.default as_tensor.list broadcast_shapes.default clear
 copy_.Tensor copy_.float copy_.int cpu.default cuda.default device.default device.with_index dict.default dict.int dict.str
 divmod.float divmod.float_int divmod.int divmod.int_float element_size.default endswith.default eq.bool
 eq.bool_list eq.complex eq.device eq.float eq.float_int eq.float_list eq.int eq.int_float eq.int_list eq.str
-eq.str_list extend.t floordiv.float floordiv.float_int floordiv.int floordiv.int_float floordiv.Scalar format.default
+eq.str_list extend.t floordiv.float floordiv.float_int floordiv.int floordiv.int_float floordiv.default format.default
 get.bool get.default_bool get.default_float get.default_int get.default_str get.float get.int get.str
 get_autocast_dtype.default has_torch_function.default index.list_bool index.list_float index.list_int index.list_str insert.t
 is_autocast_cpu_enabled.default is_autocast_enabled.default is_grad_enabled.default is_non_overlapping_and_dense.default

@@ -105,6 +105,83 @@ void check_packed(const Op& op, CallValues values) {
   }
 }
 
+// Weights, states and input of one size: the fused kernel goes by the input's.
+void check_lstm(const Op& op, CallValues values) {
+  const at::Tensor& input = tensor_of(op, values, "input");
+  const std::vector<at::Tensor> states = value_of(op, values, "hx").toTensorVector();
+  const std::vector<at::Tensor> params = value_of(op, values, "params").toTensorVector();
+  const bool biases = value_of(op, values, "has_biases").toBool();
+  const int64_t layers = value_of(op, values, "num_layers").toInt();
+  const int64_t directions = value_of(op, values, "bidirectional").toBool() ? 2 : 1;
+  require(input.dim() == 3, op, "input", "steps of a batch");
+  require(layers > 0 && layers <= kMostParts, op, "num_layers", str("1 to ", kMostParts));
+  const int64_t batch = input.size(value_of(op, values, "batch_first").toBool() ? 0 : 1);
+  require(states.size() == 2 && states[0].dim() == 3 && states[1].dim() == 3, op, "hx", "two states");
+  for (const at::Tensor& state : states) {
+    require(
+        state.size(0) == layers * directions && state.size(1) == batch && state.scalar_type() == input.scalar_type(),
+        op, "hx", "states for each layer, direction and sample");
+  }
+  const int64_t width = states[1].size(2);
+  const int64_t given_back = states[0].size(2);  // less than the width where there is a projection
+  std::vector<std::vector<int64_t>> sizes;
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const int64_t taken = layer == 0 ? input.size(2) : given_back * directions;
+    for (int64_t direction = 0; direction < directions; ++direction) {
+      sizes.push_back({4 * width, taken});
+      sizes.push_back({4 * width, given_back});
+      if (biases) sizes.insert(sizes.end(), 2, {4 * width});
+      if (given_back != width) sizes.push_back({given_back, width});
+    }
+  }
+  require(params.size() == sizes.size(), op, "params", str(sizes.size(), " weights"));
+  for (size_t i = 0; i < params.size(); ++i) {
+    require(params[i].defined() && params[i].sizes() == sizes[i] && params[i].scalar_type() == input.scalar_type(), op,
+            "params", octet::str("of the sizes ", c10::IntArrayRef(sizes[i]), " at place ", i));
+  }
+}
+
+// Bags begin at rising places of the indices, which name rows.
+void check_embedding_bag(const Op& op, CallValues values) {
+  const at::Tensor& weight = tensor_of(op, values, "weight");
+  const at::Tensor& indices = tensor_of(op, values, "indices");
+  const at::Tensor& offsets = tensor_of(op, values, "offsets");
+  require(weight.dim() == 2 && weight.is_floating_point(), op, "weight", "a matrix of floats");
+  const auto is_vector = [](const at::Tensor& tensor) {
+    return tensor.dim() == 1 && (tensor.scalar_type() == at::kLong || tensor.scalar_type() == at::kInt);
+  };
+  require(is_vector(indices), op, "indices", "a vector of int64 or int32");
+  require(is_vector(offsets) && offsets.scalar_type() == indices.scalar_type() && offsets.numel() > 0, op, "offsets",
+          "a vector of the indices' type");
+  const int64_t mode = value_of(op, values, "mode").toInt();
+  require(mode >= 0 && mode <= 2, op, "mode", "0, 1 or 2");
+  const at::Tensor rows = indices.to(at::kLong).contiguous();
+  for (int64_t i = 0; i < rows.numel(); ++i) {
+    const int64_t row = rows.const_data_ptr<int64_t>()[i];
+    require(row >= 0 && row < weight.size(0), op, "indices", "rows of the weight");
+  }
+  const at::Tensor begins = offsets.to(at::kLong).contiguous();
+  for (int64_t i = 0; i < begins.numel(); ++i) {
+    const int64_t begin = begins.const_data_ptr<int64_t>()[i];
+    const int64_t before = i == 0 ? 0 : begins.const_data_ptr<int64_t>()[i - 1];
+    require(i == 0 ? begin == 0 : begin >= before && begin <= rows.numel(), op, "offsets",
+            "rising places of the indices, from 0");
+  }
+  const c10::IValue& padding = value_of(op, values, "padding_idx");
+  require(!padding.isInt() || (padding.toInt() >= -weight.size(0) && padding.toInt() < weight.size(0)), op,
+          "padding_idx", "a row of the weight");
+  if (!has_tensor(value_of(op, values, "per_sample_weights"))) return;
+  const at::Tensor& factors = tensor_of(op, values, "per_sample_weights");
+  require(mode == 0 && factors.dim() == 1 && factors.numel() == rows.numel() &&
+              factors.scalar_type() == weight.scalar_type(),
+          op, "per_sample_weights", "a factor for each index, of the weight's type");
+}
+
+// Named by code of torch.nn that a recording never takes.
+void refuse_nested(const Op& op, CallValues /*values*/) {
+  throw Error("", str(op.text(), " makes tensors of ragged rows, which a graph does not hold; argument 'mask'"));
+}
+
 // The fused layers of torch.nn's Transformer.
 void check_attention(const Op& op, CallValues values) {
   const bool is_layer = op.short_name() == "_transformer_encoder_layer_fwd";
@@ -177,7 +254,7 @@ void check_flash_attention(const Op& op, CallValues values) {
 
 // A scale that leads to another size than the one asked for makes the filter read beyond its weights.
 void check_antialias(const Op& op, CallValues values) {
-  const at::Tensor& input = tensor_of(op, values, "input");
+  const at::Tensor& input = tensor_of(op, values, op.argument_index("self") < 0 ? "input" : "self");
   const c10::IValue& output = value_of(op, values, "output_size");
   if (output.isNone() || input.dim() != 4) return;  // the kernel says so
   const std::vector<int64_t> sizes = output.toIntVector();
@@ -249,6 +326,7 @@ constexpr std::array kChecks = {
     Row{"aten._fft_c2c", check_fft},
     Row{"aten._fft_c2r", check_fft},
     Row{"aten._fft_r2c", check_fft},
+    Row{"aten.lstm.input", check_lstm},
     Row{"aten.lstm.data", check_packed},
     Row{"aten.gru.data", check_packed},
     Row{"aten.rnn_tanh.data", check_packed},
@@ -262,6 +340,13 @@ constexpr std::array kChecks = {
     Row{"aten.fused_moving_avg_obs_fake_quant", check_moving_average},
     Row{"aten._fused_moving_avg_obs_fq_helper", check_moving_average},
     Row{"aten._fused_moving_avg_obs_fq_helper_functional", check_moving_average},
+    Row{"aten._upsample_lanczos2d_aa", check_antialias},
+    Row{"aten.embedding_bag", check_embedding_bag},
+    Row{"aten._embedding_bag", check_embedding_bag},
+    Row{"aten._embedding_bag_forward_only", check_embedding_bag},
+    Row{"aten._nested_tensor_from_mask", refuse_nested},
+    Row{"aten._nested_tensor_from_mask_left_aligned", refuse_nested},
+    Row{"aten.to_padded_tensor", refuse_nested},
     Row{"aten.max_pool1d", check_window},
     Row{"aten.max_pool1d_with_indices", check_window},
     Row{"aten.median.dim", check_median},

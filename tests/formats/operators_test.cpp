@@ -127,9 +127,9 @@ TEST(Operators, NoneOnTheListTakesWhatNoFileCanGive) {
 }
 
 TEST(Operators, AUserLetsThemInByNameButNotThoseThatReachOut) {
-  const AllowedOperators more({"aten.embedding_bag", "aten._stack.default"});
-  EXPECT_TRUE(more.has("aten.embedding_bag.default"));
-  EXPECT_FALSE(more.has("aten.embedding_bag.padding_idx"));
+  const AllowedOperators more({"aten.fractional_max_pool2d", "aten._stack.default"});
+  EXPECT_TRUE(more.has("aten.fractional_max_pool2d.default"));
+  EXPECT_FALSE(more.has("aten.fractional_max_pool3d.default"));
   EXPECT_EQ(more.find("aten._stack.default", "m").text(), "aten._stack.default");
   for (const char* name :
        {"aten.from_file", "aten.from_file.default", "aten._reshape_alias", "inductor._reinterpret_tensor", "c10d.send",
@@ -243,6 +243,14 @@ TEST(Operators, WhatLibtorchDoesNotCheckOctetDoes) {
     const c10::List<at::Tensor> weights({at::rand({8, 4}), at::rand({8, 2})});
     return Call{"aten.lstm.data", {at::rand({3, 4}), sizes, state, weights, false, 1, 0.0, false, false}};
   };
+  const auto lstm = [](const at::Tensor& weight) {
+    const c10::List<at::Tensor> state({at::zeros({1, 1, 2}), at::zeros({1, 1, 2})});
+    const c10::List<at::Tensor> weights({weight, at::rand({8, 2})});
+    return Call{"aten.lstm.input", {at::rand({3, 1, 4}), state, weights, false, 1, 0.0, false, false, false}};
+  };
+  const auto bags = [](const std::vector<int64_t>& rows, const std::vector<int64_t>& begins) {
+    return Call{"aten.embedding_bag.default", {at::rand({3, 4}), ints(rows), ints(begins)}};
+  };
   for (const Call& one : std::vector<Call>{
            {"aten._native_batch_norm_legit_no_training.default", {x, none, none, empty, empty, 0.1, 1e-5}},
            {"aten._native_batch_norm_legit.default", {x, empty, none, six, six, true, 0.1, 1e-5}},
@@ -269,6 +277,13 @@ TEST(Operators, WhatLibtorchDoesNotCheckOctetDoes) {
             {at::rand({2, 4, 16, 8}), at::rand({2, 4, 16, 8}), at::rand({2, 4, 16, 8}), at::rand({3, 16})}},
            {"aten._upsample_bicubic2d_aa.default",
             {at::rand({1, 2, 4, 2}), std::vector<int64_t>{7, 7}, false, 1.7, 1.7}},
+           lstm(at::rand({12, 4})),
+           lstm(at::rand({8, 3})),
+           bags({0, 7}, {0}),
+           bags({0, 1}, {0, 9}),
+           bags({0, 1}, {1, 0}),
+           {"aten.max_pool1d.default", {x, std::vector<int64_t>{int64_t{1} << 40}}},
+           {"aten._nested_tensor_from_mask.default", {x, x}},
            {"aten.median.dim", {at::rand({2}).expand({3, 2}), 0}},
            {"aten.tensor_split.sections", {x, int64_t{1} << 31}},
            packed(ints({INT64_MAX})),
@@ -282,6 +297,8 @@ TEST(Operators, WhatLibtorchDoesNotCheckOctetDoes) {
   EXPECT_NO_THROW(call({"aten._weight_norm.default", {x, at::rand({2, 1, 1})}}));
   EXPECT_NO_THROW(call({"aten._fft_r2c.default", {x, std::vector<int64_t>{2}, 0, true}}));
   EXPECT_NO_THROW(call(packed(ints({1, 1, 1}))));
+  EXPECT_NO_THROW(call(lstm(at::rand({8, 4}))));
+  EXPECT_NO_THROW(call(bags({0, 1, 2}, {0, 2})));
 }
 
 TEST(Operators, AProgramIsCheckedWhileItRuns) {
