@@ -346,7 +346,8 @@ class Builder {
       }
     }
     if (results.empty())
-      throw Error(program_.outputs.empty() ? "" : program_.outputs[0].where, "the program returns no tensor");
+      throw Error(program_.outputs.empty() ? archive_.program_where : program_.outputs[0].where,
+                  "the program returns no tensor");
     keep_call_signature(results.size());
     graph().output(std::move(results));
   }

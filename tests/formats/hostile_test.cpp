@@ -224,6 +224,18 @@ TEST(Hostile, InputsOfAbsurdSizesAreRefused) {
   EXPECT_TRUE(fails_with([&] { load_octet(memory_source("m.octet", bad)); }, "the input has absurd sizes"));
 }
 
+TEST(Hostile, ProgramsWithoutResultsNameTheirFile) {
+  const std::string good = read_file(test::data(kNewer));
+  json program = json::parse(member(good, kProgram));
+  program["graph_module"]["graph"]["outputs"] = json::array();
+  program["graph_module"]["signature"]["output_specs"] = json::array();
+  EXPECT_TRUE(fails_with(
+      [&] {
+        load_program(rezipped(good, {{kProgram, program.dump()}}));
+      },
+      "[model.pt2/model/models/model.json] the program returns no tensor"));
+}
+
 TEST(Hostile, NamesCannotBreakTheLineOfAMessage) {
   const std::string name = "a\nb\x1b[2J" + std::string(60000, 'x');
   const std::string zip = test::zip_of({{name, "1"}});
