@@ -118,7 +118,8 @@ TEST(OwnTarget, TrainsWithFloatBiases) {
   const auto wanted = model->run(g.inputs()).at(0);
   TableQuantizer quantizer(shared(tiny()), {.mode = QuantizationMode::kQat});
   const auto quantized = calibrate_and_quantize(model->copy(), {g.inputs()}, quantizer);
-  const QuantRow& row = row_of(quantization_rows(*quantized), "aten.conv2d.default");
+  const auto rows = quantization_rows(*quantized);
+  const QuantRow& row = row_of(rows, "aten.conv2d.default");
   EXPECT_TRUE(row.inputs.at(1));
   EXPECT_FALSE(row.inputs.at(2)) << "finish() leaves float biases to a target that wants them";
   EXPECT_GT(compute_error(wanted, quantized->run(g.inputs()).at(0)), 25.0);
@@ -138,9 +139,11 @@ TEST(OwnTarget, IsListedPlacedAndDescribed) {
   EXPECT_NE(operator_table(*registry.standard()).find("input A, weight W, bias -"), std::string::npos);
 
   at::manual_seed(3);
-  Net net;
+  GraphBuilder g;
+  Node* conv = g.call("aten.conv2d.default", {g.input({1, 3, 8, 8}), g.parameter("c.weight", {4, 3, 3, 3})});
+  const auto model = g.finish({g.call("aten.erf.default", {g.call("aten.relu.default", {conv})})});
   TableQuantizer quantizer(registry.standard());
-  const Check check = check_model(*net.model, quantizer);
+  const Check check = check_model(*model, quantizer);
   EXPECT_EQ(check.placement.target, "tiny");
   EXPECT_EQ(check.placement.on_cpu(), 1) << "erf";
 }

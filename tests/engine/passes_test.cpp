@@ -19,9 +19,13 @@ bool takes(const Node& node) {
          (node.is_call("aten.linear.default") && node.meta()->rank() == 2);
 }
 bool joins(const Node& node) {
-  if (node.is_call("aten.hardtanh.default")) return clips_at(node, {{0.0, 6.0}, {0.0, std::nullopt}});
-  return node.is_call("aten.relu.default") || node.is_call("aten.relu6.default") ||
-         node.is_call("aten.sigmoid.default") || node.is_call("aten.tanh.default");
+  if (node.is_call("aten.hardtanh.default") || node.is_call("aten.hardtanh_.default")) {
+    return clips_at(node, {{0.0, 6.0}, {0.0, std::nullopt}});
+  }
+  for (const char* op : {"relu", "relu_", "relu6", "relu6_", "sigmoid", "sigmoid_", "tanh", "tanh_"}) {
+    if (node.is_call() && node.op().short_name() == op) return true;
+  }
+  return false;
 }
 
 struct Case {
