@@ -4,6 +4,7 @@
 set(OCTET_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wno-unused-parameter)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND OCTET_WARNINGS -Wno-restrict -Wno-stringop-overflow)  # false alarms of GCC 12 inside std::string
+  list(APPEND OCTET_WARNINGS -Wno-attributes)  # fields of templates of libtorch and nlohmann, which are hidden here
 endif()
 set(OCTET_ROOMS "" CACHE INTERNAL "")
 

@@ -7,6 +7,7 @@
 
 #include "octet/graph/node.h"
 #include "octet/graph/op.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -16,7 +17,7 @@ namespace octet {
 /// An operator is on the list by name and overload, for what it can reach: it computes its results from its arguments,
 /// and checks what it is given. None opens or maps a file, prints, talks to a device or a process, takes storage,
 /// streams or generators, calls back, or trusts an index, a size or a stride. docs/security.md says more.
-class AllowedOperators {
+class OCTET_API AllowedOperators {
  public:
   /// The list alone.
   AllowedOperators() = default;
@@ -44,18 +45,18 @@ struct OperatorClass {
   std::string_view operators;   ///< "add.Tensor relu.default", parted by white space
 };
 /// The list, in allowed_operators.cpp.
-const std::vector<OperatorClass>& allowed_operator_classes();
+OCTET_API const std::vector<OperatorClass>& allowed_operator_classes();
 /// All names on the list, "aten.add.Tensor"; some may be lacking in this libtorch.
-const std::unordered_set<std::string>& allowed_operator_names();
+OCTET_API const std::unordered_set<std::string>& allowed_operator_names();
 /// What the operator reaches that no model needs ("opens and maps files"), or nothing where nothing is known of it.
-std::string_view reaches_out(const std::string& text);
+OCTET_API std::string_view reaches_out(const std::string& text);
 
 /// Refuses arguments that ATen takes at their word: codes of types, layouts and memory formats that there are none of,
 /// devices other than the CPU, and each of these as a number that the program computes. Throws octet::Error naming
 /// `where`.
-void check_file_arguments(const Node& call, const std::string& where);
+OCTET_API void check_file_arguments(const Node& call, const std::string& where);
 
 /// Refuses an input whose recorded shape, which example inputs are made of, asks for more than 16 GiB.
-void check_input_size(const Node& input, const std::string& where);
+OCTET_API void check_input_size(const Node& input, const std::string& where);
 
 }  // namespace octet

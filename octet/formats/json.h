@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "octet/support/api.h"
 #include "octet/support/budget.h"
 
 namespace octet {
@@ -20,16 +21,16 @@ struct JsonLimits {
 /// Parses one JSON document. Throws octet::Error naming `where` for malformed text, a key that stands twice in an
 /// object, or a document larger or deeper than the limits, and what `budget` throws where the values would take more
 /// memory than is left of it: values are counted before one is made.
-nlohmann::json parse_json(std::string_view text, const std::string& where, Budget& budget,
-                          const JsonLimits& limits = {});
+OCTET_API nlohmann::json parse_json(std::string_view text, const std::string& where, Budget& budget,
+                                    const JsonLimits& limits = {});
 /// For a text that is a file by itself.
-nlohmann::json parse_json(std::string_view text, const std::string& where, const JsonLimits& limits = {});
+OCTET_API nlohmann::json parse_json(std::string_view text, const std::string& where, const JsonLimits& limits = {});
 
 /// A value inside a JSON document that knows its path, so that every failing read says where:
 /// `[model.pt2/models/model.json: graph_module.graph.nodes[3].target] expected a string, got 5`.
 ///
 /// A cursor points into the document, which outlives it; its path is put into words only when it is asked for.
-class JsonCursor {
+class OCTET_API JsonCursor {
  public:
   JsonCursor(const nlohmann::json& value, std::string where);
 
@@ -141,6 +142,6 @@ class JsonCursor::Members {
 };
 
 /// A double as JSON: infinities and NaN, which JSON lacks, as the texts that to_double() reads.
-nlohmann::json json_double(double value);
+OCTET_API nlohmann::json json_double(double value);
 
 }  // namespace octet

@@ -6,6 +6,7 @@
 
 #include "octet/formats/allowed_operators.h"
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 #include "octet/support/byte_source.h"
 
 namespace octet {
@@ -38,7 +39,8 @@ struct Pt2Options {
 /// the file knows it, and the file's own metadata under kTorchNotePrefix, for write_pt2.
 ///
 /// Throws octet::Error naming file, entry and reason for anything damaged, hostile or unsupported.
-std::shared_ptr<GraphModule> load_pt2(const std::string& path, const Pt2Options& options = {});
-std::shared_ptr<GraphModule> load_pt2(const std::shared_ptr<const ByteSource>& source, const Pt2Options& options = {});
+OCTET_API std::shared_ptr<GraphModule> load_pt2(const std::string& path, const Pt2Options& options = {});
+OCTET_API std::shared_ptr<GraphModule> load_pt2(const std::shared_ptr<const ByteSource>& source,
+                                                const Pt2Options& options = {});
 
 }  // namespace octet

@@ -6,6 +6,7 @@
 
 #include "octet/formats/allowed_operators.h"
 #include "octet/graph/record.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -15,14 +16,14 @@ namespace octet {
 /// none, where no sample is given (the file does not say the inputs' shapes), and where control flow depends on the
 /// values of tensors, and where the file holds operators that are not allowed, anywhere in forward or what it calls:
 /// everything is looked at before the first instruction of it runs.
-std::shared_ptr<GraphModule> load_torchscript(const std::string& path, const Tensors& sample_inputs,
-                                              const ExportOptions& options = {},
-                                              const AllowedOperators& operators = {});
+OCTET_API std::shared_ptr<GraphModule> load_torchscript(const std::string& path, const Tensors& sample_inputs,
+                                                        const ExportOptions& options = {},
+                                                        const AllowedOperators& operators = {});
 
 /// The same with float32 samples of these sizes, one list an input.
-std::shared_ptr<GraphModule> load_torchscript_of_sizes(const std::string& path,
-                                                       const std::vector<std::vector<int64_t>>& input_sizes,
-                                                       const ExportOptions& options = {},
-                                                       const AllowedOperators& operators = {});
+OCTET_API std::shared_ptr<GraphModule> load_torchscript_of_sizes(const std::string& path,
+                                                                 const std::vector<std::vector<int64_t>>& input_sizes,
+                                                                 const ExportOptions& options = {},
+                                                                 const AllowedOperators& operators = {});
 
 }  // namespace octet

@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 class Node;
@@ -16,7 +18,7 @@ class Node;
 /// Constants are c10::IValue; None is the IValue of no value. A list without nodes in it is stored as one typed
 /// constant
 /// (`int[]` as c10::List<int64_t>) once a schema is known.
-class Arg {
+class OCTET_API Arg {
  public:
   Arg() = default;  ///< None
   Arg(Node* node) : value_(node) {}

@@ -7,10 +7,12 @@
 #include <unordered_set>
 #include <utility>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// A torch module whose tensors and children can be put and dropped by name; nested ones make dotted names.
-class AttrTree : public torch::nn::Module {
+class OCTET_API AttrTree : public torch::nn::Module {
  public:
   using torch::nn::Module::Module;
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "octet/graph/node.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -19,7 +20,7 @@ using NamedArgs = std::vector<std::pair<std::string, Arg>>;
 /// Nodes stand in a list, each under a label that ascends along it. A new node takes a label between its neighbours';
 /// where there is none left, labels nearby are spread, so that an edit costs a constant, and at worst the logarithm of
 /// the graph's size in the mean. Which node stands first is one comparison, and readers are kept in order.
-class Graph {
+class OCTET_API Graph {
  public:
   Graph() = default;
   Graph(const Graph&) = delete;
@@ -114,8 +115,9 @@ class Graph {
 /// Normalizes arguments against a schema: defaults filled in, constants coerced (int to float, int to int[2]) and
 /// checked. A number given for a Tensor argument stays a number (`aten.add.Tensor(%x, 1)`, as torch.export writes it);
 /// the interpreter makes a wrapped scalar of it. `where` names the node in errors.
-std::vector<Arg> bind_arguments(const Op& op, std::vector<Arg> args, NamedArgs named, const std::string& where);
+OCTET_API std::vector<Arg> bind_arguments(const Op& op, std::vector<Arg> args, NamedArgs named,
+                                          const std::string& where);
 /// The same for the one argument `index`.
-Arg bind_argument(const Op& op, size_t index, const Arg& value, const std::string& where);
+OCTET_API Arg bind_argument(const Op& op, size_t index, const Arg& value, const std::string& where);
 
 }  // namespace octet

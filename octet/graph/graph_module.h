@@ -12,6 +12,7 @@
 #include "octet/graph/attr_tree.h"
 #include "octet/graph/callable_module.h"
 #include "octet/graph/graph.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -22,7 +23,7 @@ enum class AttrKind { kParameter, kBuffer, kConstant };
 
 /// A Graph together with the tensors and submodules that it names. A torch::nn::Module: `parameters()`, `to(device)`,
 /// `apply(disable_observer)`, `named_buffers()` and torch optimizers work on it, under the exporter's dotted names.
-class GraphModule : public AttrTree {
+class OCTET_API GraphModule : public AttrTree {
  public:
   GraphModule();
 
@@ -103,10 +104,10 @@ class GraphModule : public AttrTree {
 };
 
 /// Runs once on these inputs, without side effects on buffers, and writes every node's meta.
-void propagate_shapes(GraphModule& module, const std::vector<at::Tensor>& inputs);
+OCTET_API void propagate_shapes(GraphModule& module, const std::vector<at::Tensor>& inputs);
 /// The same on zeros of the placeholders' recorded sizes.
-void propagate_shapes(GraphModule& module);
+OCTET_API void propagate_shapes(GraphModule& module);
 /// Zeros of the placeholders' recorded sizes and types, dimension 0 of each replaced by `batch` where it is not 0.
-std::vector<at::Tensor> example_inputs(const GraphModule& module, int64_t batch = 0);
+OCTET_API std::vector<at::Tensor> example_inputs(const GraphModule& module, int64_t batch = 0);
 
 }  // namespace octet

@@ -10,6 +10,7 @@
 #include "octet/graph/arg.h"
 #include "octet/graph/notes.h"
 #include "octet/graph/op.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -28,7 +29,7 @@ enum class NodeKind {
 };
 
 /// Shape and type of one tensor value, at the batch of the example inputs.
-struct TensorMeta {
+struct OCTET_API TensorMeta {
   at::ScalarType dtype = at::kFloat;
   std::vector<int64_t> sizes;
 
@@ -39,12 +40,12 @@ struct TensorMeta {
 };
 
 /// Orders nodes of one graph as they stand in it.
-struct InGraphOrder {
+struct OCTET_API InGraphOrder {
   bool operator()(const Node* a, const Node* b) const;
 };
 
 /// A step of the program. Owned by its Graph; pointers stay valid until it is erased.
-class Node {
+class OCTET_API Node {
  public:
   NodeKind kind() const { return kind_; }
   /// Unique in the graph, never used again after the node is erased, and the same in a copy of the graph.

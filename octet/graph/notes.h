@@ -10,6 +10,8 @@
 #include <unordered_map>
 #include <variant>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 class Node;
@@ -19,7 +21,7 @@ using NodeMap = std::unordered_map<const Node*, Node*>;
 
 /// A node as a note names it: a pointer that knows its node's id, so that a graph can tell whether it still stands
 /// (Graph::holds), and that turns to the copy when the graph is copied. Null by default.
-class NodeRef {
+class OCTET_API NodeRef {
  public:
   NodeRef() = default;
   NodeRef(Node* node);  // reads as a pointer does
@@ -56,7 +58,7 @@ class NoteKey {
 using SavedNote = std::variant<std::string, bool, int64_t>;
 
 /// Notes on a node, for the rooms above. Each name has one type.
-class Notes {
+class OCTET_API Notes {
  public:
   /// The note, made where missing.
   template <typename T>
@@ -98,9 +100,9 @@ class Notes {
 
 namespace detail {
 /// Remembers the type of a name; throws octet::Error where it has another.
-void declare_note(const std::string& name, const std::type_info& type);
+OCTET_API void declare_note(const std::string& name, const std::type_info& type);
 /// What is thrown where a note has another type than its key.
-[[noreturn]] void wrong_note_type(const std::string& name);
+[[noreturn]] OCTET_API void wrong_note_type(const std::string& name);
 }  // namespace detail
 
 template <typename T>

@@ -9,12 +9,13 @@
 #include <type_traits>
 
 #include "octet/graph/trait.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
 /// The name of an operator, "aten.relu.default", or of a packet, "aten.relu", as a number: what code compares in place
 /// of strings. A literal becomes it when octet is compiled: `node.is_call("aten.relu.default")` compares two integers.
-class OpName {
+class OCTET_API OpName {
  public:
   template <size_t N>
   consteval OpName(const char (&text)[N]) : id_(hash(std::string_view(text, N - 1))) {}
@@ -38,7 +39,7 @@ class OpName {
 /// A dispatcher operator, known by the text torch.export uses without its "torch.ops." : "aten.conv2d.default".
 ///
 /// A handle of one pointer to facts that are worked out once an operator: copied, compared and asked at no cost.
-class Op {
+class OCTET_API Op {
  public:
   /// Finds "ns.name.overload"; "ns.name" means the default overload. Throws octet::Error where there is none.
   static Op find(std::string_view text);

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// What an operator is beyond its schema: each question that several rooms ask has its one answer here, in trait.cpp.
@@ -20,6 +22,6 @@ enum class Trait : uint32_t {
 };
 
 /// The bits of the table's rows that name "aten.conv2d.padding", its packet or its namespace.
-uint32_t traits_of(std::string_view op);
+OCTET_API uint32_t traits_of(std::string_view op);
 
 }  // namespace octet

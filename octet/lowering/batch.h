@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -13,7 +14,7 @@ namespace octet {
 /// batch size and every value's shape compared with that of the first. Placeholders need their meta; other metas are
 /// filled where missing and stay those of the example batch. Throws octet::Error naming the node where the batch cannot
 /// be followed; the graph may be partly rewritten then, which never changes what it computes at the example batch.
-void make_batch_flexible(GraphModule& module);
+OCTET_API void make_batch_flexible(GraphModule& module);
 
 /// The values that depend on an input which carries the batch.
 using Followers = std::unordered_set<const Node*>;
@@ -24,11 +25,12 @@ using SamplesRule = bool (*)(const Node& node, const Followers& followers);
 /// The rules that rows of the table of operators name (rule.cpp).
 namespace lowering::samples {
 
-bool apart(const Node& node, const Followers& followers);      ///< always
-bool broadcast(const Node& node, const Followers& followers);  ///< element by element, of inputs that broadcast
-bool along_dim(const Node& node, const Followers& followers);  ///< where `dim` is another dimension
-bool from_dim(const Node& node, const Followers& followers);   ///< where `start_dim` is another dimension
-bool over_dims(const Node& node, const Followers& followers);  ///< where `dim` lists others only
+OCTET_API bool apart(const Node& node, const Followers& followers);  ///< always
+OCTET_API bool broadcast(const Node& node,
+                         const Followers& followers);  ///< element by element, of inputs that broadcast
+OCTET_API bool along_dim(const Node& node, const Followers& followers);  ///< where `dim` is another dimension
+OCTET_API bool from_dim(const Node& node, const Followers& followers);   ///< where `start_dim` is another dimension
+OCTET_API bool over_dims(const Node& node, const Followers& followers);  ///< where `dim` lists others only
 
 }  // namespace lowering::samples
 

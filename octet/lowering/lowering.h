@@ -2,6 +2,7 @@
 
 #include "octet/formats/tflite.h"
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -32,6 +33,6 @@ inline constexpr const char* kProgramFacts = "octet";
 /// grid than its kernel can is joined by QUANTIZE.
 ///
 /// Throws octet::Error naming the node that TFLite has no operator for, or through which the batch cannot be followed.
-tflite::Model lower(const GraphModule& converted, const LoweringOptions& options = {});
+OCTET_API tflite::Model lower(const GraphModule& converted, const LoweringOptions& options = {});
 
 }  // namespace octet

@@ -5,13 +5,14 @@
 #include <vector>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
 /// Multiply-accumulates of a convolution, linear or matrix product for the shapes in the metas; 0 for every other node
 /// and where a shape is unknown. Convolution: elements of the output times input channels of a group times the kernel's
 /// volume.
-int64_t macs(const GraphModule& module, const Node& node);
+OCTET_API int64_t macs(const GraphModule& module, const Node& node);
 
 /// The multiply-accumulates of an operator whose value has its meta.
 using MacsRule = int64_t (*)(const GraphModule& module, const Node& node);
@@ -19,11 +20,12 @@ using MacsRule = int64_t (*)(const GraphModule& module, const Node& node);
 /// The rules that rows of the table of operators name (rule.cpp).
 namespace lowering::macs_of {
 
-int64_t convolution(const GraphModule& module, const Node& node);
-int64_t transposed_convolution(const GraphModule& module, const Node& node);
-int64_t either_convolution(const GraphModule& module, const Node& node);  ///< as its argument `transposed` says
-int64_t product(const GraphModule& module, const Node& node);             ///< of arguments 0 and 1
-int64_t added_product(const GraphModule& module, const Node& node);       ///< of arguments 1 and 2
+OCTET_API int64_t convolution(const GraphModule& module, const Node& node);
+OCTET_API int64_t transposed_convolution(const GraphModule& module, const Node& node);
+OCTET_API int64_t either_convolution(const GraphModule& module,
+                                     const Node& node);                        ///< as its argument `transposed` says
+OCTET_API int64_t product(const GraphModule& module, const Node& node);        ///< of arguments 0 and 1
+OCTET_API int64_t added_product(const GraphModule& module, const Node& node);  ///< of arguments 1 and 2
 
 }  // namespace lowering::macs_of
 
@@ -45,6 +47,6 @@ struct ModelStats {
 };
 
 /// What `octet inspect` prints of a model.
-ModelStats model_stats(const GraphModule& module);
+OCTET_API ModelStats model_stats(const GraphModule& module);
 
 }  // namespace octet

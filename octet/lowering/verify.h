@@ -5,6 +5,7 @@
 
 #include "octet/formats/tflite.h"
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -25,7 +26,7 @@ struct ValueDeviation {
   Deviation alone;  ///< of this operator alone, given the float program's values
 };
 
-struct Verification {
+struct OCTET_API Verification {
   std::vector<ValueDeviation> outputs;
   std::vector<ValueDeviation> layers;  ///< in order of execution: those that both programs have
   /// The first layer that differs; nullptr where none does.
@@ -36,6 +37,7 @@ struct Verification {
 /// same inputs, and compares results and every value that both have. What `lower` wrote says which values these are;
 /// in any other file of that model they are the tensors that carry a node's name. Inputs as the converted program takes
 /// them. Throws octet::Error where the two do not have the same inputs and outputs.
-Verification verify(GraphModule& converted, const tflite::Model& program, const std::vector<at::Tensor>& inputs);
+OCTET_API Verification verify(GraphModule& converted, const tflite::Model& program,
+                              const std::vector<at::Tensor>& inputs);
 
 }  // namespace octet

@@ -1,15 +1,16 @@
 #pragma once
 
 #include "octet/quantize/rows.h"
+#include "octet/support/api.h"
 
 /// Reading quantize and dequantize nodes of a converted program.
 namespace octet {
 
 /// A call that neither quantizes nor dequantizes.
-bool is_operator(const Node& node);
+OCTET_API bool is_operator(const Node& node);
 /// True where the program holds quantize or dequantize nodes.
-bool is_quantized(const GraphModule& module);
+OCTET_API bool is_quantized(const GraphModule& module);
 /// The scale, zero point and range of a quantize or dequantize node. Scales that the program computes are absent.
-QuantRecord grid_at(const GraphModule& module, const Node& node);
+OCTET_API QuantRecord grid_at(const GraphModule& module, const Node& node);
 
 }  // namespace octet

@@ -6,6 +6,7 @@
 
 #include "octet/graph/graph_module.h"
 #include "octet/quantize/spec.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -15,10 +16,10 @@ enum class QuantizationMode {
   kQat,  ///< in training: fake quantizers round while the weights move
 };
 /// "post-training", "quantization-aware"
-const char* text(QuantizationMode mode);
+OCTET_API const char* text(QuantizationMode mode);
 
 /// Decides what of a model is quantized, and how. Holds no state from one model to the next.
-class Quantizer {
+class OCTET_API Quantizer {
  public:
   virtual ~Quantizer() = default;
   /// What its annotations are made for. nullopt: either, as the caller says by prepare_pt2e or prepare_qat_pt2e.
@@ -34,7 +35,7 @@ class Quantizer {
 };
 
 /// Several quantizers of one mode, one after the other; a later one must not replace an earlier one's annotation.
-class ComposableQuantizer : public Quantizer {
+class OCTET_API ComposableQuantizer : public Quantizer {
  public:
   /// Throws octet::Error where one is null, or two are made for different modes.
   explicit ComposableQuantizer(std::vector<std::shared_ptr<Quantizer>> quantizers);

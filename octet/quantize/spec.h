@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "octet/graph/notes.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -44,7 +45,7 @@ struct ObserverFactory {
 
 /// A place in the graph that a spec stands for: a node's output, or the edge from a producer into a consumer. Ordered
 /// by the ids of its nodes.
-struct EdgeOrNode {
+struct OCTET_API EdgeOrNode {
   NodeRef node;      ///< the producer, or the node whose output is meant
   NodeRef consumer;  ///< null for an output
   EdgeOrNode() = default;
@@ -113,12 +114,12 @@ using AnySpec =
 
 /// Throws octet::Error naming the field: quant_min above quant_max, a range outside the dtype, ch_axis below 0 or
 /// missing for a per-channel scheme, a scale that is not positive, a zero point outside the range.
-void validate(const AnySpec& spec, const std::string& where);
-std::string text(const AnySpec& spec);
+OCTET_API void validate(const AnySpec& spec, const std::string& where);
+OCTET_API std::string text(const AnySpec& spec);
 
 /// What a quantizer decides for one node; lives in its notes under kAnnotationKey. What it names of a graph becomes the
 /// copy's when the graph is copied.
-struct QuantizationAnnotation {
+struct OCTET_API QuantizationAnnotation {
   /// Spec of each input edge by producer, in the order given (convolutions: input, weight, bias).
   std::vector<std::pair<NodeRef, AnySpec>> input_qspec_map;
   std::optional<AnySpec> output_qspec;
@@ -135,13 +136,13 @@ struct QuantizationAnnotation {
 inline const NoteKey<QuantizationAnnotation> kAnnotationKey("quantization_annotation");
 
 /// Calls `visit` for every place that a spec names: anchors of shared specs, sources of derived ones.
-void for_each_place(AnySpec& spec, const std::function<void(EdgeOrNode&)>& visit);
+OCTET_API void for_each_place(AnySpec& spec, const std::function<void(EdgeOrNode&)>& visit);
 
 /// The node's annotation, or nullptr.
-QuantizationAnnotation* annotation(Node& node);
-const QuantizationAnnotation* annotation(const Node& node);
+OCTET_API QuantizationAnnotation* annotation(Node& node);
+OCTET_API const QuantizationAnnotation* annotation(const Node& node);
 /// The node's annotation, made where missing.
-QuantizationAnnotation& ensure_annotation(Node& node);
-bool is_annotated(const Node& node);
+OCTET_API QuantizationAnnotation& ensure_annotation(Node& node);
+OCTET_API bool is_annotated(const Node& node);
 
 }  // namespace octet

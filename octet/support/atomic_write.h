@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// A file that appears whole or not at all: it is written under a temporary name in the same folder, synced to disk and
@@ -15,7 +17,7 @@ namespace octet {
 /// The folder is opened once, and everything happens in what was opened: who renames folders or puts links in their
 /// place meanwhile redirects nothing. A file that is replaced gives its permissions to the new one, which nobody can
 /// open with wider ones in between.
-class AtomicFile {
+class OCTET_API AtomicFile {
  public:
   /// Throws octet::Error with the system's reason where the folder can't be written.
   explicit AtomicFile(const std::string& path);
@@ -43,6 +45,6 @@ class AtomicFile {
 };
 
 /// The whole of a small file at once.
-void atomic_write(const std::string& path, std::string_view bytes);
+OCTET_API void atomic_write(const std::string& path, std::string_view bytes);
 
 }  // namespace octet

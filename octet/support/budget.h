@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// What files may ask of their readers. Every reader keeps these; docs/security.md lists them with their tests.
@@ -26,7 +28,7 @@ inline constexpr uint64_t kArchiveEntries = uint64_t{1} << 20;
 /// Bytes of memory that reading one file may take: so many for any file, and so many for each byte that it really has.
 /// What a file says of itself (sizes after inflating, counts, lengths, how often it names the same data) buys nothing.
 /// A reader charges what it is about to allocate, and never gives back: it is a bound, not a measurement.
-class Budget {
+class OCTET_API Budget {
  public:
   /// `file` is named in errors; `size` is what stands on the disk.
   Budget(std::string file, uint64_t size, uint64_t free = limits::kFreeMemory);

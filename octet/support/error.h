@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "octet/support/api.h"
 #include "octet/support/text.h"
 
 namespace octet {
@@ -23,7 +24,7 @@ enum class ErrorCategory {
 ///
 /// The program prints it on stderr and exits with status 2 for wrong usage, 1 for all others. Control characters are
 /// replaced and the middle of an endless message is left out, since names from files stand in it.
-class Error : public std::runtime_error {
+class OCTET_API Error : public std::runtime_error {
  public:
   /// `where` names the file, node or argument ("model.pt2", "conv2d 'features.0.0'"); empty leaves the brackets out.
   Error(const std::string& where, const std::string& message, ErrorCategory category = ErrorCategory::kModel);
@@ -43,7 +44,8 @@ class Error : public std::runtime_error {
 };
 
 /// An `Error` of the common form "what: expected ..., got ...".
-Error expected(const std::string& where, const std::string& what, const std::string& expected, const std::string& got);
+OCTET_API Error expected(const std::string& where, const std::string& what, const std::string& expected,
+                         const std::string& got);
 
 /// Runs `work`; an octet::Error leaves it in this category.
 template <typename Work>

@@ -6,13 +6,15 @@
 #include <string_view>
 #include <type_traits>
 
+#include "octet/support/api.h"
+
 namespace octet {
 namespace text_detail {
 
-void append(std::string& text, int64_t number);
-void append(std::string& text, uint64_t number);
+OCTET_API void append(std::string& text, int64_t number);
+OCTET_API void append(std::string& text, uint64_t number);
 /// As a stream writes it: six significant digits.
-void append(std::string& text, double number);
+OCTET_API void append(std::string& text, double number);
 
 template <typename Part>
 void append_any(std::string& text, const Part& part) {

@@ -7,13 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 enum class Split { kTrain, kTest };
 
 /// Some samples: one tensor a model input, dimension 0 the samples, and what the results are compared with: int64
 /// labels [samples] of a classification, else any tensor of as many samples; undefined where there is nothing.
-struct Batch {
+struct OCTET_API Batch {
   std::vector<at::Tensor> inputs;
   at::Tensor targets;
   int64_t size() const { return inputs.empty() || inputs[0].dim() == 0 ? 0 : inputs[0].size(0); }
@@ -28,7 +30,7 @@ struct ImageFacts {
 };
 
 /// Samples that can be read in any order. Reading is safe from several threads.
-class DataSource {
+class OCTET_API DataSource {
  public:
   explicit DataSource(std::string name) : name_(std::move(name)) {}
   virtual ~DataSource() = default;
@@ -58,15 +60,16 @@ class DataSource {
 
 /// Images in memory: uint8 [N, C, H, W] with labels int64 [N] below `num_classes`. Throws octet::Error where they
 /// disagree.
-std::shared_ptr<DataSource> image_source(std::string name, at::Tensor images, at::Tensor labels, int64_t num_classes,
-                                         ImageFacts facts);
+OCTET_API std::shared_ptr<DataSource> image_source(std::string name, at::Tensor images, at::Tensor labels,
+                                                   int64_t num_classes, ImageFacts facts);
 
 /// Arrays in memory, one a model input, equal in dimension 0; targets int64 [N] (labels), floating [N, ...], or
 /// undefined. `num_classes` 0: one more than the greatest label.
-std::shared_ptr<DataSource> tensor_source(std::string name, std::vector<at::Tensor> inputs, at::Tensor targets = {},
-                                          int64_t num_classes = 0, int64_t natural_batch = 0);
+OCTET_API std::shared_ptr<DataSource> tensor_source(std::string name, std::vector<at::Tensor> inputs,
+                                                    at::Tensor targets = {}, int64_t num_classes = 0,
+                                                    int64_t natural_batch = 0);
 
 /// The first `count` samples.
-std::shared_ptr<DataSource> first_samples(std::shared_ptr<const DataSource> data, int64_t count);
+OCTET_API std::shared_ptr<DataSource> first_samples(std::shared_ptr<const DataSource> data, int64_t count);
 
 }  // namespace octet

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "octet/support/api.h"
 #include "octet/train/data_source.h"
 #include "octet/train/transforms.h"
 
@@ -27,7 +28,7 @@ struct LoaderOptions {
 ///
 ///     Loader loader(data, {.batch_size = 64, .shuffle = true});
 ///     for (const Batch& batch : loader.epoch(0)) ...
-class Loader {
+class OCTET_API Loader {
  public:
   /// Throws octet::Error for a batch size under 1.
   Loader(std::shared_ptr<const DataSource> data, LoaderOptions options);

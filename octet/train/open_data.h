@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "octet/support/api.h"
 #include "octet/train/data_source.h"
 
 namespace octet {
@@ -26,6 +27,6 @@ struct DataOptions {
 /// all files agree in it.
 ///
 /// Throws octet::Error that names the file and the reason: wrong magic, truncated, absurd sizes, labels out of range.
-std::shared_ptr<DataSource> open_data(const std::string& spec, Split split, const DataOptions& options = {});
+OCTET_API std::shared_ptr<DataSource> open_data(const std::string& spec, Split split, const DataOptions& options = {});
 
 }  // namespace octet

@@ -5,6 +5,8 @@
 #include <iosfwd>
 #include <string>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// What a progress line says.
@@ -24,7 +26,7 @@ struct ProgressState {
 /// that a log stays readable:
 ///
 ///     float 2/4  step 620/1872  loss 0.3412  top-1 0.8754  1893 images/s  left 1:24
-class Progress {
+class OCTET_API Progress {
  public:
   enum class Mode { kAuto, kLive, kPlain, kQuiet };
   using Clock = std::function<double()>;  ///< seconds, rising
@@ -66,6 +68,6 @@ class Progress {
 };
 
 /// "1:24", "2:05:09".
-std::string duration_text(double seconds);
+OCTET_API std::string duration_text(double seconds);
 
 }  // namespace octet

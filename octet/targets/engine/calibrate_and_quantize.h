@@ -6,6 +6,7 @@
 
 #include "octet/graph/graph_module.h"
 #include "octet/quantize/quantizer.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -17,9 +18,9 @@ namespace octet {
 ///
 /// `samples`: each holds one tensor for each input of the model. Throws octet::Error where there is neither a sample
 /// nor a use for `train`, and where the quantizer names no mode.
-std::shared_ptr<GraphModule> calibrate_and_quantize(std::shared_ptr<GraphModule> model,
-                                                    const std::vector<std::vector<at::Tensor>>& samples,
-                                                    Quantizer& quantizer,
-                                                    const std::function<void(GraphModule&)>& train = nullptr);
+OCTET_API std::shared_ptr<GraphModule> calibrate_and_quantize(std::shared_ptr<GraphModule> model,
+                                                              const std::vector<std::vector<at::Tensor>>& samples,
+                                                              Quantizer& quantizer,
+                                                              const std::function<void(GraphModule&)>& train = nullptr);
 
 }  // namespace octet

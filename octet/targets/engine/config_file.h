@@ -9,6 +9,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "octet/support/api.h"
 #include "octet/targets/engine/registry.h"
 
 namespace octet::targets {
@@ -53,9 +54,9 @@ inline constexpr int64_t kConfigVersion = 1;
 /// Reads a config file's text; its options come completed(). A file without a target means the registry's standard one.
 /// `mode` stands for the file's "qat" where it is given. Throws octet::Error naming `where` and the key for unknown
 /// keys, wrong types, unknown names, and all that completed() refuses.
-QuantizerConfig parse_config(std::string_view text, const std::string& where, const Registry& targets,
-                             std::optional<QuantizationMode> mode = std::nullopt);
+OCTET_API QuantizerConfig parse_config(std::string_view text, const std::string& where, const Registry& targets,
+                                       std::optional<QuantizationMode> mode = std::nullopt);
 /// The inverse.
-nlohmann::ordered_json to_json(const QuantizerConfig& config);
+OCTET_API nlohmann::ordered_json to_json(const QuantizerConfig& config);
 
 }  // namespace octet::targets

@@ -7,6 +7,7 @@
 
 #include "octet/graph/node.h"
 #include "octet/lowering/clip.h"
+#include "octet/support/api.h"
 #include "octet/targets/engine/placement/constraint.h"
 #include "octet/targets/engine/role.h"
 
@@ -39,7 +40,7 @@ struct InputRule {
 };
 
 /// One row of a target's operator table: everything that quantization and placement know of an operator.
-struct OperatorRule {
+struct OCTET_API OperatorRule {
   std::vector<std::string_view> ops;  ///< the op and its in-place form
   std::vector<InputRule> inputs;
   Role output = Role::kActivation;
@@ -59,7 +60,7 @@ struct OperatorRule {
 };
 
 /// The rows of a target, found by op.
-class RuleTable {
+class OCTET_API RuleTable {
  public:
   RuleTable() = default;
   /// Of two rows for one op the first serves.
@@ -77,9 +78,9 @@ class RuleTable {
 };
 
 /// True where the node's clipping bounds are one of these.
-bool clips_at(const Node& node, const std::vector<ActivationBounds>& bounds);
+OCTET_API bool clips_at(const Node& node, const std::vector<ActivationBounds>& bounds);
 
 /// "(0, 6), (0, inf)"
-std::string text(const std::vector<ActivationBounds>& bounds);
+OCTET_API std::string text(const std::vector<ActivationBounds>& bounds);
 
 }  // namespace octet::targets

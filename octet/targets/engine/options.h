@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "octet/support/api.h"
 #include "octet/targets/engine/overrides.h"
 
 namespace octet::targets {
@@ -24,6 +25,6 @@ struct QuantizerOptions {
 /// The options with every setting of the target in them, checked. Throws octet::Error naming the setting
 /// ("[config.json: mul_range] ..."): another target's options, a mode, scheme or setting that the target does not have,
 /// a value that the setting does not have, and all that check_overrides() refuses.
-QuantizerOptions completed(QuantizerOptions options, const Target& target, const std::string& where);
+OCTET_API QuantizerOptions completed(QuantizerOptions options, const Target& target, const std::string& where);
 
 }  // namespace octet::targets

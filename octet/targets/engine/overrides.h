@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "octet/graph/node.h"
+#include "octet/support/api.h"
 #include "octet/support/error.h"
 #include "octet/targets/engine/quantization_config.h"
 
@@ -16,7 +17,7 @@ namespace octet::targets {
 /// `module` and `op` select; where both are given both must match. In patterns `*` stands for any characters, dots
 /// too, and `?` for one. Names are those of the graph as the target's passes leave it: module names come through them,
 /// but a conv1d may be a conv2d by then.
-struct Override {
+struct OCTET_API Override {
   /// Matched against the dotted name of the module that the operator belongs to ("features.0.0", as its weights' names
   /// or the exporter say) and against the node's own name ("conv2d_1").
   std::string module;
@@ -44,14 +45,14 @@ struct Override {
 /// Throws octet::Error naming the setting ("[config.json: overrides[2].activation_observer] ..."): an override that
 /// selects nothing or says nothing, a pattern that names no operator, a scheme that is none of `schemes`, an unknown
 /// observer or one that does not serve the mode, quantize false beside others, two overrides with equal selectors.
-void check_overrides(const std::vector<Override>& overrides, QuantizationMode mode,
-                     const std::vector<std::string>& schemes, const std::string& where);
+OCTET_API void check_overrides(const std::vector<Override>& overrides, QuantizationMode mode,
+                               const std::vector<std::string>& schemes, const std::string& where);
 
 /// `*` any characters, `?` one.
-bool glob_matches(std::string_view pattern, std::string_view text);
-bool selects(const Override& choice, const Node& node);
+OCTET_API bool glob_matches(std::string_view pattern, std::string_view text);
+OCTET_API bool selects(const Override& choice, const Node& node);
 /// True where the pattern matches an operator that libtorch or octet registered, or is "input".
-bool names_operator(const std::string& pattern);
+OCTET_API bool names_operator(const std::string& pattern);
 
 /// What the overrides say of one node; each field the index of the override that says it. Later ones win over earlier
 /// ones, setting by setting.
@@ -61,16 +62,16 @@ struct NodeChoices {
   std::optional<size_t> activation_observer;
   std::optional<size_t> weight_observer;
 };
-NodeChoices choices_for(const std::vector<Override>& overrides, const Node& node);
+OCTET_API NodeChoices choices_for(const std::vector<Override>& overrides, const Node& node);
 
 /// The observer (in training: the fake quantizer) of this name for a role of these numbers. Throws octet::Error naming
 /// `where` where it serves another granularity or mode.
-ObserverFactory observer_by_name(const std::string& name, const RoleConfig& numbers, QuantizationMode mode,
-                                 const std::string& where);
+OCTET_API ObserverFactory observer_by_name(const std::string& name, const RoleConfig& numbers, QuantizationMode mode,
+                                           const std::string& where);
 
 /// "[where] expected one of WANTED, got 'GOT'".
-Error wrong_choice(const std::string& where, const std::string& wanted, const std::string& got);
+OCTET_API Error wrong_choice(const std::string& where, const std::string& wanted, const std::string& got);
 /// "config.json: overrides[0]"
-std::string below(const std::string& where, const std::string& path);
+OCTET_API std::string below(const std::string& where, const std::string& path);
 
 }  // namespace octet::targets

@@ -8,6 +8,7 @@
 #include "octet/quantize/observers.h"
 #include "octet/quantize/quantizer.h"
 #include "octet/quantize/spec.h"
+#include "octet/support/api.h"
 #include "octet/targets/engine/role.h"
 
 namespace octet::targets {
@@ -64,7 +65,7 @@ struct RoleConfig {
 
 /// The numbers of a target, role by role. Static or dynamic, int8 or 16 bits, per tensor or per channel, weights alone,
 /// float biases: each is such a config, none is code.
-struct QuantizationConfig {
+struct OCTET_API QuantizationConfig {
   /// A role whose entry is nullopt, or whose family has none either, stays in float.
   std::map<Role, std::optional<RoleConfig>> roles = {};
   bool quantize_inputs = true;         ///< an input of the model has a grid of its own, whoever reads it
@@ -80,18 +81,18 @@ struct QuantizationConfig {
 /// Throws octet::Error naming the role: two sources of one grid, an observer that does not serve the scheme, a derived
 /// grid other than a bias', or without an input and a weight that are quantized or of another granularity than the
 /// weight's.
-void check(const QuantizationConfig& config, const std::string& where);
+OCTET_API void check(const QuantizationConfig& config, const std::string& where);
 
 /// The observer or, as `choice` says, the fake quantizer.
-ObserverFactory observer(const ObserverChoice& choice, bool per_channel, double eps);
+OCTET_API ObserverFactory observer(const ObserverChoice& choice, bool per_channel, double eps);
 
 /// The spec of a role whose grid is observed, dynamic or fixed. `channel_axis`: of the output channels in this
 /// argument.
-AnySpec make_spec(const RoleConfig& numbers, int64_t channel_axis, QuantizationMode mode);
+OCTET_API AnySpec make_spec(const RoleConfig& numbers, int64_t channel_axis, QuantizationMode mode);
 
 /// The spec of a derived bias of `node`, from its input and weight edges. `transposed`: the weight of a grouped
 /// transposed convolution holds fewer scales than there are output channels; they are repeated as a whole (its
 /// derivation throws octet::Error where that does not divide).
-AnySpec make_bias_spec(const RoleConfig& numbers, Node* node, Node* input, Node* weight, bool transposed);
+OCTET_API AnySpec make_bias_spec(const RoleConfig& numbers, Node* node, Node* input, Node* weight, bool transposed);
 
 }  // namespace octet::targets

@@ -4,12 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "octet/support/api.h"
 #include "octet/targets/engine/target.h"
 
 namespace octet::targets {
 
 /// Targets by name. octet/targets/targets.h has those that octet ships.
-class Registry {
+class OCTET_API Registry {
  public:
   /// Throws octet::Error for a name that stands twice, and where check(target) does.
   void add(Target target);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "octet/support/api.h"
+
 namespace octet::targets {
 
 /// What a value is to the operator that reads or gives it. A row of a target's table names roles; the target's
@@ -25,8 +27,8 @@ enum class Role {
 };
 
 /// kActivation, kWeight, kBias or kShared.
-Role family(Role role);
+OCTET_API Role family(Role role);
 /// "activation", "weight of a convolution", ...: for messages.
-const char* text(Role role);
+OCTET_API const char* text(Role role);
 
 }  // namespace octet::targets

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "octet/quantize/quantizer.h"
+#include "octet/support/api.h"
 #include "octet/targets/engine/quantization_plan.h"
 #include "octet/targets/engine/target.h"
 
@@ -10,7 +11,7 @@ namespace octet::targets {
 
 /// The quantizer of a target that is data: its rows match operators by op and structure, its schemes say in what
 /// numbers. The result depends neither on the order of the rows nor on what the object quantized before.
-class TableQuantizer : public Quantizer {
+class OCTET_API TableQuantizer : public Quantizer {
  public:
   /// Throws octet::Error naming `where` and the setting where completed() does.
   explicit TableQuantizer(std::shared_ptr<const Target> target, QuantizerOptions options = {},

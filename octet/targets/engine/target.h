@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "octet/lowering/lowering.h"
+#include "octet/support/api.h"
 #include "octet/targets/engine/operator_rule.h"
 #include "octet/targets/engine/options.h"
 #include "octet/targets/engine/passes/pass_manager.h"
@@ -33,7 +34,7 @@ struct Scheme {
 
 /// A device or runtime that models are quantized for, as data. Quantizer, placement, operator table and lowering are
 /// made of it; adding one is a function that returns it, and a line in octet/targets/targets.cpp.
-struct Target {
+struct OCTET_API Target {
   std::string name;         ///< "imxrt700"
   std::string description;  ///< "NXP i.MX RT700, Neutron-C N3-64"
   std::vector<QuantizationMode> modes = {QuantizationMode::kPtq, QuantizationMode::kQat};
@@ -59,10 +60,11 @@ struct Target {
 
 /// Throws octet::Error naming `where` for a setting that the target does not have, or a value that is none of its
 /// choices.
-void check_setting(const Target& target, const std::string& name, const std::string& value, const std::string& where);
+OCTET_API void check_setting(const Target& target, const std::string& name, const std::string& value,
+                             const std::string& where);
 
 /// Throws octet::Error naming the target: without a name, a scheme or a mode, a setting without a choice, and a config
 /// that check() refuses in one of its modes.
-void check(const Target& target);
+OCTET_API void check(const Target& target);
 
 }  // namespace octet::targets

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "octet/support/api.h"
 #include "octet/targets/engine/table_quantizer.h"
 #include "octet/targets/neutron/target_spec.h"
 
@@ -35,7 +36,7 @@ struct NeutronOptions {
 ///
 /// Operators are matched by op and structure; what no rule knows stays in float. The result depends neither on the
 /// order of the rules nor on what the object quantized before.
-class NeutronQuantizer : public targets::TableQuantizer {
+class OCTET_API NeutronQuantizer : public targets::TableQuantizer {
  public:
   explicit NeutronQuantizer(const NeutronTargetSpec& target, bool is_qat = false);
   /// The same with another table, for a caller that adds or leaves out operators.

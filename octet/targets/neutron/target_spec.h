@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "octet/lowering/clip.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -33,7 +34,7 @@ struct NeutronLimits {
 
 /// A Neutron NPU as data. `NeutronTargetSpec("imxrt700")`; an unknown name throws octet::Error that lists the known
 /// ones.
-class NeutronTargetSpec {
+class OCTET_API NeutronTargetSpec {
  public:
   explicit NeutronTargetSpec(const std::string& target);
   static std::vector<std::string> known();

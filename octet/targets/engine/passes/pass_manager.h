@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet::targets {
 
@@ -18,6 +19,6 @@ struct Pass {
 /// Runs all passes in turn until none changes anything, so that what one makes another sees; dead code and unused
 /// tensors are removed. Returns how many runs changed something. Throws octet::Error naming the pass that fails, or the
 /// passes that never come to rest.
-int64_t run_passes(GraphModule& module, const std::vector<Pass>& passes);
+OCTET_API int64_t run_passes(GraphModule& module, const std::vector<Pass>& passes);
 
 }  // namespace octet::targets

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "octet/support/api.h"
 #include "octet/targets/engine/placement/placement.h"
 #include "octet/targets/engine/placement/warnings.h"
 #include "octet/targets/engine/table_quantizer.h"
@@ -19,7 +20,7 @@ struct Check {
 /// that stand for those that calibration will find: what depends on their values comes as conditions. `input_sizes`:
 /// of each input, in place of the exported ones; empty: those. The model stays as it is. Throws octet::Error where the
 /// model does not run at these sizes.
-Check check_model(const GraphModule& model, TableQuantizer& quantizer,
-                  const std::vector<std::vector<int64_t>>& input_sizes = {});
+OCTET_API Check check_model(const GraphModule& model, TableQuantizer& quantizer,
+                            const std::vector<std::vector<int64_t>>& input_sizes = {});
 
 }  // namespace octet::targets

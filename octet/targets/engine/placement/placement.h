@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 #include "octet/targets/engine/target.h"
 
 namespace octet::targets {
@@ -28,7 +29,7 @@ struct Transition {
   std::string to;
 };
 
-struct Placement {
+struct OCTET_API Placement {
   std::string target;
   int64_t partitions = 0;
   std::vector<OperatorPlacement> operators;  ///< in graph order; quantize, dequantize and getitem left out
@@ -45,6 +46,6 @@ struct Placement {
 /// operator table, then by partitions, again and again until every partition stands (one that computes nothing does
 /// not). `scales_known` false: what depends on a scale becomes a condition. Throws octet::Error where a shape is
 /// unknown.
-Placement place(const GraphModule& quantized, const Target& target, bool scales_known = true);
+OCTET_API Placement place(const GraphModule& quantized, const Target& target, bool scales_known = true);
 
 }  // namespace octet::targets

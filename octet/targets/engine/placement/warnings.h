@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 #include "octet/targets/engine/target.h"
 
 namespace octet::targets {
@@ -19,6 +20,7 @@ struct Warning {
 /// channels whose weights are all zero, channels of one per-tensor grid that differ by more than 100 times, grids of
 /// observers that saw no data or a constant. `scales_known` false (before calibration): a fixed grid is named where it
 /// may cut. What is fixed, and the smallest scale, the target's first scheme says.
-std::vector<Warning> find_warnings(const GraphModule& quantized, const Target& target, bool scales_known = true);
+OCTET_API std::vector<Warning> find_warnings(const GraphModule& quantized, const Target& target,
+                                             bool scales_known = true);
 
 }  // namespace octet::targets
