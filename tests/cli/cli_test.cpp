@@ -19,7 +19,8 @@ using test::Program;
 using test::slurp;
 
 TEST_F(Program, WrongUsageExitsWithTwo) {
-  for (const char* arguments : {"", "frobnicate", "inspect", "quantize m.pt2", "inspect m.pt2 --no-such-option"}) {
+  for (const char* arguments : {"", "frobnicate", "inspect", "quantize m.pt2", "inspect m.pt2 --no-such-option",
+                                "export m.octet", "train m.pt2 --data npy:x --epochs 1 -o m.octet"}) {
     const Outcome result = run(arguments);
     EXPECT_EQ(result.status, 2) << arguments;
     EXPECT_EQ(lines(result.err), 1u) << arguments << ": " << result.err;
