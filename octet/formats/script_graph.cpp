@@ -41,7 +41,7 @@ get.bool get.default_bool get.default_float get.default_int get.default_str get.
 get_autocast_dtype.default has_torch_function.default index.list_bool index.list_float index.list_int index.list_str insert.t
 is_autocast_cpu_enabled.default is_autocast_enabled.default is_grad_enabled.default is_non_overlapping_and_dense.default
 is_scripting.default items.bool items.float items.int items.str keys.bool keys.float keys.int keys.str len.Dict_bool
-len.Dict_float len.Dict_int len.Dict_str len.Tensor len.str len.t list.t lower.default mT.a mH.a matrix_H.a numpy_T.a
+len.Dict_float len.Dict_int len.Dict_str len.Tensor len.any len.str len.t list.t lower.default mT.a mH.a matrix_H.a numpy_T.a
 mul.left_t mul_.t ne.bool ne.bool_list ne.device ne.float ne.float_int ne.float_list ne.int ne.int_float ne.int_list
 ne.str ne.str_list percentFormat.default pop.Dict_int pop.Dict_str pop.t remove.bool remove.float remove.int
 remove.str reverse.t select.t setdefault.int setdefault.str size.default slice.str slice.t sort.bool sort.float sort.int
@@ -68,8 +68,8 @@ is_xpu is_ipu is_maia itemsize nbytes index name type rangelist requires_grad da
 
 constexpr size_t kMostNodes = 1'000'000;
 constexpr int kMostCalls = 200;  // of functions that call functions
-// What a program may spend: some millions of steps outside of tensors, a million tensor operators.
-constexpr int64_t kMostSteps = 1'000'000'000;
+// What a program may spend: some millions of steps outside of tensors, a hundred thousand tensor operators in loops.
+constexpr int64_t kMostSteps = 100'000'000;
 constexpr int64_t kTensorCost = 1000;
 constexpr int64_t kStepCost = 10;
 constexpr int64_t kElementCost = 100;

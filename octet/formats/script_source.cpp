@@ -296,6 +296,8 @@ class SourceChecker {
     if (awaits_operator() && token_.text != "." && token_.text != ":") {
       scanner_.fail(str("takes '", before_[0], "' for a value"));
     }
+    const bool is_namespace = before_[1] == "." && before_[2] == "ops" && before_[3] != ".";
+    if (is_namespace && token_.text != ".") scanner_.fail(str("takes 'ops.", before_[0], "' for a value"));
     for (size_t i = before_.size() - 1; i > 0; --i) before_[i] = before_[i - 1];
     before_[0] = token_.kind == SourceToken::kText ? std::string_view("\"") : token_.text;
     before_kind_ = token_.kind;

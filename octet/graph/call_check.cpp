@@ -37,6 +37,29 @@ void require(bool holds, const Op& op, std::string_view name, const std::string&
   if (!holds) throw Error("", str("argument '", name, "' of ", op.text(), " is not ", wanted));
 }
 
+// The last element that is reached lies in the storage, however large the numbers are.
+void check_strided(const Op& op, CallValues values) {
+  const at::Tensor& self = tensor_of(op, values, "self");
+  const std::vector<int64_t> sizes = value_of(op, values, "size").toIntVector();
+  const std::vector<int64_t> strides = value_of(op, values, "stride").toIntVector();
+  const c10::IValue& begin = value_of(op, values, "storage_offset");
+  const int64_t offset = begin.isInt() ? begin.toInt() : self.storage_offset();
+  require(sizes.size() == strides.size(), op, "stride", "one for each size");
+  require(offset >= 0, op, "storage_offset", "within the storage");
+  int64_t last = offset;
+  bool empty = false;
+  bool absurd = false;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    require(sizes[i] >= 0 && strides[i] >= 0, op, "stride", "positive, or the size is not");
+    empty = empty || sizes[i] == 0;
+    int64_t step = 0;
+    absurd = absurd || __builtin_mul_overflow(std::max<int64_t>(sizes[i] - 1, 0), strides[i], &step) ||
+             __builtin_add_overflow(last, step, &last);
+  }
+  const auto elements = static_cast<int64_t>(self.storage().nbytes() / self.element_size());
+  require(empty || (!absurd && last < elements), op, "stride", "within the storage");
+}
+
 // Vectors of the input's channels, and statistics where the batch's are not taken.
 void check_batch_norm(const Op& op, CallValues values) {
   const at::Tensor& input = tensor_of(op, values, "input");
@@ -314,6 +337,10 @@ struct Row {
 };
 
 constexpr std::array kChecks = {
+    Row{"aten.as_strided", check_strided},
+    Row{"aten.as_strided_", check_strided},
+    Row{"aten.as_strided_copy", check_strided},
+    Row{"aten.as_strided_scatter", check_strided},
     Row{"aten.native_batch_norm", check_batch_norm},
     Row{"aten._native_batch_norm_legit", check_batch_norm},
     Row{"aten._native_batch_norm_legit_functional", check_batch_norm},

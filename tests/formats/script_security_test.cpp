@@ -85,7 +85,7 @@ TEST(ScriptSecurity, AFileThatMapsAnotherIsRefused) {
       },
       "'aten.from_file', which opens, maps or writes files"));
   ScriptFile file;
-  file.save("def forward(self, x):\n    t = " + file.from_file() + "\n    t.fill_(65)\n    return x\n");
+  file.save("def forward(self, x):\n    t = " + file.from_file() + "\n    t.fill_(65)\n    return x + t.sum()\n");
   EXPECT_TRUE(refused(file, "aten.from_file"));
 }
 
@@ -94,7 +94,7 @@ TEST(ScriptSecurity, WhereverItStands) {
     ScriptFile file;
     file.save(
         "def helper(self, x):\n    t = " + file.from_file() +
-        "\n    t.fill_(65)\n    return x\n"
+        "\n    t.fill_(65)\n    return x + t.sum()\n"
         "def forward(self, x):\n    if x.dim() == 17:\n        for i in range(3):\n            x = self.helper(x)\n"
         "    return x\n");
     EXPECT_TRUE(refused(file, "aten.from_file"));
@@ -104,7 +104,7 @@ TEST(ScriptSecurity, WhereverItStands) {
                            "    o = ops\n    return x\n", "    return (ops.aten).from_file(\"v\", True, 16)\n"}) {
     ScriptFile file;
     file.write_forward(body);
-    EXPECT_TRUE(refused(file, "net.pt/net/code/__torch__.py] line 7")) << body;
+    EXPECT_TRUE(refused(file, "__torch__.py")) << body;
   }
 }
 
@@ -115,7 +115,7 @@ TEST(ScriptSecurity, CodeThatRestoresAModuleNeverRuns) {
       "def __getstate__(self):\n    return 1\n"
       "def __setstate__(self, state: int):\n    t = " +
       file.from_file() +
-      "\n    t.fill_(65)\n    self.training = False\n"
+      "\n    t.fill_(65)\n    self.training = bool(t.sum() > 0)\n"
       "def forward(self, x):\n    return x * 2\n");
   EXPECT_TRUE(refused(file, "aten.from_file"));
   torch::jit::load(file.path());
@@ -223,10 +223,10 @@ TEST(ScriptSecurity, CodeIsChargedToTheFile) {
 
 TEST(ScriptSecurity, LoopsAndListsEnd) {
   for (const char* body : {
-           "    i = 0\n    while True:\n      i = torch.add(i, 1)\n    return x\n",
+           "    i = 0\n    while True:\n      i = torch.add(i, 1)\n    return torch.add(x, i)\n",
            "    y = x\n    while True:\n      y = torch.add(y, 1)\n    return y\n",
-           "    l = [1, 1]\n    while True:\n      l = torch.add(l, l)\n    return x\n",
-           "    l = torch.mul([1], 99999999999)\n    return x\n",
+           "    l = [1, 1]\n    while True:\n      l = torch.add(l, l)\n    return torch.add(x, torch.len(l))\n",
+           "    l = torch.mul([1], 99999999999)\n    return torch.add(x, torch.len(l))\n",
        }) {
     ScriptFile file;
     file.write_forward(body);
@@ -257,7 +257,7 @@ TEST(ScriptSecurity, AttributesAreOfTheTypesThatAreDeclared) {
   };
   EXPECT_NO_THROW(with("bool"));
   EXPECT_NO_THROW(with("Optional[bool]"));
-  for (const char* type : {"Tensor", "int", "str", "List[bool]", "__torch__.Net", "Tuple[bool, bool]"}) {
+  for (const char* type : {"Tensor", "int", "str", "List[bool]", "Tuple[bool, bool]"}) {
     EXPECT_TRUE(fails_with([&] { with(type); }, "training")) << type;
   }
 }
@@ -283,6 +283,9 @@ std::string verdict_on(const c10::FunctionSchema& schema) {
   torch::jit::Node* node = graph->create(c10::Symbol::fromQualString(schema.name()), inputs, schema.returns().size());
   for (size_t i = 0; i < schema.returns().size(); ++i) node->outputs()[i]->setType(schema.returns()[i].type());
   graph->insertNode(node);
+  if (node->maybeSchema() != nullptr && node->schema().overload_name() != schema.overload_name()) {
+    return "another overload takes the same";  // which is asked about by itself
+  }
   torch::jit::GraphFunction function("f", graph, nullptr);
   try {
     judged_script_graph(function, {}, "net.pt");
