@@ -69,7 +69,7 @@ TEST(Pt2Damage, NamesWhatIsWrongInTheProgram) {
   EXPECT_TRUE(fails_with(set("/schema_version/major", 9), "schema major: expected 8, got 9"));
   EXPECT_EQ(text_of(file.with(kProgram, "/schema_version/minor", 99)), text_of(file.archive()));
   EXPECT_TRUE(fails_with(set("/graph_module/graph/nodes/1/target", "torch.ops.aten.frobnicate.default"),
-                         "graph_module.graph.nodes[1]] unknown operator 'aten.frobnicate.default'"));
+                         "graph_module.graph.nodes[1]: 'relu'] unknown operator 'aten.frobnicate.default'"));
   EXPECT_TRUE(fails_with(set("/graph_module/graph/nodes/1/target", "os.system"), "unknown operator 'os.system'"));
   EXPECT_TRUE(fails_with(set("/graph_module/graph/nodes/1/target", "torch.ops.higher_order.cond"),
                          "higher-order operator 'cond'"));
