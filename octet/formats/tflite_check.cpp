@@ -192,8 +192,7 @@ class Checker {
     std::vector<bool> is_one(model_.tensors.size());
     for (const int32_t index : of) is_one[static_cast<size_t>(index)] = true;
     for (const auto& [name, index] : entries) {
-      in_range(index, octet::str(file_, ": signature '", name, "'"));
-      if (!is_one[static_cast<size_t>(index)]) {
+      if (index < 0 || static_cast<size_t>(index) >= is_one.size() || !is_one[static_cast<size_t>(index)]) {
         throw Error(octet::str(file_, ": signature '", name, "'"), octet::str("tensor ", index, " is no ", what));
       }
     }

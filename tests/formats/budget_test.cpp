@@ -98,7 +98,7 @@ TEST(Budget, RefusesDocumentsOfManyValues) {
       "[" + repeated("{\"as_int\":1},", 6 * kMegabyte) + "1]",
       repeated("[", 6 * kMegabyte),
       repeated("[[[[[[[[[]]]]]]]]]", 6 * kMegabyte),
-      "\"" + std::string(60 * kMegabyte, 'x') + "\"",
+      "\"" + std::string(40 * kMegabyte, 'x') + "\"",
       keys,
   };
   for (const std::string& bomb : bombs) {
