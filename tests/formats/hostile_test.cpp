@@ -93,7 +93,7 @@ TEST(StorageTable, GivesOneTensorForEqualViewsAndCopiesForOthers) {
 
 TEST(Hostile, NamesOfManyModulesDoNotTakeTheStack) {
   std::string deep = "a";
-  for (int i = 0; i < 100000; ++i) deep += ".a";
+  for (int i = 0; i < 10000; ++i) deep += ".a";
   const std::string good = read_file(test::data(kNewer));
   json program = json::parse(member(good, kProgram));
   json weights = json::parse(member(good, kWeights));
