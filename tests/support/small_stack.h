@@ -8,7 +8,7 @@
 
 namespace octet::test {
 
-/// Runs `work` on a stack of 512 KiB: what recurses by the depth of a graph of tens of thousands of steps does not come
+/// Runs `work` on a stack of 512 KiB: what recurses by the depth of a graph of thousands of steps does not come
 /// back from there.
 inline void on_small_stack(std::function<void()> work) {
   struct Call {
@@ -35,6 +35,6 @@ inline void on_small_stack(std::function<void()> work) {
 }
 
 /// How many steps the chains of such tests have.
-inline constexpr int64_t kDeep = 20000;
+inline constexpr int64_t kDeep = 12000;
 
 }  // namespace octet::test
