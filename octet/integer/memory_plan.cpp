@@ -12,6 +12,7 @@ struct Life {
   int64_t first = -1;
   int64_t last = -1;
   int64_t bytes = 0;
+  bool overlaps(const Life& other) const { return first <= other.last && other.first <= last; }
 };
 
 // Tensors by the steps that they live through, so that those which share a step with one are found without a look at
@@ -84,18 +85,25 @@ MemoryPlan plan_memory(const tflite::Model& model) {
   int64_t alive = 0;
   for (const int64_t bytes : change) plan.peak_bytes = std::max(plan.peak_bytes, alive += bytes);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return lives[a].bytes > lives[b].bytes; });
-  Timeline placed(static_cast<size_t>(steps) + 1);
+  const auto lower = [&](size_t a, size_t b) { return plan.offsets[a] < plan.offsets[b]; };
+  Timeline timeline(static_cast<size_t>(steps) + 1);
+  std::vector<size_t> placed;  // by offset
   for (const size_t i : order) {
-    std::vector<size_t> others = placed.overlapping(lives[i]);
-    std::sort(others.begin(), others.end(), [&](size_t a, size_t b) { return plan.offsets[a] < plan.offsets[b]; });
+    // A few neighbours are sorted; where most live at one time, as in no model that fits a device, all are walked.
+    std::vector<size_t> neighbours = timeline.overlapping(lives[i]);
+    constexpr size_t kFew = 16;
+    const bool few = neighbours.size() < placed.size() / kFew;
+    if (few) std::sort(neighbours.begin(), neighbours.end(), lower);
     int64_t offset = 0;
-    for (const size_t other : others) {
+    for (const size_t other : few ? neighbours : placed) {
+      if (!lives[i].overlaps(lives[other])) continue;
       if (offset + lives[i].bytes <= plan.offsets[other]) break;
       offset = std::max(offset, plan.offsets[other] + lives[other].bytes);
     }
     plan.offsets[i] = offset;
     plan.arena_bytes = std::max(plan.arena_bytes, offset + lives[i].bytes);
-    placed.add(i, lives[i]);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), i, lower), i);
+    timeline.add(i, lives[i]);
   }
   return plan;
 }
