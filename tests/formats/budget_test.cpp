@@ -91,13 +91,13 @@ TEST(Budget, RefusesDocumentsOfManyValues) {
   for (int i = 0; i < 1000000; ++i) keys += str("\"k", i, "\":0,");
   keys += "\"z\":0}";
   const std::vector<std::string> bombs = {
-      "[" + repeated("[],", 6 * kMegabyte) + "[]]",
-      "[" + repeated("{},", 6 * kMegabyte) + "{}]",
-      "[" + repeated("1,", 6 * kMegabyte) + "1]",
-      "[" + repeated("\"\",", 6 * kMegabyte) + "1]",
-      "[" + repeated("{\"as_int\":1},", 6 * kMegabyte) + "1]",
-      repeated("[", 6 * kMegabyte),
-      repeated("[[[[[[[[[]]]]]]]]]", 6 * kMegabyte),
+      "[" + repeated("[],", 4 * kMegabyte) + "[]]",
+      "[" + repeated("{},", 4 * kMegabyte) + "{}]",
+      "[" + repeated("1,", 4 * kMegabyte) + "1]",
+      "[" + repeated("\"\",", 4 * kMegabyte) + "1]",
+      "[" + repeated("{\"as_int\":1},", 4 * kMegabyte) + "1]",
+      repeated("[", 4 * kMegabyte),
+      repeated("[[[[[[[[[]]]]]]]]]", 4 * kMegabyte),
       "\"" + std::string(40 * kMegabyte, 'x') + "\"",
       keys,
   };
@@ -145,28 +145,28 @@ TEST(Budget, RefusesProgramsOfManyArguments) {
 TEST(Budget, RefusesPicklesOfManyValues) {
   const auto load = [](const std::string& bytes) { load_torch_save(memory_source("w.pth", bytes)); };
   std::string slots = "\x80\x02N";
-  for (uint32_t i = 0; i < 3000000; ++i) {
+  for (uint32_t i = 0; i < 1500000; ++i) {
     slots += 'r';
     for (int byte = 0; byte < 4; ++byte) slots += static_cast<char>(i >> (8 * byte) & 0xff);
   }
   const std::string size = "\xff\xff\xff\x7f";
   const std::vector<std::string> pickles = {
-      repeated("(", 20 * kMegabyte),
-      "\x80\x02" + repeated("]", 20 * kMegabyte) + ".",
-      "\x80\x02" + repeated("}", 20 * kMegabyte) + ".",
-      "\x80\x02" + repeated("N", 20 * kMegabyte) + ".",
-      "\x80\x02" + repeated("K\x01", 20 * kMegabyte) + ".",
-      "\x80\x04N" + repeated("\x94", 20 * kMegabyte) + ".",
-      "\x80\x02N" + repeated("2", 20 * kMegabyte) + ".",
-      "\x80\x02N" + repeated("q\x01h\x01", 20 * kMegabyte) + ".",
+      repeated("(", 8 * kMegabyte),
+      "\x80\x02" + repeated("]", 8 * kMegabyte) + ".",
+      "\x80\x02" + repeated("}", 8 * kMegabyte) + ".",
+      "\x80\x02" + repeated("N", 8 * kMegabyte) + ".",
+      "\x80\x02" + repeated("K\x01", 8 * kMegabyte) + ".",
+      "\x80\x04N" + repeated("\x94", 8 * kMegabyte) + ".",
+      "\x80\x02N" + repeated("2", 8 * kMegabyte) + ".",
+      "\x80\x02N" + repeated("q\x01h\x01", 8 * kMegabyte) + ".",
       "\x80\x02]q" + "\x01"s +
           repeated("h\x01h\x01"
                    "a",
-                   20 * kMegabyte) +
+                   8 * kMegabyte) +
           ".",
       "\x80\x02\x8b" + size + repeated("\x01", kMegabyte),
       "\x80\x02X" + size + repeated("x", kMegabyte),
-      "\x80\x02" + repeated("(t", 20 * kMegabyte) + ".",
+      "\x80\x02" + repeated("(t", 8 * kMegabyte) + ".",
       slots + ".",
   };
   for (const std::string& pickle : pickles) {

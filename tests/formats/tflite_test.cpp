@@ -378,7 +378,7 @@ TEST(Tflite, RefusesToWriteWhatContradictsItself) {
   EXPECT_TRUE(refuses([](Model& m) { m.operators.push_back(m.operators[0]); }, "has its value from elsewhere"));
   EXPECT_TRUE(refuses([](Model& m) { m.operators[0].outputs.push_back(2); }, "outputs: expected 1, got 2"));
   EXPECT_TRUE(refuses([](Model& m) { m.signature_inputs = {{"x", 3}}; }, "signature 'x'] tensor 3 is no input"));
-  EXPECT_TRUE(refuses([](Model& m) { m.signature_outputs = {{"y", 99}}; }, "signature 'y'] there is no tensor 99"));
+  EXPECT_TRUE(refuses([](Model& m) { m.signature_outputs = {{"y", 99}}; }, "signature 'y'] tensor 99 is no output"));
   const test::TemporaryFolder folder;
   EXPECT_TRUE(fails_with([&] { tflite::write(one_operator(OpCode::kSlice, 2), folder.file("m.tflite")); },
                          "m.tflite: operator 0 SLICE] inputs: expected 3, got 2"));
