@@ -101,6 +101,11 @@ int64_t elements_of(const c10::IValue& value, int depth = 0) {
   if (!value.isList() || depth > 100) return 1;
   const auto& items = value.toListRef();
   if (items.empty()) return 1;
+  if (items[0].isString()) {  // of any lengths
+    int64_t sum = 0;
+    for (const c10::IValue& item : items) sum += elements_of(item, depth + 1);
+    return sum;
+  }
   return std::max<int64_t>(1, saturated(static_cast<int64_t>(items.size()), elements_of(items[0], depth + 1)));
 }
 
@@ -180,7 +185,11 @@ bool is_honest_cast(const jit::Node& node) {
 // What a text is made of: formatting a list of lists that share their elements has no end.
 bool is_short(const c10::TypePtr& type) {
   if (type->kind() == c10::TypeKind::OptionalType) return is_short(type->containedTypes()[0]);
-  if (type->kind() == c10::TypeKind::ListType) return is_plain_number(type->containedTypes()[0]);
+  if (type->kind() == c10::TypeKind::ListType || type->kind() == c10::TypeKind::TupleType) {
+    return std::all_of(type->containedTypes().begin(), type->containedTypes().end(), [](const c10::TypePtr& part) {
+      return is_plain_number(part) || part->kind() == c10::TypeKind::StringType;
+    });
+  }
   return is_plain_number(type) || type->kind() == c10::TypeKind::StringType ||
          type->kind() == c10::TypeKind::NoneType || type->kind() == c10::TypeKind::DeviceObjType ||
          type->kind() == c10::TypeKind::TensorType;

@@ -247,6 +247,16 @@ TEST(ScriptSecurity, CallsThatMultiplyAreCountedBeforeTheyArePutInPlace) {
   EXPECT_TRUE(refused(file, "more than 1000000 steps"));
 }
 
+// torch.nn's own code writes sizes and names into the errors that it does not raise.
+TEST(ScriptSecurity, ErrorsOfSizesAndNamesMayBeWritten) {
+  ScriptFile file;
+  file.write_forward(
+      "    t = (torch.size(x, 0), 3)\n    n = [\"weight\", \"bias\"]\n"
+      "    if torch.gt(torch.dim(x), 3):\n      ops.prim.RaiseException(torch.format(\"{} {}\", t, n))\n"
+      "    else:\n      pass\n    return torch.relu(x)\n");
+  EXPECT_NO_THROW(load_torchscript_of_sizes(file.path(), {{2, 3}}));
+}
+
 // An attribute that is not what its class declares would be read at another class's places.
 TEST(ScriptSecurity, AttributesAreOfTheTypesThatAreDeclared) {
   const auto with = [](const std::string& type) {
