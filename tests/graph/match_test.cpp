@@ -106,7 +106,8 @@ TEST(Match, Helpers) {
 
 TEST(Match, ReplaceKeepsWhatOthersRead) {
   TwoConvolutions net;
-  const Pattern conv_relu = Pattern::call(kActivations, {Pattern::call({"aten.conv2d.default"}, {Pattern::any("x")}, "conv")});
+  const Pattern conv_relu =
+      Pattern::call(kActivations, {Pattern::call({"aten.conv2d.default"}, {Pattern::any("x")}, "conv")});
   const auto build = [](Graph& g, const Match& match) { return g.call("aten.neg", {match["x"]}); };
   EXPECT_EQ(replace_all(net.g, conv_relu, build), 2U);  // the second one reads what the first one made
   net.g.verify();
