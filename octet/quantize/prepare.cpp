@@ -186,7 +186,7 @@ std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<
   quantizer.transform_for_annotation(*model);
   quantizer.annotate(*model);
   quantizer.validate(*model);
-  QatRewrite rewrite;
+  QatRewrite rewrite(quantizer.rounds_folded_biases());
   if (qat) rewrite.run(*model);
   const SharingGroups groups = resolve_sharing(
       model->graph(), [&](const EdgeOrNode& edge) { return rewrite.keeps_inside(edge.consumer, edge.node); });

@@ -118,7 +118,7 @@ void QatRewrite::attach(GraphModule& module, Node* node, const FindObserver& fin
   const auto weight = find(EdgeOrNode(node->arg(1).node(), node));
   std::shared_ptr<ObserverBase> bias;
   if (node->arg(2).is_node()) bias = find(EdgeOrNode(node->arg(2).node(), node));
-  if (!bias) {
+  if (!bias && rounds_folded_biases_) {
     Node* x = node->arg(0).node();
     auto input = find(EdgeOrNode(x, node));
     if (!input) input = find(EdgeOrNode(x));

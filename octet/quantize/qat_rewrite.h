@@ -21,17 +21,20 @@ class QatRewrite {
  public:
   using FindObserver = std::function<std::shared_ptr<ObserverBase>(const EdgeOrNode&)>;
 
+  /// `rounds_folded_biases`: as the quantizer says of itself.
+  explicit QatRewrite(bool rounds_folded_biases) : rounds_folded_biases_(rounds_folded_biases) {}
   void run(GraphModule& module);
   bool is_rewritten(const Node* node) const { return inside_.count(node) > 0; }
   /// True for weight and bias of a structural node: their fake quantizers live inside its module.
   bool keeps_inside(const Node* consumer, const Node* producer) const;
   /// Makes the module of a structural node and gives it its fake quantizers. A bias without a spec is derived from
-  /// input and weight, so that the bias that the fold creates ends up as int32 too.
+  /// input and weight where folded biases are rounded, so that the bias that the fold creates ends up as int32 too.
   void attach(GraphModule& module, Node* node, const FindObserver& find) const;
 
  private:
   Node* rewrite(GraphModule& module, const ConvBatchNorm& pair);
 
+  bool rounds_folded_biases_;
   std::unordered_map<const Node*, std::unordered_set<const Node*>> inside_;  // structural node -> its weight and bias
 };
 

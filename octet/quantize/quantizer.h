@@ -30,6 +30,9 @@ class OCTET_API Quantizer {
   virtual void annotate(GraphModule& module) = 0;
   /// Throws octet::Error where the annotated model cannot be quantized.
   virtual void validate(GraphModule& module) {}
+  /// In training: the bias that a BatchNorm leaves to its convolution, where no annotation speaks of it, becomes int32
+  /// on the grid input * weight. False: it stays in float.
+  virtual bool rounds_folded_biases() const { return true; }
   /// Last changes of the converted model: what finish() does behind convert.
   virtual void transform_converted(GraphModule& module) {}
 };
@@ -43,6 +46,7 @@ class OCTET_API ComposableQuantizer : public Quantizer {
   void transform_for_annotation(GraphModule& module) override;
   void annotate(GraphModule& module) override;
   void validate(GraphModule& module) override;
+  bool rounds_folded_biases() const override;
   void transform_converted(GraphModule& module) override;
 
  private:

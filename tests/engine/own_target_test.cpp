@@ -54,7 +54,7 @@ Target tiny() {
   target.description = "three operators in uint8";
   target.schemes = {{"uint8", tiny_config}};
   target.rules = RuleTable({conv, relu, pool});
-  target.value_types = {"uint8"};
+  target.value_types = {"uint8", "int8"};
   return target;
 }
 

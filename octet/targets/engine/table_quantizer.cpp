@@ -38,11 +38,16 @@ void TableQuantizer::annotate(GraphModule& module) {
   log::warn("no operator of this model is known to the ", target_->name, " quantizer: only its inputs are quantized");
 }
 
+bool TableQuantizer::rounds_folded_biases() const {
+  const QuantizationConfig chosen = config();
+  const RoleConfig* bias = chosen.find(Role::kConvBias);
+  return bias != nullptr && bias->derived;
+}
+
 void TableQuantizer::transform_converted(GraphModule& module) {
-  if (options_.mode != QuantizationMode::kQat) return;
-  const QuantizationConfig config = target_->config(options_.scheme, options_);
-  const RoleConfig* bias = config.find(Role::kConvBias);
-  if (bias == nullptr || !bias->derived) return;
+  if (options_.mode != QuantizationMode::kQat || !rounds_folded_biases()) return;
+  const QuantizationConfig chosen = config();
+  const RoleConfig* bias = chosen.find(Role::kConvBias);
   const bool symmetric = bias->quant_min && *bias->quant_min > std::numeric_limits<int32_t>::min();
   QuantizeFusedConvBnBiasAtenPass(/*default_zero_bias=*/false, symmetric)(module);
 }

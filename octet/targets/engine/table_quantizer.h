@@ -23,6 +23,8 @@ class OCTET_API TableQuantizer : public Quantizer {
   /// Logs a warning where nothing but inputs could be quantized, and for each override that selects no node or changes
   /// nothing. Throws octet::Error where an override names an observer that does not serve the weight it selects.
   void annotate(GraphModule& module) override;
+  /// Where the scheme derives the biases of convolutions.
+  bool rounds_folded_biases() const override;
   /// After training, where biases are derived: an int32 bias wherever the fold of a BatchNorm left a float one.
   void transform_converted(GraphModule& module) override;
 
@@ -38,6 +40,7 @@ class OCTET_API TableQuantizer : public Quantizer {
 
  private:
   void run_passes(GraphModule& module) const;
+  QuantizationConfig config() const { return target_->config(options_.scheme, options_); }
 
   std::shared_ptr<const Target> target_;
   QuantizerOptions options_;

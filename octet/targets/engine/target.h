@@ -46,7 +46,7 @@ struct OCTET_API Target {
   std::function<std::vector<Pass>(QuantizationMode)> passes = {};
 
   // Placement: what its compiler takes.
-  std::vector<std::string> value_types = {"int8"};  ///< of inputs and results; the first is the usual one
+  std::vector<std::string> value_types = {"int8"};  ///< of inputs, weights and results; the first is the usual one
   /// For an operator that no row knows: what could be used in its place, or empty.
   std::function<std::string(const Node&)> substitute_for = {};
 
