@@ -11,9 +11,9 @@
 #include <string>
 
 #include "octet/formats/model_file.h"
-#include "octet/graph/batch.h"
 #include "octet/graph/record.h"
 #include "octet/integer/executor.h"
+#include "octet/lowering/batch.h"
 #include "octet/lowering/lowering.h"
 #include "octet/models/registry.h"
 #include "octet/quantize/quantize_pt2e.h"

@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <string>
 
-#include "octet/graph/batch.h"
 #include "octet/graph/record.h"
+#include "octet/lowering/batch.h"
 #include "octet/models/registry.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/targets/neutron/neutron_quantizer.h"

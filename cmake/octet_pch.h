@@ -5,6 +5,8 @@
 #include <torch/library.h>
 #include <torch/nn/module.h>
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <any>
 #include <functional>

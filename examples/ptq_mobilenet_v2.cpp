@@ -5,13 +5,13 @@
 #include <octet/formats/container.h>
 #include <octet/formats/pt2_writer.h>
 #include <octet/formats/tflite.h>
-#include <octet/graph/batch.h>
 #include <octet/graph/record.h>
+#include <octet/lowering/batch.h>
 #include <octet/lowering/lowering.h>
 #include <octet/models/registry.h>
 #include <octet/quantize/quantize_pt2e.h>
 #include <octet/quantize/sqnr.h>
-#include <octet/targets/neutron/calibrate_and_quantize.h>
+#include <octet/targets/engine/calibrate_and_quantize.h>
 #include <octet/targets/neutron/neutron_quantizer.h>
 #include <octet/train/loader.h>
 #include <octet/train/open_data.h>
@@ -91,10 +91,10 @@ int main(int argc, char** argv) try {
   auto test_data = open_data("fashion-mnist", Split::kTest, {.limit = num_test});
   EvaluateOptions evaluation;
   evaluation.transform = transform;
-  const Accuracy before = evaluate(model_handle(float_model), test_data, evaluation);
-  const Accuracy after = evaluate(model_handle(quantized), test_data, evaluation);
-  std::printf("top-1 on %lld images: float %.4f, quantized %.4f\n", static_cast<long long>(before.samples), before.top1,
-              after.top1);
+  const Evaluation before = evaluate(model_handle(float_model), test_data, evaluation);
+  const Evaluation after = evaluate(model_handle(quantized), test_data, evaluation);
+  std::printf("top-1 on %lld images: float %.4f, quantized %.4f\n", static_cast<long long>(before.samples),
+              before.score("top1"), after.score("top1"));
 
   const at::NoGradGuard no_grad;
   double noise = 0.0;

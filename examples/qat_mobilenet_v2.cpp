@@ -1,8 +1,8 @@
 // Quantization-aware training with the Neutron quantizer: the training listing of NXP's guide, step by step and under
 // its names, with Fashion-MNIST in place of ImageNet. The regions in brackets are shown in README.md and in
 // docs/neutron-quantization.md.
-#include <octet/graph/batch.h>
 #include <octet/graph/record.h>
+#include <octet/lowering/batch.h>
 #include <octet/models/registry.h>
 #include <octet/quantize/bias_pass.h>
 #include <octet/quantize/observer.h>
@@ -94,8 +94,8 @@ int main(int argc, char** argv) try {
   // [/qat-bias-pass]
 
   auto test_data = open_data("fashion-mnist", Split::kTest, {.limit = num_test});
-  const Accuracy accuracy = evaluate(model_handle(quantized_model), test_data, {.transform = transform});
-  std::printf("biases fixed %zu, top-1 of the quantized model %.4f on %lld images\n", fixed, accuracy.top1,
+  const Evaluation accuracy = evaluate(model_handle(quantized_model), test_data, {.transform = transform});
+  std::printf("biases fixed %zu, top-1 of the quantized model %.4f on %lld images\n", fixed, accuracy.score("top1"),
               static_cast<long long>(accuracy.samples));
   return 0;
 } catch (const std::exception& error) {

@@ -78,6 +78,10 @@ def from_data():
         for name, member in parts:
             if name.endswith("data.pkl"):
                 put("pickle", name_of(path), member, 3000)
+    for path in [*sorted(data.glob("torchscript/*.pt")), *data.glob("formats/torchscript.pt")]:
+        parts = [(name, content) for name, content in members(path)
+                 if not name.endswith("debug_pkl") and "traced_inputs" not in name and ".data/" not in name]
+        put("torchscript", name_of(path), text_of(parts), 40000)
     for path in data.glob("formats/*.safetensors"):
         put("safetensors", name_of(path), path.read_bytes(), 4000)
     for path in data.rglob("*.tflite"):

@@ -5,9 +5,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using octet::fuzz::only_errors;
   return only_errors([&] {
-    octet::ZipLimits limits;
-    limits.inflate_ratio_free = 1 << 16;
-    const octet::ZipReader zip(octet::fuzz::source(octet::fuzz::view(data, size)), limits);
+    const auto budget = std::make_shared<octet::Budget>("input", size, /*free=*/1 << 16);
+    const octet::ZipReader zip(octet::fuzz::source(octet::fuzz::view(data, size)), budget);
     for (const octet::ZipEntry& entry : zip.entries()) only_errors([&] { zip.read(entry); });
   });
 }

@@ -1,10 +1,12 @@
 #pragma once
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// "0.1.0"
-const char* version();
+OCTET_API const char* version();
 /// The libtorch that octet was built with: "2.13.0".
-const char* torch_version();
+OCTET_API const char* torch_version();
 
 }  // namespace octet

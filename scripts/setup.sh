@@ -26,7 +26,7 @@ OCTET_OPTIONAL_PACKAGES="ccache"
 is_installed() { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = "install ok installed" ]; }
 
 install_packages() {
-  local wanted="$OCTET_PACKAGES $OCTET_TEST_PACKAGES $OCTET_OPTIONAL_PACKAGES" missing="" package
+  local wanted="$OCTET_PACKAGES $OCTET_TEST_PACKAGES $OCTET_OPTIONAL_PACKAGES"
   if ! command -v apt-get >/dev/null; then
     local tool absent=""
     for tool in g++ cmake ninja python3; do command -v "$tool" >/dev/null || absent="$absent $tool"; done
@@ -34,7 +34,14 @@ install_packages() {
     say "no apt-get on this system: relying on what is installed. Needed, by Debian's names: $wanted"
     return
   fi
-  for package in $wanted; do is_installed "$package" || missing="$missing $package"; done
+  apt_install $wanted
+}
+
+# apt_install PACKAGE ...: what of them is missing
+apt_install() {
+  local missing="" package
+  command -v apt-get >/dev/null || die "no apt-get on this system; please install by hand what these Debian packages hold: $*"
+  for package in "$@"; do is_installed "$package" || missing="$missing $package"; done
   [ -n "$missing" ] || return 0
   say "installing:$missing"
   local log; log=$(mktemp)
@@ -99,6 +106,30 @@ find_torch() {
   install_torch "$venv" "$OCTET_TORCH_VERSION"
   TORCH=$(torch_folder "$venv/bin/python")
   torch_serves "$TORCH" || die "torch in $venv does not serve: no libtorch of 2.9 or newer in '$TORCH'"
+}
+
+# For the fuzz targets and the suites that are built beside them, in one build folder, whose objects all of them share: a clang with
+# libFuzzer.
+use_fuzzing_clang() {
+  local name compiler=${OCTET_CLANG:-}
+  for name in "" clang++ clang++-{21,20,19,18,17,16}; do
+    [ -z "$compiler" ] && has_libfuzzer "$name" && compiler=$name
+  done
+  if [ -z "$compiler" ]; then
+    apt_install clang-16 libclang-rt-16-dev
+    compiler=clang++-16
+  fi
+  has_libfuzzer "$compiler" || die "$compiler is no clang 16 or newer with libFuzzer (Debian: clang-16 libclang-rt-16-dev)"
+  OCTET_CMAKE_ARGS="-DCMAKE_CXX_COMPILER=$compiler -DOCTET_BUILD_FUZZERS=ON -DOCTET_BUILD_TESTS=ON -DOCTET_BUILD_BENCHMARKS=OFF"
+  # libtorch is not instrumented and keeps some memory for the life of the process.
+  export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}
+  export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+}
+
+has_libfuzzer() {
+  local major; major=$("${1:-false}" -dumpversion 2>/dev/null | cut -d. -f1) || true
+  [ "${major:-0}" -ge 16 ] && echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
+    "$1" -fsanitize=fuzzer,address -x c++ - -o /dev/null 2>/dev/null
 }
 
 # build [target ...]

@@ -1,8 +1,8 @@
 // The quantizer's options and the placement check, from C++. usage: guide_neutron_options MODEL.pt2; the model ends
 // with a softmax.
 #include <octet/formats/model_file.h>
+#include <octet/targets/engine/placement/check.h>
 #include <octet/targets/neutron/neutron_quantizer.h>
-#include <octet/targets/neutron/placement/check.h>
 
 #include <cstdio>
 
@@ -16,7 +16,7 @@ int main(int argc, char** argv) try {
   const std::string path = argv[1];
 
   // [options]
-  NeutronOverride head;
+  targets::Override head;
   head.op = "softmax";
   head.quantize = false;  // leave it in float
 
@@ -29,7 +29,7 @@ int main(int argc, char** argv) try {
 
   // [check]
   auto model = load_model(path);
-  neutron::Check check = neutron::check_model(*model, quantizer);
+  targets::Check check = targets::check_model(*model, quantizer);
   for (const auto& row : check.placement.operators) {
     if (!row.partition) std::printf("CPU: %s\n", row.reason.c_str());
   }

@@ -1,6 +1,6 @@
 #include "octet/cli/data.h"
 
-#include "octet/graph/batch.h"
+#include "octet/lowering/batch.h"
 #include "octet/support/error.h"
 #include "octet/train/transforms.h"
 
@@ -17,7 +17,7 @@ std::vector<int64_t> without_batch(const std::vector<int64_t>& sizes) {
   return sizes.empty() ? sizes : std::vector<int64_t>(sizes.begin() + 1, sizes.end());
 }
 
-void check_inputs(const std::vector<Input>& inputs, const Dataset& data) {
+void check_inputs(const std::vector<Input>& inputs, const DataSource& data) {
   const auto shapes = data.sample_shapes();
   if (inputs.size() != shapes.size()) {
     throw expected(data.name(), "inputs a sample", octet::str(inputs.size(), ", as many as the model has"),
@@ -27,25 +27,24 @@ void check_inputs(const std::vector<Input>& inputs, const Dataset& data) {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (shapes[i] != inputs[i].sample) {
       throw expected(data.name(), octet::str("shape of a sample for input '", inputs[i].name, "'"),
-                     octet::str('[', c10::Join(", ", inputs[i].sample), ']'),
-                     octet::str('[', c10::Join(", ", shapes[i]), ']'));
+                     octet::str('[', join(", ", inputs[i].sample), ']'), octet::str('[', join(", ", shapes[i]), ']'));
     }
   }
 }
 
-ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<Dataset> dataset, const DataChoice& choice,
-                          int64_t default_batch) {
+ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<DataSource> source,
+                          const DataArguments& choice, int64_t default_batch) {
   ModelData data;
-  data.dataset = std::move(dataset);
-  check_inputs(inputs, *data.dataset);
-  data.batch_size = choice.batch_size > 0               ? choice.batch_size
-                    : data.dataset->natural_batch() > 0 ? data.dataset->natural_batch()
-                                                        : std::min<int64_t>(default_batch, data.dataset->size());
-  data.transform = standard_transform(*data.dataset, inputs.at(0).sample, choice.augment);
+  data.source = std::move(source);
+  check_inputs(inputs, *data.source);
+  data.batch_size = choice.batch_size > 0              ? choice.batch_size
+                    : data.source->natural_batch() > 0 ? data.source->natural_batch()
+                                                       : std::min<int64_t>(default_batch, data.source->size());
+  data.transform = standard_transform(*data.source, inputs.at(0).sample, choice.augment);
   return data;
 }
 
-std::shared_ptr<Dataset> open_choice(const DataChoice& choice, Split split) {
+std::shared_ptr<DataSource> open_choice(const DataArguments& choice, Split split) {
   DataOptions options;
   options.limit = choice.samples;
   return open_data(choice.spec, split, options);
@@ -59,7 +58,7 @@ std::vector<int64_t> as_chw(const std::vector<int64_t>& sample, const std::vecto
 
 }  // namespace
 
-ModelData open_data_for(GraphModule& module, const DataChoice& choice, Split split, int64_t default_batch) {
+ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split split, int64_t default_batch) {
   std::vector<Input> inputs;
   for (const Node* node : module.graph().placeholders()) inputs.push_back({node->name(), without_batch(node->sizes())});
   ModelData data = open_for_inputs(inputs, open_choice(choice, split), choice, default_batch);
@@ -68,21 +67,21 @@ ModelData open_data_for(GraphModule& module, const DataChoice& choice, Split spl
   return data;
 }
 
-ModelData open_data_for(const tflite::Model& program, const DataChoice& choice, Split split, int64_t default_batch) {
-  std::shared_ptr<Dataset> dataset = open_choice(choice, split);
-  const auto shapes = dataset->sample_shapes();
+ModelData open_data_for(const tflite::Model& program, const DataArguments& choice, Split split, int64_t default_batch) {
+  std::shared_ptr<DataSource> source = open_choice(choice, split);
+  const auto shapes = source->sample_shapes();
   std::vector<Input> inputs;
   for (size_t j = 0; j < program.inputs.size(); ++j) {
     const tflite::Tensor& tensor = program.tensors[static_cast<size_t>(program.inputs[j])];
     const std::vector<int64_t> sample = without_batch(tensor.shape);
     inputs.push_back({tensor.name, j < shapes.size() ? as_chw(sample, shapes[j]) : sample});
   }
-  ModelData data = open_for_inputs(inputs, std::move(dataset), choice, default_batch);
+  ModelData data = open_for_inputs(inputs, std::move(source), choice, default_batch);
   const auto& shape = program.tensors[static_cast<size_t>(program.inputs.at(0))].shape;
   const int64_t batch = shape.empty() ? 1 : std::max<int64_t>(shape[0], 1);
-  if (data.dataset->size() % batch != 0) {
+  if (data.source->size() % batch != 0) {
     throw expected(choice.spec, "samples", octet::str("a multiple of ", batch, ", the program's batch"),
-                   std::to_string(data.dataset->size()))
+                   std::to_string(data.source->size()))
         .hint("--samples, or export the model with --batch 1");
   }
   data.batch_size = std::max<int64_t>(data.batch_size / batch, 1) * batch;

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
+#include "octet/cli/verbs.h"
 #include "octet/formats/tflite.h"
 #include "octet/graph/graph_module.h"
 #include "octet/train/evaluate.h"
@@ -10,26 +10,18 @@
 
 namespace octet::cli {
 
-/// What a verb's options say of its data.
-struct DataChoice {
-  std::string spec;
-  int64_t samples = 0;     ///< 0: all
-  int64_t batch_size = 0;  ///< 0: as the files hold them, or the verb's default
-  bool augment = false;
-};
-
-/// A data set in the form that a model takes.
+/// Data in the form that a model takes.
 struct ModelData {
-  std::shared_ptr<Dataset> dataset;
+  std::shared_ptr<DataSource> source;
   Transform transform;  ///< pads or resizes images, normalises, augments
   int64_t batch_size = 1;
 };
 
 /// Opens the data, checks it against the model's inputs, and makes the model take the batch. Throws octet::Error naming
 /// the input and the shapes where they differ.
-ModelData open_data_for(GraphModule& module, const DataChoice& choice, Split split, int64_t default_batch);
+ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split split, int64_t default_batch);
 /// The same for an int8 program, which takes multiples of its own batch. Images come as NCHW, also where the program
 /// takes NHWC (octet/train/integer_handle.h).
-ModelData open_data_for(const tflite::Model& program, const DataChoice& choice, Split split, int64_t default_batch);
+ModelData open_data_for(const tflite::Model& program, const DataArguments& choice, Split split, int64_t default_batch);
 
 }  // namespace octet::cli

@@ -1,23 +1,25 @@
 #include <ATen/core/grad_mode.h>
 
 #include <chrono>
-#include <iostream>
 
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
 #include "octet/cli/output.h"
-#include "octet/cli/table.h"
+#include "octet/cli/print.h"
 #include "octet/cli/verbs.h"
 #include "octet/formats/container.h"
-#include "octet/graph/batch.h"
 #include "octet/graph/record.h"
 #include "octet/integer/executor.h"
+#include "octet/lowering/batch.h"
 #include "octet/lowering/lowering.h"
 #include "octet/models/registry.h"
+#include "octet/report/numbers.h"
+#include "octet/report/training_reports.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
-#include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/targets/engine/table_quantizer.h"
+#include "octet/targets/targets.h"
 #include "octet/train/demo_recipe.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/loader.h"
@@ -27,12 +29,6 @@
 namespace octet::cli {
 namespace {
 
-struct Options {
-  bool full = false;
-  std::string target = "imxrt700";
-  std::string save;
-};
-
 class Stopwatch {
  public:
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
@@ -41,7 +37,7 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-std::vector<std::vector<at::Tensor>> calibration(std::shared_ptr<Dataset> data, const Transform& transform,
+std::vector<std::vector<at::Tensor>> calibration(std::shared_ptr<DataSource> data, const Transform& transform,
                                                  const DemoRecipe& recipe) {
   LoaderOptions options;
   options.batch_size = recipe.calibration_batch;
@@ -53,10 +49,12 @@ std::vector<std::vector<at::Tensor>> calibration(std::shared_ptr<Dataset> data, 
   return samples;
 }
 
-void demo(const Options& options) {
+}  // namespace
+
+void demo(const DemoArguments& arguments) {
   const Stopwatch whole;
-  DemoRecipe recipe = demo_recipe(options.full);
-  recipe.seed = seed();
+  DemoRecipe recipe = demo_recipe(arguments.full);
+  recipe.seed = arguments.seed.value_or(0);
   recipe.float_training.seed = recipe.qat.seed = recipe.seed;
   auto train_data = open_data(recipe.data, Split::kTrain);
   auto test_data = open_data(recipe.data, Split::kTest);
@@ -85,73 +83,57 @@ void demo(const Options& options) {
     return evaluate(model_handle(module), test_data, evaluation);
   };
 
-  Table table({"model", "top-1", "top-5", "fake quantized", "size", "time"});
+  report::DemoReport report{recipe.model, recipe.data, recipe.seed, 0, {}};
   // int8 models are measured in integers, as the device computes, and beside it in float on their grids.
-  const auto report = [&](const std::string& name, std::shared_ptr<GraphModule> module, bool is_int8, double time) {
-    const Accuracy in_float = measure(module);
-    Accuracy accuracy = in_float;
+  const auto add = [&](const std::string& name, std::shared_ptr<GraphModule> module, bool is_int8, double time) {
+    report::DemoReport::Row row{name, measure(module), std::nullopt, model_bytes(*module), time};
     if (is_int8) {
       EvaluateOptions in_integers = evaluation;
       in_integers.channels_last = false;
-      accuracy = evaluate(model_handle(std::make_shared<const integer::Executor>(lower(*module, {.batch = 1}))),
-                          test_data, in_integers);
+      row.fake_quantized = std::move(row.found);
+      row.found = evaluate(model_handle(std::make_shared<const integer::Executor>(lower(*module, {.batch = 1}))),
+                           test_data, in_integers);
     }
-    table.row({name, fixed(accuracy.top1, 4), fixed(accuracy.top5, 4), is_int8 ? fixed(in_float.top1, 4) : "",
-               bytes_text(model_bytes(*module)), duration_text(time)});
-    progress.message(octet::str(name, ": top-1 ", fixed(accuracy.top1, 4)));
+    progress.message(octet::str(name, ": top-1 ", report::fixed(row.found.score("top1"), 4)));
+    report.rows.push_back(std::move(row));
   };
 
   const Stopwatch float_time;
-  train(model_handle(graph), train_data, recipe.float_training, {}, nullptr, &progress, "float");
+  octet::train(model_handle(graph), train_data, recipe.float_training, {}, nullptr, &progress, "float");
   graph->train(false);
   const double float_seconds = float_time.seconds();
-  report("float", graph, false, float_seconds);
+  add("float", graph, false, float_seconds);
 
-  const NeutronTargetSpec target(options.target);
+  const std::shared_ptr<const targets::Target> target = all_targets().find(arguments.target, "--target");
   const Stopwatch ptq_time;
-  NeutronQuantizer ptq_quantizer(target);
+  targets::TableQuantizer ptq_quantizer(target, {.mode = QuantizationMode::kPtq});
   std::shared_ptr<GraphModule> ptq;
   {
     const at::NoGradGuard no_grad;
     ptq = calibrate_and_quantize(graph->copy(), calibration(train_data, plain, recipe), ptq_quantizer);
   }
   const double ptq_seconds = ptq_time.seconds();
-  report("PTQ int8", ptq, true, ptq_seconds);
+  add("PTQ int8", ptq, true, ptq_seconds);
 
   const Stopwatch qat_time;
-  NeutronQuantizer qat_quantizer(target, /*is_qat=*/true);
+  targets::TableQuantizer qat_quantizer(target, {.mode = QuantizationMode::kQat});
   QatOptions qat_options;
   qat_options.train = recipe.qat;
   qat_options.freeze_observers_after = recipe.freeze_observers_after;
   qat_options.freeze_bn_after = recipe.freeze_bn_after;
   const QatResult qat = train_qat(graph->copy(), qat_quantizer, train_data, qat_options, {}, nullptr, &progress);
   const double qat_seconds = qat_time.seconds();
-  report("QAT int8", qat.quantized, true, qat_seconds);
+  add("QAT int8", qat.quantized, true, qat_seconds);
 
-  if (!options.save.empty()) {
-    save_octet(*graph, options.save + "/float.octet");
-    save_octet(*ptq, options.save + "/ptq.octet");
-    save_octet(*qat.quantized, options.save + "/qat.octet");
-    write_tflite(*ptq, options.save + "/ptq.tflite", {.batch = 1});
-    write_tflite(*qat.quantized, options.save + "/qat.tflite", {.batch = 1});
+  if (!arguments.save.empty()) {
+    save_octet(*graph, arguments.save + "/float.octet");
+    save_octet(*ptq, arguments.save + "/ptq.octet");
+    save_octet(*qat.quantized, arguments.save + "/qat.octet");
+    write_tflite(*ptq, arguments.save + "/ptq.tflite", {.form = target->form, .batch = 1});
+    write_tflite(*qat.quantized, arguments.save + "/qat.tflite", {.form = target->form, .batch = 1});
   }
-  std::cout << '\n'
-            << table.text() << "\n"
-            << recipe.model << " on " << recipe.data << ", seed " << recipe.seed << ", "
-            << duration_text(whole.seconds()) << " in all\n";
-}
-
-}  // namespace
-
-void add_demo(CLI::App& program) {
-  auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand(
-      "demo", "Fashion-MNIST from nothing: train in float, quantize after training, train quantization-aware, compare");
-  verb->add_flag("--full", options->full, "Train longer, for the best accuracy");
-  verb->add_option("--target", options->target, "NPU")->capture_default_str();
-  verb->add_option("--save", options->save, "Folder for the three models, the int8 ones as .tflite too")
-      ->check(CLI::ExistingDirectory);
-  verb->callback([options] { demo(*options); });
+  report.seconds = whole.seconds();
+  print(report, arguments.json);
 }
 
 }  // namespace octet::cli

@@ -1,68 +1,42 @@
-#include <iostream>
-#include <nlohmann/json.hpp>
+#include <algorithm>
 
 #include "octet/cli/common.h"
 #include "octet/cli/output.h"
+#include "octet/cli/print.h"
 #include "octet/cli/verbs.h"
 #include "octet/integer/memory_plan.h"
 #include "octet/quantize/encodings.h"
+#include "octet/report/model_reports.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
 
 namespace octet::cli {
-namespace {
-
-struct Options {
-  std::string model;
-  std::string tflite;
-  std::string pt2;
-  std::string encodings;
-  OutputFlags flags;
-  std::vector<std::string> input_sizes;
-};
-
-void export_model(const Options& options) {
-  if (options.tflite.empty() && options.pt2.empty() && options.encodings.empty()) {
-    throw CLI::RequiredError("--tflite, --pt2 or --encodings");
+void export_model(const ExportArguments& arguments) {
+  if (arguments.tflite.empty() && arguments.pt2.empty() && arguments.encodings.empty()) {
+    throw Error("", "--tflite, --pt2 or --encodings is required", ErrorCategory::kUsage);
   }
-  const auto model = open_model(options.model, options.input_sizes);
-  if (!options.tflite.empty()) {
+  const auto model = open_model(arguments.model);
+  report::ExportReport report;
+  if (!arguments.tflite.empty()) {
+    const std::string config = config_beside(arguments.model.path);
     const tflite::Model program =
-        write_tflite(*model, options.tflite, options.flags.lowering, config_beside(options.model));
-    const integer::MemoryPlan memory = integer::plan_memory(program);
-    size_t islands = 0;
-    for (const tflite::Operator& op : program.operators) {
-      const tflite::Tensor& result = program.tensors[static_cast<size_t>(op.outputs.front())];
-      islands += result.type == tflite::Type::kFloat32 ? 1 : 0;
-    }
-    std::cout << options.tflite << ": " << program.operators.size() << " operators"
-              << (islands > 0 ? octet::str(", ", islands, " of them in float") : "") << "; arena "
-              << bytes_text(memory.arena_bytes) << ", most alive at one step " << bytes_text(memory.peak_bytes) << '\n';
+        write_tflite(*model, arguments.tflite, lowering_options(arguments.writing, config), config);
+    const auto in_float = std::count_if(program.operators.begin(), program.operators.end(), [&](const auto& op) {
+      return program.tensors[static_cast<size_t>(op.outputs.front())].type == tflite::Type::kFloat32;
+    });
+    report.tflite = {arguments.tflite, static_cast<int64_t>(program.operators.size()), in_float,
+                     integer::plan_memory(program)};
   }
-  if (!options.pt2.empty()) {
-    write_pt2_file(*model, options.pt2, options.flags.pt2_layout);
-    std::cout << options.pt2 << ": " << options.flags.pt2_layout << " layout\n";
+  if (!arguments.pt2.empty()) {
+    write_pt2_file(*model, arguments.pt2, arguments.writing.pt2_layout);
+    report.pt2 = {arguments.pt2, arguments.writing.pt2_layout};
   }
-  if (!options.encodings.empty()) {
+  if (!arguments.encodings.empty()) {
     const nlohmann::ordered_json json = encodings(*model);
-    atomic_write(options.encodings, json.dump(2) + "\n");
-    std::cout << options.encodings << ": " << json.at("encodings").size() << " encodings\n";
+    atomic_write(arguments.encodings, json.dump(2) + "\n");
+    report.encodings = {arguments.encodings, static_cast<int64_t>(json.at("encodings").size())};
   }
-}
-
-}  // namespace
-
-void add_export(CLI::App& program) {
-  auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand(
-      "export", "Write a quantized model for other tools: .tflite, .pt2 for PyTorch and ExecuTorch, encodings as JSON");
-  verb->add_option("MODEL", options->model, "Quantized model; for --pt2 also a float or a prepared one")->required();
-  verb->add_option("--tflite", options->tflite, "int8 .tflite to write");
-  verb->add_option("--pt2", options->pt2, ".pt2 to write");
-  verb->add_option("--encodings", options->encodings, "JSON of every scale and zero point to write");
-  add_output_flags(*verb, options->flags);
-  add_input_size(*verb, options->input_sizes);
-  verb->callback([options] { export_model(*options); });
+  print(report, arguments.json);
 }
 
 }  // namespace octet::cli

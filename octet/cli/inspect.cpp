@@ -1,129 +1,35 @@
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "octet/cli/common.h"
-#include "octet/cli/inspect_tflite.h"
-#include "octet/cli/table.h"
+#include "octet/cli/print.h"
 #include "octet/cli/verbs.h"
-#include "octet/formats/dtype.h"
 #include "octet/formats/tflite.h"
-#include "octet/graph/stats.h"
-#include "octet/quantize/qdq.h"
-#include "octet/quantize/rows.h"
+#include "octet/integer/memory_plan.h"
+#include "octet/report/model_reports.h"
 #include "octet/support/error.h"
 
 namespace octet::cli {
-namespace {
 
-struct Options {
-  std::string model;
-  bool json = false;
-  bool graph = false;
-  std::vector<std::string> input_sizes;
-};
-
-nlohmann::ordered_json value_json(const Node& node) {
-  nlohmann::ordered_json json = {{"name", node.name()}};
-  if (node.meta()) {
-    json["dtype"] = dtype_name(node.meta()->dtype);
-    json["shape"] = node.meta()->sizes;
+void inspect(const InspectArguments& arguments) {
+  if (tflite::is_tflite(arguments.model.path)) {
+    if (arguments.graph)
+      throw Error(arguments.model.path, "--graph is for models that hold a graph; a .tflite holds operators");
+    tflite::Model program = tflite::read(arguments.model.path);
+    const integer::MemoryPlan memory = integer::plan_memory(program);
+    print(report::ProgramReport{std::move(program), memory}, arguments.json);
+    return;
   }
-  return json;
-}
-
-std::string value_text(const Node& node) {
-  if (!node.meta()) return node.name() + ": shape not known";
-  return octet::str(node.name(), ": ", dtype_name(node.meta()->dtype), " [", c10::Join(", ", node.meta()->sizes), "]");
-}
-
-std::vector<const Node*> results(const GraphModule& module) {
-  std::vector<const Node*> nodes;
-  for (const Arg& arg : module.graph().output()->args()[0].list()) {
-    if (arg.is_node()) nodes.push_back(arg.node());
-  }
-  return nodes;
-}
-
-void print_facts_json(const GraphModule& module, const ModelStats& stats) {
-  nlohmann::ordered_json json;
-  json["facts"] = module.facts();
-  json["inputs"] = nlohmann::ordered_json::array();
-  for (const Node* node : module.graph().placeholders()) json["inputs"].push_back(value_json(*node));
-  json["outputs"] = nlohmann::ordered_json::array();
-  for (const Node* node : results(module)) json["outputs"].push_back(value_json(*node));
-  json["parameters"] = stats.parameters;
-  json["bytes"] = stats.parameter_bytes + stats.buffer_bytes;
-  json["macs"] = stats.macs;
-  json["ops"] = stats.op_counts;
-  std::cout << json.dump(2) << '\n';
-}
-
-void print_facts(const GraphModule& module, const ModelStats& stats) {
-  for (const auto& [key, value] : module.facts()) std::cout << key << ": " << value << '\n';
-  for (const Node* node : module.graph().placeholders()) std::cout << "input   " << value_text(*node) << '\n';
-  for (const Node* node : results(module)) std::cout << "output  " << value_text(*node) << '\n';
-  std::cout << "parameters " << stats.parameters << ", stored in "
-            << bytes_text(stats.parameter_bytes + stats.buffer_bytes) << "; "
-            << fixed(static_cast<double>(stats.macs) / 1e6, 2) << " million multiply-accumulates\n\n";
-  Table table({"count", "op"});
-  for (const auto& [op, count] : stats.op_counts) table.row({std::to_string(count), op});
-  std::cout << table.text();
-}
-
-std::string grid_text(const std::optional<QuantRecord>& grid) {
-  if (!grid) return "-";
-  const auto [low, high] = std::minmax_element(grid->scale.begin(), grid->scale.end());
-  std::ostringstream out;
-  out.precision(5);
-  out << grid->dtype << ' ' << *low;
-  if (grid->scale.size() > 1) {
-    out << ".." << *high << " axis " << grid->axis.value_or(0);
-  } else {
-    out << " zp " << grid->zero_point.at(0);
-  }
-  return out.str();
-}
-
-void print_rows(const std::vector<QuantRow>& rows) {
-  Table table({"op", "name", "inputs", "output"});
-  for (const QuantRow& row : rows) {
-    std::string inputs;
-    for (const auto& input : row.inputs) inputs += (inputs.empty() ? "" : " | ") + grid_text(input);
-    table.row({row.op, row.name, inputs, grid_text(row.output)});
-  }
-  std::cout << '\n' << table.text();
-}
-
-void inspect(const Options& options) {
-  if (tflite::is_tflite(options.model)) {
-    if (options.graph) throw Error(options.model, "--graph is for models that hold a graph; a .tflite holds operators");
-    return inspect_tflite(options.model, options.json);
-  }
-  const auto module = open_model(options.model, options.input_sizes);
-  const bool quantized = is_quantized(*module);
-  if (options.graph) {
+  const auto module = open_model(arguments.model);
+  if (arguments.graph) {
     std::cout << module->graph().table();
-  } else if (options.json && quantized) {
-    std::cout << rows_text(quantization_rows(*module)) << '\n';
-  } else if (options.json) {
-    print_facts_json(*module, model_stats(*module));
-  } else {
-    print_facts(*module, model_stats(*module));
-    if (quantized) print_rows(quantization_rows(*module));
+    return;
   }
-}
-
-}  // namespace
-
-void add_inspect(CLI::App& program) {
-  auto options = std::make_shared<Options>();
-  CLI::App* verb = program.add_subcommand(
-      "inspect", "Inputs, outputs, operators and sizes; of a quantized model every scale and zero point");
-  verb->add_option("MODEL", options->model, "Float or quantized model, or an int8 .tflite")->required();
-  verb->add_flag("--json", options->json, "JSON: facts of a float model, a row an operator of a quantized one");
-  verb->add_flag("--graph", options->graph, "The program, a line a node");
-  add_input_size(*verb, options->input_sizes);
-  verb->callback([options] { inspect(*options); });
+  const report::ModelReport report = report::model_report(*module);
+  if (arguments.json && report.rows) {
+    std::cout << rows_text(*report.rows) << '\n';  // a line a row
+  } else {
+    print(report, arguments.json);
+  }
 }
 
 }  // namespace octet::cli

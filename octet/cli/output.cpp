@@ -1,14 +1,17 @@
 #include "octet/cli/output.h"
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "octet/formats/container.h"
+#include "octet/formats/json.h"
+#include "octet/formats/pt2_writer.h"
 #include "octet/quantize/freeze.h"
 #include "octet/quantize/qdq.h"
+#include "octet/support/budget.h"
+#include "octet/support/byte_source.h"
 #include "octet/support/error.h"
+#include "octet/targets/targets.h"
 #include "octet/version.h"
 
 namespace octet::cli {
@@ -18,20 +21,25 @@ bool ends_with(const std::string& path, const std::string& ending) {
   return path.size() > ending.size() && path.compare(path.size() - ending.size(), ending.size(), ending) == 0;
 }
 
+// The target that a config's JSON text names. One of another octet, or none: the standard one.
+const targets::Target& target_of(const std::string& config) {
+  const auto json = nlohmann::json::parse(config, nullptr, /*allow_exceptions=*/false);
+  for (const auto& target : all_targets().all()) {
+    if (json.is_object() && json.value("target", nlohmann::json()) == target->name) return *target;
+  }
+  return *all_targets().standard();
+}
+
 }  // namespace
 
-void add_output_flags(CLI::App& verb, OutputFlags& flags) {
-  verb.add_flag("--plain", flags.lowering.plain,
-                ".tflite: paddings and activations as operators of their own, as NXP's lowering writes them");
-  verb.add_flag("--nhwc-io", flags.lowering.nhwc_io, ".tflite: images in and out as NHWC, without transpositions");
-  verb.add_flag("--float-io", flags.lowering.float_io, ".tflite: float32 in and out");
-  verb.add_flag("--per-tensor-fc", flags.lowering.per_tensor_fc,
-                ".tflite: one weight scale a FULLY_CONNECTED, for runtimes that know no others");
-  verb.add_option("--batch", flags.lowering.batch, ".tflite: samples a run (default: as the model was exported)")
-      ->check(CLI::PositiveNumber);
-  verb.add_option("--pt2-layout", flags.pt2_layout, ".pt2: current (torch 2.9 and later) or legacy (torch 2.6)")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"current", "legacy"}));
+LoweringOptions lowering_options(const OutputArguments& writing, const std::string& config) {
+  LoweringOptions options;
+  options.form = writing.plain ? LoweringForm::kPlain : target_of(config).form;
+  options.nhwc_io = writing.nhwc_io;
+  options.float_io = writing.float_io;
+  options.per_tensor_fc = writing.per_tensor_fc;
+  options.batch = writing.batch;
+  return options;
 }
 
 tflite::Model write_tflite(const GraphModule& model, const std::string& path, const LoweringOptions& options,
@@ -56,12 +64,12 @@ void write_pt2_file(const GraphModule& model, const std::string& path, const std
   write_pt2(*frozen(model), path, {layout == "legacy" ? Pt2Layout::kLegacy : Pt2Layout::kCurrent});
 }
 
-void write_model(const GraphModule& model, const std::string& path, const OutputFlags& flags,
+void write_model(const GraphModule& model, const std::string& path, const OutputArguments& writing,
                  const std::string& config) {
   if (ends_with(path, ".tflite")) {
-    write_tflite(model, path, flags.lowering, config);
+    write_tflite(model, path, lowering_options(writing, config), config);
   } else if (ends_with(path, ".pt2")) {
-    write_pt2_file(model, path, flags.pt2_layout);
+    write_pt2_file(model, path, writing.pt2_layout);
   } else {
     save_octet(model, path);
   }
@@ -70,10 +78,13 @@ void write_model(const GraphModule& model, const std::string& path, const Output
 std::string config_beside(const std::string& model) {
   const std::string path = model + ".json";
   if (!std::filesystem::is_regular_file(path)) return {};
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return nlohmann::ordered_json::accept(text.str()) ? text.str() : std::string();
+  const std::string text = read_file(path, limits::kConfig);
+  try {
+    parse_json(text, path, {.max_bytes = limits::kConfig, .max_depth = limits::kConfigDepth});
+  } catch (const Error&) {
+    return {};  // some other file of that name
+  }
+  return text;
 }
 
 }  // namespace octet::cli

@@ -1,29 +1,21 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
-
-#include <optional>
 #include <string>
 
-#include "octet/formats/pt2_writer.h"
+#include "octet/cli/verbs.h"
+#include "octet/formats/tflite.h"
 #include "octet/graph/graph_module.h"
 #include "octet/lowering/lowering.h"
 
 namespace octet::cli {
 
-/// How a .tflite and a .pt2 are written.
-struct OutputFlags {
-  LoweringOptions lowering;
-  std::string pt2_layout = "current";
-};
-
-/// --plain, --nhwc-io, --float-io, --per-tensor-fc, --batch, --pt2-layout.
-void add_output_flags(CLI::App& verb, OutputFlags& flags);
-
 /// Writes the model in the form that the file's ending names: .tflite (lowered to int8), .pt2 (prepared models frozen),
 /// and octet's own container for any other. `config`: the JSON text of the quantizer's settings, kept in a .tflite.
-void write_model(const GraphModule& model, const std::string& path, const OutputFlags& flags = {},
+void write_model(const GraphModule& model, const std::string& path, const OutputArguments& writing,
                  const std::string& config = {});
+
+/// In the form that the arguments ask for, else the target that `config` names, else the standard target.
+LoweringOptions lowering_options(const OutputArguments& writing, const std::string& config = {});
 
 /// A .tflite with octet's version and the quantizer's settings in its metadata. Returns the program as written.
 tflite::Model write_tflite(const GraphModule& model, const std::string& path, const LoweringOptions& options,

@@ -1,20 +1,194 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace octet::cli {
 
-// One function a verb: adds its options to the program and what runs when it is called.
-void add_quantize(CLI::App& program);
-void add_train(CLI::App& program);
-void add_eval(CLI::App& program);
-void add_run(CLI::App& program);
-void add_inspect(CLI::App& program);
-void add_compare(CLI::App& program);
-void add_check(CLI::App& program);
-void add_export(CLI::App& program);
-void add_verify(CLI::App& program);
-void add_operators(CLI::App& program);
-void add_demo(CLI::App& program);
+// A verb is its arguments, plain data that the command line fills, and one function that runs it (CONTRIBUTING.md).
+// Neither CLI11 nor libtorch stands here: command_line.cpp includes the first, the verbs' own sources the second.
+
+/// What is taken before or after any verb.
+struct GlobalArguments {
+  int threads = 0;  ///< 0: all cores
+  std::optional<uint64_t> seed;
+  bool quiet = false;
+};
+
+/// Puts them in force: threads, log level and the seed, 0 where none is given.
+void apply(const GlobalArguments& globals);
+
+/// A model's file, and what must be said to open it.
+struct ModelArguments {
+  std::string path;
+  std::vector<std::string> input_sizes;      ///< "1,3,224,224", one an input; for TorchScript
+  std::vector<std::string> allow_operators;  ///< that the file may hold besides octet's list
+};
+
+/// Which data, and how much of it.
+struct DataArguments {
+  std::string spec;
+  int64_t samples = 0;     ///< 0: all
+  int64_t batch_size = 0;  ///< 0: as the files hold them, or the verb's default
+  bool augment = false;
+};
+
+/// What the verbs that quantize say of the quantizer. Empty: as the config says, or the default.
+struct QuantizerArguments {
+  std::string config;
+  std::string target;
+  std::map<std::string, std::string> settings;  ///< by the names of setting_flags()
+  std::vector<std::string> leave_float;
+  bool explain = false;
+};
+
+/// How a .tflite and a .pt2 are written.
+struct OutputArguments {
+  bool plain = false;
+  bool nhwc_io = false;
+  bool float_io = false;
+  bool per_tensor_fc = false;
+  int64_t batch = 0;  ///< 0: as the model was exported
+  std::string pt2_layout = "current";
+};
+
+inline constexpr int64_t kCalibrationSamples = 256;
+
+struct QuantizeArguments {
+  ModelArguments model;
+  std::string data;
+  std::optional<int64_t> samples;     ///< else the config's, else kCalibrationSamples
+  std::optional<int64_t> batch_size;  ///< else the config's, else as the files hold them
+  QuantizerArguments quantizer;
+  std::optional<bool> qat;  ///< else the config's
+  std::string output;
+  OutputArguments writing;
+  std::optional<uint64_t> seed;
+  bool json = false;
+};
+void quantize(const QuantizeArguments& arguments);
+
+struct TrainArguments {
+  ModelArguments model;
+  std::string data;
+  int64_t samples = 0;
+  bool in_float = false;
+  bool qat = false;
+  int64_t epochs = 0;
+  int64_t batch_size = 64;
+  double learning_rate = 0.01;
+  std::string optimizer = "sgd";
+  double momentum = 0.9;
+  double weight_decay = 0.0;
+  std::string schedule = "cosine";
+  int64_t step_epochs = 1;
+  double warmup_epochs = 0.0;
+  double label_smoothing = 0.0;
+  int64_t freeze_observers_after = -1;
+  int64_t freeze_bn_after = -1;
+  QuantizerArguments quantizer;
+  bool no_augment = false;
+  bool no_eval = false;
+  std::string output;
+  OutputArguments writing;
+  std::optional<uint64_t> seed;
+  bool json = false;
+};
+void train(const TrainArguments& arguments);
+
+struct EvalArguments {
+  ModelArguments model;
+  DataArguments data;
+  std::string split = "test";
+  bool integer = false;
+  bool json = false;
+};
+void eval(const EvalArguments& arguments);
+
+struct RunArguments {
+  ModelArguments model;
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
+  bool dequantize = false;
+  bool check_overflow = false;
+};
+void run(const RunArguments& arguments);
+
+struct InspectArguments {
+  ModelArguments model;
+  bool json = false;
+  bool graph = false;
+};
+void inspect(const InspectArguments& arguments);
+
+struct CompareArguments {
+  ModelArguments model;
+  std::string quantized;  ///< opened as the model is
+  std::vector<std::string> inputs;
+  bool json = false;
+};
+void compare(const CompareArguments& arguments);
+
+struct CheckArguments {
+  ModelArguments model;  ///< its input sizes are the ones to try, "224" and "224x160" among them
+  QuantizerArguments quantizer;
+  bool json = false;
+};
+void check(const CheckArguments& arguments);
+
+struct ExportArguments {
+  ModelArguments model;
+  std::string tflite;
+  std::string pt2;
+  std::string encodings;
+  OutputArguments writing;
+  bool json = false;
+};
+void export_model(const ExportArguments& arguments);
+
+struct VerifyArguments {
+  ModelArguments model;
+  std::string program;
+  std::vector<std::string> inputs;
+  bool json = false;
+};
+void verify(const VerifyArguments& arguments);
+
+struct OperatorsArguments {
+  std::string target;
+};
+void operators(const OperatorsArguments& arguments);
+
+struct TargetsArguments {
+  bool json = false;
+};
+void targets(const TargetsArguments& arguments);
+
+struct DemoArguments {
+  bool full = false;
+  std::string target;
+  std::string save;
+  std::optional<uint64_t> seed;
+  bool json = false;
+};
+void demo(const DemoArguments& arguments);
+
+/// The target where none is named.
+std::string default_target();
+
+/// A choice that a target offers (targets::Setting) as a flag.
+struct SettingFlag {
+  std::string name;  ///< "mul_range"
+  std::string flag;  ///< "--mul-range"
+  std::string help;
+};
+/// Of all targets, each once.
+std::vector<SettingFlag> setting_flags();
+/// What an error says, without libtorch's backtrace.
+std::string message_of(const std::exception& error);
 
 }  // namespace octet::cli

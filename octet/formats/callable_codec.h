@@ -13,12 +13,15 @@ namespace octet {
 /// How submodules that a graph calls go into a container. Formats know none of them; the room that defines them
 /// registers this once (octet/quantize/codec.cpp).
 struct CallableCodec {
-  /// Type and settings of the submodule of that name.
-  std::function<nlohmann::json(const GraphModule&, const CallableModule&)> config;
-  /// The reverse, with fresh state.
-  std::function<std::shared_ptr<CallableModule>(const JsonCursor& config)> make;
-  /// Called once all submodules stand in the graph: references between them.
-  std::function<void(const GraphModule&, CallableModule&, const JsonCursor& config)> resolve;
+  using Config = std::function<nlohmann::json(const CallableModule&)>;
+  using Resolve = std::function<void(CallableModule&, const JsonCursor& config)>;
+
+  /// What gives type and settings of each submodule of a graph.
+  std::function<Config(const GraphModule&)> config_in;
+  /// The reverse, with fresh state, whose memory is charged.
+  std::function<std::shared_ptr<CallableModule>(const JsonCursor& config, Budget& budget)> make;
+  /// What restores the references between the submodules of a graph, once all stand in it.
+  std::function<Resolve(const GraphModule&)> resolve_in;
   std::function<std::map<std::string, at::Tensor>(const CallableModule&)> state;
   std::function<void(CallableModule&, const std::map<std::string, at::Tensor>&, const std::string& where)> load_state;
 };

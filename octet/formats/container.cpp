@@ -65,13 +65,15 @@ at::Tensor read_tensor(const ZipReader& zip, const JsonCursor& entry) {
 
 json callables_json(const GraphModule& module, TensorWriter& tensors) {
   json entries = json::array();
+  if (module.callable_names().empty()) return entries;
   std::map<const CallableModule*, std::string> saved;  // one observer may have several names
+  const CallableCodec::Config config = callable_codec().config_in(module);
   for (const std::string& name : module.callable_names()) {
     const auto callable = module.callable(name);
     json entry = {{"name", name}};
     const auto [first, fresh] = saved.emplace(callable.get(), name);
     if (fresh) {
-      entry["config"] = callable_codec().config(module, *callable);
+      entry["config"] = config(*callable);
       entry["training"] = callable->is_training();
       entry["state"] = json::object();
       for (const auto& [key, value] : callable_codec().state(*callable)) entry["state"][key] = tensors.add(value);
@@ -86,26 +88,28 @@ json callables_json(const GraphModule& module, TensorWriter& tensors) {
 void load_callables(const ZipReader& zip, const JsonCursor& entries, GraphModule& module) {
   for (const JsonCursor& entry : entries.elements()) {
     const std::string name = entry.at("name").to_string();
+    charge_name(*zip.budget(), name);
     if (entry.has("same_as")) {
       module.set_callable(name, module.callable(entry.at("same_as").to_string()));
       continue;
     }
-    auto callable = callable_codec().make(entry.at("config"));
+    auto callable = callable_codec().make(entry.at("config"), *zip.budget());
     std::map<std::string, at::Tensor> state;
     for (const auto& [key, tensor] : entry.at("state").members()) state[key] = read_tensor(zip, tensor);
     callable_codec().load_state(*callable, state, entry.where());
     callable->train(entry.at("training").to_bool());
     module.set_callable(name, std::move(callable));
   }
+  if (module.callable_names().empty()) return;
+  const CallableCodec::Resolve resolve = callable_codec().resolve_in(module);
   for (const JsonCursor& entry : entries.elements()) {
-    if (entry.has("same_as")) continue;
-    callable_codec().resolve(module, *module.callable(entry.at("name").to_string()), entry.at("config"));
+    if (!entry.has("same_as")) resolve(*module.callable(entry.at("name").to_string()), entry.at("config"));
   }
 }
 
-std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source) {
+std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source, const AllowedOperators& operators) {
   const ZipReader zip(source);
-  const json document = parse_json(zip.read(kProgram, JsonLimits{}.max_bytes), zip.where(kProgram));
+  const json document = parse_json(zip.read(kProgram, limits::kText), zip.where(kProgram), *zip.budget());
   const JsonCursor root(document, zip.where(kProgram));
   const int64_t version = root.at("version").to_int();
   if (version != kVersion) {
@@ -122,11 +126,12 @@ std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& sourc
       if (!tensor.is_floating_point()) throw Error(entry.where(), "requires a gradient, but holds integers");
       tensor.set_requires_grad(true);
     }
+    charge_name(*zip.budget(), entry.at("name").to_string());
     module->set_attr(entry.at("name").to_string(), tensor, kind);
   }
   for (const auto& [alias, name] : root.at("aliases").members()) module->tie_attr(alias, name.to_string());
   load_callables(zip, root.at("callables"), *module);
-  graph_from_json(root.at("graph"), module->graph());
+  graph_from_json(root.at("graph"), module->graph(), operators, *zip.budget());
   for (const Node* node : module->graph().nodes()) {
     if (node->kind() == NodeKind::kGetAttr) module->attr(node->target());
     if (node->kind() == NodeKind::kCallModule) module->callable(node->target());
@@ -169,10 +174,13 @@ void save_octet(const GraphModule& module, const std::string& path) {
   zip.finish();
 }
 
-std::shared_ptr<GraphModule> load_octet(const std::string& path) { return load_octet(open_file(path)); }
+std::shared_ptr<GraphModule> load_octet(const std::string& path, const AllowedOperators& operators) {
+  return load_octet(open_file(path), operators);
+}
 
-std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source) {
-  return guard_loading(source->name(), [&] { return load(source); });
+std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source,
+                                        const AllowedOperators& operators) {
+  return guard_loading(source->name(), [&] { return load(source, operators); });
 }
 
 }  // namespace octet

@@ -3,7 +3,9 @@
 #include <memory>
 #include <string>
 
+#include "octet/formats/allowed_operators.h"
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 #include "octet/support/byte_source.h"
 
 namespace octet {
@@ -15,10 +17,12 @@ namespace octet {
 ///
 /// It is faithful: every argument, float32 and double comes back to the bit, and so do observers' states. Channels-last
 /// tensors come back channels-last. The file appears whole or not at all.
-void save_octet(const GraphModule& module, const std::string& path);
+OCTET_API void save_octet(const GraphModule& module, const std::string& path);
 
-/// Throws octet::Error naming file and entry for anything damaged, or written by a newer octet.
-std::shared_ptr<GraphModule> load_octet(const std::string& path);
-std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source);
+/// `operators`: which ones it may hold. Throws octet::Error naming file and entry for anything else, for anything
+/// damaged, or written by a newer octet.
+OCTET_API std::shared_ptr<GraphModule> load_octet(const std::string& path, const AllowedOperators& operators = {});
+OCTET_API std::shared_ptr<GraphModule> load_octet(const std::shared_ptr<const ByteSource>& source,
+                                                  const AllowedOperators& operators = {});
 
 }  // namespace octet

@@ -1,13 +1,15 @@
 #include "octet/formats/graph_json.h"
 
 #include "octet/formats/dtype.h"
-#include "octet/formats/safe_op.h"
 #include "octet/support/error.h"
 
 namespace octet {
 namespace {
 
 using nlohmann::json;
+
+constexpr uint64_t kNodeBytes = sizeof(Node) + 512;   // with its names, and the arguments that a schema fills in
+constexpr uint64_t kArgBytes = 2 * sizeof(Arg) + 32;  // in a list that doubles, and once more as the schema's type
 
 // Numbers, texts, None and lists stand for themselves; all else is an object with one key that says what it is.
 json constant_json(const c10::IValue& value, const Node& node) {
@@ -33,7 +35,8 @@ json arg_json(const Arg& arg, const Node& node) {
   return list;
 }
 
-Arg arg_from(const JsonCursor& cursor, const Graph& graph) {
+Arg arg_from(const JsonCursor& cursor, const Graph& graph, Budget& budget) {
+  budget.charge(kArgBytes, "its nodes");
   const json& value = cursor.json();
   if (value.is_null()) return {};
   if (value.is_boolean()) return cursor.to_bool();
@@ -41,7 +44,7 @@ Arg arg_from(const JsonCursor& cursor, const Graph& graph) {
   if (value.is_string()) return cursor.to_string();
   if (value.is_array()) {
     std::vector<Arg> list;
-    for (const JsonCursor& element : cursor.elements()) list.push_back(arg_from(element, graph));
+    for (const JsonCursor& element : cursor.elements()) list.push_back(arg_from(element, graph, budget));
     return list;
   }
   if (cursor.has("node")) {
@@ -89,26 +92,33 @@ json node_json(const Node& node) {
   for (const Arg& arg : node.args()) entry["args"].push_back(arg_json(arg, node));
   if (node.meta()) entry["meta"] = meta_json(*node.meta());
   for (const TensorMeta& meta : node.element_metas()) entry["element_metas"].push_back(meta_json(meta));
-  for (const auto& [key, value] : node.notes()) {
-    if (const auto* text = std::any_cast<std::string>(&value)) entry["notes"][key] = *text;
-    if (const auto* flag = std::any_cast<bool>(&value)) entry["notes"][key] = *flag;
-    if (const auto* number = std::any_cast<int64_t>(&value)) entry["notes"][key] = *number;
-  }
+  node.notes().for_each_saved([&](const std::string& name, const SavedNote& value) {
+    std::visit([&](const auto& held) { entry["notes"][name] = held; }, value);
+  });
   return entry;
 }
 
-Node* make_node(const JsonCursor& entry, Graph& graph) {
+Node* make_call(const JsonCursor& entry, const std::string& target, const std::string& name, std::vector<Arg> args,
+                Graph& graph, const AllowedOperators& operators) {
+  const std::string where = entry.where() + ": '" + name + "'";
+  Node* call = graph.call(operators.find(target, where), std::move(args), {}, name);
+  check_file_arguments(*call, where);
+  return call;
+}
+
+Node* make_node(const JsonCursor& entry, Graph& graph, const AllowedOperators& operators, Budget& budget) {
+  budget.charge(kNodeBytes, "its nodes");
   const std::string name = entry.at("name").to_string();
   const std::string target = entry.at("target").to_string();
   std::vector<Arg> args;
-  for (const JsonCursor& arg : entry.at("args").elements()) args.push_back(arg_from(arg, graph));
+  for (const JsonCursor& arg : entry.at("args").elements()) args.push_back(arg_from(arg, graph, budget));
   switch (kind_from(entry.at("kind"))) {
     case NodeKind::kPlaceholder:
       return graph.placeholder(target.empty() ? name : target);
     case NodeKind::kGetAttr:
       return graph.get_attr(target, name);
     case NodeKind::kCall:
-      return graph.call(find_safe_op(target, entry.where()), std::move(args), {}, name);
+      return make_call(entry, target, name, std::move(args), graph, operators);
     case NodeKind::kCallModule:
       return graph.call_module(target, std::move(args), name);
     case NodeKind::kGetItem:
@@ -130,11 +140,11 @@ nlohmann::json graph_to_json(const Graph& graph) {
   return nodes;
 }
 
-void graph_from_json(const JsonCursor& nodes, Graph& graph) {
+void graph_from_json(const JsonCursor& nodes, Graph& graph, const AllowedOperators& operators, Budget& budget) {
   for (const JsonCursor& entry : nodes.elements()) {
     Node* node = nullptr;
     try {
-      node = make_node(entry, graph);
+      node = make_node(entry, graph, operators, budget);
     } catch (const Error& error) {
       if (error.where().rfind(entry.where(), 0) == 0) throw;
       throw Error(entry.where(), error.what());
@@ -152,13 +162,15 @@ void graph_from_json(const JsonCursor& nodes, Graph& graph) {
     }
     if (!entry.has("notes")) continue;
     for (const auto& [key, value] : entry.at("notes").members()) {
+      SavedNote note;
       if (value.json().is_boolean()) {
-        node->notes()[key] = value.to_bool();
+        note = value.to_bool();
       } else if (value.json().is_number_integer()) {
-        node->notes()[key] = value.to_int();
+        note = value.to_int();
       } else {
-        node->notes()[key] = value.to_string();
+        note = value.to_string();
       }
+      node->notes().set_saved(key, std::move(note), value.where());
     }
   }
   graph.verify();

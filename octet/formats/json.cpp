@@ -1,8 +1,8 @@
 #include "octet/formats/json.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
-#include <unordered_set>
 
 #include "octet/support/error.h"
 
@@ -19,47 +19,149 @@ std::string shortened(const json& value) {
   return text;
 }
 
-}  // namespace
+// What a document takes as nlohmann::json, over-estimated: values in a vector that doubles, and their places in the
+// list by which they are destroyed; nodes of a map; texts on the heap. Contents of texts are counted by the text
+// itself.
+constexpr uint64_t kValueBytes = 40;
+constexpr uint64_t kArrayBytes = 32;
+constexpr uint64_t kObjectBytes = 64;
+constexpr uint64_t kMemberBytes = 96;
+constexpr uint64_t kTextBytes = 48;
 
-json parse_json(std::string_view text, const std::string& where, const JsonLimits& limits) {
-  if (text.size() > limits.max_bytes) {
-    throw Error(where, str("is too large: ", text.size(), " bytes of JSON, at most ", limits.max_bytes, " expected"));
-  }
-  std::vector<std::unordered_set<std::string>> keys;  // of the objects that are open; empty for arrays
-  const auto check = [&](int, json::parse_event_t event, json& parsed) {
-    switch (event) {
-      case json::parse_event_t::object_start:
-      case json::parse_event_t::array_start:
-        if (keys.size() >= limits.max_depth)
-          throw Error(where, str("is nested deeper than ", limits.max_depth, " levels"));
-        keys.emplace_back();
+// The memory of a document without making it; right for as much of the text as is JSON.
+uint64_t memory_of(std::string_view text, const std::string& where, size_t max_depth) {
+  uint64_t values = 1, arrays = 0, objects = 0, members = 0, texts = 0;
+  size_t depth = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    switch (text[i]) {
+      case '"':
+        ++texts;
+        for (++i; i < text.size() && text[i] != '"'; ++i) i += text[i] == '\\' ? 1 : 0;
         break;
-      case json::parse_event_t::object_end:
-      case json::parse_event_t::array_end:
-        keys.pop_back();
+      case '[':
+      case '{':
+        if (++depth > max_depth) throw Error(where, str("is nested deeper than ", max_depth, " levels"));
+        ++(text[i] == '[' ? arrays : objects);
         break;
-      case json::parse_event_t::key:
-        if (!keys.back().insert(parsed.get_ref<const std::string&>()).second) {
-          throw Error(where, "the key " + shortened(parsed) + " stands twice in one object");
-        }
+      case ']':
+      case '}':
+        depth -= depth > 0 ? 1 : 0;
+        break;
+      case ',':
+        ++values;
+        break;
+      case ':':
+        ++members;
         break;
       default:
         break;
     }
-    return true;
-  };
-  try {
-    return json::parse(text.begin(), text.end(), check);
-  } catch (const json::exception& error) {
-    throw Error(where, str("is no valid JSON: ", error.what()));
   }
+  return text.size() + kValueBytes * (values + arrays) + kArrayBytes * arrays + kObjectBytes * objects +
+         kMemberBytes * members + kTextBytes * (texts - std::min(members, texts));
+}
+
+// Builds the document as the parser reads it.
+class DocumentBuilder final : public json::json_sax_t {
+ public:
+  explicit DocumentBuilder(const std::string& where) : where_(where) {}
+  json take() { return std::move(root_); }
+
+  bool null() override { return put(nullptr); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(number_integer_t value) override { return put(value); }
+  bool number_unsigned(number_unsigned_t value) override { return put(value); }
+  bool number_float(number_float_t value, const string_t&) override { return put(value); }
+  bool string(string_t& value) override { return put(json(value)); }  // a copy: the lexer's own has room to spare
+  bool binary(binary_t&) override { return false; }
+  bool start_object(size_t) override { return open(json::object()); }
+  bool start_array(size_t) override { return open(json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    const auto [member, fresh] = open_.back()->get_ref<json::object_t&>().emplace(name, nullptr);
+    if (!fresh) throw Error(where_, "the key " + shortened(member->first) + " stands twice in one object");
+    member_ = &member->second;
+    return true;
+  }
+  bool parse_error(size_t, const std::string&, const json::exception& error) override {
+    throw Error(where_, str("is no valid JSON: ", error.what()));
+  }
+
+ private:
+  json& place(json value) {
+    json& at = open_.empty()              ? root_
+               : open_.back()->is_array() ? open_.back()->get_ref<json::array_t&>().emplace_back()
+                                          : *member_;
+    at = std::move(value);
+    return at;
+  }
+  bool put(json value) {
+    place(std::move(value));
+    return true;
+  }
+  bool open(json value) {
+    open_.push_back(&place(std::move(value)));
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  const std::string& where_;
+  json root_;
+  std::vector<json*> open_;
+  json* member_ = nullptr;  // whose value comes next
+};
+
+}  // namespace
+
+json parse_json(std::string_view text, const std::string& where, Budget& budget, const JsonLimits& limits) {
+  if (text.size() > limits.max_bytes) {
+    throw Error(where, str("is too large: ", text.size(), " bytes of JSON, at most ", limits.max_bytes, " expected"));
+  }
+  budget.charge(memory_of(text, where, limits.max_depth), "its JSON");
+  DocumentBuilder builder(where);
+  json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
+}
+
+json parse_json(std::string_view text, const std::string& where, const JsonLimits& limits) {
+  Budget budget(where, text.size());
+  return parse_json(text, where, budget, limits);
+}
+
+JsonCursor::JsonCursor(const nlohmann::json& value, std::string where) : value_(&value) {
+  own_ = std::make_shared<Step>(Step{nullptr, nullptr, 0, std::move(where)});
+}
+
+std::shared_ptr<const JsonCursor::Step> JsonCursor::step() const {
+  if (!own_) own_ = std::make_shared<Step>(Step{parent_, key_, index_, ""});
+  return own_;
+}
+
+std::string JsonCursor::where() const {
+  std::vector<const Step*> steps;
+  const std::shared_ptr<const Step> last = step();
+  for (const Step* at = last.get(); at != nullptr; at = at->up.get()) steps.push_back(at);
+  std::string path;
+  for (size_t i = steps.size() - 1; i-- > 0;) {
+    if (steps[i]->key == nullptr) {
+      path += "[" + std::to_string(steps[i]->index) + "]";
+    } else {
+      path += (path.empty() ? "" : ".") + *steps[i]->key;
+    }
+  }
+  return path.empty() ? steps.back()->name : steps.back()->name + ": " + path;
 }
 
 JsonCursor JsonCursor::at(const std::string& key) const {
   if (!value_->is_object()) mismatch("an object");
-  const auto found = value_->find(key);
-  if (found == value_->end()) throw Error(where(), "the field '" + key + "' is missing");
-  return JsonCursor(*found, where_, path_.empty() ? key : path_ + "." + key);
+  const auto& object = value_->get_ref<const json::object_t&>();
+  const auto found = object.find(key);
+  if (found == object.end()) throw Error(where(), "the field '" + key + "' is missing");
+  return {found->second, step(), &found->first, 0};
 }
 
 bool JsonCursor::has(const std::string& key) const {
@@ -68,23 +170,14 @@ bool JsonCursor::has(const std::string& key) const {
   return found != value_->end() && !found->is_null();
 }
 
-std::vector<JsonCursor> JsonCursor::elements() const {
+JsonCursor::Elements JsonCursor::elements() const {
   if (!value_->is_array()) mismatch("an array");
-  std::vector<JsonCursor> cursors;
-  cursors.reserve(value_->size());
-  for (size_t i = 0; i < value_->size(); ++i) {
-    cursors.emplace_back((*value_)[i], where_, path_ + "[" + std::to_string(i) + "]");
-  }
-  return cursors;
+  return {*value_, step()};
 }
 
-std::vector<std::pair<std::string, JsonCursor>> JsonCursor::members() const {
+JsonCursor::Members JsonCursor::members() const {
   if (!value_->is_object()) mismatch("an object");
-  std::vector<std::pair<std::string, JsonCursor>> cursors;
-  for (const auto& [key, member] : value_->items()) {
-    cursors.emplace_back(key, JsonCursor(member, where_, path_.empty() ? key : path_ + "." + key));
-  }
-  return cursors;
+  return {value_->get_ref<const json::object_t&>(), step()};
 }
 
 int64_t JsonCursor::to_int() const {
@@ -111,13 +204,14 @@ bool JsonCursor::to_bool() const {
   return value_->get<bool>();
 }
 
-std::string JsonCursor::to_string() const {
+const std::string& JsonCursor::to_string() const {
   if (!value_->is_string()) mismatch("a string");
-  return value_->get<std::string>();
+  return value_->get_ref<const std::string&>();
 }
 
 std::vector<int64_t> JsonCursor::to_ints() const {
   std::vector<int64_t> ints;
+  ints.reserve(elements().size());
   for (const JsonCursor& element : elements()) ints.push_back(element.to_int());
   return ints;
 }

@@ -26,23 +26,21 @@ Kind kind_of(const ZipReader& zip) {
   return kind;
 }
 
-}  // namespace
-
-std::shared_ptr<GraphModule> load_model(const std::string& path, const ModelFileOptions& options) {
+std::shared_ptr<GraphModule> load_any(const std::string& path, const ModelFileOptions& options) {
   const auto source = open_file(path);
   const std::string ways = "a model is a .pt2 of torch.export.save, a TorchScript file or a file that octet wrote";
   if (!ZipReader::is_zip(*source)) throw Error(path, "is no model: not a zip archive").hint(ways);
   switch (kind_of(ZipReader(source))) {
     case Kind::kPt2:
-      return load_pt2(path);
+      return load_pt2(path, {.operators = options.operators});
     case Kind::kOctet:
-      return load_octet(path);
+      return load_octet(path, options.operators);
     case Kind::kTorchScript:
       if (options.input_sizes.empty()) {
         throw Error(path, "is a TorchScript file, which does not say the shapes of its inputs")
             .hint("give them: --input-size 1,3,224,224");
       }
-      return load_torchscript_of_sizes(path, options.input_sizes);
+      return load_torchscript_of_sizes(path, options.input_sizes, {}, options.operators);
     case Kind::kStateDict:
       throw Error(path, "holds weights without a program")
           .hint("export the model: torch.export.save(torch.export.export(model, inputs), 'model.pt2')");
@@ -50,6 +48,12 @@ std::shared_ptr<GraphModule> load_model(const std::string& path, const ModelFile
       break;
   }
   throw Error(path, "is a zip archive, but no model").hint(ways);
+}
+
+}  // namespace
+
+std::shared_ptr<GraphModule> load_model(const std::string& path, const ModelFileOptions& options) {
+  return in_category(ErrorCategory::kFile, [&] { return load_any(path, options); });
 }
 
 }  // namespace octet

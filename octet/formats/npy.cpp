@@ -7,6 +7,7 @@
 #include "octet/formats/guard.h"
 #include "octet/formats/raw_tensor.h"
 #include "octet/support/atomic_write.h"
+#include "octet/support/budget.h"
 #include "octet/support/byte_reader.h"
 #include "octet/support/byte_source.h"
 #include "octet/support/error.h"
@@ -15,7 +16,6 @@ namespace octet {
 namespace {
 
 constexpr std::string_view kMagic("\x93NUMPY", 6);
-constexpr uint64_t kMaxHeader = 1 << 20;
 
 struct Code {
   at::ScalarType dtype;
@@ -173,7 +173,7 @@ at::Tensor parse_npy(std::string_view bytes, const std::string& where) {
   reader.u8();
   if (major < 1 || major > 3) throw expected(where, ".npy format version", "1, 2 or 3", std::to_string(major));
   const uint64_t header_size = major == 1 ? reader.u16() : reader.u32();
-  if (header_size > kMaxHeader) throw Error(where, str("has an absurd header size: ", header_size, " bytes"));
+  if (header_size > limits::kHeader) throw Error(where, str("has an absurd header size: ", header_size, " bytes"));
   const Header header = HeaderParser(reader.bytes(header_size), where).parse();
   std::vector<int64_t> sizes = header.sizes;
   if (header.fortran_order) std::reverse(sizes.begin(), sizes.end());

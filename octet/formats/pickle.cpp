@@ -10,9 +10,14 @@
 namespace octet {
 namespace {
 
-constexpr uint64_t kMaxBytes = uint64_t{256} << 20;
-constexpr size_t kMaxArguments = 16;    // a call copies its arguments, which many calls may share
-constexpr size_t kMaxValues = 4 << 20;  // a tensor takes about 30
+constexpr size_t kMaxArguments = 16;   // a call copies its arguments, which many calls may share
+constexpr size_t kMaxLongBytes = 255;  // of an integer
+// What opcodes cost, most of which take one byte of the file: a value; a place on the stack or in a list, which double
+// as they grow; a slot of the memo.
+constexpr uint64_t kPickleValueBytes = sizeof(Pickle::Value) + 16;
+constexpr uint64_t kPlaceBytes = 3 * sizeof(Pickle::Ref);
+constexpr uint64_t kPairBytes = 3 * 2 * sizeof(Pickle::Ref);
+constexpr uint64_t kMemoBytes = 64;
 
 // The functions whose calls are kept; storages and dtypes are recognized by their form.
 constexpr std::array<std::string_view, 7> kFunctions = {
@@ -28,6 +33,19 @@ constexpr std::array<std::string_view, 5> kClasses = {
     "torch.storage.UntypedStorage", "torch.UntypedStorage", "torch.nn.parameter.Parameter", "torch.Tensor",
     "torch.nn.parameter.Buffer",
 };
+
+// What TorchScript's pickles call besides: lists with a type, and devices.
+constexpr std::array<std::string_view, 6> kScriptFunctions = {
+    "torch.jit._pickle.build_intlist",  "torch.jit._pickle.build_tensorlist", "torch.jit._pickle.build_doublelist",
+    "torch.jit._pickle.build_boollist", "torch.jit._pickle.restore_type_tag", "torch.device",
+};
+
+bool is_script_class(std::string_view name) { return name.substr(0, 10) == "__torch__."; }
+
+bool is_script_function(std::string_view name) {
+  return is_script_class(name) ||
+         std::find(kScriptFunctions.begin(), kScriptFunctions.end(), name) != kScriptFunctions.end();
+}
 
 bool is_function(std::string_view name) {
   return std::find(kFunctions.begin(), kFunctions.end(), name) != kFunctions.end();
@@ -47,8 +65,8 @@ bool is_torch_type(std::string_view name) {
 }
 
 const char* kind_name(const Pickle::Value& value) {
-  constexpr std::array kNames = {"None",    "a bool",    "an integer", "a float", "a text",
-                                 "a class", "an object", "a tuple",    "a list",  "a dict"};
+  constexpr std::array kNames = {"None",      "a bool",  "an integer", "a float", "a text",   "a class",
+                                 "an object", "a tuple", "a list",     "a dict",  "an object"};
   return kNames[value.index()];
 }
 
@@ -56,7 +74,11 @@ const char* kind_name(const Pickle::Value& value) {
 
 class Unpickler {
  public:
-  Unpickler(std::string_view bytes, const std::string& where) : reader_(where, bytes) { result_.where_ = where; }
+  Unpickler(std::string_view bytes, const std::string& where, Budget& budget, bool script = false)
+      : reader_(where, bytes), budget_(budget), script_(script) {
+    result_.where_ = where;
+    for (Value constant : {Value(Pickle::None{}), Value(false), Value(true)}) result_.arena_.push_back(constant);
+  }
 
   Pickle run() {
     bool stopped = false;
@@ -69,17 +91,33 @@ class Unpickler {
  private:
   using Ref = Pickle::Ref;
   using Value = Pickle::Value;
+  enum Constant : Ref { kNone, kFalse, kTrue };  // the first values
 
   [[noreturn]] void fail(const std::string& what) const {
     throw Error(reader_.where(), str("pickle offset ", reader_.offset(), ": ", what));
   }
 
-  Ref make(Value value) {
-    if (result_.arena_.size() >= kMaxValues) fail(str("holds more than ", kMaxValues, " values"));
-    result_.arena_.push_back(std::move(value));
-    return static_cast<Ref>(result_.arena_.size() - 1);
+  void charge(uint64_t bytes) { budget_.charge(bytes, "its pickle"); }
+  void push_ref(Ref ref) {
+    if (stack_.size() == highest_) {
+      charge(kPlaceBytes);
+      ++highest_;
+    }
+    stack_.push_back(ref);
   }
-  void push(Value value) { stack_.push_back(make(std::move(value))); }
+  void push(Value value) {
+    charge(kPickleValueBytes);
+    result_.arena_.push_back(std::move(value));
+    push_ref(static_cast<Ref>(result_.arena_.size() - 1));
+  }
+  void push_text(std::string_view text) {
+    charge(text.size());
+    push(std::string(text));
+  }
+  void mark() {
+    if (marks_.size() == limits::kDepth) fail(str("is nested deeper than ", limits::kDepth, " marks"));
+    marks_.push_back(stack_.size());
+  }
   size_t floor() const { return marks_.empty() ? 0 : marks_.back(); }
   Ref pop() {
     if (stack_.size() <= floor()) fail("takes a value from an empty stack");
@@ -93,6 +131,7 @@ class Unpickler {
   }
   std::vector<Ref> pop_to_mark() {
     if (marks_.empty()) fail("looks for a mark that was not set");
+    charge((stack_.size() - marks_.back()) * sizeof(Ref));
     std::vector<Ref> items(stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back()), stack_.end());
     stack_.resize(marks_.back());
     marks_.pop_back();
@@ -106,18 +145,20 @@ class Unpickler {
 
   void put(uint32_t slot) {
     top();
-    memo_[slot] = stack_.back();
+    const auto [at, fresh] = memo_.insert_or_assign(slot, stack_.back());
+    if (fresh) charge(kMemoBytes);
   }
   void get(uint32_t slot) {
     const auto found = memo_.find(slot);
     if (found == memo_.end()) fail(str("reads memo ", slot, ", which was not written"));
-    stack_.push_back(found->second);
+    push_ref(found->second);
   }
 
   void long_integer(uint64_t size) {
     const std::string_view raw = reader_.bytes(size);
     // The magic number of the format before PyTorch 1.6 is the one integer beyond 64 bits; it is kept as its bytes.
-    if (size > 8) return push(std::string(raw));
+    if (size > kMaxLongBytes) fail(str("holds an integer of ", size, " bytes"));
+    if (size > 8) return push_text(raw);
     uint64_t bits = size > 0 && (static_cast<uint8_t>(raw.back()) & 0x80) ? ~uint64_t{0} : 0;
     for (size_t i = raw.size(); i-- > 0;) bits = bits << 8 | static_cast<uint8_t>(raw[i]);
     push(static_cast<int64_t>(bits));
@@ -129,13 +170,16 @@ class Unpickler {
     return ByteReader(reader_.where(), turned).read<double>();
   }
 
+  bool may_call(std::string_view name) const { return is_function(name) || (script_ && is_script_function(name)); }
+
   void global(const std::string& name) {
-    if (!is_function(name) && !is_torch_type(name) &&
+    if (!may_call(name) && !is_torch_type(name) &&
         std::find(kClasses.begin(), kClasses.end(), name) == kClasses.end()) {
       throw Error(reader_.where(),
                   "holds the Python object '" + name + "', which octet does not load: only tensors and plain data")
           .hint("save model.state_dict() instead of the whole model");
     }
+    charge(name.size());
     push(Pickle::Global{name});
   }
 
@@ -143,7 +187,7 @@ class Unpickler {
     const Ref args = pop();
     const Ref function = pop();
     const auto* callee = result_.get<Pickle::Global>(function);
-    if (callee == nullptr || !is_function(callee->name)) fail("calls something that may not be called");
+    if (callee == nullptr || !may_call(callee->name)) fail("calls something that may not be called");
     const auto* tuple = result_.get<Pickle::Tuple>(args);
     if (tuple == nullptr) fail("calls '" + callee->name + "' without a tuple of arguments");
     if (callee->name == "collections.OrderedDict") {
@@ -152,30 +196,39 @@ class Unpickler {
     }
     if (callee->name == "torch.Size") {
       if (tuple->items.size() != 1) fail("makes a torch.Size of more than one argument");
-      stack_.push_back(tuple->items[0]);
-      return;
+      return push_ref(tuple->items[0]);
     }
     if (tuple->items.size() > kMaxArguments)
       fail(str("calls '", callee->name, "' with ", tuple->items.size(), " arguments"));
+    charge(callee->name.size() + tuple->items.size() * sizeof(Ref));
     Pickle::Call call{callee->name, tuple->items};
     push(std::move(call));
   }
 
-  // BUILD sets attributes (`_metadata` of an OrderedDict); none of them matters here.
+  void new_object() {
+    pop();  // arguments: an empty tuple
+    const auto* type = result_.get<Pickle::Global>(pop());
+    if (type == nullptr || !is_script_class(type->name)) fail("makes an object of something that is no class");
+    push(Pickle::Object{type->name, std::nullopt});
+  }
+
+  // BUILD sets the attributes of an object; those of others (`_metadata` of an OrderedDict) matter nowhere.
   void build() {
-    pop();
-    top();
+    const Ref state = pop();
+    if (auto* object = std::get_if<Pickle::Object>(&top())) object->state = state;
   }
 
   void append(const std::vector<Ref>& items) {
     auto* list = std::get_if<Pickle::List>(&top());
     if (list == nullptr) fail("appends to something that is no list");
+    charge(items.size() * kPlaceBytes);
     list->items.insert(list->items.end(), items.begin(), items.end());
   }
   void set_items(const std::vector<Ref>& items) {
     auto* dict = std::get_if<Pickle::Dict>(&top());
     if (dict == nullptr) fail("sets an item of something that is no dict");
     if (items.size() % 2 != 0) fail("sets a key without a value");
+    charge(items.size() / 2 * kPairBytes);
     for (size_t i = 0; i < items.size(); i += 2) dict->items.emplace_back(items[i], items[i + 1]);
   }
 
@@ -191,7 +244,7 @@ class Unpickler {
       case '.':
         return true;
       case '(':
-        marks_.push_back(stack_.size());
+        mark();
         break;
       case '0':
         pop();
@@ -200,16 +253,17 @@ class Unpickler {
         pop_to_mark();
         break;
       case '2':
-        top(), stack_.push_back(stack_.back());
+        top();
+        push_ref(stack_.back());
         break;
       case 'N':
-        push(Pickle::None{});
+        push_ref(kNone);
         break;
       case 0x88:
-        push(true);
+        push_ref(kTrue);
         break;
       case 0x89:
-        push(false);
+        push_ref(kFalse);
         break;
       case 'J':
         push(static_cast<int64_t>(reader_.read<int32_t>()));
@@ -230,25 +284,25 @@ class Unpickler {
         push(big_endian_double());
         break;
       case 'X':
-        push(std::string(reader_.bytes(reader_.u32())));
+        push_text(reader_.bytes(reader_.u32()));
         break;
       case 0x8c:
-        push(std::string(reader_.bytes(reader_.u8())));
+        push_text(reader_.bytes(reader_.u8()));
         break;
       case 0x8d:
-        push(std::string(reader_.bytes(reader_.u64())));
+        push_text(reader_.bytes(reader_.u64()));
         break;
       case 'U':
-        push(std::string(reader_.bytes(reader_.u8())));
+        push_text(reader_.bytes(reader_.u8()));
         break;
       case 'T':
-        push(std::string(reader_.bytes(reader_.u32())));
+        push_text(reader_.bytes(reader_.u32()));
         break;
       case 'C':
-        push(std::string(reader_.bytes(reader_.u8())));
+        push_text(reader_.bytes(reader_.u8()));
         break;
       case 'B':
-        push(std::string(reader_.bytes(reader_.u32())));
+        push_text(reader_.bytes(reader_.u32()));
         break;
       case ')':
         push(Pickle::Tuple{});
@@ -327,6 +381,12 @@ class Unpickler {
       case 'b':
         build();
         break;
+      case 0x81:
+        if (script_) {
+          new_object();
+          break;
+        }
+        [[fallthrough]];
       default: {
         char code[8];
         std::snprintf(code, sizeof code, "0x%02x", opcode);
@@ -342,14 +402,26 @@ class Unpickler {
   }
 
   ByteReader reader_;
+  Budget& budget_;
+  bool script_;
   Pickle result_;
   std::vector<Ref> stack_;
+  size_t highest_ = 0;  // that the stack ever was
   std::vector<size_t> marks_;
   std::unordered_map<uint32_t, Ref> memo_;
 };
 
+Pickle read_pickle(std::string_view bytes, const std::string& where, Budget& budget) {
+  return Unpickler(bytes.substr(0, limits::kText), where, budget).run();
+}
+
 Pickle read_pickle(std::string_view bytes, const std::string& where) {
-  return Unpickler(bytes.substr(0, kMaxBytes), where).run();
+  Budget budget(where, bytes.size());
+  return read_pickle(bytes, where, budget);
+}
+
+Pickle read_script_pickle(std::string_view bytes, const std::string& where, Budget& budget) {
+  return Unpickler(bytes.substr(0, limits::kText), where, budget, /*script=*/true).run();
 }
 
 namespace {

@@ -1,11 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "octet/support/budget.h"
 
 namespace octet {
 
@@ -34,7 +38,12 @@ class Pickle {
   struct Dict {
     std::vector<std::pair<Ref, Ref>> items;  ///< in order of insertion; a key may stand twice
   };
-  using Value = std::variant<None, bool, int64_t, double, std::string, Global, Call, Tuple, List, Dict>;
+  /// An object of a class of TorchScript's and what it is built of, a dict of its attributes.
+  struct Object {
+    std::string type;
+    std::optional<Ref> state;
+  };
+  using Value = std::variant<None, bool, int64_t, double, std::string, Global, Call, Tuple, List, Dict, Object>;
 
   const Value& operator[](Ref ref) const { return arena_[ref]; }
   /// How many values there are; references run from 0 to this.
@@ -59,7 +68,7 @@ class Pickle {
 
  private:
   friend class Unpickler;
-  std::vector<Value> arena_;
+  std::deque<Value> arena_;  // grows without a second copy of all
   Ref root_ = 0;
   uint64_t size_ = 0;
   std::string where_;
@@ -67,7 +76,11 @@ class Pickle {
 
 /// Reads one pickle of protocol 2 (the opcodes that torch.save writes, and protocol 4's framing) from the front of
 /// `bytes`. Throws octet::Error naming `where` for anything else: other opcodes, names that are not on the list, data
-/// that end early.
+/// that end early; and what `budget` throws where the values would take more than is left of it.
+Pickle read_pickle(std::string_view bytes, const std::string& where, Budget& budget);
+/// For a pickle that is a file by itself.
 Pickle read_pickle(std::string_view bytes, const std::string& where);
+/// The same for the pickles of a TorchScript file: objects of its classes (`__torch__.Net`) and typed lists too.
+Pickle read_script_pickle(std::string_view bytes, const std::string& where, Budget& budget);
 
 }  // namespace octet

@@ -12,6 +12,8 @@
 namespace octet {
 namespace {
 
+constexpr uint64_t kProgramBytes = 4;  // that nodes and arguments take for a character, beside the document
+
 // "training": composite operators whole, as torch.export gives them; "aten": decomposed.
 std::string dialect(const pt2::Program& program) {
   for (const std::string& verifier : program.verifiers) {
@@ -45,17 +47,21 @@ std::string with_quoted_infinities(const std::string& text) {
   return quoted;
 }
 
-nlohmann::json parse_program(const std::string& text, const std::string& where) {
+nlohmann::json parse_program(const pt2::Archive& archive) {
+  const std::string& text = archive.program;
   const bool infinite = text.find("Infinity") != std::string::npos || text.find("NaN") != std::string::npos;
-  return parse_json(infinite ? with_quoted_infinities(text) : text, where);
+  if (!infinite) return parse_json(text, archive.program_where, *archive.budget);
+  archive.budget->charge(2 * text.size(), "its JSON");
+  return parse_json(with_quoted_infinities(text), archive.program_where, *archive.budget);
 }
 
 std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source, const Pt2Options& options) {
   const pt2::Archive archive = pt2::read_archive(ZipReader(source), options.model);
-  const nlohmann::json document = parse_program(archive.program, archive.program_where);
+  const nlohmann::json document = parse_program(archive);
+  archive.budget->charge(archive.program.size(), kProgramBytes, "its program");
   const pt2::Program program = pt2::read_program(JsonCursor(document, archive.program_where));
   const pt2::Symbols symbols(program, options.batch);
-  std::shared_ptr<GraphModule> module = pt2::build_module(program, archive, symbols);
+  std::shared_ptr<GraphModule> module = pt2::build_module(program, archive, symbols, options.operators);
   module->facts()["source"] = "pt2";
   module->facts()["torch_version"] = program.torch_version;
   module->facts()["schema"] = str(program.schema_major, ".", program.schema_minor);

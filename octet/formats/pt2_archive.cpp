@@ -11,7 +11,6 @@
 namespace octet::pt2 {
 namespace {
 
-constexpr uint64_t kMaxJson = uint64_t{256} << 20;
 constexpr const char* kFlatProgram = "serialized_exported_program.json";
 
 // Everything stands in one folder, usually named after the file; the first entry tells.
@@ -47,18 +46,16 @@ StridedView read_view(const JsonCursor& meta) {
 at::Tensor load_storage(const ZipReader& zip, const std::string& entry_name) {
   const ZipEntry* entry = zip.find(entry_name);
   if (entry == nullptr) throw Error(zip.where(entry_name), "is missing from the archive");
-  at::Tensor bytes = empty_storage(entry->size);
-  zip.read_into(*entry, bytes.data_ptr());
-  return bytes;
+  return read_storage(zip, *entry);
 }
 
 // A config file names, for each tensor, the entry that holds its storage and how it lies in it.
 std::map<std::string, Weight> read_config(const ZipReader& zip, const std::string& folder,
                                           const std::string& config_name) {
   const std::string where = zip.where(config_name);
-  const nlohmann::json document = parse_json(zip.read(config_name, kMaxJson), where);
+  const nlohmann::json document = parse_json(zip.read(config_name, limits::kText), where, *zip.budget());
   std::map<std::string, Weight> weights;
-  StorageTable storages;
+  StorageTable storages(*zip.budget());
   for (const auto& [name, cursor] : JsonCursor(document, where).at("config").members()) {
     const std::string entry_name = folder + cursor.at("path_name").to_string();
     if (cursor.at("use_pickle").to_bool()) {
@@ -85,9 +82,7 @@ std::map<std::string, Weight> read_nested(const ZipReader& zip, const std::strin
   std::map<std::string, Weight> weights;
   std::string bytes = zip.read(entry_name);
   if (bytes.empty()) return weights;
-  ZipLimits limits;  // two archives in one another multiply what a small file inflates to
-  limits.max_total_size = zip.inflation_limit();
-  const ZipReader nested(memory_source(zip.where(entry_name), std::move(bytes)), limits);
+  const ZipReader nested(memory_source(zip.where(entry_name), std::move(bytes)), zip.budget());
   for (SavedTensor& saved : read_torch_save(nested)) {
     weights[saved.name] = Weight{std::move(saved.tensor), saved.is_parameter, saved.requires_grad};
   }
@@ -129,8 +124,9 @@ Archive read_packaged(const ZipReader& zip, const std::string& wanted) {
   }
   const std::string model = has_wanted ? wanted : models[0];
   Archive archive;
+  archive.budget = zip.budget();
   archive.layout = "archive";
-  archive.program = zip.read(front + model + ".json", kMaxJson);
+  archive.program = zip.read(front + model + ".json", limits::kText);
   archive.program_where = zip.where(front + model + ".json");
   archive.weights = read_payload(zip, root, "weights", model);
   archive.constants = read_payload(zip, root, "constants", model);
@@ -144,8 +140,9 @@ Archive read_flat(const ZipReader& zip) {
         .hint("export the model again with torch 2.6 or newer");
   }
   Archive archive;
+  archive.budget = zip.budget();
   archive.layout = "flat";
-  archive.program = zip.read(kFlatProgram, kMaxJson);
+  archive.program = zip.read(kFlatProgram, limits::kText);
   archive.program_where = zip.where(kFlatProgram);
   archive.weights = read_nested(zip, "serialized_state_dict.pt");
   if (zip.has("serialized_constants.pt")) archive.constants = read_nested(zip, "serialized_constants.pt");

@@ -22,6 +22,7 @@ struct Archive {
   std::string program_where;                ///< file and entry of it
   std::map<std::string, Weight> weights;    ///< the state dict
   std::map<std::string, Weight> constants;  ///< lifted constants and buffers that are not in the state dict
+  std::shared_ptr<Budget> budget;           ///< what reading the file may still take
 };
 
 /// True where the entries are those of a `.pt2`.

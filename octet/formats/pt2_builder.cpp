@@ -7,7 +7,7 @@
 
 #include "octet/formats/dtype.h"
 #include "octet/formats/pt2.h"
-#include "octet/formats/safe_op.h"
+#include "octet/formats/raw_tensor.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 
@@ -30,8 +30,12 @@ bool is_symbolic(const Argument& argument) {
 
 class Builder {
  public:
-  Builder(const Program& program, const Archive& archive, const Symbols& symbols)
-      : program_(program), archive_(archive), symbols_(symbols), module_(std::make_shared<GraphModule>()) {}
+  Builder(const Program& program, const Archive& archive, const Symbols& symbols, const AllowedOperators& operators)
+      : program_(program),
+        archive_(archive),
+        symbols_(symbols),
+        operators_(operators),
+        module_(std::make_shared<GraphModule>()) {}
 
   std::shared_ptr<GraphModule> run() {
     count_uses();
@@ -132,6 +136,7 @@ class Builder {
       found = archive_.constants.find(spec.target);
       if (found == archive_.constants.end()) throw Error(where, "the file holds no data for this " + spec.kind);
     }
+    charge_name(*archive_.budget, spec.target);
     const Weight& weight = found->second;
     check_attr(weight.tensor, argument.names[0], where);
     if (module_->has_attr(spec.target)) return;  // read under two names
@@ -159,8 +164,11 @@ class Builder {
   // --- nodes
 
   void add_node(const ProgramNode& node) {
-    if (!node.outputs.empty() && std::all_of(node.outputs.begin(), node.outputs.end(), is_symbolic)) return;  // a size
+    const bool gives_sizes =
+        !node.outputs.empty() && std::all_of(node.outputs.begin(), node.outputs.end(), is_symbolic);
+    if (gives_sizes && node.target.compare(0, kOpPrefix.size(), kOpPrefix) != 0) return;  // Python's own arithmetic
     const Op op = find_op(node);
+    if (gives_sizes) return;
     if (std::find(kAssertions.begin(), kAssertions.end(), op.text()) != kAssertions.end() && node.outputs.empty())
       return;
     if (std::find(kAssertions.begin(), kAssertions.end(), op.text()) != kAssertions.end()) {
@@ -174,7 +182,7 @@ class Builder {
     }
   }
 
-  static Op find_op(const ProgramNode& node) {
+  Op find_op(const ProgramNode& node) const {
     std::string text = node.target;
     if (text.compare(0, kOpPrefix.size(), kOpPrefix) == 0) {
       text = text.substr(kOpPrefix.size());
@@ -182,9 +190,16 @@ class Builder {
         throw Error(node.where, "the higher-order operator '" + text.substr(13) + "' is not supported")
             .hint("export the model without control flow, autocast and no_grad blocks");
       }
-      return find_safe_op(text, node.where);
+      return operators_.find(text, name_in_file(node));
     }
     throw Error(node.where, "unknown operator '" + text + "'");
+  }
+
+  // Where a node stands, and its name, under which its author knows it.
+  static std::string name_in_file(const ProgramNode& node) {
+    std::string name = node.name;
+    if (name.empty() && !node.outputs.empty() && !node.outputs[0].names.empty()) name = node.outputs[0].names[0];
+    return name.empty() ? node.where : node.where + ": '" + name + "'";
   }
 
   Arg to_arg(const Argument& argument) const {
@@ -226,8 +241,9 @@ class Builder {
   }
 
   Node* finish(Node* made, const ProgramNode& node) {
-    if (!node.module_path.empty()) made->notes()["module_path"] = node.module_path;
-    for (const auto& [key, text] : node.metadata) made->notes()[kTorchNotePrefix + key] = text;
+    check_file_arguments(*made, name_in_file(node));
+    if (!node.module_path.empty()) made->notes()[kModulePathNote] = node.module_path;
+    for (const auto& [key, text] : node.metadata) made->notes().set_saved(kTorchNotePrefix + key, text);
     for (const char* flag : {"training", "train"}) {
       if (made->has_arg(flag) && made->arg(flag).is_constant() && made->arg(flag).constant().isBool()) {
         trains_ = trains_ || made->arg(flag).to_bool();
@@ -330,7 +346,8 @@ class Builder {
       }
     }
     if (results.empty())
-      throw Error(program_.outputs.empty() ? "" : program_.outputs[0].where, "the program returns no tensor");
+      throw Error(program_.outputs.empty() ? archive_.program_where : program_.outputs[0].where,
+                  "the program returns no tensor");
     keep_call_signature(results.size());
     graph().output(std::move(results));
   }
@@ -355,6 +372,7 @@ class Builder {
   const Program& program_;
   const Archive& archive_;
   const Symbols& symbols_;
+  const AllowedOperators& operators_;
   std::shared_ptr<GraphModule> module_;
   std::unordered_map<std::string, Node*> values_;
   std::unordered_map<std::string, int> uses_;
@@ -368,8 +386,9 @@ class Builder {
 
 }  // namespace
 
-std::shared_ptr<GraphModule> build_module(const Program& program, const Archive& archive, const Symbols& symbols) {
-  return Builder(program, archive, symbols).run();
+std::shared_ptr<GraphModule> build_module(const Program& program, const Archive& archive, const Symbols& symbols,
+                                          const AllowedOperators& operators) {
+  return Builder(program, archive, symbols, operators).run();
 }
 
 }  // namespace octet::pt2

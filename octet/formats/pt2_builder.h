@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "octet/formats/allowed_operators.h"
 #include "octet/formats/pt2_archive.h"
 #include "octet/formats/pt2_schema.h"
 #include "octet/formats/pt2_symbols.h"
@@ -9,7 +10,8 @@
 
 namespace octet::pt2 {
 
-/// The program as a graph, its tensors attached. Throws octet::Error naming the place in the file.
-std::shared_ptr<GraphModule> build_module(const Program& program, const Archive& archive, const Symbols& symbols);
+/// The program as a graph of allowed operators, its tensors attached. Throws octet::Error naming the place in the file.
+std::shared_ptr<GraphModule> build_module(const Program& program, const Archive& archive, const Symbols& symbols,
+                                          const AllowedOperators& operators);
 
 }  // namespace octet::pt2

@@ -12,6 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kTreeVersion = 1;
+constexpr JsonLimits kTreeLimits{.max_bytes = limits::kConfig, .max_depth = limits::kDepth};  // without: dropped
 constexpr std::array<std::string_view, 4> kContainers = {"builtins.tuple", "builtins.list", "builtins.dict",
                                                          "collections.OrderedDict"};
 
@@ -26,7 +27,7 @@ std::string tree_text(json root) { return json::array({kTreeVersion, std::move(r
 // Leaves below; nullopt for a tree that PyTorch would not take.
 std::optional<size_t> leaves(const JsonCursor& node) {
   const JsonCursor type = node.at("type");
-  const std::vector<JsonCursor> children = node.at("children_spec").elements();
+  const JsonCursor::Elements children = node.at("children_spec").elements();
   if (type.is_null()) return children.empty() ? std::optional<size_t>(1) : std::nullopt;
   if (std::find(kContainers.begin(), kContainers.end(), type.to_string()) == kContainers.end()) return std::nullopt;
   size_t sum = 0;
@@ -40,8 +41,8 @@ std::optional<size_t> leaves(const JsonCursor& node) {
 
 bool has_leaves(const std::string& text, size_t wanted) {
   try {
-    const json document = parse_json(text, "tree");
-    const std::vector<JsonCursor> parts = JsonCursor(document, "tree").elements();
+    const json document = parse_json(text, "tree", kTreeLimits);
+    const JsonCursor::Elements parts = JsonCursor(document, "tree").elements();
     return parts.size() == 2 && parts[0].to_int() == kTreeVersion && leaves(parts[1]) == wanted;
   } catch (const Error&) {
     return false;
@@ -50,7 +51,12 @@ bool has_leaves(const std::string& text, size_t wanted) {
 
 // Python's writers differ in spaces.
 bool same_tree(const std::string& left, const std::string& right) {
-  return left == right || json::parse(left, nullptr, false) == json::parse(right, nullptr, false);
+  if (left == right) return true;
+  try {
+    return parse_json(left, "tree", kTreeLimits) == parse_json(right, "tree", kTreeLimits);
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 }  // namespace
@@ -102,7 +108,7 @@ std::string call_signature_text(const CallSignature& signature) {
 
 std::optional<CallSignature> call_signature_from_text(const std::string& text) {
   try {
-    const json document = parse_json(text, "call signature");
+    const json document = parse_json(text, "call signature", {.max_bytes = 4 * limits::kConfig});
     const JsonCursor root(document, "call signature");
     CallSignature signature{root.at("in").to_string(), root.at("out").to_string(), {}};
     for (const JsonCursor& name : root.at("names").elements()) signature.argument_names.push_back(name.to_string());

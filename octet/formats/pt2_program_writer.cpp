@@ -3,6 +3,8 @@
 #include <torch/version.h>
 
 #include <algorithm>
+#include <limits>
+#include <list>
 #include <map>
 #include <unordered_map>
 #include <unordered_set>
@@ -164,16 +166,16 @@ class ProgramWriter {
   // The order in which nodes read them; what no node reads stands behind its predecessor in the module. Parameters
   // first, then buffers, then constants, as torch.export has them.
   void collect_tensors() {
-    std::vector<std::string> names;
-    std::unordered_set<std::string> known;
+    std::list<std::string> names;
+    std::unordered_map<std::string, std::list<std::string>::iterator> places;
     const auto put_behind = [&](const std::string& name, const std::string& before) {
-      if (!known.insert(name).second) return;
-      const auto at = std::find(names.begin(), names.end(), before);
-      names.insert(at == names.end() ? names.begin() : std::next(at), name);
+      if (places.count(name) > 0) return;
+      const auto at = places.find(before);
+      places[name] = names.insert(at == places.end() ? names.begin() : std::next(at->second), name);
     };
     for (const Node* node : graph().nodes()) {
       if (!node->is_get_attr()) continue;
-      if (known.insert(node->target()).second) names.push_back(node->target());
+      if (places.count(node->target()) == 0) places[node->target()] = names.insert(names.end(), node->target());
       readers_.emplace(node->target(), node);
     }
     std::string previous;
@@ -182,7 +184,7 @@ class ProgramWriter {
       previous = name;
     }
     for (const auto& [alias, name] : module_.aliases()) put_behind(alias, name);
-    std::stable_sort(names.begin(), names.end(), [&](const std::string& left, const std::string& right) {
+    names.sort([&](const std::string& left, const std::string& right) {
       return module_.attr_kind(left) < module_.attr_kind(right);
     });
     std::map<const c10::TensorImpl*, at::Tensor> stored;
@@ -199,18 +201,18 @@ class ProgramWriter {
 
   bool is_persistent(const std::string& name) const {
     const auto reader = readers_.find(name);
-    return reader == readers_.end() || !reader->second->notes().count(kNonPersistentNote);
+    return reader == readers_.end() || !reader->second->notes().contains(kNonPersistentNote);
   }
 
   // Of several get_items of one element, the first gives it its name.
   void name_item(const Node& node) {
     if (node.kind() != NodeKind::kGetItem) return;
-    items_.emplace(std::pair(node.arg(size_t{0}).node(), node.arg(1).to_int()), node.name());
+    items_.emplace(std::pair(node.arg(size_t{0}).node()->id(), node.arg(1).to_int()), node.name());
   }
 
   std::string name_of(const Node& node) const {
     if (node.is_get_attr()) return readers_.at(node.target())->name();
-    if (node.kind() == NodeKind::kGetItem) return items_.at({node.arg(size_t{0}).node(), node.arg(1).to_int()});
+    if (node.kind() == NodeKind::kGetItem) return items_.at({node.arg(size_t{0}).node()->id(), node.arg(1).to_int()});
     if (node.is_call() && returns_of(node) != Returns::kTensor) {
       throw Error(node.where(), "is read as a whole, but gives several tensors");
     }
@@ -279,25 +281,31 @@ class ProgramWriter {
 
   // --- nodes
 
+  static void for_each_torch_note(const Node& node,
+                                  const std::function<void(const std::string& key, const std::string& text)>& visit) {
+    node.notes().for_each_saved([&](const std::string& name, const SavedNote& value) {
+      const auto* text = std::get_if<std::string>(&value);
+      const bool of_torch = name.rfind(kTorchNotePrefix, 0) == 0;
+      if (text != nullptr && of_torch) visit(name.substr(std::string_view(kTorchNotePrefix).size()), *text);
+    });
+  }
+
   // The frame of the whole module: where nodes stand that quantization put in, since torch.export.unflatten wants every
   // node to stand somewhere.
   std::string root_frame() const {
     for (const Node* node : graph().nodes()) {
-      const auto note = node->notes().find(std::string(kTorchNotePrefix) + kModuleStackKey);
-      const auto* stack = note == node->notes().end() ? nullptr : std::any_cast<std::string>(&note->second);
-      if (stack != nullptr && !stack->empty()) return stack->substr(0, stack->find(';'));
+      std::string stack;
+      for_each_torch_note(*node, [&](const std::string& key, const std::string& text) {
+        if (key == kModuleStackKey) stack = text;
+      });
+      if (!stack.empty()) return stack.substr(0, stack.find(';'));
     }
     return "L__self__,,torch.fx.graph_module.GraphModule";
   }
 
   json node_json(const Node& node) {
     json metadata = {{kModuleStackKey, root_frame_}};
-    for (const auto& [key, note] : node.notes()) {
-      const auto* value = std::any_cast<std::string>(&note);
-      if (value != nullptr && key.rfind(kTorchNotePrefix, 0) == 0) {
-        metadata[key.substr(std::string_view(kTorchNotePrefix).size())] = *value;
-      }
-    }
+    for_each_torch_note(node, [&](const std::string& key, const std::string& text) { metadata[key] = text; });
     if (!version_.is_current() && returns_of(node) != Returns::kTensor) metadata[kNameKey] = node.name();
     json entry = {{"target", "torch.ops." + node.op().text()},
                   {"inputs", call_inputs_json(
@@ -337,15 +345,16 @@ class ProgramWriter {
     const std::vector<TensorMeta>& metas = node.element_metas();
     std::vector<std::string> names;
     for (size_t i = 0; i < metas.size(); ++i) {
-      const auto item = items_.find({&node, static_cast<int64_t>(i)});
+      const auto item = items_.find({node.id(), static_cast<int64_t>(i)});
       names.push_back(item != items_.end() ? item->second : fresh_name(octet::str(node.name(), "_unused_", i)));
       add_value(names.back(), metas[i], node.where());
     }
-    for (const auto& [place, name] : items_) {
-      const bool inside = place.second >= 0 && place.second < static_cast<int64_t>(metas.size());
-      if (place.first == &node && !inside) {
+    const auto first = items_.lower_bound({node.id(), std::numeric_limits<int64_t>::min()});
+    for (auto item = first; item != items_.end() && item->first.first == node.id(); ++item) {
+      const int64_t number = item->first.second;
+      if (number < 0 || number >= static_cast<int64_t>(metas.size())) {
         throw Error(node.where(),
-                    octet::str("gives ", metas.size(), " tensors, but '", name, "' is number ", place.second));
+                    octet::str("gives ", metas.size(), " tensors, but '", item->second, "' is number ", number));
       }
     }
     return names;
@@ -381,8 +390,8 @@ class ProgramWriter {
   const GraphModule& module_;
   const SchemaVersion& version_;
   std::vector<StoredTensor> tensors_;
-  std::unordered_map<std::string, const Node*> readers_;  // dotted name -> the first node that reads it
-  std::map<std::pair<const Node*, int64_t>, std::string> items_;
+  std::unordered_map<std::string, const Node*> readers_;      // dotted name -> the first node that reads it
+  std::map<std::pair<int64_t, int64_t>, std::string> items_;  // name by the tuple's id and the element's number
   std::unordered_set<std::string> made_names_;
   std::string root_frame_;
   json tensor_values_ = json::object();

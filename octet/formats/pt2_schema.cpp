@@ -29,9 +29,9 @@ int64_t read_layout(const JsonCursor& cursor) {
 
 // A union: an object of exactly one member. Returns tag and payload.
 std::pair<std::string, JsonCursor> read_union(const JsonCursor& cursor) {
-  const auto members = cursor.members();
+  const JsonCursor::Members members = cursor.members();
   if (members.size() != 1) throw expected(cursor.where(), "members of a union", "1", std::to_string(members.size()));
-  return members[0];
+  return members.front();
 }
 
 SymValue read_symbolic(const JsonCursor& cursor) {
@@ -88,6 +88,7 @@ std::string read_optional_name(const JsonCursor& cursor) {
 template <typename T, typename Read>
 std::vector<T> read_list(const JsonCursor& cursor, const Read& read) {
   std::vector<T> values;
+  values.reserve(cursor.elements().size());
   for (const JsonCursor& element : cursor.elements()) values.push_back(read(element));
   return values;
 }

@@ -74,18 +74,24 @@ c10::IValue Symbols::evaluate(const SymValue& value) const {
 
 c10::IValue Symbols::evaluate(const Symbol& symbol, const std::string& where) const {
   if (symbol.name.empty()) return symbol.value;
+  if (const auto known = evaluated_.find(symbol.name); known != evaluated_.end()) return known->second;
   const auto found = program_.symbol_values.find(symbol.name);
   if (found == program_.symbol_values.end())
     throw Error(where, "the symbolic value '" + symbol.name + "' is not defined");
-  return evaluate(found->second);
+  return evaluated_[symbol.name] = evaluate(found->second);
 }
 
 std::optional<TensorMeta> Symbols::meta(const std::string& tensor) const {
+  if (const auto known = metas_.find(tensor); known != metas_.end()) return known->second;
   const auto found = program_.tensor_values.find(tensor);
   if (found == program_.tensor_values.end()) return std::nullopt;
+  return metas_[tensor] = meta_of(found->second);
+}
+
+std::optional<TensorMeta> Symbols::meta_of(const TensorValue& tensor) const {
   TensorMeta meta;
-  meta.dtype = found->second.dtype;
-  for (const SymValue& size : found->second.sizes) {
+  meta.dtype = tensor.dtype;
+  for (const SymValue& size : tensor.sizes) {
     if (size.value && size.value->isInt()) {
       meta.sizes.push_back(size.value->toInt());
       continue;

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <unordered_map>
 
 #include "octet/formats/pt2_schema.h"
 #include "octet/graph/node.h"
@@ -26,7 +27,12 @@ class Symbols {
   void learn(const SymValue& value);
   void set_batch(const SymValue& size, int64_t batch);
 
+  std::optional<TensorMeta> meta_of(const TensorValue& value) const;
+
   const Program& program_;
+  // What was evaluated before: many arguments and tensors may name one expression.
+  mutable std::unordered_map<std::string, c10::IValue> evaluated_;
+  mutable std::unordered_map<std::string, std::optional<TensorMeta>> metas_;
   std::map<std::string, int64_t> values_;
   bool specialised_ = false;  // hints no longer hold
 };

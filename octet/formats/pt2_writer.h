@@ -3,6 +3,7 @@
 #include <string>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -27,6 +28,6 @@ struct Pt2WriteOptions {
 /// Shapes that nodes lack are computed. Throws octet::Error naming the node or the tensor: a submodule that is called
 /// (observers and fake quantizers: convert, or write frozen(model) of octet/quantize/freeze.h), an input of unknown
 /// shape, operators that only octet knows, and values that the format has no form for.
-void write_pt2(const GraphModule& module, const std::string& path, const Pt2WriteOptions& options = {});
+OCTET_API void write_pt2(const GraphModule& module, const std::string& path, const Pt2WriteOptions& options = {});
 
 }  // namespace octet

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "octet/formats/dtype.h"
@@ -10,9 +11,8 @@
 namespace octet {
 namespace {
 
-// What copies of views may take: times the storages, or bytes in all.
-constexpr uint64_t kCopies = 4;
-constexpr uint64_t kFreeCopies = uint64_t{64} << 20;
+constexpr uint64_t kTensorBytes = 512;  // of a tensor beside its data, with its view in the table
+constexpr uint64_t kModuleBytes = 1024;
 
 // Any byte of a file may be anything; a bool that is neither 0 nor 1 is undefined behaviour.
 void normalize_bools(void* data, uint64_t size) {
@@ -61,34 +61,35 @@ at::Tensor tensor_from_bytes(std::string_view bytes, const std::vector<int64_t>&
   return tensor;
 }
 
-at::Tensor empty_storage(uint64_t size) {
-  return at::empty({static_cast<int64_t>(size)}, at::TensorOptions(at::kByte));
+at::Tensor read_storage(const ZipReader& zip, const ZipEntry& entry) {
+  zip.budget()->charge(entry.size, "what it holds");
+  at::Tensor bytes = at::empty({static_cast<int64_t>(entry.size)}, at::TensorOptions(at::kByte));
+  zip.read_into(entry, bytes.data_ptr());
+  return bytes;
+}
+
+void charge_name(Budget& budget, const std::string& dotted) {
+  const auto modules = static_cast<uint64_t>(std::count(dotted.begin(), dotted.end(), '.'));
+  budget.charge(modules, kModuleBytes, "the modules that its names ask for");
 }
 
 at::Tensor StorageTable::tensor(const std::string& key, const StridedView& view, const std::string& where,
                                 const Load& load) {
   Storage& storage = storages_[key];
   if (const auto seen = storage.tensors.find(view); seen != storage.tensors.end()) return seen->second;
-  if (!storage.bytes.defined()) {
-    storage.bytes = load();
-    loaded_ += storage.bytes.nbytes();
-  }
+  if (!storage.bytes.defined()) storage.bytes = load();
+  budget_.charge(kTensorBytes, "its tensors");
   const uint64_t bytes = checked_view_bytes(view, storage.bytes.nbytes(), where);
-  return storage.tensors[view] = make(storage.bytes, view, bytes, where);
+  return storage.tensors[view] = make(storage.bytes, view, bytes);
 }
 
-at::Tensor StorageTable::make(const at::Tensor& storage, const StridedView& view, uint64_t bytes,
-                              const std::string& where) {
+at::Tensor StorageTable::make(const at::Tensor& storage, const StridedView& view, uint64_t bytes) {
   if (bytes == 0) return at::empty(view.sizes, at::TensorOptions(view.dtype));
   const bool is_bool = view.dtype == at::kBool;  // only bytes until they are known to be 0 or 1
   at::Tensor tensor = at::empty({0}, at::TensorOptions(is_bool ? at::kByte : view.dtype));
   tensor.set_(storage.storage(), view.offset, view.sizes, view.strides);
   if (bytes != storage.nbytes() || !tensor.is_non_overlapping_and_dense()) {
-    copied_ += bytes;
-    if (copied_ > kCopies * loaded_ && copied_ > kFreeCopies) {
-      throw Error(where, str("is refused: sizes of ", sizes_text(view.sizes), " are absurd for ", storage.nbytes(),
-                             " bytes of data; the tensors of the file repeat what it holds too often"));
-    }
+    budget_.charge(bytes, "tensors that repeat what it holds");
     tensor = tensor.clone();
   }
   if (!is_bool) return tensor;

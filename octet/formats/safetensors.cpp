@@ -19,8 +19,6 @@
 namespace octet {
 namespace {
 
-constexpr uint64_t kMaxHeader = 100'000'000;
-
 struct Code {
   at::ScalarType dtype;
   const char* code;
@@ -91,11 +89,12 @@ StateDict read_all(const std::shared_ptr<const ByteSource>& source, std::map<std
   const std::string& path = source->name();
   const std::string prefix = source->read(0, 8);
   const uint64_t header_size = ByteReader(path, prefix).u64();
-  if (header_size > kMaxHeader || header_size > source->size() - 8) {
+  if (header_size > limits::kText || header_size > source->size() - 8) {
     throw Error(path, str("is no safetensors file: a header of ", header_size, " bytes in a file of ", source->size()));
   }
+  Budget budget(path, source->size());
   const std::string text = source->read(8, header_size);
-  const nlohmann::json header = parse_json(text, path + ": header");
+  const nlohmann::json header = parse_json(text, path + ": header", budget);
   std::vector<Entry> entries;
   for (const auto& [name, cursor] : JsonCursor(header, path + ": header").members()) {
     if (name != "__metadata__") {

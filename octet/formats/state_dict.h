@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "octet/support/api.h"
 #include "octet/support/byte_source.h"
 
 namespace octet {
@@ -16,7 +17,7 @@ using StateDict = std::vector<std::pair<std::string, at::Tensor>>;
 
 /// Reads a state dict of any format that octet knows, told by the content: safetensors, or a PyTorch `.pth`/`.pt`.
 /// Throws octet::Error naming the file where it is neither.
-StateDict load_state_dict(const std::string& path);
-StateDict load_state_dict(const std::shared_ptr<const ByteSource>& source);
+OCTET_API StateDict load_state_dict(const std::string& path);
+OCTET_API StateDict load_state_dict(const std::shared_ptr<const ByteSource>& source);
 
 }  // namespace octet

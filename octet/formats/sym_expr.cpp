@@ -1,17 +1,17 @@
 #include "octet/formats/sym_expr.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <functional>
 #include <limits>
+#include <unordered_map>
 #include <vector>
 
+#include "octet/support/budget.h"
 #include "octet/support/error.h"
 
 namespace octet {
 namespace {
-
-constexpr int kMaxDepth = 100;
 
 double to_double(const SymNumber& value) {
   return std::holds_alternative<int64_t>(value) ? static_cast<double>(std::get<int64_t>(value))
@@ -27,6 +27,7 @@ class Evaluator {
       : text_(text), symbols_(symbols), where_(where) {}
 
   SymNumber run() {
+    if (text_.size() > limits::kExpression) fail(str("is ", text_.size(), " characters long"));
     const SymNumber value = comparison();
     skip_space();
     if (at_ != text_.size()) fail(str("cannot be read from position ", at_));
@@ -49,7 +50,7 @@ class Evaluator {
   }
 
   SymNumber comparison() {
-    if (++depth_ > kMaxDepth) fail("is nested too deeply");
+    if (++depth_ > limits::kDepth) fail("is nested too deeply");
     SymNumber left = sum();
     for (const char* relation : {"<=", ">=", "==", "!=", "<", ">"}) {
       if (!take(relation)) continue;
@@ -92,7 +93,7 @@ class Evaluator {
   }
 
   SymNumber unary() {
-    if (++depth_ > kMaxDepth) fail("is nested too deeply");
+    if (++depth_ > limits::kDepth) fail("is nested too deeply");
     SymNumber value = take("-") ? multiply(int64_t{-1}, unary()) : power();
     --depth_;
     return value;
@@ -235,73 +236,79 @@ class Evaluator {
   }
 
   SymNumber call(const std::string& name, const std::vector<SymNumber>& args) const {
-    using Two = std::function<SymNumber(const SymNumber&, const SymNumber&)>;
-    using One = std::function<SymNumber(double)>;
-    const auto relation = [&](const char* text) {
-      return Two([this, text](const auto& a, const auto& b) { return compare(text, a, b); });
+    using Two = SymNumber (*)(const Evaluator&, const SymNumber&, const SymNumber&);
+    using One = SymNumber (*)(const Evaluator&, double);
+    using E = const Evaluator&;
+    using N = const SymNumber&;
+    constexpr Two kDivides = [](E e, N a, N b) { return e.divide(a, b); };
+    constexpr Two kFloors = [](E e, N a, N b) { return e.floor_divide(a, b); };
+    constexpr Two kRests = [](E e, N a, N b) { return e.modulo(a, b); };
+    constexpr Two kPowers = [](E e, N a, N b) { return e.raise(a, b); };
+    constexpr Two kEqual = [](E e, N a, N b) { return e.compare("==", a, b); };
+    constexpr Two kUnequal = [](E e, N a, N b) { return e.compare("!=", a, b); };
+    constexpr Two kAtLeast = [](E e, N a, N b) { return e.compare(">=", a, b); };
+    constexpr Two kAtMost = [](E e, N a, N b) { return e.compare("<=", a, b); };
+    constexpr Two kMore = [](E e, N a, N b) { return e.compare(">", a, b); };
+    constexpr Two kLess = [](E e, N a, N b) { return e.compare("<", a, b); };
+    constexpr One kFloor = [](E e, double x) { return e.whole(std::floor(x)); };
+    constexpr One kCeil = [](E e, double x) { return e.whole(std::ceil(x)); };
+    static const std::unordered_map<std::string_view, Two> pairs = {
+        {"FloorDiv", kFloors},
+        {"CleanDiv", kFloors},
+        {"Mod", kRests},
+        {"PythonMod", kRests},
+        {"Pow", kPowers},
+        {"PowByNatural", kPowers},
+        {"Rational", kDivides},
+        {"IntTrueDiv", kDivides},
+        {"FloatTrueDiv", kDivides},
+        {"CeilDiv",
+         [](E e, N a, N b) { return e.multiply(int64_t{-1}, e.floor_divide(e.multiply(int64_t{-1}, a), b)); }},
+        {"Equality", kEqual},
+        {"Eq", kEqual},
+        {"Unequality", kUnequal},
+        {"Ne", kUnequal},
+        {"GreaterThan", kAtLeast},
+        {"Ge", kAtLeast},
+        {"LessThan", kAtMost},
+        {"Le", kAtMost},
+        {"StrictGreaterThan", kMore},
+        {"Gt", kMore},
+        {"StrictLessThan", kLess},
+        {"Lt", kLess},
     };
-    const Two divides = [this](const auto& a, const auto& b) { return divide(a, b); };
-    const Two floors = [this](const auto& a, const auto& b) { return floor_divide(a, b); };
-    const Two rests = [this](const auto& a, const auto& b) { return modulo(a, b); };
-    const Two powers = [this](const auto& a, const auto& b) { return raise(a, b); };
-    const std::map<std::string_view, Two> pairs = {
-        {"FloorDiv", floors},
-        {"CleanDiv", floors},
-        {"Mod", rests},
-        {"PythonMod", rests},
-        {"Pow", powers},
-        {"PowByNatural", powers},
-        {"Rational", divides},
-        {"IntTrueDiv", divides},
-        {"FloatTrueDiv", divides},
-        {"CeilDiv", [this](const auto& a,
-                           const auto& b) { return multiply(int64_t{-1}, floor_divide(multiply(int64_t{-1}, a), b)); }},
-        {"Equality", relation("==")},
-        {"Eq", relation("==")},
-        {"Unequality", relation("!=")},
-        {"Ne", relation("!=")},
-        {"GreaterThan", relation(">=")},
-        {"Ge", relation(">=")},
-        {"LessThan", relation("<=")},
-        {"Le", relation("<=")},
-        {"StrictGreaterThan", relation(">")},
-        {"Gt", relation(">")},
-        {"StrictLessThan", relation("<")},
-        {"Lt", relation("<")},
+    static const std::unordered_map<std::string_view, One> singles = {
+        {"floor", kFloor},
+        {"FloorToInt", kFloor},
+        {"ceiling", kCeil},
+        {"CeilToInt", kCeil},
+        {"TruncToInt", [](E e, double x) { return e.whole(std::trunc(x)); }},
+        {"RoundToInt", [](E e, double x) { return e.whole(std::nearbyint(x)); }},
+        {"TruncToFloat", [](E, double x) { return SymNumber{std::trunc(x)}; }},
+        {"ToFloat", [](E, double x) { return SymNumber{x}; }},
+        {"Not", [](E, double x) { return SymNumber{int64_t{x == 0}}; }},
     };
-    const std::map<std::string_view, One> singles = {
-        {"floor", [this](double x) { return whole(std::floor(x)); }},
-        {"FloorToInt", [this](double x) { return whole(std::floor(x)); }},
-        {"ceiling", [this](double x) { return whole(std::ceil(x)); }},
-        {"CeilToInt", [this](double x) { return whole(std::ceil(x)); }},
-        {"TruncToInt", [this](double x) { return whole(std::trunc(x)); }},
-        {"RoundToInt", [this](double x) { return whole(std::nearbyint(x)); }},
-        {"TruncToFloat", [](double x) { return SymNumber{std::trunc(x)}; }},
-        {"ToFloat", [](double x) { return SymNumber{x}; }},
-        {"Not", [](double x) { return SymNumber{int64_t{x == 0}}; }},
-    };
-    const std::map<std::string_view, Two> folds = {
-        {"Add", [this](const auto& a, const auto& b) { return add(a, b); }},
-        {"Mul", [this](const auto& a, const auto& b) { return multiply(a, b); }},
-        {"Max", [](const auto& a, const auto& b) { return to_double(a) < to_double(b) ? b : a; }},
-        {"Min", [](const auto& a, const auto& b) { return to_double(b) < to_double(a) ? b : a; }},
-        {"And",
-         [](const auto& a, const auto& b) { return SymNumber{int64_t{to_double(a) != 0 && to_double(b) != 0}}; }},
-        {"Or", [](const auto& a, const auto& b) { return SymNumber{int64_t{to_double(a) != 0 || to_double(b) != 0}}; }},
+    static const std::unordered_map<std::string_view, Two> folds = {
+        {"Add", [](E e, N a, N b) { return e.add(a, b); }},
+        {"Mul", [](E e, N a, N b) { return e.multiply(a, b); }},
+        {"Max", [](E, N a, N b) { return to_double(a) < to_double(b) ? b : a; }},
+        {"Min", [](E, N a, N b) { return to_double(b) < to_double(a) ? b : a; }},
+        {"And", [](E, N a, N b) { return SymNumber{int64_t{to_double(a) != 0 && to_double(b) != 0}}; }},
+        {"Or", [](E, N a, N b) { return SymNumber{int64_t{to_double(a) != 0 || to_double(b) != 0}}; }},
     };
     if (const auto found = pairs.find(name); found != pairs.end() && args.size() == 2)
-      return found->second(args[0], args[1]);
+      return found->second(*this, args[0], args[1]);
     if (args.size() == 1) {
       if (name == "Abs") return to_double(args[0]) < 0 ? multiply(int64_t{-1}, args[0]) : args[0];
       if (name == "Identity") return args[0];
       if (const auto found = singles.find(name); found != singles.end()) {
         const bool stays = std::holds_alternative<int64_t>(args[0]) && name != "ToFloat" && name != "Not";
-        return stays ? args[0] : found->second(to_double(args[0]));
+        return stays ? args[0] : found->second(*this, to_double(args[0]));
       }
     }
     if (const auto found = folds.find(name); found != folds.end() && !args.empty()) {
       SymNumber value = args[0];
-      for (size_t i = 1; i < args.size(); ++i) value = found->second(value, args[i]);
+      for (size_t i = 1; i < args.size(); ++i) value = found->second(*this, value, args[i]);
       return value;
     }
     fail(str("uses '", name, "' of ", args.size(), " arguments, which octet cannot evaluate"));
@@ -311,7 +318,7 @@ class Evaluator {
   const std::map<std::string, int64_t>& symbols_;
   const std::string& where_;
   size_t at_ = 0;
-  int depth_ = 0;
+  size_t depth_ = 0;
 };
 
 }  // namespace

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "octet/support/api.h"
 #include "octet/support/byte_source.h"
 
 /// int8 programs as `.tflite` holds them: flatbuffers with identifier TFL3, schema version 3, one subgraph.
@@ -22,9 +24,17 @@ enum class Type : int8_t {
   kInt8 = 9,
 };
 /// "int8"
-const char* type_name(Type type);
+OCTET_API const char* type_name(Type type);
 /// Bytes of one element.
-int64_t type_size(Type type);
+OCTET_API int64_t type_size(Type type);
+
+/// The integers that a type's levels and zero points can be.
+struct LevelRange {
+  int64_t low = 0, high = 0;
+  bool operator==(const LevelRange&) const = default;
+};
+/// int8: -128 to 127. nullopt for the types that are never quantized.
+OCTET_API std::optional<LevelRange> level_range(Type type);
 
 /// BuiltinOperator of the schema.
 enum class OpCode : int32_t {
@@ -89,7 +99,7 @@ enum class OpCode : int32_t {
   kRelu0To1 = 152,
 };
 /// "CONV_2D"; "operator 199" for a code that octet does not name.
-std::string op_name(OpCode code);
+OCTET_API std::string op_name(OpCode code);
 
 enum class Padding : int8_t { kSame = 0, kValid = 1 };
 /// Activation computed with the operator.
@@ -112,7 +122,7 @@ struct Quantization {
   bool operator==(const Quantization&) const = default;
 };
 
-struct Tensor {
+struct OCTET_API Tensor {
   std::string name;
   Type type = Type::kInt8;
   std::vector<int64_t> shape;  ///< NHWC for images
@@ -177,23 +187,23 @@ struct Model {
 /// Reads and checks a file: identifier, flatbuffer, schema version, every index, the size of every constant,
 /// per-channel parameters, one subgraph. Throws octet::Error naming file and tensor or operator, also for operators and
 /// types that octet does not know.
-Model read(const std::string& path);
-Model read(const std::shared_ptr<const ByteSource>& source);
+OCTET_API Model read(const std::string& path);
+OCTET_API Model read(const std::shared_ptr<const ByteSource>& source);
 
 /// Throws octet::Error, naming tensor or operator, for a model that contradicts itself: what read() and serialize()
 /// check. After it every index is in range, every operator has as many inputs and outputs as it must, options that it
 /// lacks are at their defaults, and each tensor is a constant, an input, or computed once before it is used. Whether
 /// the shapes and types of an operator's tensors fit each other is left to who runs it.
-void check(const Model& model, const std::string& where = "model");
+OCTET_API void check(const Model& model, const std::string& where = "model");
 
 /// True for a file that carries the identifier TFL3.
-bool is_tflite(const std::string& path);
+OCTET_API bool is_tflite(const std::string& path);
 
 /// The bytes of the file: valid for the flatbuffer verifier, constants aligned to 16 bytes, equal ones in one buffer,
 /// buffer 0 empty, both forms of the operator code. Equal models give equal bytes. Throws octet::Error for a model that
 /// no reader would take.
-std::vector<uint8_t> serialize(const Model& model);
+OCTET_API std::vector<uint8_t> serialize(const Model& model);
 /// Written whole or not at all.
-void write(const Model& model, const std::string& path);
+OCTET_API void write(const Model& model, const std::string& path);
 
 }  // namespace octet::tflite

@@ -23,23 +23,6 @@ bool is_known(Type type) {
   return false;
 }
 
-// Zero points that the integers of a type can be; {1, 0} where a type is never quantized.
-std::pair<int64_t, int64_t> zero_point_range(Type type) {
-  switch (type) {
-    case Type::kInt8:
-      return {-128, 127};
-    case Type::kUInt8:
-      return {0, 255};
-    case Type::kInt16:
-      return {-32768, 32767};
-    case Type::kInt32:
-    case Type::kInt64:
-      return {std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
-    default:
-      return {1, 0};
-  }
-}
-
 uint64_t checked_bytes(const Tensor& tensor, const std::string& where) {
   int64_t bytes = type_size(tensor.type);
   bool empty = false;
@@ -73,14 +56,14 @@ void check_quantization(const Tensor& tensor, const std::string& where) {
     }
   }
   if (scale.empty()) return;
-  const auto [low, high] = zero_point_range(tensor.type);
-  if (low > high) throw Error(where, octet::str("is ", type_name(tensor.type), " and yet has a scale"));
+  const std::optional<LevelRange> range = level_range(tensor.type);
+  if (!range) throw Error(where, octet::str("is ", type_name(tensor.type), " and yet has a scale"));
   for (const float value : scale) {
     if (!(std::isfinite(value) && value > 0)) throw expected(where, "scale", "a number above 0", octet::str(value));
   }
   for (const int64_t value : zero_point) {
-    if (value < low || value > high) {
-      throw expected(where, "zero point", octet::str("of ", low, " to ", high), std::to_string(value));
+    if (value < range->low || value > range->high) {
+      throw expected(where, "zero point", octet::str("of ", range->low, " to ", range->high), std::to_string(value));
     }
   }
 }
@@ -112,22 +95,22 @@ void check_options(const OpFacts& facts, const Operator& op, const std::string& 
   at_least("dilation", std::min(options.dilation_h, options.dilation_w), 1);
   at_least("filter", std::min(options.filter_h, options.filter_w), 1);
   at_least("depth multiplier", options.depth_multiplier, 0);
-  if ((facts.fields & kHasBlockSize) != 0) at_least("block size", options.block_size, 1);
+  if (facts.has(Field::block_size)) at_least("block size", options.block_size, 1);
   if (!is_known(options.in_type) || !is_known(options.out_type)) {
     throw Error(where, "casts a type that octet does not know");
   }
-  if ((facts.fields & kHasValuesCount) != 0 && static_cast<int64_t>(op.inputs.size()) != options.values_count) {
+  if (facts.has(Field::values_count) && static_cast<int64_t>(op.inputs.size()) != options.values_count) {
     throw expected(where, "inputs", octet::str(options.values_count, ", as the options say"),
                    std::to_string(op.inputs.size()));
   }
   if (!std::isfinite(options.beta) || !std::isfinite(options.alpha)) {
     throw Error(where, "alpha or beta is not a finite number");
   }
-  if ((facts.fields & kHasNumSplits) != 0 && static_cast<int64_t>(op.outputs.size()) != options.num_splits) {
+  if (facts.has(Field::num_splits) && static_cast<int64_t>(op.outputs.size()) != options.num_splits) {
     throw expected(where, "outputs", octet::str(options.num_splits, ", one a split"),
                    std::to_string(op.outputs.size()));
   }
-  if (only(facts.fields, options) != options) throw Error(where, "has an option set that this operator lacks");
+  if (only(facts.fields(), options) != options) throw Error(where, "has an option set that this operator lacks");
 }
 
 class Checker {
@@ -179,13 +162,13 @@ class Checker {
     if (facts == nullptr) throw Error(where, "is not one that octet knows");
     if (op.version < 1) throw expected(where, "version", "at least 1", std::to_string(op.version));
     const auto inputs = static_cast<int64_t>(op.inputs.size());
-    if (inputs < facts->min_inputs || inputs > facts->max_inputs) {
-      const std::string least = std::to_string(facts->min_inputs);
-      const bool any = facts->max_inputs == std::numeric_limits<int32_t>::max();
+    if (inputs < facts->inputs.least || inputs > facts->inputs.most) {
+      const std::string least = std::to_string(facts->inputs.least);
+      const bool any = facts->inputs.most == kAny;
       throw expected(where, "inputs",
-                     any                                      ? least + " or more"
-                     : facts->min_inputs == facts->max_inputs ? least
-                                                              : octet::str(least, " to ", facts->max_inputs),
+                     any                                         ? least + " or more"
+                     : facts->inputs.least == facts->inputs.most ? least
+                                                                 : octet::str(least, " to ", facts->inputs.most),
                      std::to_string(inputs));
     }
     if (op.outputs.empty() || (op.outputs.size() > 1 && !facts->many_outputs)) {
@@ -193,10 +176,10 @@ class Checker {
     }
     check_options(*facts, op, where);
     for (int64_t i = 0; i < inputs; ++i) {
-      if (op.inputs[i] != -1 || i != facts->optional_input) use(op.inputs[i], where);
+      if (op.inputs[i] != -1 || i != facts->inputs.optional) use(op.inputs[i], where);
     }
     for (const int32_t output : op.outputs) define(output, where);
-    if ((facts->fields & kHasAxis) != 0) {
+    if (facts->has(Field::axis)) {
       const int32_t along = op.code == OpCode::kGather ? op.inputs[0] : op.outputs[0];
       const auto rank = static_cast<int64_t>(model_.tensors[along].shape.size());
       if (op.options.axis < -rank || op.options.axis >= rank) {
@@ -206,8 +189,10 @@ class Checker {
   }
 
   void check_signature(const std::vector<SignatureEntry>& entries, const std::vector<int32_t>& of, const char* what) {
+    std::vector<bool> is_one(model_.tensors.size());
+    for (const int32_t index : of) is_one[static_cast<size_t>(index)] = true;
     for (const auto& [name, index] : entries) {
-      if (std::find(of.begin(), of.end(), index) == of.end()) {
+      if (index < 0 || static_cast<size_t>(index) >= is_one.size() || !is_one[static_cast<size_t>(index)]) {
         throw Error(octet::str(file_, ": signature '", name, "'"), octet::str("tensor ", index, " is no ", what));
       }
     }

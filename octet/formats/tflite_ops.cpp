@@ -1,85 +1,111 @@
 #include "octet/formats/tflite_ops.h"
 
 #include <array>
-#include <climits>
+#include <limits>
 
+#include "octet/formats/tflite_options.h"
+#include "octet/formats/tflite_table.h"
+#include "octet/formats/tflite_versions.h"
 #include "octet/support/error.h"
 
 namespace octet::tflite {
 namespace {
 
-constexpr int32_t kAny = INT_MAX;
-constexpr uint32_t kWindow = kHasPadding | kHasStride | kHasActivation;
+constexpr const OptionsTable* kNone = nullptr;
+template <typename Table>
+constexpr const OptionsTable* kWith = &kOptions<Table>;
 
-constexpr std::array kOps = {
-    OpFacts{OpCode::kAdd, "ADD", 11, kHasActivation, 2, 2},
-    OpFacts{OpCode::kAveragePool2d, "AVERAGE_POOL_2D", 5, kWindow | kHasFilter, 1, 1},
-    OpFacts{OpCode::kConcatenation, "CONCATENATION", 10, kHasAxis | kHasActivation, 1, kAny},
-    OpFacts{OpCode::kConv2d, "CONV_2D", 1, kWindow | kHasDilation, 2, 3, 2},
-    OpFacts{OpCode::kDepthwiseConv2d, "DEPTHWISE_CONV_2D", 2, kWindow | kHasDilation | kHasDepthMultiplier, 2, 3, 2},
-    OpFacts{OpCode::kDepthToSpace, "DEPTH_TO_SPACE", 94, kHasBlockSize, 1, 1},
-    OpFacts{OpCode::kDequantize, "DEQUANTIZE", 38, 0, 1, 1},
-    OpFacts{OpCode::kFullyConnected, "FULLY_CONNECTED", 8, kHasActivation | kHasKeepNumDims, 2, 3, 2},
-    OpFacts{OpCode::kLogistic, "LOGISTIC", 0, 0, 1, 1},
-    OpFacts{OpCode::kMaxPool2d, "MAX_POOL_2D", 5, kWindow | kHasFilter, 1, 1},
-    OpFacts{OpCode::kMul, "MUL", 21, kHasActivation, 2, 2},
-    OpFacts{OpCode::kRelu, "RELU", 0, 0, 1, 1},
-    OpFacts{OpCode::kReluN1To1, "RELU_N1_TO_1", 0, 0, 1, 1},
-    OpFacts{OpCode::kRelu6, "RELU6", 0, 0, 1, 1},
-    OpFacts{OpCode::kReshape, "RESHAPE", 17, kHasNewShape, 1, 2},
-    OpFacts{OpCode::kResizeBilinear, "RESIZE_BILINEAR", 15, kHasResize, 2, 2},
-    OpFacts{OpCode::kSoftmax, "SOFTMAX", 9, kHasBeta, 1, 1},
-    OpFacts{OpCode::kSpaceToDepth, "SPACE_TO_DEPTH", 19, kHasBlockSize, 1, 1},
-    OpFacts{OpCode::kTanh, "TANH", 0, 0, 1, 1},
-    OpFacts{OpCode::kPad, "PAD", 22, 0, 2, 2},
-    OpFacts{OpCode::kGather, "GATHER", 23, kHasAxis | kHasBatchDims, 2, 2},
-    OpFacts{OpCode::kTranspose, "TRANSPOSE", 26, 0, 2, 2},
-    OpFacts{OpCode::kMean, "MEAN", 27, kHasKeepDims, 2, 2},
-    OpFacts{OpCode::kSub, "SUB", 28, kHasActivation, 2, 2},
-    OpFacts{OpCode::kDiv, "DIV", 29, kHasActivation, 2, 2},
-    OpFacts{OpCode::kSqueeze, "SQUEEZE", 30, kHasSqueezeDims, 1, 1},
-    OpFacts{OpCode::kStridedSlice, "STRIDED_SLICE", 32, kHasSliceMasks, 4, 4},
-    OpFacts{OpCode::kExp, "EXP", 33, 0, 1, 1},
-    OpFacts{OpCode::kSplit, "SPLIT", 35, kHasNumSplits, 2, 2, -1, true},
-    OpFacts{OpCode::kLogSoftmax, "LOG_SOFTMAX", 36, 0, 1, 1},
-    OpFacts{OpCode::kCast, "CAST", 37, kHasTypes, 1, 1},
-    OpFacts{OpCode::kPrelu, "PRELU", 0, 0, 2, 2},
-    OpFacts{OpCode::kMaximum, "MAXIMUM", 39, 0, 2, 2},
-    OpFacts{OpCode::kMinimum, "MINIMUM", 39, 0, 2, 2},
-    OpFacts{OpCode::kNeg, "NEG", 42, 0, 1, 1},
-    OpFacts{OpCode::kPadV2, "PADV2", 43, 0, 3, 3},
-    OpFacts{OpCode::kSlice, "SLICE", 48, 0, 3, 3},
-    OpFacts{OpCode::kTransposeConv, "TRANSPOSE_CONV", 49, kWindow, 3, 4, 3},
-    OpFacts{OpCode::kExpandDims, "EXPAND_DIMS", 52, 0, 2, 2},
-    OpFacts{OpCode::kLog, "LOG", 0, 0, 1, 1},
-    OpFacts{OpCode::kSum, "SUM", 27, kHasKeepDims, 2, 2},
-    OpFacts{OpCode::kSqrt, "SQRT", 0, 0, 1, 1},
-    OpFacts{OpCode::kRsqrt, "RSQRT", 0, 0, 1, 1},
-    OpFacts{OpCode::kPow, "POW", 56, 0, 2, 2},
-    OpFacts{OpCode::kReduceMax, "REDUCE_MAX", 27, kHasKeepDims, 2, 2},
-    OpFacts{OpCode::kPack, "PACK", 59, kHasAxis | kHasValuesCount, 1, kAny},
-    OpFacts{OpCode::kReduceMin, "REDUCE_MIN", 27, kHasKeepDims, 2, 2},
-    OpFacts{OpCode::kResizeNearestNeighbor, "RESIZE_NEAREST_NEIGHBOR", 74, kHasResize, 2, 2},
-    OpFacts{OpCode::kLeakyRelu, "LEAKY_RELU", 75, kHasAlpha, 1, 1},
-    OpFacts{OpCode::kSquaredDifference, "SQUARED_DIFFERENCE", 76, 0, 2, 2},
-    OpFacts{OpCode::kMirrorPad, "MIRROR_PAD", 77, kHasMirrorMode, 2, 2},
-    OpFacts{OpCode::kAbs, "ABS", 78, 0, 1, 1},
-    OpFacts{OpCode::kSplitV, "SPLIT_V", 79, kHasNumSplits, 3, 3, -1, true},
-    OpFacts{OpCode::kQuantize, "QUANTIZE", 89, 0, 1, 1},
-    OpFacts{OpCode::kHardSwish, "HARD_SWISH", 91, 0, 1, 1},
-    OpFacts{OpCode::kBatchMatmul, "BATCH_MATMUL", 101, kHasAdjoint, 2, 2},
-    OpFacts{OpCode::kBroadcastTo, "BROADCAST_TO", 104, 0, 2, 2},
-    OpFacts{OpCode::kGelu, "GELU", 116, kHasApproximate, 1, 1},
-    OpFacts{OpCode::kRelu0To1, "RELU_0_TO_1", 0, 0, 1, 1},
-};
+std::vector<OpFacts> make_ops() {
+  using enum OpCode;
+  using namespace versions;
+  return {
+      {kAdd, "ADD", kWith<fb::AddOptions>, {2, 2}, two_for_int8},
+      {kAveragePool2d, "AVERAGE_POOL_2D", kWith<fb::Pool2DOptions>, {1, 1}, two_for_int8},
+      {kConcatenation, "CONCATENATION", kWith<fb::ConcatenationOptions>, {1, kAny}, two_for_int8},
+      {kConv2d, "CONV_2D", kWith<fb::Conv2DOptions>, {2, 3, 2}, convolution},
+      {kDepthwiseConv2d, "DEPTHWISE_CONV_2D", kWith<fb::DepthwiseConv2DOptions>, {2, 3, 2}, depthwise},
+      {kDepthToSpace, "DEPTH_TO_SPACE", kWith<fb::DepthToSpaceOptions>, {1, 1}, two_for_int8},
+      {kDequantize, "DEQUANTIZE", kWith<fb::DequantizeOptions>, {1, 1}, two_for_int8},
+      {kFullyConnected, "FULLY_CONNECTED", kWith<fb::FullyConnectedOptions>, {2, 3, 2}, fully_connected},
+      {kLogistic, "LOGISTIC", kNone, {1, 1}, two_for_int8},
+      {kMaxPool2d, "MAX_POOL_2D", kWith<fb::Pool2DOptions>, {1, 1}, two_for_int8},
+      {kMul, "MUL", kWith<fb::MulOptions>, {2, 2}, product},
+      {kRelu, "RELU", kNone, {1, 1}, two_for_int8},
+      {kReluN1To1, "RELU_N1_TO_1", kNone, {1, 1}, one},
+      {kRelu6, "RELU6", kNone, {1, 1}, two_for_int8},
+      {kReshape, "RESHAPE", kWith<fb::ReshapeOptions>, {1, 2}, one},
+      {kResizeBilinear, "RESIZE_BILINEAR", kWith<fb::ResizeBilinearOptions>, {2, 2}, bilinear},
+      {kSoftmax, "SOFTMAX", kWith<fb::SoftmaxOptions>, {1, 1}, two_for_int8},
+      {kSpaceToDepth, "SPACE_TO_DEPTH", kWith<fb::SpaceToDepthOptions>, {1, 1}, two_for_int8},
+      {kTanh, "TANH", kNone, {1, 1}, two_for_int8},
+      {kPad, "PAD", kWith<fb::PadOptions>, {2, 2}, padding},
+      {kGather, "GATHER", kWith<fb::GatherOptions>, {2, 2}, two_for_int8},
+      {kTranspose, "TRANSPOSE", kWith<fb::TransposeOptions>, {2, 2}, transpose},
+      {kMean, "MEAN", kWith<fb::ReducerOptions>, {2, 2}, two_for_int8},
+      {kSub, "SUB", kWith<fb::SubOptions>, {2, 2}, difference},
+      {kDiv, "DIV", kWith<fb::DivOptions>, {2, 2}, two_for_int8},
+      {kSqueeze, "SQUEEZE", kWith<fb::SqueezeOptions>, {1, 1}, one},
+      {kStridedSlice, "STRIDED_SLICE", kWith<fb::StridedSliceOptions>, {4, 4}, two_for_int8},
+      {kExp, "EXP", kWith<fb::ExpOptions>, {1, 1}, two_for_int8},
+      {kSplit, "SPLIT", kWith<fb::SplitOptions>, {2, 2}, two_for_int8, true},
+      {kLogSoftmax, "LOG_SOFTMAX", kWith<fb::LogSoftmaxOptions>, {1, 1}, two_for_int8},
+      {kCast, "CAST", kWith<fb::CastOptions>, {1, 1}, two_for_int8},
+      {kPrelu, "PRELU", kNone, {2, 2}, one},
+      {kMaximum, "MAXIMUM", kWith<fb::MaximumMinimumOptions>, {2, 2}, two_for_int8},
+      {kMinimum, "MINIMUM", kWith<fb::MaximumMinimumOptions>, {2, 2}, two_for_int8},
+      {kNeg, "NEG", kWith<fb::NegOptions>, {1, 1}, one},
+      {kPadV2, "PADV2", kWith<fb::PadV2Options>, {3, 3}, two_for_int8},
+      {kSlice, "SLICE", kWith<fb::SliceOptions>, {3, 3}, slice},
+      {kTransposeConv, "TRANSPOSE_CONV", kWith<fb::TransposeConvOptions>, {3, 4, 3}, transposed},
+      {kExpandDims, "EXPAND_DIMS", kWith<fb::ExpandDimsOptions>, {2, 2}, one},
+      {kLog, "LOG", kNone, {1, 1}, two_for_int8},
+      {kSum, "SUM", kWith<fb::ReducerOptions>, {2, 2}, two_for_int8},
+      {kSqrt, "SQRT", kNone, {1, 1}, two_for_int8},
+      {kRsqrt, "RSQRT", kNone, {1, 1}, two_for_int8},
+      {kPow, "POW", kWith<fb::PowOptions>, {2, 2}, two_for_int8},
+      {kReduceMax, "REDUCE_MAX", kWith<fb::ReducerOptions>, {2, 2}, two_for_int8},
+      {kPack, "PACK", kWith<fb::PackOptions>, {1, kAny}, two_for_int8},
+      {kReduceMin, "REDUCE_MIN", kWith<fb::ReducerOptions>, {2, 2}, two_for_int8},
+      {kResizeNearestNeighbor, "RESIZE_NEAREST_NEIGHBOR", kWith<fb::ResizeNearestNeighborOptions>, {2, 2}, nearest},
+      {kLeakyRelu, "LEAKY_RELU", kWith<fb::LeakyReluOptions>, {1, 1}, one},
+      {kSquaredDifference, "SQUARED_DIFFERENCE", kWith<fb::SquaredDifferenceOptions>, {2, 2}, two_for_int8},
+      {kMirrorPad, "MIRROR_PAD", kWith<fb::MirrorPadOptions>, {2, 2}, two_for_int8},
+      {kAbs, "ABS", kWith<fb::AbsOptions>, {1, 1}, two_for_int8},
+      {kSplitV, "SPLIT_V", kWith<fb::SplitVOptions>, {3, 3}, two_for_int8, true},
+      {kQuantize, "QUANTIZE", kWith<fb::QuantizeOptions>, {1, 1}, one},
+      {kHardSwish, "HARD_SWISH", kWith<fb::HardSwishOptions>, {1, 1}, one},
+      {kBatchMatmul, "BATCH_MATMUL", kWith<fb::BatchMatMulOptions>, {2, 2}, two_for_int8},
+      {kBroadcastTo, "BROADCAST_TO", kWith<fb::BroadcastToOptions>, {2, 2}, two_for_int8},
+      {kGelu, "GELU", kWith<fb::GeluOptions>, {1, 1}, two_for_int8},
+      {kRelu0To1, "RELU_0_TO_1", kNone, {1, 1}, one},
+  };
+}
+
+const std::vector<OpFacts>& all_ops() {
+  static const std::vector<OpFacts> ops = make_ops();
+  return ops;
+}
 
 }  // namespace
 
+Fields OpFacts::fields() const { return options == nullptr ? Fields() : options->fields; }
+
+const std::vector<OpCode>& op_codes() {
+  static const std::vector<OpCode> codes = [] {
+    std::vector<OpCode> all;
+    for (const OpFacts& facts : all_ops()) all.push_back(facts.code);
+    return all;
+  }();
+  return codes;
+}
+
 const OpFacts* find_op(int32_t code) {
-  for (const OpFacts& facts : kOps) {
-    if (static_cast<int32_t>(facts.code) == code) return &facts;
-  }
-  return nullptr;
+  static const auto by_code = [] {
+    std::array<const OpFacts*, 256> table{};
+    for (const OpFacts& facts : all_ops()) table.at(static_cast<size_t>(facts.code)) = &facts;
+    return table;
+  }();
+  return code >= 0 && static_cast<size_t>(code) < by_code.size() ? by_code[static_cast<size_t>(code)] : nullptr;
 }
 
 std::string op_name(OpCode code) {
@@ -124,46 +150,36 @@ int64_t type_size(Type type) {
   throw Error("", octet::str("type ", static_cast<int>(type), " of tflite is not known"));
 }
 
+std::optional<LevelRange> level_range(Type type) {
+  switch (type) {
+    case Type::kInt8:
+      return LevelRange{-128, 127};
+    case Type::kUInt8:
+      return LevelRange{0, 255};
+    case Type::kInt16:
+      return LevelRange{-32768, 32767};
+    case Type::kInt32:
+    case Type::kInt64:
+      return LevelRange{std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
+    case Type::kFloat32:
+    case Type::kBool:
+      break;
+  }
+  return std::nullopt;
+}
+
 int64_t Tensor::numel() const {
   int64_t count = 1;
   for (const int64_t size : shape) count *= size;
   return count;
 }
 
-Options only(uint32_t fields, const Options& options) {
+Options only(Fields fields, const Options& options) {
   Options kept;
-  const auto keep = [&](uint32_t field, auto member) {
-    if ((fields & field) != 0) kept.*member = options.*member;
-  };
-  keep(kHasPadding, &Options::padding);
-  keep(kHasActivation, &Options::activation);
-  keep(kHasStride, &Options::stride_h);
-  keep(kHasStride, &Options::stride_w);
-  keep(kHasDilation, &Options::dilation_h);
-  keep(kHasDilation, &Options::dilation_w);
-  keep(kHasFilter, &Options::filter_h);
-  keep(kHasFilter, &Options::filter_w);
-  keep(kHasDepthMultiplier, &Options::depth_multiplier);
-  keep(kHasAxis, &Options::axis);
-  keep(kHasNumSplits, &Options::num_splits);
-  keep(kHasKeepDims, &Options::keep_dims);
-  keep(kHasKeepNumDims, &Options::keep_num_dims);
-  keep(kHasBeta, &Options::beta);
-  keep(kHasAlpha, &Options::alpha);
-  keep(kHasResize, &Options::align_corners);
-  keep(kHasResize, &Options::half_pixel_centers);
-  keep(kHasAdjoint, &Options::adj_x);
-  keep(kHasAdjoint, &Options::adj_y);
-  keep(kHasMirrorMode, &Options::mirror_mode);
-  keep(kHasNewShape, &Options::new_shape);
-  keep(kHasSqueezeDims, &Options::squeeze_dims);
-  keep(kHasValuesCount, &Options::values_count);
-  keep(kHasBatchDims, &Options::batch_dims);
-  keep(kHasBlockSize, &Options::block_size);
-  keep(kHasApproximate, &Options::approximate);
-  keep(kHasTypes, &Options::in_type);
-  keep(kHasTypes, &Options::out_type);
-  keep(kHasSliceMasks, &Options::masks);
+#define OCTET_FIELD(name, member) \
+  if (fields.has(Field::name)) kept.member = options.member;
+  OCTET_TFLITE_FIELDS(OCTET_FIELD)
+#undef OCTET_FIELD
   return kept;
 }
 

@@ -3,16 +3,15 @@
 
 #include "octet/formats/guard.h"
 #include "octet/formats/tflite_ops.h"
+#include "octet/formats/tflite_options.h"
+#include "octet/support/budget.h"
 #include "octet/support/error.h"
-#include "tflite_generated.h"
 
 namespace octet::tflite {
 namespace {
 
 constexpr uint64_t kMaxFile = FLATBUFFERS_MAX_BUFFER_SIZE - 1;
 constexpr int32_t kCustom = 32;  // BuiltinOperator of custom operators
-constexpr size_t kMaxDepth = 16;
-constexpr size_t kMaxTables = 1'000'000;
 
 template <typename T>
 using Tables = flatbuffers::Vector<flatbuffers::Offset<T>>;
@@ -22,24 +21,10 @@ size_t count(const flatbuffers::Vector<T>* vector) {
   return vector == nullptr ? 0 : vector->size();
 }
 
-template <typename Table>
-void window(const Table& table, Options& options) {
-  options.padding = static_cast<Padding>(table.padding());
-  options.stride_h = table.stride_h();
-  options.stride_w = table.stride_w();
-  options.activation = static_cast<Activation>(table.activation());
-}
-
-template <typename Table>
-void dilation(const Table& table, Options& options) {
-  options.dilation_h = table.dilation_h();
-  options.dilation_w = table.dilation_w();
-}
-
 class Reader {
  public:
   Reader(const std::string& file, const std::string& bytes)
-      : file_(file), root_(verified(file, bytes)), budget_((uint64_t{16} << 20) + 16 * bytes.size()) {}
+      : file_(file), root_(verified(file, bytes)), budget_(file, bytes.size()) {}
 
   Model read() {
     if (root_.version() != 3) throw expected(file_, "version of the schema", "3", std::to_string(root_.version()));
@@ -59,6 +44,7 @@ class Reader {
     find_empty_constants(model);
     read_signature(model);
     for (size_t i = 0; i < count(root_.metadata()); ++i) {
+      charge(2 * sizeof(model.metadata[0]));
       const fb::Metadata& entry = *root_.metadata()->Get(i);
       const std::string name = text(entry.name());
       const auto* data = buffer(entry.buffer(), octet::str(file_, ": metadata '", name, "'"));
@@ -75,18 +61,15 @@ class Reader {
     if (bytes.size() < 8 || std::memcmp(bytes.data() + 4, fb::ModelIdentifier(), 4) != 0) {
       throw Error(file, "is no .tflite file: the identifier TFL3 is missing");
     }
-    flatbuffers::Verifier verifier(data, bytes.size(), kMaxDepth, kMaxTables);
+    flatbuffers::Verifier verifier(data, bytes.size(), limits::kTableDepth, limits::kTables);
     if (!fb::VerifyModelBuffer(verifier)) {
       throw Error(file, "is damaged: an offset or a length inside it leads nowhere");
     }
     return *fb::GetModel(data);
   }
 
-  // Many tables may share one vector, so that a small file could ask for endless memory.
-  void charge(uint64_t bytes) {
-    if (bytes > budget_) throw Error(file_, "names the same data so often that reading it would take absurdly much");
-    budget_ -= bytes;
-  }
+  // Many tables may share one vector, and many places one table, so that a small file could ask for endless memory.
+  void charge(uint64_t bytes) { budget_.charge(bytes, "its tables, which may name the same data often,"); }
   std::string text(const flatbuffers::String* string) {
     if (string == nullptr) return "";
     charge(string->size());
@@ -117,6 +100,7 @@ class Reader {
   }
 
   Tensor tensor(const fb::Tensor& from, size_t index) {
+    charge(2 * sizeof(Tensor));
     Tensor tensor;
     tensor.name = text(from.name());
     const std::string where = tensor_place(file_, index, tensor.name);
@@ -154,6 +138,7 @@ class Reader {
     if (number == kCustom) throw Error(where, "is the custom operator '" + text(code.custom_code()) + "'");
     const OpFacts* facts = find_op(number);
     if (facts == nullptr) throw Error(where, octet::str("operator ", number, " is not one that octet knows"));
+    charge(2 * sizeof(Operator));
     Operator op;
     op.code = facts->code;
     op.version = code.version();
@@ -166,122 +151,20 @@ class Reader {
   Options options(const fb::Operator& from, const OpFacts& facts, const std::string& where) {
     const int type = from.builtin_options_type();
     if (from.builtin_options_2_type() != 0) throw Error(where, "options of the second kind cannot be read");
-    if (type != 0 && type != facts.options) {
-      throw expected(where, "number of the options' table", std::to_string(facts.options), std::to_string(type));
+    const int wanted = facts.options == nullptr ? 0 : facts.options->number;
+    if (type != 0 && type != wanted) {
+      throw expected(where, "number of the options' table", std::to_string(wanted), std::to_string(type));
     }
     Options options;
     if (type == 0 || from.builtin_options() == nullptr) {
-      if ((facts.fields & (kHasPadding | kHasBeta | kHasNumSplits | kHasBlockSize | kHasValuesCount)) != 0)
-        throw Error(where, "its options are missing");
+      for (const Field needed :
+           {Field::padding, Field::beta, Field::num_splits, Field::block_size, Field::values_count}) {
+        if (facts.has(needed)) throw Error(where, "its options are missing");
+      }
       return options;
     }
-    switch (from.builtin_options_type()) {
-      case fb::BuiltinOptions_Conv2DOptions:
-        window(*from.builtin_options_as_Conv2DOptions(), options);
-        dilation(*from.builtin_options_as_Conv2DOptions(), options);
-        break;
-      case fb::BuiltinOptions_DepthwiseConv2DOptions:
-        window(*from.builtin_options_as_DepthwiseConv2DOptions(), options);
-        dilation(*from.builtin_options_as_DepthwiseConv2DOptions(), options);
-        options.depth_multiplier = from.builtin_options_as_DepthwiseConv2DOptions()->depth_multiplier();
-        break;
-      case fb::BuiltinOptions_Pool2DOptions:
-        window(*from.builtin_options_as_Pool2DOptions(), options);
-        options.filter_h = from.builtin_options_as_Pool2DOptions()->filter_h();
-        options.filter_w = from.builtin_options_as_Pool2DOptions()->filter_w();
-        break;
-      case fb::BuiltinOptions_TransposeConvOptions:
-        window(*from.builtin_options_as_TransposeConvOptions(), options);
-        break;
-      case fb::BuiltinOptions_FullyConnectedOptions: {
-        const auto& table = *from.builtin_options_as_FullyConnectedOptions();
-        if (table.weights_format() != 0) throw Error(where, "shuffled weights cannot be read");
-        options.activation = static_cast<Activation>(table.activation());
-        options.keep_num_dims = table.keep_num_dims();
-        break;
-      }
-      case fb::BuiltinOptions_SoftmaxOptions:
-        options.beta = from.builtin_options_as_SoftmaxOptions()->beta();
-        break;
-      case fb::BuiltinOptions_ConcatenationOptions:
-        options.axis = from.builtin_options_as_ConcatenationOptions()->axis();
-        options.activation = static_cast<Activation>(from.builtin_options_as_ConcatenationOptions()->activation());
-        break;
-      case fb::BuiltinOptions_AddOptions:
-        options.activation = static_cast<Activation>(from.builtin_options_as_AddOptions()->activation());
-        break;
-      case fb::BuiltinOptions_SubOptions:
-        options.activation = static_cast<Activation>(from.builtin_options_as_SubOptions()->activation());
-        break;
-      case fb::BuiltinOptions_MulOptions:
-        options.activation = static_cast<Activation>(from.builtin_options_as_MulOptions()->activation());
-        break;
-      case fb::BuiltinOptions_ResizeBilinearOptions:
-        options.align_corners = from.builtin_options_as_ResizeBilinearOptions()->align_corners();
-        options.half_pixel_centers = from.builtin_options_as_ResizeBilinearOptions()->half_pixel_centers();
-        break;
-      case fb::BuiltinOptions_ResizeNearestNeighborOptions:
-        options.align_corners = from.builtin_options_as_ResizeNearestNeighborOptions()->align_corners();
-        options.half_pixel_centers = from.builtin_options_as_ResizeNearestNeighborOptions()->half_pixel_centers();
-        break;
-      case fb::BuiltinOptions_ReshapeOptions:
-        options.new_shape = values<int32_t>(from.builtin_options_as_ReshapeOptions()->new_shape());
-        break;
-      case fb::BuiltinOptions_SqueezeOptions:
-        options.squeeze_dims = values<int32_t>(from.builtin_options_as_SqueezeOptions()->squeeze_dims());
-        break;
-      case fb::BuiltinOptions_ReducerOptions:
-        options.keep_dims = from.builtin_options_as_ReducerOptions()->keep_dims();
-        break;
-      case fb::BuiltinOptions_SplitOptions:
-        options.num_splits = from.builtin_options_as_SplitOptions()->num_splits();
-        break;
-      case fb::BuiltinOptions_SplitVOptions:
-        options.num_splits = from.builtin_options_as_SplitVOptions()->num_splits();
-        break;
-      case fb::BuiltinOptions_LeakyReluOptions:
-        options.alpha = from.builtin_options_as_LeakyReluOptions()->alpha();
-        break;
-      case fb::BuiltinOptions_MirrorPadOptions:
-        options.mirror_mode = from.builtin_options_as_MirrorPadOptions()->mode();
-        break;
-      case fb::BuiltinOptions_BatchMatMulOptions:
-        options.adj_x = from.builtin_options_as_BatchMatMulOptions()->adj_x();
-        options.adj_y = from.builtin_options_as_BatchMatMulOptions()->adj_y();
-        break;
-      case fb::BuiltinOptions_DivOptions:
-        options.activation = static_cast<Activation>(from.builtin_options_as_DivOptions()->activation());
-        break;
-      case fb::BuiltinOptions_SpaceToDepthOptions:
-        options.block_size = from.builtin_options_as_SpaceToDepthOptions()->block_size();
-        break;
-      case fb::BuiltinOptions_DepthToSpaceOptions:
-        options.block_size = from.builtin_options_as_DepthToSpaceOptions()->block_size();
-        break;
-      case fb::BuiltinOptions_GatherOptions:
-        options.axis = from.builtin_options_as_GatherOptions()->axis();
-        options.batch_dims = from.builtin_options_as_GatherOptions()->batch_dims();
-        break;
-      case fb::BuiltinOptions_PackOptions:
-        options.axis = from.builtin_options_as_PackOptions()->axis();
-        options.values_count = from.builtin_options_as_PackOptions()->values_count();
-        break;
-      case fb::BuiltinOptions_CastOptions:
-        options.in_type = static_cast<Type>(from.builtin_options_as_CastOptions()->in_data_type());
-        options.out_type = static_cast<Type>(from.builtin_options_as_CastOptions()->out_data_type());
-        break;
-      case fb::BuiltinOptions_GeluOptions:
-        options.approximate = from.builtin_options_as_GeluOptions()->approximate();
-        break;
-      case fb::BuiltinOptions_StridedSliceOptions: {
-        const auto& table = *from.builtin_options_as_StridedSliceOptions();
-        options.masks = {table.begin_mask(),    table.end_mask(),         table.ellipsis_mask(),
-                         table.new_axis_mask(), table.shrink_axis_mask(), table.offset()};
-        break;
-      }
-      default:  // tables without fields
-        break;
-    }
+    facts.options->read(
+        from.builtin_options(), options, [this](const auto* vector) { return values<int32_t>(vector); }, where);
     return options;
   }
 
@@ -316,6 +199,7 @@ class Reader {
     const auto entries = [&](const Tables<fb::TensorMap>* maps) {
       std::vector<SignatureEntry> list;
       for (size_t i = 0; i < count(maps); ++i) {
+        charge(2 * sizeof(SignatureEntry));
         const std::string name = text(maps->Get(i)->name());
         const uint32_t index = maps->Get(i)->tensor_index();
         if (index >= model.tensors.size()) {
@@ -332,7 +216,7 @@ class Reader {
 
   const std::string& file_;
   const fb::Model& root_;
-  uint64_t budget_;  // bytes that may still be copied
+  Budget budget_;
 };
 
 }  // namespace

@@ -3,9 +3,9 @@
 #include <string_view>
 
 #include "octet/formats/tflite_ops.h"
+#include "octet/formats/tflite_options.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
-#include "tflite_generated.h"
 
 namespace octet::tflite {
 namespace {
@@ -114,90 +114,10 @@ class Writer {
     const uint32_t code = code_index(op);
     const auto inputs = builder_.CreateVector(op.inputs);
     const auto outputs = builder_.CreateVector(op.outputs);
-    const auto type = static_cast<fb::BuiltinOptions>(find_op(static_cast<int32_t>(op.code))->options);
-    return fb::CreateOperator(builder_, code, inputs, outputs, type, put(type, op.options));
-  }
-
-  Offset<void> put(fb::BuiltinOptions type, const Options& options) {
-    const auto padding = static_cast<int8_t>(options.padding);
-    const auto activation = static_cast<int8_t>(options.activation);
-    switch (type) {
-      case fb::BuiltinOptions_NONE:
-        return 0;
-      case fb::BuiltinOptions_Conv2DOptions:
-        return fb::CreateConv2DOptions(builder_, padding, options.stride_w, options.stride_h, activation,
-                                       options.dilation_w, options.dilation_h)
-            .Union();
-      case fb::BuiltinOptions_DepthwiseConv2DOptions:
-        return fb::CreateDepthwiseConv2DOptions(builder_, padding, options.stride_w, options.stride_h,
-                                                options.depth_multiplier, activation, options.dilation_w,
-                                                options.dilation_h)
-            .Union();
-      case fb::BuiltinOptions_Pool2DOptions:
-        return fb::CreatePool2DOptions(builder_, padding, options.stride_w, options.stride_h, options.filter_w,
-                                       options.filter_h, activation)
-            .Union();
-      case fb::BuiltinOptions_TransposeConvOptions:
-        return fb::CreateTransposeConvOptions(builder_, padding, options.stride_w, options.stride_h, activation)
-            .Union();
-      case fb::BuiltinOptions_FullyConnectedOptions:
-        return fb::CreateFullyConnectedOptions(builder_, activation, 0, options.keep_num_dims).Union();
-      case fb::BuiltinOptions_SoftmaxOptions:
-        return fb::CreateSoftmaxOptions(builder_, options.beta).Union();
-      case fb::BuiltinOptions_ConcatenationOptions:
-        return fb::CreateConcatenationOptions(builder_, options.axis, activation).Union();
-      case fb::BuiltinOptions_AddOptions:
-        return fb::CreateAddOptions(builder_, activation).Union();
-      case fb::BuiltinOptions_SubOptions:
-        return fb::CreateSubOptions(builder_, activation).Union();
-      case fb::BuiltinOptions_MulOptions:
-        return fb::CreateMulOptions(builder_, activation).Union();
-      case fb::BuiltinOptions_ResizeBilinearOptions:
-        return fb::CreateResizeBilinearOptions(builder_, options.align_corners, options.half_pixel_centers).Union();
-      case fb::BuiltinOptions_ResizeNearestNeighborOptions:
-        return fb::CreateResizeNearestNeighborOptions(builder_, options.align_corners, options.half_pixel_centers)
-            .Union();
-      case fb::BuiltinOptions_ReshapeOptions:
-        return fb::CreateReshapeOptions(builder_, builder_.CreateVector(options.new_shape)).Union();
-      case fb::BuiltinOptions_SqueezeOptions:
-        return fb::CreateSqueezeOptions(builder_, builder_.CreateVector(options.squeeze_dims)).Union();
-      case fb::BuiltinOptions_ReducerOptions:
-        return fb::CreateReducerOptions(builder_, options.keep_dims).Union();
-      case fb::BuiltinOptions_SplitOptions:
-        return fb::CreateSplitOptions(builder_, options.num_splits).Union();
-      case fb::BuiltinOptions_SplitVOptions:
-        return fb::CreateSplitVOptions(builder_, options.num_splits).Union();
-      case fb::BuiltinOptions_LeakyReluOptions:
-        return fb::CreateLeakyReluOptions(builder_, options.alpha).Union();
-      case fb::BuiltinOptions_MirrorPadOptions:
-        return fb::CreateMirrorPadOptions(builder_, options.mirror_mode).Union();
-      case fb::BuiltinOptions_BatchMatMulOptions:
-        return fb::CreateBatchMatMulOptions(builder_, options.adj_x, options.adj_y).Union();
-      case fb::BuiltinOptions_DivOptions:
-        return fb::CreateDivOptions(builder_, activation).Union();
-      case fb::BuiltinOptions_SpaceToDepthOptions:
-        return fb::CreateSpaceToDepthOptions(builder_, options.block_size).Union();
-      case fb::BuiltinOptions_DepthToSpaceOptions:
-        return fb::CreateDepthToSpaceOptions(builder_, options.block_size).Union();
-      case fb::BuiltinOptions_GatherOptions:
-        return fb::CreateGatherOptions(builder_, options.axis, options.batch_dims).Union();
-      case fb::BuiltinOptions_PackOptions:
-        return fb::CreatePackOptions(builder_, options.values_count, options.axis).Union();
-      case fb::BuiltinOptions_CastOptions:
-        return fb::CreateCastOptions(builder_, static_cast<int8_t>(options.in_type),
-                                     static_cast<int8_t>(options.out_type))
-            .Union();
-      case fb::BuiltinOptions_GeluOptions:
-        return fb::CreateGeluOptions(builder_, options.approximate).Union();
-      case fb::BuiltinOptions_StridedSliceOptions: {
-        const SliceMasks& masks = options.masks;
-        return fb::CreateStridedSliceOptions(builder_, masks.begin, masks.end, masks.ellipsis, masks.new_axis,
-                                             masks.shrink_axis, masks.offset)
-            .Union();
-      }
-      default:  // the tables without fields are all alike
-        return fb::CreateSomeTable(builder_).Union();
-    }
+    const OptionsTable* table = find_op(static_cast<int32_t>(op.code))->options;
+    if (table == nullptr) return fb::CreateOperator(builder_, code, inputs, outputs);
+    const auto type = static_cast<fb::BuiltinOptions>(table->number);
+    return fb::CreateOperator(builder_, code, inputs, outputs, type, table->write(builder_, op.options));
   }
 
   Offset<flatbuffers::Vector<Offset<fb::SignatureDef>>> put_signature() {

@@ -18,8 +18,8 @@
 namespace octet {
 namespace {
 
-constexpr uint64_t kMaxPickle = uint64_t{256} << 20;
 constexpr int kMaxWrapping = 8;  // a parameter of a tensor of ...
+constexpr uint64_t kNamedBytes = 256;
 // The number 0x1950a86a20f9469cfc6c as pickled: how files of PyTorch before 1.6 begin.
 constexpr std::string_view kLegacyMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 15);
 
@@ -77,7 +77,8 @@ using LoadStorage = std::function<at::Tensor(const StorageRef&)>;
 // Tensors from the calls that a pickle describes.
 class TensorBuilder {
  public:
-  TensorBuilder(const Pickle& pickle, LoadStorage load) : pickle_(pickle), load_(std::move(load)) {}
+  TensorBuilder(const Pickle& pickle, LoadStorage load, Budget& budget)
+      : pickle_(pickle), load_(std::move(load)), storages_(budget) {}
 
   /// The tensor that a value of the pickle describes; nullopt where it is something else.
   std::optional<SavedTensor> build(Pickle::Ref ref, const std::string& name, int depth = 0) {
@@ -162,8 +163,8 @@ const Pickle::Dict& find_state_dict(const Pickle& pickle) {
   return *root;
 }
 
-std::vector<SavedTensor> read_tensors(const Pickle& pickle, const LoadStorage& load) {
-  TensorBuilder builder(pickle, load);
+std::vector<SavedTensor> read_tensors(const Pickle& pickle, const LoadStorage& load, Budget& budget) {
+  TensorBuilder builder(pickle, load, budget);
   std::vector<SavedTensor> tensors;
   std::unordered_set<std::string> names;
   const Pickle::Dict& dict = find_state_dict(pickle);
@@ -172,6 +173,7 @@ std::vector<SavedTensor> read_tensors(const Pickle& pickle, const LoadStorage& l
     if (name == nullptr) continue;
     std::optional<SavedTensor> saved = builder.build(value, *name);
     if (!saved) continue;
+    budget.charge(kNamedBytes + 2 * name->size(), "the names of its tensors");
     if (!names.insert(*name).second) throw Error(pickle.where(), "holds the name '" + *name + "' twice");
     tensors.push_back(std::move(*saved));
   }
@@ -189,8 +191,9 @@ int64_t storage_bytes(const StorageRef& storage, const std::string& where) {
 // storage its element count and its bytes.
 std::vector<SavedTensor> read_legacy(const std::string& bytes, const std::string& where) {
   ByteReader reader(where, bytes);
+  Budget budget(where, bytes.size());
   const auto next = [&] {
-    Pickle pickle = read_pickle(std::string_view(bytes).substr(reader.offset()), where);
+    Pickle pickle = read_pickle(std::string_view(bytes).substr(reader.offset()), where, budget);
     reader.skip(pickle.size());
     return pickle;
   };
@@ -217,11 +220,14 @@ std::vector<SavedTensor> read_legacy(const std::string& bytes, const std::string
       throw expected(where, "elements of storage '" + key + "'", str(storage->second.numel), str(count));
     data[key] = reader.bytes(static_cast<uint64_t>(storage_bytes(storage->second, where)));
   }
-  return read_tensors(object, [&](const StorageRef& storage) {
-    const auto found = data.find(storage.key);
-    if (found == data.end()) throw Error(where, "lacks the data of storage '" + storage.key + "'");
-    return tensor_from_bytes(found->second, {static_cast<int64_t>(found->second.size())}, at::kByte, where);
-  });
+  return read_tensors(
+      object,
+      [&](const StorageRef& storage) {
+        const auto found = data.find(storage.key);
+        if (found == data.end()) throw Error(where, "lacks the data of storage '" + storage.key + "'");
+        return tensor_from_bytes(found->second, {static_cast<int64_t>(found->second.size())}, at::kByte, where);
+      },
+      budget);
 }
 
 std::string find_pickle(const ZipReader& zip) {
@@ -232,7 +238,24 @@ std::string find_pickle(const ZipReader& zip) {
   throw Error(zip.name(), "is no file of torch.save: data.pkl is missing");
 }
 
+at::Tensor load_storage(const ZipReader& zip, const std::string& folder, const StorageRef& storage) {
+  const std::string name = folder + storage.key;
+  const ZipEntry* entry = zip.find(name);
+  if (entry == nullptr) throw Error(zip.where(name), "is missing from the archive");
+  const int64_t wanted = storage_bytes(storage, zip.where(name));
+  if (static_cast<uint64_t>(wanted) != entry->size) {
+    throw expected(zip.where(name), "storage", str(wanted, " bytes"), str(entry->size));
+  }
+  return read_storage(zip, *entry);
+}
+
 }  // namespace
+
+PickledTensors pickled_tensors(const Pickle& pickle, const ZipReader& zip, const std::string& folder) {
+  const auto load = [&zip, folder](const StorageRef& storage) { return load_storage(zip, folder, storage); };
+  return [builder = std::make_shared<TensorBuilder>(pickle, load, *zip.budget())](
+             Pickle::Ref ref, const std::string& name) { return builder->build(ref, name); };
+}
 
 std::vector<SavedTensor> read_torch_save(const ZipReader& zip) {
   const std::string pickle_name = find_pickle(zip);
@@ -243,20 +266,10 @@ std::vector<SavedTensor> read_torch_save(const ZipReader& zip) {
   if (zip.has(root + "byteorder") && zip.read(root + "byteorder", 16) != "little") {
     throw Error(zip.where(root + "byteorder"), "is not little-endian");
   }
-  const std::string bytes = zip.read(pickle_name, kMaxPickle);
-  const Pickle pickle = read_pickle(bytes, zip.where(pickle_name));
-  return read_tensors(pickle, [&](const StorageRef& storage) {
-    const std::string name = root + "data/" + storage.key;
-    const ZipEntry* entry = zip.find(name);
-    if (entry == nullptr) throw Error(zip.where(name), "is missing from the archive");
-    const int64_t wanted = storage_bytes(storage, zip.where(name));
-    if (static_cast<uint64_t>(wanted) != entry->size) {
-      throw expected(zip.where(name), "storage", str(wanted, " bytes"), str(entry->size));
-    }
-    at::Tensor loaded = empty_storage(entry->size);
-    zip.read_into(*entry, loaded.data_ptr());
-    return loaded;
-  });
+  const std::string bytes = zip.read(pickle_name, limits::kText);
+  const Pickle pickle = read_pickle(bytes, zip.where(pickle_name), *zip.budget());
+  const auto load = [&](const StorageRef& storage) { return load_storage(zip, root + "data/", storage); };
+  return read_tensors(pickle, load, *zip.budget());
 }
 
 namespace {

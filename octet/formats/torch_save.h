@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 
+#include "octet/formats/pickle.h"
 #include "octet/formats/state_dict.h"
 #include "octet/formats/zip.h"
 
@@ -25,6 +28,12 @@ StateDict load_torch_save(const std::shared_ptr<const ByteSource>& source);
 
 /// The same from an open archive (the nested zips of a `.pt2`), with what only the pickle knows.
 std::vector<SavedTensor> read_torch_save(const ZipReader& zip);
+
+/// Gives the tensor that a value of a pickle describes, or nothing where it is none; the text names it in errors. Views
+/// of one storage that are seen twice are one tensor.
+using PickledTensors = std::function<std::optional<SavedTensor>(Pickle::Ref, const std::string&)>;
+/// Such a reader of the members `folder` + key of an archive. `pickle` and `zip` outlive it.
+PickledTensors pickled_tensors(const Pickle& pickle, const ZipReader& zip, const std::string& folder);
 
 /// A file as torch.save writes it of a dict of these tensors, in the zip format of PyTorch 1.6 and later: torch.load
 /// reads it with weights_only. A tensor that stands there twice is one object with two names. Throws octet::Error

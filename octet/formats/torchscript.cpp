@@ -1,12 +1,15 @@
 #include "octet/formats/torchscript.h"
 
 #include <torch/csrc/jit/api/module.h>
-#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
-#include <torch/csrc/jit/serialization/import.h>
 
-#include <filesystem>
 #include <sstream>
+
+#include "octet/formats/guard.h"
+#include "octet/formats/script_archive.h"
+#include "octet/formats/script_graph.h"
+#include "octet/formats/zip.h"
+#include "octet/graph/late_operators.h"
 
 namespace octet {
 namespace {
@@ -29,11 +32,14 @@ std::string text_of(const std::exception& error) {
   return torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
 }
 
-torch::jit::Module load(const std::string& path) {
-  std::error_code failed;
-  if (!std::filesystem::is_regular_file(path, failed)) throw Error(path, "is no file that can be read");
+torch::jit::Module load(const std::string& path, const AllowedOperators& operators) {
+  const auto source = open_file(path);
+  if (!ZipReader::is_zip(*source)) throw Error(path, "cannot be read as TorchScript: is no zip archive");
   try {
-    return torch::jit::load(path, c10::Device(c10::kCPU), /*load_debug_files=*/false);
+    define_all_late_operators();  // libtorch asks the dispatcher itself
+    return guard_loading(path, [&] { return read_script_archive(ZipReader(source), operators); });
+  } catch (const Error&) {
+    throw;
   } catch (const std::exception& error) {
     throw Error(path, "cannot be read as TorchScript: " + one_line_of(text_of(error), false));
   }
@@ -56,8 +62,8 @@ void add_results(const c10::IValue& value, Tensors& results) {
 }  // namespace
 
 std::shared_ptr<GraphModule> load_torchscript(const std::string& path, const Tensors& sample_inputs,
-                                              const ExportOptions& options) {
-  torch::jit::Module module = load(path);
+                                              const ExportOptions& options, const AllowedOperators& operators) {
+  torch::jit::Module module = load(path, operators);
   const auto method = module.find_method("forward");
   if (!method) throw Error(path, "holds a module without a forward method");
   const size_t inputs = method->function().getSchema().arguments().size() - 1;
@@ -73,13 +79,12 @@ std::shared_ptr<GraphModule> load_torchscript(const std::string& path, const Ten
   for (const auto& buffer : module.named_buffers()) named.push_back({buffer.name, buffer.value, AttrKind::kBuffer});
 
   // The plain interpreter: a graph executor would fuse and rewrite what is to be recorded.
-  auto graph = method->graph()->copy();
-  torch::jit::Inline(*graph);
-  const torch::jit::Code code(graph, "forward");
+  const torch::jit::Code code(judged_script_graph(method->function(), operators, path), "forward");
   const auto forward = [&](const Tensors& in) {
     c10::Stack stack = {module._ivalue()};
     for (const at::Tensor& tensor : in) stack.emplace_back(tensor);
     method->function().getSchema().checkAndNormalizeInputs(stack);
+    const ScriptBudget limits;
     torch::jit::InterpreterState(code).run(stack);
     Tensors results;
     for (const c10::IValue& value : stack) add_results(value, results);
@@ -100,10 +105,11 @@ std::shared_ptr<GraphModule> load_torchscript(const std::string& path, const Ten
 
 std::shared_ptr<GraphModule> load_torchscript_of_sizes(const std::string& path,
                                                        const std::vector<std::vector<int64_t>>& input_sizes,
-                                                       const ExportOptions& options) {
+                                                       const ExportOptions& options,
+                                                       const AllowedOperators& operators) {
   Tensors samples;
   for (const auto& sizes : input_sizes) samples.push_back(at::zeros(sizes));
-  return load_torchscript(path, samples, options);
+  return load_torchscript(path, samples, options, operators);
 }
 
 }  // namespace octet

@@ -9,17 +9,10 @@
 #include <vector>
 
 #include "octet/support/atomic_write.h"
+#include "octet/support/budget.h"
 #include "octet/support/byte_source.h"
 
 namespace octet {
-
-/// What a zip may ask of its reader. The defaults pass any model that tools write and refuse zip bombs.
-struct ZipLimits {
-  uint64_t max_entries = 1 << 20;
-  uint64_t max_total_size = uint64_t{1} << 40;       ///< sum of all uncompressed sizes, bytes
-  uint64_t max_inflate_ratio = 200;                  ///< uncompressed over compressed size, of an entry and of the file
-  uint64_t inflate_ratio_free = uint64_t{16} << 20;  ///< bytes that inflate at any ratio
-};
 
 /// One file of an archive, as its central directory tells.
 struct ZipEntry {
@@ -34,14 +27,15 @@ struct ZipEntry {
 /// Reads zip archives: STORED and DEFLATE members, zip64, data descriptors. Members are read on demand.
 ///
 /// Opening checks the whole central directory: names unique, sizes inside the file, no overlapping members, no
-/// encryption, the limits. Reading a member checks its local header, size and CRC. Every failure is an octet::Error
-/// that names the archive and the member; nothing is allocated by a length that was not checked against the file.
+/// encryption, and that what the members inflate to is within the budget of a file of this size: zip bombs are refused
+/// before anything is inflated. Reading a member charges its size, so that what is read again and again runs out, and
+/// checks its local header, size and CRC. Every failure is an octet::Error that names the archive and the member.
 class ZipReader {
  public:
-  explicit ZipReader(std::shared_ptr<const ByteSource> source, const ZipLimits& limits = {});
-  static ZipReader open(const std::string& path, const ZipLimits& limits = {}) {
-    return ZipReader(open_file(path), limits);
-  }
+  /// Without a budget, that of a file of the source's size. An archive within another shares the outer one's: two that
+  /// inflate in one another would multiply.
+  explicit ZipReader(std::shared_ptr<const ByteSource> source, std::shared_ptr<Budget> budget = nullptr);
+  static ZipReader open(const std::string& path) { return ZipReader(open_file(path)); }
   /// True where the bytes begin like a zip.
   static bool is_zip(const ByteSource& source);
 
@@ -59,16 +53,16 @@ class ZipReader {
   /// "model.pt2/data/weights/weight_0": how errors name a member.
   std::string where(const std::string& name) const;
   const std::string& name() const { return source_->name(); }
-  /// Bytes that a file of this size may honestly hold: the limit of an archive within this one.
-  uint64_t inflation_limit() const { return inflation_limit_; }
+  /// What reading the archive may take in all; readers of its members charge it for what they make of them.
+  const std::shared_ptr<Budget>& budget() const { return budget_; }
 
  private:
-  void read_directory(const ZipLimits& limits);
+  void read_directory();
   void check_overlap(uint64_t directory_offset) const;
   uint64_t payload_offset(const ZipEntry& entry) const;
 
   std::shared_ptr<const ByteSource> source_;
-  uint64_t inflation_limit_ = 0;
+  std::shared_ptr<Budget> budget_;
   std::vector<ZipEntry> entries_;
   std::unordered_map<std::string, size_t> by_name_;
 };

@@ -20,6 +20,7 @@ constexpr uint64_t kEndSize = 22;
 constexpr uint64_t kLocatorSize = 20;
 // DEFLATE can't do better than 1032 to 1; an entry that claims more lies.
 constexpr uint64_t kDeflateLimit = 1032;
+constexpr uint64_t kEntryBytes = 2 * sizeof(ZipEntry) + 160;  // with its place in the table of names
 
 struct Directory {
   uint64_t count = 0;
@@ -126,7 +127,7 @@ ZipEntry read_entry(ByteReader& reader, const std::string& archive) {
   return entry;
 }
 
-void check_sizes(const ZipEntry& entry, const ByteSource& source, const ZipLimits& limits) {
+void check_sizes(const ZipEntry& entry, const ByteSource& source) {
   const std::string where = source.name() + "/" + entry.name;
   if (entry.stored_size > source.size() || entry.header_offset > source.size() - entry.stored_size) {
     throw Error(where, str("reaches past the end of the file: ", entry.stored_size, " bytes at offset ",
@@ -135,9 +136,7 @@ void check_sizes(const ZipEntry& entry, const ByteSource& source, const ZipLimit
   if (entry.method == 0 && entry.size != entry.stored_size) {
     throw Error(where, str("is stored, but its sizes differ: ", entry.size, " and ", entry.stored_size, " bytes"));
   }
-  const auto inflates_past = [&](uint64_t ratio) { return entry.size / ratio > entry.stored_size; };
-  if (inflates_past(kDeflateLimit) ||
-      (entry.size > limits.inflate_ratio_free && inflates_past(limits.max_inflate_ratio))) {
+  if (entry.size / kDeflateLimit > entry.stored_size) {
     throw Error(where, str("is refused as a zip bomb: ", entry.stored_size, " bytes would inflate to ", entry.size));
   }
 }
@@ -172,9 +171,11 @@ void inflate_into(const std::string& packed, void* to, uint64_t size, const std:
 
 }  // namespace
 
-ZipReader::ZipReader(std::shared_ptr<const ByteSource> source, const ZipLimits& limits) : source_(std::move(source)) {
+ZipReader::ZipReader(std::shared_ptr<const ByteSource> source, std::shared_ptr<Budget> budget)
+    : source_(std::move(source)), budget_(std::move(budget)) {
   if (!is_zip(*source_)) throw Error(source_->name(), "is no zip archive: it does not begin with 'PK'");
-  read_directory(limits);
+  if (!budget_) budget_ = std::make_shared<Budget>(source_->name(), source_->size());
+  read_directory();
 }
 
 bool ZipReader::is_zip(const ByteSource& source) {
@@ -183,27 +184,22 @@ bool ZipReader::is_zip(const ByteSource& source) {
   return magic == "PK\x03\x04" || magic == "PK\x05\x06";
 }
 
-void ZipReader::read_directory(const ZipLimits& limits) {
+void ZipReader::read_directory() {
   const Directory directory = read_end(*source_);
-  if (directory.count > limits.max_entries || directory.count > directory.size / kCentralSize) {
+  if (directory.count > limits::kArchiveEntries || directory.count > directory.size / kCentralSize) {
     throw Error(name(), str("claims ", directory.count, " entries in a directory of ", directory.size, " bytes"));
   }
   const std::string bytes = source_->read(directory.offset, directory.size);
   ByteReader reader(name() + ": central directory", bytes);
-  uint64_t honest = 0;
-  if (__builtin_mul_overflow(limits.max_inflate_ratio, source_->size(), &honest) ||
-      __builtin_add_overflow(honest, limits.inflate_ratio_free, &honest)) {
-    honest = UINT64_MAX;
-  }
-  inflation_limit_ = std::min(limits.max_total_size, honest);
+  budget_->charge(directory.count, kEntryBytes, "the table of its entries");
+  const uint64_t most = budget_->limit() - budget_->used();
   uint64_t total = 0;
   entries_.reserve(directory.count);
   for (uint64_t i = 0; i < directory.count; ++i) {
     ZipEntry entry = read_entry(reader, name());
-    check_sizes(entry, *source_, limits);
-    if (entry.size > inflation_limit_ - total) {
-      throw Error(name(),
-                  str("is refused as a zip bomb: its entries inflate to more than ", inflation_limit_, " bytes"));
+    check_sizes(entry, *source_);
+    if (entry.size > most - total) {
+      throw Error(name(), str("is refused as a zip bomb: its entries inflate to more than ", most, " bytes"));
     }
     total += entry.size;
     if (!by_name_.emplace(entry.name, entries_.size()).second)
@@ -263,6 +259,7 @@ void ZipReader::read_into(const ZipEntry& entry, void* to) const {
 }
 
 std::string ZipReader::read(const ZipEntry& entry) const {
+  budget_->charge(entry.size, "what it holds");
   std::string bytes(entry.size, '\0');
   read_into(entry, bytes.data());
   return bytes;

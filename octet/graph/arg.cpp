@@ -95,6 +95,18 @@ Arg Arg::map_nodes(const std::function<Node*(Node*)>& map) const {
   return Arg(std::move(mapped));
 }
 
+int Arg::replace_node(const Node* from, Node* to) {
+  if (is_node() && node() == from) {
+    value_ = to;
+    return 1;
+  }
+  int replaced = 0;
+  if (auto* elements = std::get_if<std::vector<Arg>>(&value_)) {
+    for (Arg& element : *elements) replaced += element.replace_node(from, to);
+  }
+  return replaced;
+}
+
 std::string Arg::text() const {
   std::ostringstream out;
   if (is_node()) {

@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 class Node;
@@ -16,7 +18,7 @@ class Node;
 /// Constants are c10::IValue; None is the IValue of no value. A list without nodes in it is stored as one typed
 /// constant
 /// (`int[]` as c10::List<int64_t>) once a schema is known.
-class Arg {
+class OCTET_API Arg {
  public:
   Arg() = default;  ///< None
   Arg(Node* node) : value_(node) {}
@@ -53,6 +55,9 @@ class Arg {
   void for_each_node(const std::function<void(Node*)>& visit) const;
   /// A copy in which every node went through `map`.
   Arg map_nodes(const std::function<Node*(Node*)>& map) const;
+
+  /// In the argument, lists included, `from` becomes `to`. Returns how many times it stood there.
+  int replace_node(const Node* from, Node* to);
 
   /// As the printer shows it: `%relu`, `[1, 1]`, `None`, `0.1`.
   std::string text() const;

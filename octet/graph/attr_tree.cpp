@@ -22,6 +22,18 @@ class torch::nn::Cloneable<octet::AttrTreeAccess> {
 namespace octet {
 namespace {
 using Access = torch::nn::Cloneable<AttrTreeAccess>;
+
+// An OrderedDict renumbers itself with every erase.
+template <typename Dict>
+void drop_from(Dict& dict, const std::unordered_set<std::string>& keys) {
+  const auto is_dropped = [&](const auto& item) { return keys.count(item.key()) > 0; };
+  if (std::none_of(dict.begin(), dict.end(), is_dropped)) return;
+  Dict kept(dict.key_description());
+  for (const auto& item : dict) {
+    if (!is_dropped(item)) kept.insert(item.key(), item.value());
+  }
+  dict = std::move(kept);
+}
 }  // namespace
 
 void AttrTree::put_tensor(const std::string& leaf, const at::Tensor& value, bool is_parameter) {
@@ -42,6 +54,15 @@ void AttrTree::drop_tensor(const std::string& leaf) {
   if (Access::buffers(*this).contains(leaf)) Access::buffers(*this).erase(leaf);
 }
 
+void AttrTree::drop_tensors(const std::unordered_set<std::string>& leaves) {
+  drop_from(parameters_, leaves);
+  drop_from(Access::buffers(*this), leaves);
+}
+
+void AttrTree::drop_children(const std::unordered_set<std::string>& leaves) {
+  drop_from(Access::children(*this), leaves);
+}
+
 at::Tensor* AttrTree::find_tensor(const std::string& leaf) {
   if (at::Tensor* found = parameters_.find(leaf)) return found;
   return Access::buffers(*this).find(leaf);
@@ -53,10 +74,6 @@ void AttrTree::put_child(const std::string& leaf, std::shared_ptr<torch::nn::Mod
   } else {
     register_module(leaf, std::move(module));
   }
-}
-
-void AttrTree::drop_child(const std::string& leaf) {
-  if (Access::children(*this).contains(leaf)) unregister_module(leaf);
 }
 
 std::pair<AttrTree*, std::string> AttrTree::walk(const std::string& dotted) {
@@ -86,14 +103,14 @@ bool AttrTree::empty() const {
 }
 
 void AttrTree::prune() {
-  std::vector<std::string> empty_children;
+  std::unordered_set<std::string> empty_children;
   for (const auto& child : Access::children(*this)) {
     auto* tree = dynamic_cast<AttrTree*>(child.value().get());
     if (tree == nullptr) continue;
     tree->prune();
-    if (tree->empty()) empty_children.push_back(child.key());
+    if (tree->empty()) empty_children.insert(child.key());
   }
-  for (const std::string& name : empty_children) unregister_module(name);
+  drop_children(empty_children);
 }
 
 }  // namespace octet

@@ -142,6 +142,10 @@ struct Binder {
 
 }  // namespace
 
+Arg bind_argument(const Op& op, size_t index, const Arg& value, const std::string& where) {
+  return Binder{op, op.schema().arguments().at(index), where}.bind(value);
+}
+
 std::vector<Arg> bind_arguments(const Op& op, std::vector<Arg> args, NamedArgs named, const std::string& where) {
   const auto& arguments = op.schema().arguments();
   if (args.size() > arguments.size()) {

@@ -6,10 +6,12 @@
 #include <memory>
 #include <vector>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// A submodule that a graph can call: observers, fake quantizers, the simulated conv-bn.
-class CallableModule : public torch::nn::Module {
+class OCTET_API CallableModule : public torch::nn::Module {
  public:
   using torch::nn::Module::Module;
   /// Inputs are the node's arguments; absent optional tensors come as undefined tensors.

@@ -98,7 +98,7 @@ Node* linear(Graph& graph, const Match& match) {
   Node* made = graph.call("aten.linear.default", std::move(args));
   made->notes() = match.root()->notes();
   for (const Node* part : match.nodes()) {
-    if (part->notes().count("module_path")) made->notes()["module_path"] = part->notes().at("module_path");
+    if (const std::string* path = part->notes().find(kModulePathNote)) made->notes()[kModulePathNote] = *path;
   }
   return made;
 }

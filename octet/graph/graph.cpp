@@ -15,6 +15,10 @@ std::string as_identifier(std::string text) {
   return text;
 }
 
+constexpr int kLabelBits = 62;
+constexpr uint64_t kEndOfLabels = uint64_t{1} << kLabelBits;
+constexpr uint64_t kStride = uint64_t{1} << 32;
+
 }  // namespace
 
 std::vector<Node*> Graph::nodes() const {
@@ -62,8 +66,12 @@ Node* Graph::insert(NodeKind kind, const std::string& target, const std::string&
   node->name_ = unique_name(name);
   node->graph_ = this;
   Node* raw = node.get();
+  raw->id_ = static_cast<int64_t>(by_id_.size());
+  by_id_.push_back(raw);
   raw->position_ = nodes_.insert(insert_at_, std::move(node));
+  give_label(raw->position_);
   by_name_[raw->name_] = raw;
+  if (kind == NodeKind::kGetAttr) remember_read(raw);
   touch();
   return raw;
 }
@@ -115,7 +123,9 @@ void Graph::erase(Node* node) {
     throw Error(node->where(), str("cannot be erased: '", node->users().front()->name(), "' still reads it"));
   }
   for (const Arg& arg : node->args_) node->remove_uses(arg);
+  if (node->is_get_attr()) forget_read(node);
   by_name_.erase(node->name_);
+  by_id_[static_cast<size_t>(node->id_)] = nullptr;
   const auto next = std::next(node->position_);
   if (insert_at_ == node->position_) insert_at_ = next;
   for (InsertPoint* point = innermost_; point != nullptr; point = point->outer_) {
@@ -141,26 +151,80 @@ size_t Graph::eliminate_dead_code() {
 
 void Graph::move_before(Node* node, Node* position) {
   if (node == position) return;
+  // Its label orders it among the readers of what it reads: out before it changes, and in again.
+  for (const Arg& arg : node->args_) node->remove_uses(arg);
+  if (node->is_get_attr()) forget_read(node);
   nodes_.splice(position->position_, nodes_, node->position_);
+  give_label(node->position_);
+  if (node->is_get_attr()) remember_read(node);
+  for (const Arg& arg : node->args_) node->add_uses(arg);
   touch();
 }
 
-void Graph::refresh_order() const {
-  if (ordered_version_ == version_) return;
-  int64_t order = 0;
-  for (const auto& node : nodes_) node->order_ = order++;
-  ordered_version_ = version_;
+// Half way between the neighbours; a stride behind the last.
+void Graph::give_label(Nodes::iterator position) {
+  const auto low = [&] { return position == nodes_.begin() ? 0 : (*std::prev(position))->label_; };
+  const auto next = std::next(position);
+  if (next == nodes_.end() && low() < kEndOfLabels - kStride) {
+    (*position)->label_ = low() + kStride;
+    return;
+  }
+  const auto gap = [&] { return (next == nodes_.end() ? kEndOfLabels : (*next)->label_) - low(); };
+  if (gap() < 2) {
+    (*position)->label_ = low();  // takes part in the spreading
+    spread_labels(position);
+  } else {
+    (*position)->label_ = low() + gap() / 2;
+  }
 }
 
-bool Graph::before(const Node* a, const Node* b) const {
-  refresh_order();
-  return a->order_ < b->order_;
+// Bender, Cole, Demaine, Farach-Colton, Zito: Two simplified algorithms for maintaining order in a list (2002). The
+// smallest aligned range of 2^i labels around the position that holds few enough nodes is filled evenly. Nodes keep
+// their order, and with it their places among readers.
+void Graph::spread_labels(Nodes::iterator position) {
+  constexpr double kFill = 1.5;  // a range of 2^i is full with (2 / kFill)^i nodes
+  auto first = position;
+  auto last = std::next(position);
+  size_t count = 1;
+  double capacity = 1;
+  for (int bits = 1; bits <= kLabelBits; ++bits) {
+    const uint64_t low = (*position)->label_ >> bits << bits;
+    const uint64_t high = low + (uint64_t{1} << bits);
+    for (; first != nodes_.begin() && (*std::prev(first))->label_ >= low; --first) ++count;
+    for (; last != nodes_.end() && (*last)->label_ < high; ++last) ++count;
+    capacity *= 2 / kFill;
+    const uint64_t step = (high - low) / (count + 1);
+    if (step < 2 || (static_cast<double>(count) > capacity && bits < kLabelBits)) continue;
+    uint64_t label = low;
+    for (auto node = first; node != last; ++node) (*node)->label_ = label += step;
+    return;
+  }
+  throw Error("graph", "holds too many nodes");
+}
+
+Node* Graph::node(int64_t id) const {
+  return id >= 0 && id < static_cast<int64_t>(by_id_.size()) ? by_id_[static_cast<size_t>(id)] : nullptr;
+}
+
+const std::set<Node*, InGraphOrder>& Graph::reads_of(const std::string& target) const {
+  static const std::set<Node*, InGraphOrder> none;
+  const auto found = reads_.find(target);
+  return found == reads_.end() ? none : found->second;
+}
+
+void Graph::remember_read(Node* node) { reads_[node->target_].insert(node); }
+
+void Graph::forget_read(Node* node) {
+  const auto found = reads_.find(node->target_);
+  found->second.erase(node);
+  if (found->second.empty()) reads_.erase(found);
 }
 
 void Graph::verify() const {
   std::unordered_set<const Node*> defined;
-  std::unordered_map<const Node*, std::map<const Node*, int>> uses;
+  std::unordered_map<const Node*, std::unordered_map<const Node*, int>> uses;
   const Node* output_node = nullptr;
+  const Node* previous = nullptr;
   for (const auto& owned : nodes_) {
     const Node* node = owned.get();
     if (output_node != nullptr) throw Error(node->where(), "stands after the output node");
@@ -171,7 +235,9 @@ void Graph::verify() const {
       });
     }
     if (node->is_call()) bind_arguments(node->op(), node->args(), {}, node->where());
+    if (previous != nullptr && !before(previous, node)) throw Error(node->where(), "its label is out of order");
     if (node->kind() == NodeKind::kOutput) output_node = node;
+    previous = node;
     defined.insert(node);
   }
   if (output_node == nullptr) throw Error("graph", "has no output node");
@@ -186,11 +252,14 @@ void Graph::verify() const {
   }
 }
 
-std::unordered_map<const Node*, Node*> Graph::copy_from(const Graph& source) {
-  std::unordered_map<const Node*, Node*> copies;
+NodeMap Graph::copy_from(const Graph& source) {
+  if (!nodes_.empty()) throw Error("graph", "is copied into one that holds nodes already");
+  NodeMap copies;
+  copies.reserve(source.size());
   for (const auto& owned : source.nodes_) {
     const Node& node = *owned;
     Node* copy = insert(node.kind_, node.target_, node.name_);
+    copy->id_ = node.id_;
     copy->op_ = node.op_;
     copy->meta_ = node.meta_;
     copy->element_metas_ = node.element_metas_;
@@ -200,6 +269,11 @@ std::unordered_map<const Node*, Node*> Graph::copy_from(const Graph& source) {
       copy->add_uses(copy->args_.back());
     }
     copies[&node] = copy;
+  }
+  by_id_.assign(source.by_id_.size(), nullptr);
+  for (const auto& [original, copy] : copies) {
+    by_id_[static_cast<size_t>(copy->id_)] = copy;
+    copy->notes_.remap(copies);
   }
   return copies;
 }

@@ -21,17 +21,20 @@ at::Tensor detached_copy(const at::Tensor& tensor) {
 
 GraphModule::GraphModule() : AttrTree("GraphModule"), graph_(std::make_unique<Graph>()) {}
 
-at::Tensor* GraphModule::find_attr(const std::string& name) const {
+const std::string& GraphModule::real_name(const std::string& name) const {
   const auto alias = aliases_.find(name);
-  const std::string& real = alias == aliases_.end() ? name : alias->second;
+  return alias == aliases_.end() ? name : alias->second;
+}
+
+at::Tensor* GraphModule::find_attr(const std::string& name) const {
+  const std::string& real = real_name(name);
   if (!attrs_.count(real)) return nullptr;
   auto [folder, leaf] = const_cast<GraphModule*>(this)->walk(real);
   return folder->find_tensor(leaf);
 }
 
 void GraphModule::set_attr(const std::string& name, const at::Tensor& value, AttrKind kind) {
-  const auto alias = aliases_.find(name);
-  const std::string real = alias == aliases_.end() ? name : alias->second;
+  const std::string real = real_name(name);
   if (!value.defined()) throw Error(name, "is given an undefined tensor");
   auto [folder, leaf] = walk(real);
   folder->put_tensor(leaf, value, kind == AttrKind::kParameter);
@@ -44,7 +47,12 @@ void GraphModule::tie_attr(const std::string& alias, const std::string& name) {
   if (attrs_.count(alias)) throw Error(alias, "is a tensor already and cannot become another name of '" + name + "'");
   if (const auto further = aliases_.find(name); further != aliases_.end()) return tie_attr(alias, further->second);
   if (!attrs_.count(name)) throw Error(alias, "is tied to '" + name + "', which does not exist");
-  aliases_[alias] = name;
+  std::string& tied = aliases_[alias];
+  if (tied != name) {
+    drop_other_name(tied, alias);
+    tied = name;
+    other_names_.emplace(name, alias);
+  }
   graph_->touch();
 }
 
@@ -57,43 +65,86 @@ at::Tensor GraphModule::attr(const std::string& name) const {
 }
 
 AttrKind GraphModule::attr_kind(const std::string& name) const {
-  const auto alias = aliases_.find(name);
-  const auto found = attrs_.find(alias == aliases_.end() ? name : alias->second);
+  const auto found = attrs_.find(real_name(name));
   if (found == attrs_.end()) throw Error(name, "the module has no such parameter, buffer or constant");
   return found->second;
 }
 
 std::vector<std::string> GraphModule::attr_names() const { return attr_order_; }
 
+void GraphModule::drop_other_name(const std::string& name, const std::string& alias) {
+  const auto [first, last] = other_names_.equal_range(name);
+  const auto found = std::find_if(first, last, [&](const auto& entry) { return entry.second == alias; });
+  if (found != last) other_names_.erase(found);
+}
+
 void GraphModule::erase_attr(const std::string& name) {
-  if (aliases_.erase(name)) return graph_->touch();
-  if (!attrs_.erase(name)) throw Error(name, "cannot be erased: there is no such tensor");
-  auto [folder, leaf] = walk(name);
-  folder->drop_tensor(leaf);
-  attr_order_.erase(std::find(attr_order_.begin(), attr_order_.end(), name));
-  for (auto it = aliases_.begin(); it != aliases_.end();) it = it->second == name ? aliases_.erase(it) : std::next(it);
+  if (const auto alias = aliases_.find(name); alias != aliases_.end()) {
+    drop_other_name(alias->second, name);
+    aliases_.erase(alias);
+    taken_suffixes_.clear();
+    return graph_->touch();
+  }
+  if (!attrs_.count(name)) throw Error(name, "cannot be erased: there is no such tensor");
+  erase_attrs({name});
+}
+
+void GraphModule::erase_attrs(const std::unordered_set<std::string>& names) {
+  if (names.empty()) return;
+  std::map<AttrTree*, std::unordered_set<std::string>> leaves;
+  for (const std::string& name : names) {
+    const auto [folder, leaf] = walk(name);
+    leaves[folder].insert(leaf);
+    const auto [first, last] = other_names_.equal_range(name);
+    for (auto other = first; other != last; ++other) aliases_.erase(other->second);
+    other_names_.erase(first, last);
+    attrs_.erase(name);
+  }
+  for (const auto& [folder, dropped] : leaves) folder->drop_tensors(dropped);
+  std::erase_if(attr_order_, [&](const std::string& name) { return names.count(name) > 0; });
+  taken_suffixes_.clear();
   graph_->touch();
 }
 
-void GraphModule::erase_unused() {
-  std::set<std::string> attrs;
-  std::set<std::string> modules;
-  for (const Node* node : graph_->nodes()) {
-    if (node->kind() == NodeKind::kGetAttr) {
-      const auto alias = aliases_.find(node->target());
-      attrs.insert(alias == aliases_.end() ? node->target() : alias->second);
-    }
-    if (node->kind() == NodeKind::kCallModule) modules.insert(node->target());
-  }
-  for (const std::string& name : attr_names()) {
-    if (!attrs.count(name)) erase_attr(name);
-  }
-  for (const std::string& name : callable_names()) {
-    if (modules.count(name)) continue;
-    auto [folder, leaf] = walk(name);
-    folder->drop_child(leaf);
+void GraphModule::erase_callables(const std::unordered_set<std::string>& names) {
+  if (names.empty()) return;
+  std::map<AttrTree*, std::unordered_set<std::string>> leaves;
+  for (const std::string& name : names) {
+    const auto [folder, leaf] = walk(name);
+    leaves[folder].insert(leaf);
     callables_.erase(name);
   }
+  for (const auto& [folder, dropped] : leaves) folder->drop_children(dropped);
+  taken_suffixes_.clear();
+  graph_->touch();
+}
+
+size_t GraphModule::reader_count(const std::string& name, size_t enough) const {
+  const std::string& real = real_name(name);
+  std::vector<std::string> names = {real};
+  const auto [first, last] = other_names_.equal_range(real);
+  for (auto other = first; other != last; ++other) names.push_back(other->second);
+  size_t readers = 0;
+  for (const std::string& each : names) {
+    for (const Node* node : graph_->reads_of(each)) {
+      readers += node->user_count();
+      if (readers >= enough) return enough;
+    }
+  }
+  return readers;
+}
+
+void GraphModule::erase_unused() {
+  std::unordered_set<std::string> attrs;
+  std::unordered_set<std::string> modules;
+  for (const auto& [name, kind] : attrs_) attrs.insert(name);
+  for (const auto& [name, module] : callables_) modules.insert(name);
+  for (const Node* node : graph_->nodes()) {
+    if (node->is_get_attr()) attrs.erase(real_name(node->target()));
+    if (node->kind() == NodeKind::kCallModule) modules.erase(node->target());
+  }
+  erase_attrs(attrs);
+  erase_callables(modules);
   prune();
 }
 
@@ -102,8 +153,8 @@ std::string GraphModule::free_name(const std::string& base) const {
     return attrs_.count(name) || aliases_.count(name) || callables_.count(name);
   };
   if (!taken(base)) return base;
-  for (int64_t suffix = 1;; ++suffix) {
-    const std::string name = base + "_" + std::to_string(suffix);
+  for (int64_t& suffix = taken_suffixes_[base];; ++suffix) {
+    std::string name = base + "_" + std::to_string(suffix + 1);
     if (!taken(name)) return name;
   }
 }
@@ -136,9 +187,8 @@ void GraphModule::train(bool on) {
     if (mode == nullptr || !node->arg(mode).is_constant() || node->arg(mode).is_none()) continue;
     // Without running statistics BatchNorm knows only those of the batch, whatever the mode.
     if (node->has_arg("running_mean") && node->arg("running_mean").is_none()) continue;
-    const auto held = node->notes().find(kHeldModeNote);
-    if (held != node->notes().end()) {
-      held->second = on;
+    if (bool* held = node->notes().find(kHeldModeNote)) {
+      *held = on;
     } else if (node->arg(mode).to_bool() != on) {
       node->set_arg(mode, Arg(on));
     }
@@ -162,6 +212,7 @@ std::shared_ptr<GraphModule> GraphModule::copy() const {
   copied->graph_->copy_from(*graph_);
   for (const std::string& name : attr_order_) copied->set_attr(name, detached_copy(attr(name)), attrs_.at(name));
   copied->aliases_ = aliases_;
+  copied->other_names_ = other_names_;
   // Before the submodules come in: they keep modes of their own, as the nodes' flags do.
   copied->torch::nn::Module::train(is_training());
   std::map<const CallableModule*, std::shared_ptr<CallableModule>> copies;  // one observer may have several names

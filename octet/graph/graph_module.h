@@ -5,22 +5,25 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "octet/graph/attr_tree.h"
 #include "octet/graph/callable_module.h"
 #include "octet/graph/graph.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
-/// Note (bool) on a node whose mode flag train() leaves alone: the mode it goes back to once the note is gone.
-inline constexpr const char* kHeldModeNote = "held_mode";
+/// Note on a node whose mode flag train() leaves alone: the mode it goes back to once the note is gone.
+inline const NoteKey<bool> kHeldModeNote("held_mode");
 
 enum class AttrKind { kParameter, kBuffer, kConstant };
 
 /// A Graph together with the tensors and submodules that it names. A torch::nn::Module: `parameters()`, `to(device)`,
 /// `apply(disable_observer)`, `named_buffers()` and torch optimizers work on it, under the exporter's dotted names.
-class GraphModule : public AttrTree {
+class OCTET_API GraphModule : public AttrTree {
  public:
   GraphModule();
 
@@ -51,6 +54,9 @@ class GraphModule : public AttrTree {
   /// alias -> name
   const std::map<std::string, std::string>& aliases() const { return aliases_; }
   void erase_attr(const std::string& name);
+  /// How many readers the tensor has, under all its names and through all kGetAttr nodes; counts no further than
+  /// `enough`.
+  size_t reader_count(const std::string& name, size_t enough = SIZE_MAX) const;
   /// Drops attributes and submodules that no node names.
   void erase_unused();
   /// `base`, or `base_1`, ... whichever is free.
@@ -82,20 +88,26 @@ class GraphModule : public AttrTree {
 
   std::unique_ptr<Graph> graph_;
   at::Tensor* find_attr(const std::string& name) const;
+  const std::string& real_name(const std::string& name) const;
+  void drop_other_name(const std::string& name, const std::string& alias);
+  void erase_attrs(const std::unordered_set<std::string>& names);
+  void erase_callables(const std::unordered_set<std::string>& names);
 
   std::map<std::string, AttrKind> attrs_;
   std::vector<std::string> attr_order_;
   std::map<std::string, std::string> aliases_;
+  std::unordered_multimap<std::string, std::string> other_names_;    // name -> alias
+  mutable std::unordered_map<std::string, int64_t> taken_suffixes_;  // of free_name; forgotten when a name goes
   std::map<std::string, std::shared_ptr<CallableModule>> callables_;
   std::map<std::string, std::string> facts_;
   std::shared_ptr<Plan> plan_;
 };
 
 /// Runs once on these inputs, without side effects on buffers, and writes every node's meta.
-void propagate_shapes(GraphModule& module, const std::vector<at::Tensor>& inputs);
+OCTET_API void propagate_shapes(GraphModule& module, const std::vector<at::Tensor>& inputs);
 /// The same on zeros of the placeholders' recorded sizes.
-void propagate_shapes(GraphModule& module);
+OCTET_API void propagate_shapes(GraphModule& module);
 /// Zeros of the placeholders' recorded sizes and types, dimension 0 of each replaced by `batch` where it is not 0.
-std::vector<at::Tensor> example_inputs(const GraphModule& module, int64_t batch = 0);
+OCTET_API std::vector<at::Tensor> example_inputs(const GraphModule& module, int64_t batch = 0);
 
 }  // namespace octet

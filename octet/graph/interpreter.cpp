@@ -1,5 +1,6 @@
 #include <ATen/ScalarOps.h>
 
+#include "octet/graph/call_check.h"
 #include "octet/graph/graph_module.h"
 #include "octet/support/error.h"
 
@@ -58,6 +59,7 @@ struct GraphModule::Plan {
     std::vector<Operand> operands;
     std::vector<size_t> dies;  // slots whose last reader is this step
     const c10::OperatorHandle* op = nullptr;
+    CallCheck check = nullptr;
     const at::Tensor* attr = nullptr;
     std::shared_ptr<CallableModule> callable;
     size_t index = 0;  // of kGetItem
@@ -155,6 +157,7 @@ const GraphModule::Plan& GraphModule::plan() {
           break;
         case NodeKind::kCall:
           step.op = &node->op().handle();
+          step.check = call_check(node->op());
           break;
         case NodeKind::kOutput:
           break;
@@ -219,6 +222,7 @@ std::vector<IValue> GraphModule::execute(const std::vector<at::Tensor>& inputs, 
         case NodeKind::kCall:
           stack.clear();
           for (const Plan::Operand& operand : step.operands) stack.push_back(Plan::value(operand, values));
+          if (step.check != nullptr) step.check(step.node->op(), stack);
           step.op->callBoxed(stack);
           if (stack.size() == 1) {
             values[i] = std::move(stack[0]);

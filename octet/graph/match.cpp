@@ -19,7 +19,7 @@ struct Pattern::Term {
   enum class Kind { kAny, kValue, kConstant, kNone, kGetAttr, kCall, kElement, kEither };
   Kind kind = Kind::kAny;
   std::string capture;
-  std::vector<std::string> ops;
+  std::vector<OpName> ops;
   std::vector<Pattern> inputs;
   std::vector<std::pair<std::string, Pattern>> named;
   std::vector<std::pair<std::string, std::string>> constants;  // argument and the constant's text
@@ -77,7 +77,7 @@ Pattern Pattern::get_attr(const std::string& capture) {
   return Pattern(term);
 }
 
-Pattern Pattern::call(std::vector<std::string> ops, std::vector<Pattern> inputs, const std::string& capture) {
+Pattern Pattern::call(std::vector<OpName> ops, std::vector<Pattern> inputs, const std::string& capture) {
   Term term;
   term.kind = Term::Kind::kCall;
   term.capture = capture;
@@ -102,7 +102,7 @@ Pattern Pattern::either(std::vector<Pattern> choices) {
   return Pattern(term);
 }
 
-Pattern Pattern::maybe(std::vector<std::string> wrapper_ops, Pattern inner, const std::string& capture) {
+Pattern Pattern::maybe(std::vector<OpName> wrapper_ops, Pattern inner, const std::string& capture) {
   return either({call(std::move(wrapper_ops), {inner.sole_use()}, capture), std::move(inner)});
 }
 
@@ -241,11 +241,11 @@ Node* sole_user(const Node* node) {
   return node->users().front();
 }
 
-bool is_any_of(const Node* node, const std::vector<std::string>& ops) {
-  return node != nullptr && node->is_call() && std::find(ops.begin(), ops.end(), node->target()) != ops.end();
+bool is_any_of(const Node* node, const std::vector<OpName>& ops) {
+  return node != nullptr && node->is_call() && std::find(ops.begin(), ops.end(), node->op().name()) != ops.end();
 }
 
-std::vector<Node*> calls_of(const Graph& graph, const std::vector<std::string>& ops) {
+std::vector<Node*> calls_of(const Graph& graph, const std::vector<OpName>& ops) {
   std::vector<Node*> found;
   for (Node* node : graph.nodes()) {
     if (is_any_of(node, ops)) found.push_back(node);
@@ -283,15 +283,9 @@ Node* replace(Graph& graph, const Match& match, const std::function<Node*(Graph&
 
 size_t replace_all(Graph& graph, const Pattern& pattern, const std::function<Node*(Graph&, const Match&)>& build) {
   size_t replaced = 0;
-  std::unordered_set<const Node*> alive;
-  int64_t version = -1;
-  for (Node* node : graph.nodes()) {
-    if (version != graph.version()) {
-      alive.clear();
-      for (const Node* each : graph.nodes()) alive.insert(each);
-      version = graph.version();
-    }
-    if (!alive.count(node) || node->kind() == NodeKind::kOutput) continue;
+  const std::vector<Node*> nodes = graph.nodes();
+  for (const NodeRef& node : std::vector<NodeRef>(nodes.begin(), nodes.end())) {
+    if (!graph.holds(node) || node->kind() == NodeKind::kOutput) continue;
     const std::optional<Match> found = pattern.match(node);
     if (!found) continue;
     Node* made = nullptr;

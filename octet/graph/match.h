@@ -9,11 +9,12 @@
 #include <vector>
 
 #include "octet/graph/graph.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
 /// What a pattern found: the value at its root, and what was captured by name.
-class Match {
+class OCTET_API Match {
  public:
   Node* root() const { return root_; }
   /// The captured argument; throws octet::Error where the pattern has no such capture.
@@ -41,7 +42,7 @@ class Match {
 ///     for (const Match& match : linear.find_all(graph)) ...
 ///
 /// The same capture twice must mean the same node (or equal constants).
-class Pattern {
+class OCTET_API Pattern {
  public:
   /// Any argument: a node, a constant, None.
   static Pattern any(const std::string& capture = "");
@@ -53,13 +54,13 @@ class Pattern {
   /// A parameter, buffer or constant of the module.
   static Pattern get_attr(const std::string& capture = "");
   /// A call of one of these ops, whose first arguments match `inputs` in schema order; the rest is free.
-  static Pattern call(std::vector<std::string> ops, std::vector<Pattern> inputs, const std::string& capture = "");
+  static Pattern call(std::vector<OpName> ops, std::vector<Pattern> inputs, const std::string& capture = "");
   /// Element `index` of a tuple.
   static Pattern element(Pattern tuple, int64_t index, const std::string& capture = "");
   /// The first of these that matches.
   static Pattern either(std::vector<Pattern> choices);
   /// `wrapper(inner)` or `inner` alone: an activation that may be missing.
-  static Pattern maybe(std::vector<std::string> wrapper_ops, Pattern inner, const std::string& capture = "");
+  static Pattern maybe(std::vector<OpName> wrapper_ops, Pattern inner, const std::string& capture = "");
 
   /// The argument of this schema name matches; for `call` patterns.
   Pattern with(const std::string& argument, Pattern pattern) const;
@@ -87,18 +88,19 @@ class Pattern {
 };
 
 /// The only node that reads this one, or nullptr where none or several do. A result of the program counts as a reader.
-Node* sole_user(const Node* node);
+OCTET_API Node* sole_user(const Node* node);
 /// True for a call of any of these ops.
-bool is_any_of(const Node* node, const std::vector<std::string>& ops);
+OCTET_API bool is_any_of(const Node* node, const std::vector<OpName>& ops);
 /// The calls of any of these ops, in graph order.
-std::vector<Node*> calls_of(const Graph& graph, const std::vector<std::string>& ops);
+OCTET_API std::vector<Node*> calls_of(const Graph& graph, const std::vector<OpName>& ops);
 
 /// `build` makes new nodes in front of the match's root and returns the value that stands for it; readers of the root
 /// read that instead, and the nodes of the match that nobody reads any more are erased. Returns the new value. Other
 /// matches that were found before may name erased nodes then: replace_all takes care of that.
-Node* replace(Graph& graph, const Match& match, const std::function<Node*(Graph&)>& build);
+OCTET_API Node* replace(Graph& graph, const Match& match, const std::function<Node*(Graph&)>& build);
 /// Replaces every match of the pattern, each found in the graph as the ones before left it. A `build` that returns
 /// nullptr leaves its match as it is. Returns how many were replaced.
-size_t replace_all(Graph& graph, const Pattern& pattern, const std::function<Node*(Graph&, const Match&)>& build);
+OCTET_API size_t replace_all(Graph& graph, const Pattern& pattern,
+                             const std::function<Node*(Graph&, const Match&)>& build);
 
 }  // namespace octet

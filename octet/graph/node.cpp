@@ -1,6 +1,8 @@
 #include "octet/graph/node.h"
 
+#include <algorithm>
 #include <sstream>
+#include <unordered_set>
 
 #include "octet/graph/graph.h"
 #include "octet/support/error.h"
@@ -70,11 +72,7 @@ bool Node::has_arg(std::string_view name) const { return op_ && op_->argument_in
 void Node::set_arg(size_t index, Arg value) {
   if (index >= args_.size())
     throw expected(where(), "argument index", str("below ", args_.size()), std::to_string(index));
-  if (op_) {
-    std::vector<Arg> args = args_;
-    args[index] = std::move(value);
-    value = bind_arguments(*op_, std::move(args), {}, where())[index];
-  }
+  if (op_) value = bind_argument(*op_, index, value, where());
   remove_uses(args_[index]);
   args_[index] = std::move(value);
   add_uses(args_[index]);
@@ -91,7 +89,9 @@ void Node::set_target(const std::string& target) {
   if (kind_ != NodeKind::kGetAttr && kind_ != NodeKind::kCallModule) {
     throw Error(where(), "only attribute reads and module calls can be pointed elsewhere");
   }
+  if (is_get_attr()) graph_->forget_read(this);
   target_ = target;
+  if (is_get_attr()) graph_->remember_read(this);
   graph_->touch();
 }
 
@@ -107,10 +107,17 @@ void Node::remove_uses(const Arg& arg) {
 }
 
 std::vector<Node*> Node::inputs() const {
+  constexpr size_t kFew = 16;
   std::vector<Node*> found;
+  std::unordered_set<const Node*> seen;  // filled once there are more than a few
   for (const Arg& arg : args_) {
     arg.for_each_node([&](Node* node) {
-      if (std::find(found.begin(), found.end(), node) == found.end()) found.push_back(node);
+      if (found.size() < kFew) {
+        if (std::find(found.begin(), found.end(), node) == found.end()) found.push_back(node);
+        return;
+      }
+      if (seen.empty()) seen.insert(found.begin(), found.end());
+      if (seen.insert(node).second) found.push_back(node);
     });
   }
   return found;
@@ -120,7 +127,6 @@ std::vector<Node*> Node::users() const {
   std::vector<Node*> found;
   found.reserve(users_.size());
   for (const auto& [node, count] : users_) found.push_back(node);
-  std::sort(found.begin(), found.end(), [this](const Node* a, const Node* b) { return graph_->before(a, b); });
   return found;
 }
 
@@ -131,11 +137,9 @@ void Node::replace_all_uses_with(Node* replacement, const std::function<bool(Nod
 }
 
 void Node::replace_input(Node* from, Node* to) {
-  for (Arg& arg : args_) {
-    remove_uses(arg);
-    arg = arg.map_nodes([&](Node* node) { return node == from ? to : node; });
-    add_uses(arg);
-  }
+  if (from == to || from->users_.erase(this) == 0) return;
+  int& uses = to->users_[this];
+  for (Arg& arg : args_) uses += arg.replace_node(from, to);
   graph_->touch();
 }
 
@@ -146,12 +150,8 @@ const std::vector<int64_t>& Node::sizes() const {
 
 std::string Node::where() const {
   const std::string what = op_ ? std::string(op_->short_name()) : (kind_ == NodeKind::kPlaceholder ? "input" : "node");
-  const auto note = notes_.find("module_path");
-  if (note != notes_.end() && note->second.type() == typeid(std::string)) {
-    const auto& path = std::any_cast<const std::string&>(note->second);
-    if (!path.empty()) return what + " '" + path + "'";
-  }
-  return what + " '" + name_ + "'";
+  const std::string* path = notes_.find(kModulePathNote);
+  return what + " '" + (path != nullptr && !path->empty() ? *path : name_) + "'";
 }
 
 }  // namespace octet

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <any>
 #include <list>
 #include <map>
 #include <optional>
@@ -9,11 +8,16 @@
 #include <vector>
 
 #include "octet/graph/arg.h"
+#include "octet/graph/notes.h"
 #include "octet/graph/op.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
 class Graph;
+
+/// Note: the dotted name of the module that a step was written in, as files and recordings know it.
+inline const NoteKey<std::string> kModulePathNote("module_path");
 
 enum class NodeKind {
   kPlaceholder,  ///< an input of the program
@@ -25,7 +29,7 @@ enum class NodeKind {
 };
 
 /// Shape and type of one tensor value, at the batch of the example inputs.
-struct TensorMeta {
+struct OCTET_API TensorMeta {
   at::ScalarType dtype = at::kFloat;
   std::vector<int64_t> sizes;
 
@@ -35,10 +39,17 @@ struct TensorMeta {
   std::string text() const;  ///< "float32[1, 3, 32, 32]"
 };
 
+/// Orders nodes of one graph as they stand in it.
+struct OCTET_API InGraphOrder {
+  bool operator()(const Node* a, const Node* b) const;
+};
+
 /// A step of the program. Owned by its Graph; pointers stay valid until it is erased.
-class Node {
+class OCTET_API Node {
  public:
   NodeKind kind() const { return kind_; }
+  /// Unique in the graph, never used again after the node is erased, and the same in a copy of the graph.
+  int64_t id() const { return id_; }
   /// Unique in the graph: "conv2d", "conv2d_1".
   const std::string& name() const { return name_; }
   Graph& graph() const { return *graph_; }
@@ -48,8 +59,10 @@ class Node {
   /// The op; only for kCall.
   const Op& op() const { return *op_; }
   /// True for a call of exactly this op: `is_call("aten.relu.default")`.
-  bool is_call(std::string_view op_text) const { return kind_ == NodeKind::kCall && target_ == op_text; }
+  bool is_call(OpName name) const { return is_call() && op_->name() == name; }
   bool is_call() const { return kind_ == NodeKind::kCall; }
+  /// True for a call of an op that is this: `is(Trait::kBatchNorm)`.
+  bool is(Trait trait) const { return is_call() && op_->is(trait); }
   bool is_get_attr() const { return kind_ == NodeKind::kGetAttr; }
 
   /// Calls hold one argument per schema argument, defaults filled in.
@@ -66,7 +79,7 @@ class Node {
 
   /// The nodes it reads, each once, in argument order.
   std::vector<Node*> inputs() const;
-  /// The nodes that read it, each once, in graph order of first use.
+  /// The nodes that read it, each once, in graph order: a snapshot, so that readers may be changed while it is walked.
   std::vector<Node*> users() const;
   size_t user_count() const { return users_.size(); }
 
@@ -84,32 +97,36 @@ class Node {
   /// Sizes of the value; throws octet::Error naming the node where they are unknown.
   const std::vector<int64_t>& sizes() const;
 
-  /// Free notes by key, for the rooms above ("quantization_annotation", "stack_trace"). Copied with the graph.
-  std::map<std::string, std::any>& notes() { return notes_; }
-  const std::map<std::string, std::any>& notes() const { return notes_; }
+  /// Typed notes, for the rooms above. Copied with the graph; what they name of it becomes the copy's.
+  Notes& notes() { return notes_; }
+  const Notes& notes() const { return notes_; }
 
   /// "conv2d 'features_0_0'": how errors name it. The dotted name of its weight's module where it has one.
   std::string where() const;
 
  private:
   friend class Graph;
+  friend struct InGraphOrder;
   Node() = default;
 
   void add_uses(const Arg& arg);
   void remove_uses(const Arg& arg);
 
   NodeKind kind_ = NodeKind::kCall;
+  int64_t id_ = -1;
   std::string name_;
   std::string target_;
   std::optional<Op> op_;
   std::vector<Arg> args_;
-  std::map<Node*, int> users_;  // how many times each reads this node
+  std::map<Node*, int, InGraphOrder> users_;  // how many times each reads this node
   std::optional<TensorMeta> meta_;
   std::vector<TensorMeta> element_metas_;
-  std::map<std::string, std::any> notes_;
+  Notes notes_;
   Graph* graph_ = nullptr;
   std::list<std::unique_ptr<Node>>::iterator position_;
-  mutable int64_t order_ = 0;  // position in the list, refreshed by the graph when users are sorted
+  uint64_t label_ = 0;  // ascends along the list; kept by the graph
 };
+
+inline bool InGraphOrder::operator()(const Node* a, const Node* b) const { return a->label_ < b->label_; }
 
 }  // namespace octet

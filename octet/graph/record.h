@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -35,12 +36,12 @@ struct NamedTensor {
 /// become copies under their names, several names of one tensor are tied; tensors that nobody named become constants.
 /// Buffers and the random generator are left as they were. Throws octet::Error where control flow or shapes depend on
 /// the values of tensors, which a recording would silently freeze.
-std::shared_ptr<GraphModule> record(const ForwardFunction& forward, const Tensors& sample_inputs,
-                                    const std::vector<NamedTensor>& named, const ExportOptions& options = {});
+OCTET_API std::shared_ptr<GraphModule> record(const ForwardFunction& forward, const Tensors& sample_inputs,
+                                              const std::vector<NamedTensor>& named, const ExportOptions& options = {});
 
 /// The same for a module: its parameters and buffers under their dotted names.
-std::shared_ptr<GraphModule> export_module(torch::nn::Module& module, const ForwardFunction& forward,
-                                           const Tensors& sample_inputs, const ExportOptions& options = {});
+OCTET_API std::shared_ptr<GraphModule> export_module(torch::nn::Module& module, const ForwardFunction& forward,
+                                                     const Tensors& sample_inputs, const ExportOptions& options = {});
 
 namespace detail {
 
@@ -98,6 +99,6 @@ std::shared_ptr<GraphModule> export_module(const Holder& module, const Tensors& 
 
 /// `t` with `addmm`, or `matmul` and `add_`, of a weight is `aten.linear`, as torch.nn.Linear exports it. `record` has
 /// done it already.
-void put_linears_together(GraphModule& module);
+OCTET_API void put_linears_together(GraphModule& module);
 
 }  // namespace octet

@@ -5,6 +5,7 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
+#include "octet/graph/call_check.h"
 #include "octet/graph/dialect.h"
 
 namespace octet {
@@ -49,10 +50,9 @@ bool holds_tensor(const IValue& value) {
 
 // Memory without values: what fills it decides whether it is a constant (std::memcpy) or part of the program (fill_).
 bool is_empty_factory(const Op& op) {
-  static const std::unordered_set<std::string> kNames = {
-      "aten.empty",     "aten.empty_like",        "aten.empty_strided",
-      "aten.new_empty", "aten.new_empty_strided", "aten.empty_permuted"};
-  return kNames.count(std::string(op.packet())) > 0 && !op.mutates();
+  static constexpr OpName kNames[] = {"aten.empty",     "aten.empty_like",        "aten.empty_strided",
+                                      "aten.new_empty", "aten.new_empty_strided", "aten.empty_permuted"};
+  return std::ranges::count(kNames, op.packet_name()) > 0 && !op.mutates();
 }
 
 }  // namespace
@@ -133,7 +133,9 @@ Node* Recorder::attr_node(const std::string& name, const at::Tensor& tensor) {
 
 Node* Recorder::constant(const at::Tensor& tensor) {
   std::string name;
-  for (int64_t i = 0; name.empty() || module_.has_attr(name); ++i) name = "_tensor_constant" + std::to_string(i);
+  do {
+    name = "_tensor_constant" + std::to_string(next_constant_++);
+  } while (module_.has_attr(name));
   module_.set_attr(name, tensor.detach().clone(), AttrKind::kConstant);
   Node* node = attr_node(name, tensor);
   bind(tensor, node);
@@ -219,13 +221,14 @@ void Recorder::mark_varying(const IValue& value) {
 
 // Operators whose result, or its shape, Python's control flow could not know at export.
 void Recorder::refuse_data_dependence(const Op& op, const std::vector<IValue>& args) {
-  static const std::unordered_set<std::string> kReadsValues = {
+  static constexpr OpName kReadsValues[] = {
       "aten.item",     "aten._local_scalar_dense", "aten.is_nonzero",   "aten.equal", "aten.allclose",
       "aten.argwhere", "aten.nonzero_numpy",       "aten.where.default"};
-  const bool named = kReadsValues.count(std::string(op.packet())) > 0 || kReadsValues.count(op.text()) > 0;
+  const bool named =
+      std::ranges::any_of(kReadsValues, [&](OpName name) { return name == op.packet_name() || name == op.name(); });
   bool refused =
       named || op.handle().hasTag(at::Tag::data_dependent_output) || op.handle().hasTag(at::Tag::dynamic_output_shape);
-  if (refused && op.packet() == "aten.index") {  // only masks make its shape depend on values
+  if (refused && op.packet_name() == OpName("aten.index")) {  // only masks make its shape depend on values
     refused = false;
     each_tensor(args[1], [&](const at::Tensor& index) {
       refused = refused || index.scalar_type() == at::kBool || index.scalar_type() == at::kByte;
@@ -270,7 +273,7 @@ Node* Recorder::write(const Op& op, std::vector<Arg> args) {
   for (const Node* input : node->inputs()) {
     const size_t dot = input->is_get_attr() ? input->target().rfind('.') : std::string::npos;
     if (dot == std::string::npos) continue;
-    node->notes()["module_path"] = input->target().substr(0, dot);
+    node->notes()[kModulePathNote] = input->target().substr(0, dot);
     break;
   }
   return node;
@@ -305,6 +308,7 @@ void Recorder::dispatched(const c10::OperatorHandle& handle, c10::Stack* stack) 
   const Op op(handle);
   const size_t argument_count = op.schema().arguments().size();
   const std::vector<IValue> given(stack->end() - static_cast<int64_t>(argument_count), stack->end());
+  check_call(op, given, std::string(op.short_name()));
   refuse_data_dependence(op, given);
   const bool mutates = op.mutates();
   const auto each_written = [&](const std::function<void(const at::Tensor&)>& visit) {
@@ -313,7 +317,7 @@ void Recorder::dispatched(const c10::OperatorHandle& handle, c10::Stack* stack) 
     }
   };
   const bool empties = is_empty_factory(op);
-  const bool chance = handle.hasTag(at::Tag::nondeterministic_seeded);
+  const bool chance = op.is(Trait::kRandom);
   bool reads_tensors = false;
   bool reads_program = false;
   for (const IValue& value : given) {

@@ -58,6 +58,7 @@ class Recorder {
   std::unordered_map<const c10::StorageImpl*, Fresh> fresh_;  // made empty, and no part of the program yet
   std::unordered_set<const c10::StorageImpl*> varying_;       // values that depend on inputs, parameters or chance
   std::vector<at::Tensor> alive_;
+  int64_t next_constant_ = 0;
   std::optional<Error> failure_;
 };
 

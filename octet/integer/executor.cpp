@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/integer/grid.h"
 #include "octet/kernels/parallel.h"
 #include "octet/support/error.h"
 
@@ -40,30 +41,30 @@ const Tensor& tensor_of(const tflite::Model& model, int32_t index) { return mode
 
 size_t bytes_of(const Tensor& tensor) { return static_cast<size_t>(tensor.numel() * tflite::type_size(tensor.type)); }
 
-bool has_one_grid(const Tensor& tensor) {
-  return tensor.quantization.scale.size() == 1 && tensor.quantization.zero_point.size() == 1;
-}
-
 at::Tensor quantized(const at::Tensor& values, const Tensor& tensor) {
-  if (!has_one_grid(tensor)) throw expected(tensor.name, "grid", "one scale and zero point", "another");
+  const std::optional<Grid> grid = grid_of(tensor);
+  if (!grid) throw expected(tensor.name, "grid", "one scale and zero point", "another");
   const at::Tensor from = values.to(at::kFloat).contiguous();
-  at::Tensor levels = at::empty(from.sizes(), at::TensorOptions(at::kChar));
-  const float scale = tensor.quantization.scale[0];
-  const auto zero_point = static_cast<int32_t>(tensor.quantization.zero_point[0]);
-  std::transform(from.const_data_ptr<float>(), from.const_data_ptr<float>() + from.numel(),
-                 levels.mutable_data_ptr<int8_t>(),
-                 [&](float value) { return quantize_level(value, scale, zero_point); });
+  at::Tensor levels = at::empty(from.sizes(), at::TensorOptions(scalar_type(tensor.type)));
+  const auto zero_point = static_cast<int32_t>(grid->zero_point);
+  with_level_type(tensor.type, [&]<typename Level>(Level) {
+    std::transform(from.const_data_ptr<float>(), from.const_data_ptr<float>() + from.numel(),
+                   levels.mutable_data_ptr<Level>(),
+                   [&](float value) { return quantize_level<Level>(value, grid->scale, zero_point); });
+  });
   return levels;
 }
 
 at::Tensor dequantized(const at::Tensor& levels, const Tensor& tensor) {
-  if (tensor.type != Type::kInt8 || !has_one_grid(tensor)) return levels;
+  const std::optional<Grid> grid = grid_of(tensor);
+  if (!grid) return levels;
   at::Tensor values = at::empty(levels.sizes(), at::TensorOptions(at::kFloat));
-  const float scale = tensor.quantization.scale[0];
-  const auto zero_point = static_cast<int32_t>(tensor.quantization.zero_point[0]);
-  std::transform(levels.const_data_ptr<int8_t>(), levels.const_data_ptr<int8_t>() + levels.numel(),
-                 values.mutable_data_ptr<float>(),
-                 [&](int8_t level) { return dequantize_level(level, scale, zero_point); });
+  const auto zero_point = static_cast<int32_t>(grid->zero_point);
+  with_level_type(tensor.type, [&]<typename Level>(Level) {
+    std::transform(levels.const_data_ptr<Level>(), levels.const_data_ptr<Level>() + levels.numel(),
+                   values.mutable_data_ptr<float>(),
+                   [&](Level level) { return dequantize_level(level, grid->scale, zero_point); });
+  });
   return values;
 }
 
@@ -137,7 +138,7 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) con
     const Tensor& wanted = tensor_of(model_, model_.inputs[i]);
     const std::string where = "input '" + wanted.name + "'";
     at::Tensor given = inputs[i];
-    if (at::isFloatingType(given.scalar_type()) && wanted.type == Type::kInt8) given = quantized(given, wanted);
+    if (at::isFloatingType(given.scalar_type()) && is_level_type(wanted.type)) given = quantized(given, wanted);
     if (given.scalar_type() != scalar_type(wanted.type)) {
       throw expected(where, "type", tflite::type_name(wanted.type), octet::str(given.scalar_type()));
     }
@@ -151,10 +152,10 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) con
     }
     if (!fits || (samples >= 0 && runs != samples)) {
       throw expected(where, "shape",
-                     octet::str("[", c10::Join(", ", wanted.shape),
+                     octet::str("[", join(", ", wanted.shape),
                                 "], or a multiple of it in dimension 0, the same for "
                                 "every input"),
-                     octet::str("[", c10::Join(", ", shape), "]"));
+                     octet::str("[", join(", ", shape), "]"));
     }
     samples = runs;
     taken.push_back(given.contiguous());

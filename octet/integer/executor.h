@@ -9,10 +9,11 @@
 #include "octet/integer/kernel.h"
 #include "octet/integer/memory_plan.h"
 #include "octet/integer/memory_pool.h"
+#include "octet/support/api.h"
 
 namespace octet::integer {
 
-struct ExecutorOptions {
+struct OCTET_API ExecutorOptions {
   bool check_overflow = false;  ///< an accumulator that leaves int32 is an octet::Error; slow
   Path path = best_path();      ///< all give the same bits
 };
@@ -22,7 +23,7 @@ struct ExecutorOptions {
 ///
 ///     integer::Executor executor(tflite::read("model.tflite"));
 ///     std::vector<at::Tensor> results = executor.run({image});  // int8, NHWC
-class Executor {
+class OCTET_API Executor {
  public:
   /// Prepares every operator. Throws octet::Error naming the operator that it has no kernel for, or that does not fit.
   explicit Executor(tflite::Model model, ExecutorOptions options = {});
@@ -32,11 +33,11 @@ class Executor {
   const MemoryPlan& memory() const { return plan_; }
 
   /// One tensor an input, of the program's type and shape; dimension 0 may be a multiple of the program's: samples run
-  /// one after the other, on several threads; a single one splits its large operators among them. Float inputs of int8
-  /// programs are quantized. Throws octet::Error for other types and shapes.
+  /// one after the other, on several threads; a single one splits its large operators among them. Float values of
+  /// inputs on a grid are quantized. Throws octet::Error for other types and shapes.
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const;
 
-  /// The results in float: dequantized where they are int8.
+  /// The results in float: dequantized where they are on a grid.
   std::vector<at::Tensor> run_dequantized(const std::vector<at::Tensor>& inputs) const;
 
  private:
@@ -50,6 +51,6 @@ class Executor {
 };
 
 /// torch's type of a program's type; throws octet::Error for one that torch has not.
-at::ScalarType scalar_type(tflite::Type type);
+OCTET_API at::ScalarType scalar_type(tflite::Type type);
 
 }  // namespace octet::integer

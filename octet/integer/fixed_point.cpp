@@ -30,10 +30,11 @@ int32_t wide_level(float value, float scale, int32_t zero_point) {
   return static_cast<int32_t>(std::min(std::max(level, -kMost), kMost)) + zero_point;
 }
 
-int8_t quantize_level(float value, float scale, int32_t zero_point) {
+int32_t bounded_level(float value, float scale, int32_t zero_point, Bounds bounds) {
   const float level = std::round(value / scale) + static_cast<float>(zero_point);
-  if (std::isnan(level)) return static_cast<int8_t>(zero_point);
-  return static_cast<int8_t>(std::min(std::max(level, -128.0F), 127.0F));
+  if (std::isnan(level)) return zero_point;
+  return static_cast<int32_t>(
+      std::min(std::max(level, static_cast<float>(bounds.low)), static_cast<float>(bounds.high)));
 }
 
 int32_t input_radius(int integer_bits, int left_shift, int total_signed_bits) {

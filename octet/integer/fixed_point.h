@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 namespace octet::integer {
 
@@ -10,11 +11,16 @@ struct Multiplier {
   int shift = 0;
 };
 
-/// Bounds of an int8 value.
+/// Bounds of an integer value.
 struct Bounds {
   int32_t low = -128;
   int32_t high = 127;
 };
+/// All values of a type.
+template <typename Level>
+constexpr Bounds bounds_of() {
+  return {std::numeric_limits<Level>::min(), std::numeric_limits<Level>::max()};
+}
 
 /// The nearest such factor, halves away from zero; below 2^-31 it is 0. Throws octet::Error for a negative, infinite or
 /// too large number.
@@ -65,9 +71,14 @@ inline int8_t clamp_int8(int32_t x, int32_t low = -128, int32_t high = 127) {
 /// round(value / scale) + zero_point, not bounded to int8; far beyond it the result is the largest that int32 holds.
 int32_t wide_level(float value, float scale, int32_t zero_point);
 
-/// The int8 level of a real number, halves away from zero; a NaN is the zero point.
-int8_t quantize_level(float value, float scale, int32_t zero_point);
-inline float dequantize_level(int8_t level, float scale, int32_t zero_point) {
+/// The level of a real number within the bounds, halves away from zero; a NaN is the zero point.
+int32_t bounded_level(float value, float scale, int32_t zero_point, Bounds bounds);
+/// Within those of its type.
+template <typename Level>
+Level quantize_level(float value, float scale, int32_t zero_point) {
+  return static_cast<Level>(bounded_level(value, scale, zero_point, bounds_of<Level>()));
+}
+inline float dequantize_level(int32_t level, float scale, int32_t zero_point) {
   return scale * static_cast<float>(level - zero_point);
 }
 

@@ -1,7 +1,5 @@
 #include "octet/integer/gemm.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -89,7 +87,7 @@ void for_parts(int64_t count, int64_t operations, const std::function<void(int64
     work(0, count);
     return;
   }
-  const int64_t part = (count + at::get_num_threads() - 1) / at::get_num_threads();
+  const int64_t part = (count + threads() - 1) / threads();
   parallel_for(0, count, part, work);
 }
 

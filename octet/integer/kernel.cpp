@@ -5,11 +5,12 @@
 #include <cstring>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/integer/grid.h"
+#include "octet/integer/kernel_table.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
 
-using tflite::OpCode;
 using tflite::Tensor;
 using tflite::Type;
 
@@ -36,10 +37,17 @@ float KernelContext::scale(const Tensor& tensor) const {
 int32_t KernelContext::zero_point(const Tensor& tensor) const {
   const auto& points = tensor.quantization.zero_point;
   if (points.size() != 1) fail("zero points of '" + tensor.name + "'", "1", std::to_string(points.size()));
-  if (points[0] < -128 || points[0] > 127) {
-    fail("zero point of '" + tensor.name + "'", "-128 to 127", std::to_string(points[0]));
+  const auto [low, high] = levels(tensor);
+  if (points[0] < low || points[0] > high) {
+    fail("zero point of '" + tensor.name + "'", octet::str(low, " to ", high), std::to_string(points[0]));
   }
   return static_cast<int32_t>(points[0]);
+}
+
+tflite::LevelRange KernelContext::levels(const Tensor& tensor) const {
+  const std::optional<tflite::LevelRange> range = tflite::level_range(tensor.type);
+  if (!range) fail("type of '" + tensor.name + "'", "one of integers", tflite::type_name(tensor.type));
+  return *range;
 }
 
 std::vector<int64_t> KernelContext::integers(size_t index) const {
@@ -75,6 +83,15 @@ void KernelContext::require_type(const Tensor& tensor, Type type) const {
   fail("type of '" + tensor.name + "'", tflite::type_name(type), tflite::type_name(tensor.type));
 }
 
+void KernelContext::require_levels(const Tensor& tensor) const {
+  if (!is_level_type(tensor.type)) {
+    fail("type of '" + tensor.name + "'", "int8, uint8 or int16", tflite::type_name(tensor.type));
+  }
+  if (tensor.type == Type::kInt16 && zero_point(tensor) != 0) {
+    fail("zero point of '" + tensor.name + "'", "0, as int16 has it", std::to_string(zero_point(tensor)));
+  }
+}
+
 void KernelContext::require_images(std::initializer_list<const Tensor*> tensors, Type type) const {
   for (const Tensor* tensor : tensors) {
     require_type(*tensor, type);
@@ -89,7 +106,7 @@ void KernelContext::require_rank(const Tensor& tensor, size_t rank) const {
 
 namespace {
 
-std::string shape_text(const Tensor& tensor) { return octet::str("[", c10::Join(", ", tensor.shape), "]"); }
+std::string shape_text(const Tensor& tensor) { return octet::str("[", join(", ", tensor.shape), "]"); }
 
 }  // namespace
 
@@ -106,18 +123,20 @@ void KernelContext::require_same_grid(const Tensor& a, const Tensor& b) const {
 
 Bounds activation_bounds(const KernelContext& context, tflite::Activation activation) {
   const Tensor& output = context.output();
+  const tflite::LevelRange range = context.levels(output);
+  const Bounds whole = {static_cast<int32_t>(range.low), static_cast<int32_t>(range.high)};
   const auto level = [&](float value) { return wide_level(value, context.scale(output), context.zero_point(output)); };
   switch (activation) {
     case tflite::Activation::kNone:
-      return {-128, 127};
+      return whole;
     case tflite::Activation::kRelu:
-      return {std::max(-128, level(0.0F)), 127};
+      return {std::max(whole.low, level(0.0F)), whole.high};
     case tflite::Activation::kRelu6:
-      return {std::max(-128, level(0.0F)), std::min(127, level(6.0F))};
+      return {std::max(whole.low, level(0.0F)), std::min(whole.high, level(6.0F))};
     case tflite::Activation::kReluN1To1:
-      return {std::max(-128, level(-1.0F)), std::min(127, level(1.0F))};
+      return {std::max(whole.low, level(-1.0F)), std::min(whole.high, level(1.0F))};
   }
-  return {-128, 127};
+  return whole;
 }
 
 namespace {
@@ -128,108 +147,15 @@ bool writes_nothing(const KernelContext& context) {
                      [&](int32_t output) { return context.model.tensors[static_cast<size_t>(output)].numel() == 0; });
 }
 
-// Operators that move values of any type; nullptr for the others.
-Kernel (*mover(OpCode code))(const KernelContext&) {
-  switch (code) {
-    case OpCode::kConcatenation:
-      return make_concatenation;
-    case OpCode::kReshape:
-    case OpCode::kSqueeze:
-    case OpCode::kExpandDims:
-      return make_reshape;
-    case OpCode::kTranspose:
-      return make_transpose;
-    case OpCode::kPad:
-    case OpCode::kPadV2:
-    case OpCode::kMirrorPad:
-      return make_pad;
-    case OpCode::kSlice:
-      return make_slice;
-    case OpCode::kStridedSlice:
-      return make_strided_slice;
-    case OpCode::kSplit:
-    case OpCode::kSplitV:
-      return make_split;
-    case OpCode::kPack:
-      return make_pack;
-    case OpCode::kGather:
-      return make_gather;
-    case OpCode::kBroadcastTo:
-      return make_broadcast_to;
-    case OpCode::kSpaceToDepth:
-    case OpCode::kDepthToSpace:
-      return make_block_move;
-    case OpCode::kQuantize:
-      return make_quantize;
-    case OpCode::kDequantize:
-      return make_dequantize;
-    case OpCode::kCast:
-      return make_cast;
-    default:
-      return nullptr;
-  }
-}
-
 }  // namespace
 
 Kernel make_kernel(const KernelContext& context) {
-  if (auto* make = mover(context.op.code)) {
-    return writes_nothing(context) ? Kernel([](const Values&) {}) : make(context);
-  }
-  if (context.output().type == Type::kFloat32) return make_float(context);
-  switch (context.op.code) {
-    case OpCode::kConv2d:
-      return make_convolution(context);
-    case OpCode::kDepthwiseConv2d:
-      return make_depthwise_convolution(context);
-    case OpCode::kTransposeConv:
-      return make_transposed_convolution(context);
-    case OpCode::kFullyConnected:
-      return make_fully_connected(context);
-    case OpCode::kBatchMatmul:
-      return make_batch_matmul(context);
-    case OpCode::kAdd:
-    case OpCode::kSub:
-    case OpCode::kMul:
-      return make_binary(context);
-    case OpCode::kMaximum:
-    case OpCode::kMinimum:
-      return make_extremum(context);
-    case OpCode::kRelu:
-    case OpCode::kRelu6:
-    case OpCode::kReluN1To1:
-    case OpCode::kRelu0To1:
-      return make_relu(context);
-    case OpCode::kLeakyRelu:
-      return make_leaky_relu(context);
-    case OpCode::kPrelu:
-      return make_prelu(context);
-    case OpCode::kAbs:
-    case OpCode::kExp:
-    case OpCode::kLog:
-    case OpCode::kRsqrt:
-    case OpCode::kLogistic:
-    case OpCode::kTanh:
-    case OpCode::kHardSwish:
-      return make_table(context);
-    case OpCode::kSoftmax:
-      return make_softmax(context);
-    case OpCode::kAveragePool2d:
-    case OpCode::kMaxPool2d:
-      return make_pool(context);
-    case OpCode::kMean:
-    case OpCode::kSum:
-      return make_sum(context);
-    case OpCode::kReduceMax:
-    case OpCode::kReduceMin:
-      return make_reduced_extremum(context);
-    case OpCode::kResizeBilinear:
-    case OpCode::kResizeNearestNeighbor:
-      return make_resize(context);
-    default:
-      break;
-  }
-  throw Error(context.where(), "octet's executor has no int8 kernel for it");
+  const KernelRow* row = kernel_table().find(context.op.code);
+  if (row == nullptr) throw Error(context.where(), "is not an operator that octet's executor knows");
+  if (row->any_type != nullptr) return writes_nothing(context) ? Kernel([](const Values&) {}) : row->any_type(context);
+  if (context.output().type == Type::kFloat32) return make_float(context, *row);
+  if (row->int8 == nullptr) throw Error(context.where(), "octet's executor has no int8 kernel for it");
+  return row->int8(context);
 }
 
 }  // namespace octet::integer

@@ -59,12 +59,16 @@ struct KernelContext {
   /// Scale and zero point of a tensor with one grid. Throw octet::Error for others.
   float scale(const tflite::Tensor& tensor) const;
   int32_t zero_point(const tflite::Tensor& tensor) const;
+  /// The levels of a tensor's type. Throws octet::Error where it has none.
+  tflite::LevelRange levels(const tflite::Tensor& tensor) const;
   /// Elements of a constant int32 (or int64) input: axes, paddings, sizes.
   std::vector<int64_t> integers(size_t index) const;
   /// "CONV_2D 'features/0'": the operator and its output, for errors.
   std::string where() const;
   [[noreturn]] void fail(const std::string& what, const std::string& wanted, const std::string& got) const;
   void require_type(const tflite::Tensor& tensor, tflite::Type type) const;
+  /// int8, uint8 or int16; that with zero point 0.
+  void require_levels(const tflite::Tensor& tensor) const;
   /// Four dimensions: NHWC.
   void require_images(std::initializer_list<const tflite::Tensor*> tensors,
                       tflite::Type type = tflite::Type::kInt8) const;
@@ -87,18 +91,28 @@ Bounds activation_bounds(const KernelContext& context, tflite::Activation activa
 /// Throws octet::Error for an operator that has no kernel, types that it does not take, and shapes that do not fit.
 Kernel make_kernel(const KernelContext& context);
 
-// One function a family, in kernels/.
+// One function a family, in kernels/; kernel_table.cpp says whose each is.
 Kernel make_convolution(const KernelContext& context);
 Kernel make_depthwise_convolution(const KernelContext& context);
 Kernel make_transposed_convolution(const KernelContext& context);
 Kernel make_fully_connected(const KernelContext& context);
 Kernel make_batch_matmul(const KernelContext& context);
-Kernel make_binary(const KernelContext& context);
+Kernel make_addition(const KernelContext& context);
+Kernel make_multiplication(const KernelContext& context);
 Kernel make_extremum(const KernelContext& context);
 Kernel make_relu(const KernelContext& context);
+Kernel make_relu6(const KernelContext& context);
+Kernel make_relu_n1_to_1(const KernelContext& context);
+Kernel make_relu_0_to_1(const KernelContext& context);
 Kernel make_leaky_relu(const KernelContext& context);
 Kernel make_prelu(const KernelContext& context);
-Kernel make_table(const KernelContext& context);
+Kernel make_logistic(const KernelContext& context);
+Kernel make_tanh(const KernelContext& context);
+Kernel make_hard_swish(const KernelContext& context);
+Kernel make_exp(const KernelContext& context);
+Kernel make_log(const KernelContext& context);
+Kernel make_rsqrt(const KernelContext& context);
+Kernel make_abs(const KernelContext& context);
 Kernel make_softmax(const KernelContext& context);
 Kernel make_pool(const KernelContext& context);
 Kernel make_sum(const KernelContext& context);
@@ -118,8 +132,6 @@ Kernel make_resize(const KernelContext& context);
 Kernel make_quantize(const KernelContext& context);
 Kernel make_rescale(const KernelContext& context);
 Kernel make_dequantize(const KernelContext& context);
-/// Arithmetic on float32, by ATen: what a program leaves between DEQUANTIZE and QUANTIZE.
-Kernel make_float(const KernelContext& context);
 Kernel make_cast(const KernelContext& context);
 
 }  // namespace octet::integer

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "octet/formats/tflite.h"
+#include "octet/support/api.h"
 
 namespace octet::integer {
 
@@ -16,6 +17,6 @@ struct MemoryPlan {
 
 /// Greedy by size, largest first, each as low as it goes. Offsets are multiples of 16. Inputs live from the start,
 /// results to the end.
-MemoryPlan plan_memory(const tflite::Model& model);
+OCTET_API MemoryPlan plan_memory(const tflite::Model& model);
 
 }  // namespace octet::integer

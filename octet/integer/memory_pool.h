@@ -6,10 +6,12 @@
 #include <mutex>
 #include <vector>
 
+#include "octet/support/api.h"
+
 namespace octet::integer {
 
 /// Blocks of one size that runs borrow and give back: fresh memory costs a page fault every 4 KB.
-class MemoryPool {
+class OCTET_API MemoryPool {
  public:
   explicit MemoryPool(size_t bytes) : bytes_(bytes) {}
 

@@ -1,6 +1,6 @@
 #include "octet/integer/path.h"
 
-#include "octet/kernels/fake_quantize_kernel.h"
+#include "octet/kernels/reference_path.h"
 
 namespace octet::integer {
 

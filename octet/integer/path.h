@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/support/api.h"
 
 namespace octet::integer {
 
@@ -15,10 +16,10 @@ enum class Path {
 };
 
 /// Those that this CPU has, the portable one first, the fastest last.
-std::vector<Path> available_paths();
+OCTET_API std::vector<Path> available_paths();
 /// The fastest; the portable one with OCTET_REFERENCE=1 (octet::reference_path).
-Path best_path();
-const char* path_name(Path path);
+OCTET_API Path best_path();
+OCTET_API const char* path_name(Path path);
 
 /// Channels that are computed and requantized together; tables of channels are filled up to a multiple of it.
 inline constexpr int64_t kStrip = 64;
@@ -65,7 +66,7 @@ struct TileRows {
 };
 
 /// What a path computes in its own way. Weights and activations lie as it wants them (gemm.h).
-struct PathOps {
+struct OCTET_API PathOps {
   int64_t depth_group;       ///< products that are summed at once
   int64_t channel_block;     ///< channels side by side in the packed weights
   int64_t row_block;         ///< most rows of a tile
@@ -85,11 +86,11 @@ struct PathOps {
   void (*add)(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
   void (*multiply)(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
 };
-const PathOps& path_ops(Path path);
+OCTET_API const PathOps& path_ops(Path path);
 
 // One function a path.
-const PathOps& portable_ops();
-const PathOps& avx2_ops();
-const PathOps& vnni_ops();
+OCTET_API const PathOps& portable_ops();
+OCTET_API const PathOps& avx2_ops();
+OCTET_API const PathOps& vnni_ops();
 
 }  // namespace octet::integer

@@ -106,6 +106,7 @@ void quantize_dense(const at::Tensor& x, const Grids& grids, int64_t axis, at::T
       quantize_row(in + begin, out + begin, count, grid);
     }
   };
+  if (x.numel() == 0) return;
   // In a dense layout, element i of memory belongs to channel (i / stride) % channels.
   const int64_t channels = axis < 0 ? 1 : x.size(axis);
   if (channels == 1) {

@@ -5,13 +5,10 @@
 #include <cstdint>
 #include <utility>
 
-namespace octet {
+#include "octet/kernels/reference_path.h"
+#include "octet/support/api.h"
 
-/// True where the plain ATen formula runs instead of a fused kernel: OCTET_REFERENCE=1 in the environment, or between
-/// set_reference_path(true) and set_reference_path(false).
-bool reference_path();
-/// Overrides the environment, for tests and debugging.
-void set_reference_path(bool on);
+namespace octet {
 
 /// Rounds `x` to the grid of `scale` and `zero_point` and back:
 ///
@@ -23,22 +20,22 @@ void set_reference_path(bool on);
 ///
 /// `x`: any shape and layout; half types are computed in float32. `scale`: float32, `zero_point`: int64 or float32, of
 /// one element with `axis` -1, of x.size(axis) elements otherwise. The result has x's layout where x is dense.
-at::Tensor fake_quantize(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point, int64_t axis,
-                         int64_t quant_min, int64_t quant_max);
+OCTET_API at::Tensor fake_quantize(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
+                                   int64_t axis, int64_t quant_min, int64_t quant_max);
 
 /// The same by plain ATen operators and autograd: the oracle of the fused kernel, and the path of every other device.
-at::Tensor fake_quantize_reference(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
-                                   int64_t axis, int64_t quant_min, int64_t quant_max);
+OCTET_API at::Tensor fake_quantize_reference(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
+                                             int64_t axis, int64_t quant_min, int64_t quant_max);
 
 /// A bound as float32, moved towards 0 where the nearest float lies outside: int32's 2^31 - 1 becomes 2^31 - 128, so
 /// that the clipped value always fits its type.
-float float_bound(int64_t bound);
+OCTET_API float float_bound(int64_t bound);
 
 /// A dense tensor's memory as one contiguous row, without a copy; other tensors are made contiguous first. For
 /// reductions that don't care for order: channels-last tensors need no permutation.
-at::Tensor flat_memory(const at::Tensor& x);
+OCTET_API at::Tensor flat_memory(const at::Tensor& x);
 
 /// Smallest and largest element, 0-dim float32 each, one pass over memory in its own order. `x` must not be empty.
-std::pair<at::Tensor, at::Tensor> min_max(const at::Tensor& x);
+OCTET_API std::pair<at::Tensor, at::Tensor> min_max(const at::Tensor& x);
 
 }  // namespace octet

@@ -8,6 +8,8 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const std::function
   at::parallel_for(begin, end, grain, work);
 }
 
+int threads() { return at::get_num_threads(); }
+
 bool in_parallel_region() {
 #ifdef _OPENMP
   return omp_in_parallel() != 0;

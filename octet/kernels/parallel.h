@@ -13,6 +13,9 @@ namespace octet {
 /// that is.
 void parallel_for(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)>& work);
 
+/// Threads that it runs on, as at::set_num_threads says.
+int threads();
+
 /// True inside a part of a parallel_for that runs on several threads.
 bool in_parallel_region();
 

@@ -1,8 +1,8 @@
+#include "octet/kernels/reference_path.h"
+
 #include <atomic>
 #include <cstdlib>
 #include <string_view>
-
-#include "octet/kernels/fake_quantize_kernel.h"
 
 namespace octet {
 namespace {

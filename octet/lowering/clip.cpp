@@ -15,11 +15,11 @@ std::optional<double> finite(const Arg& arg) {
 
 std::optional<ActivationBounds> clipping_bounds(const Node& node) {
   if (!node.is_call()) return std::nullopt;
-  const std::string_view name = node.op().short_name();
-  if (name == "relu" || name == "relu_") return ActivationBounds{0.0, std::nullopt};
-  if (name == "relu6" || name == "relu6_") return ActivationBounds{0.0, 6.0};
-  const bool hardtanh = name == "hardtanh" || name == "hardtanh_";
-  const bool clamp = name == "clamp" || name == "clamp_";
+  const auto is = [&](OpName op, OpName in_place) { return node.is_call(op) || node.is_call(in_place); };
+  if (is("aten.relu.default", "aten.relu_.default")) return ActivationBounds{0.0, std::nullopt};
+  if (is("aten.relu6.default", "aten.relu6_.default")) return ActivationBounds{0.0, 6.0};
+  const bool hardtanh = is("aten.hardtanh.default", "aten.hardtanh_.default");
+  const bool clamp = is("aten.clamp.default", "aten.clamp_.default");
   if (!hardtanh && !clamp) return std::nullopt;
   const Arg& low = node.arg(hardtanh ? "min_val" : "min");
   const Arg& high = node.arg(hardtanh ? "max_val" : "max");

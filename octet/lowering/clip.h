@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "octet/graph/node.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -15,6 +16,6 @@ struct ActivationBounds {
 
 /// Bounds of a clamp, hardtanh, relu or relu6 node; infinite and missing ones absent. nullopt for other ops and for
 /// bounds that are no constants.
-std::optional<ActivationBounds> clipping_bounds(const Node& node);
+OCTET_API std::optional<ActivationBounds> clipping_bounds(const Node& node);
 
 }  // namespace octet

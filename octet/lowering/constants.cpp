@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include "octet/graph/constant_value.h"
+#include "octet/integer/executor.h"
+#include "octet/lowering/constant_data.h"
 #include "octet/lowering/rule.h"
 #include "octet/quantize/decomposed_ops.h"
 #include "octet/quantize/qdq.h"
@@ -35,7 +37,7 @@ at::Tensor applied(const Node& node, const at::Tensor& values) {
 std::optional<Constant> constant_of(const GraphModule& module, const Node& node) {
   if (!is_constant_value(node)) return std::nullopt;
   const at::NoGradGuard no_grad;
-  if (is_dequantize_op(node)) {
+  if (node.is(Trait::kDequantize)) {
     const Node& levels = *node.arg(size_t{0}).node();
     const QuantRecord grid = grid_at(module, node);
     if (!grid.scale.empty()) return Constant{constant_value(module, levels).cpu(), quantization(grid)};
@@ -59,12 +61,17 @@ std::optional<Constant> constant_of(const GraphModule& module, const Node& node)
   return Constant{constant_value(module, node).cpu().to(at::kFloat), {}};
 }
 
+Constant quantized(const at::Tensor& values, const Grid& grid) {
+  return {decomposed::quantize_per_tensor(values.to(at::kFloat), static_cast<double>(grid.scale), grid.zero_point,
+                                          grid.range.low, grid.range.high, integer::scalar_type(grid.type)),
+          grid.quantization()};
+}
+
 at::Tensor dequantized(const Constant& constant) {
   if (!constant.is_quantized()) return constant.values;
   const tflite::Quantization& grid = constant.quantization;
   const at::ScalarType type = constant.values.scalar_type();
-  const int64_t low = type == at::kChar ? -128 : std::numeric_limits<int32_t>::min();
-  const int64_t high = type == at::kChar ? 127 : std::numeric_limits<int32_t>::max();
+  const auto [low, high] = *tflite::level_range(type_of(type, "constant"));
   if (grid.scale.size() == 1) {
     return decomposed::dequantize_per_tensor(constant.values, static_cast<double>(grid.scale[0]), grid.zero_point[0],
                                              low, high, type);

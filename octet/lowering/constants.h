@@ -11,6 +11,9 @@ namespace octet::lowering {
 /// views; float32 for others. nullopt where the node depends on an input.
 std::optional<Constant> constant_of(const GraphModule& module, const Node& node);
 
+/// Numbers on a grid, rounded to it.
+Constant quantized(const at::Tensor& values, const Grid& grid);
+
 /// The constant in float32.
 at::Tensor dequantized(const Constant& constant);
 

@@ -2,13 +2,10 @@
 
 #include <optional>
 
-#include "octet/lowering/model_view.h"
-
 namespace octet::lowering {
 
 using tflite::Activation;
 using tflite::OpCode;
-using tflite::Operator;
 
 namespace {
 
@@ -44,22 +41,24 @@ bool takes_activation(OpCode code) {
 
 }  // namespace
 
-void fuse_activations(tflite::Model& model) {
-  for (Operator& op : model.operators) {
+void fuse_activations(Program& program) {
+  for (const OperatorId id : program.order()) {
+    const Program::Operator& op = program.at(id);
     const std::optional<Activation> form = fused_form(op.code);
-    if (!form || op.outputs.empty()) continue;
-    const int32_t value = op.inputs[0];
-    Operator* before = producer(model, value);
-    if (before == nullptr || !takes_activation(before->code) || before->options.activation != Activation::kNone ||
-        readers(model, value) != 1 || is_output(model, value)) {
+    if (!form) continue;
+    const ValueId value = op.inputs[0], result = op.outputs[0];
+    const OperatorId before = program.producer(value);
+    if (before == kNoOperator || !takes_activation(program.at(before).code) ||
+        program.at(before).options.activation != Activation::kNone || program.read_count(value) != 1 ||
+        program.is_output(value)) {
       continue;
     }
-    const auto& from = model.tensors[static_cast<size_t>(value)];
-    const auto& to = model.tensors[static_cast<size_t>(op.outputs[0])];
+    const Program::Value& from = program.at(value);
+    const Program::Value& to = program.at(result);
     if (from.type != to.type || from.quantization != to.quantization) continue;
-    before->options.activation = *form;
-    before->outputs = op.outputs;
-    op.outputs.clear();
+    program.options(before).activation = *form;
+    program.erase(id);
+    program.set_output(before, 0, result);
   }
 }
 

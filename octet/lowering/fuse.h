@@ -1,11 +1,10 @@
 #pragma once
 
-#include "octet/formats/tflite.h"
+#include "octet/lowering/program.h"
 
 namespace octet::lowering {
 
 /// An activation that alone reads an operator's result, on the same grid, is computed by that operator: the same bits.
-/// The activation stays, unread.
-void fuse_activations(tflite::Model& model);
+void fuse_activations(Program& program);
 
 }  // namespace octet::lowering

@@ -2,6 +2,7 @@
 
 #include "octet/graph/constant_value.h"
 #include "octet/lowering/clip.h"
+#include "octet/lowering/constant_data.h"
 #include "octet/lowering/constants.h"
 #include "octet/lowering/rule.h"
 #include "octet/quantize/qdq.h"
@@ -15,6 +16,7 @@ class GridFinder {
   GridFinder(const GraphModule& module, const LoweringOptions& options) : module_(module), options_(options) {}
 
   std::unordered_map<const Node*, Grid> find() {
+    look_behind();
     for (const Node* node : module_.graph().nodes()) {
       if (const std::optional<Grid> grid = grid_of(*node)) grids_[node] = *grid;
     }
@@ -24,27 +26,43 @@ class GridFinder {
  private:
   Grid stated(const Node& node) const {
     const QuantRecord record = grid_at(module_, node);
-    if (record.dtype != "int8") throw expected(node.where(), "type of an activation", "int8", record.dtype);
+    const tflite::Type type = type_of(static_cast<at::ScalarType>(node.arg("dtype").to_int()), node.where());
+    if (!integer::is_level_type(type)) {
+      throw expected(node.where(), "type of an activation", "int8, uint8 or int16", record.dtype);
+    }
     if (record.scale.size() != 1 || record.zero_point.size() != 1) {
       throw expected(node.where(), "grid of an activation", "one constant scale and zero point",
                      octet::str(record.scale.size(), " scales"));
     }
-    return {static_cast<float>(record.scale.front()), record.zero_point.front()};
+    if (type == tflite::Type::kInt16 && record.zero_point.front() != 0) {
+      throw expected(node.where(), "zero point of an activation in int16", "0, as TFLite has it",
+                     std::to_string(record.zero_point.front()));
+    }
+    Grid grid = Grid::of_type(type, static_cast<float>(record.scale.front()), record.zero_point.front());
+    if (record.quant_min < record.quant_max) grid.range = {record.quant_min, record.quant_max};
+    // A symmetric range leaves the lowest level out.
+    const tflite::LevelRange whole = *tflite::level_range(type);
+    if (grid.range.low > whole.low + 1 || grid.range.high < whole.high) {
+      throw expected(node.where(), "range of an activation",
+                     octet::str("that of ", tflite::type_name(type), ", ", whole.low, " to ", whole.high),
+                     octet::str(grid.range.low, " to ", grid.range.high))
+          .hint("TFLite's operators saturate at the bounds of the type");
+    }
+    return grid;
   }
 
   std::optional<Grid> grid_of(const Node& node) const {
     if (is_constant_value(node)) return std::nullopt;
-    if (is_quantize_op(node) || is_dequantize_op(node)) return stated(node);
+    if (node.is(Trait::kQuantize) || node.is(Trait::kDequantize)) return stated(node);
     if (node.kind() == NodeKind::kGetItem) return known(*node.inputs().front());
     if (node.kind() == NodeKind::kPlaceholder) {
-      return options_.float_io || !is_read_quantized(node, /*through_auxiliaries=*/false) ? std::nullopt
-                                                                                          : grid_behind(node);
+      return options_.float_io || !is_read_by_quantizes_alone(node) ? std::nullopt : grid_behind(node);
     }
     if (!node.is_call()) return std::nullopt;
-    const LoweringRule* rule = find_lowering_rule(node);
-    if (rule == nullptr || rule->arithmetic == Arithmetic::kFloat || !reads_int8(node)) return std::nullopt;
+    const OperatorRow* rule = find_lowering_rule(node);
+    if (rule == nullptr || rule->arithmetic == Arithmetic::kFloat || !reads_levels(node)) return std::nullopt;
     if (moves_values(node)) return known(*first_activation(node));
-    if (!is_read_quantized(node, true)) return std::nullopt;
+    if (!behind_.at(&node).quantized) return std::nullopt;
     return grid_behind(node);
   }
 
@@ -60,8 +78,8 @@ class GridFinder {
     throw Error(node.where(), "reads nothing but constants");
   }
 
-  // Every activation is int8, and every constant but a bias, which is rounded to the grid of the accumulator.
-  bool reads_int8(const Node& node) const {
+  // Every activation is on a grid, and every constant but a bias, which is rounded to the grid of the accumulator.
+  bool reads_levels(const Node& node) const {
     if (node.has_arg("alpha") && node.arg("alpha").is_constant() && node.arg("alpha").to_double() != 1.0 &&
         node.has_arg("other")) {
       return false;
@@ -87,26 +105,51 @@ class GridFinder {
     return any;
   }
 
-  static bool is_read_quantized(const Node& node, bool through_auxiliaries) {
+  static bool is_read_by_quantizes_alone(const Node& node) {
     const std::vector<Node*> users = node.users();
-    return !users.empty() && std::all_of(users.begin(), users.end(), [&](const Node* user) {
-      if (is_quantize_op(*user)) return true;
-      return through_auxiliaries && is_auxiliary(*user) && is_read_quantized(*user, true);
-    });
+    return !users.empty() &&
+           std::all_of(users.begin(), users.end(), [](const Node* user) { return user->is(Trait::kQuantize); });
+  }
+
+  // What stands behind a value. Either both are null, or one says the grid.
+  struct Behind {
+    bool quantized = false;              // all that reads it is a quantize, auxiliary nodes looked through
+    const Node* quantize = nullptr;      // the first
+    const OperatorRow* reach = nullptr;  // of an activation in front of that, which reads no further than its reach
+  };
+
+  // Readers stand behind what they read: backwards, each node is looked at once.
+  void look_behind() {
+    const std::vector<Node*> nodes = module_.graph().nodes();
+    for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+      const std::vector<Node*> users = (*it)->users();
+      Behind& behind = behind_[*it];
+      behind.quantized = !users.empty();
+      for (const Node* user : users) {
+        const bool quantizes = user->is(Trait::kQuantize);
+        behind.quantized &= quantizes || (is_auxiliary(*user) && behind_.at(user).quantized);
+        if (quantizes && behind.quantize == nullptr) behind.quantize = user;
+      }
+      for (const Node* user : users) {
+        if (behind.quantize != nullptr || behind.reach != nullptr) break;
+        const OperatorRow* rule = find_lowering_rule(*user);
+        if (!options_.is_plain() && rule != nullptr && rule->reach > 0.0) {
+          behind.reach = rule;
+        } else {
+          behind.quantize = behind_.at(user).quantize;
+          behind.reach = behind_.at(user).reach;
+        }
+      }
+    }
   }
 
   // The grid of the first quantize behind a value. An activation in between gets its own result's grid: a clip cuts
   // nothing else off. What a sigmoid or a tanh reads needs another.
   std::optional<Grid> grid_behind(const Node& node) const {
-    for (const Node* user : node.users()) {
-      if (is_quantize_op(*user)) return stated(*user);
-    }
-    for (const Node* user : node.users()) {
-      const LoweringRule* rule = find_lowering_rule(*user);
-      if (!options_.plain && rule != nullptr && rule->reach > 0.0) {
-        return Grid{static_cast<float>(2.0 * rule->reach / 256.0), 0};
-      }
-      if (const std::optional<Grid> grid = grid_behind(*user)) return grid;
+    const Behind& behind = behind_.at(&node);
+    if (behind.quantize != nullptr) return stated(*behind.quantize);
+    if (behind.reach != nullptr) {
+      return Grid::of_type(tflite::Type::kInt8, static_cast<float>(2.0 * behind.reach->reach / 256.0), 0);
     }
     return std::nullopt;
   }
@@ -114,11 +157,12 @@ class GridFinder {
   const GraphModule& module_;
   const LoweringOptions& options_;
   std::unordered_map<const Node*, Grid> grids_;
+  std::unordered_map<const Node*, Behind> behind_;
 };
 
 }  // namespace
 
-std::unordered_map<const Node*, Grid> int8_values(const GraphModule& module, const LoweringOptions& options) {
+std::unordered_map<const Node*, Grid> values_on_grids(const GraphModule& module, const LoweringOptions& options) {
   return GridFinder(module, options).find();
 }
 

@@ -8,14 +8,14 @@ namespace {
 
 bool knows_no_layout(const Node& node) {
   if (!node.is_call()) return node.kind() != NodeKind::kCallModule;
-  if (is_quantize_op(node) || is_dequantize_op(node)) return true;
-  const LoweringRule* rule = find_lowering_rule(node);
+  if (node.is(Trait::kQuantize) || node.is(Trait::kDequantize)) return true;
+  const OperatorRow* rule = find_lowering_rule(node);
   if (rule == nullptr || rule->layout == Layout::kReshapes) return false;
   return rule->layout != Layout::kReduces || (node.has_arg("keepdim") && node.arg("keepdim").to_bool());
 }
 
 bool reads_channels_first(const Node& node) {
-  const LoweringRule* rule = find_lowering_rule(node);
+  const OperatorRow* rule = find_lowering_rule(node);
   if (rule == nullptr) return false;
   if (rule->layout == Layout::kChannelsFirstSlopes) {
     const Node* slopes = node.arg("weight").node();
@@ -29,28 +29,28 @@ bool reads_channels_first(const Node& node) {
 
 std::unordered_set<const Node*> channels_first_values(const Graph& graph) {
   std::unordered_set<const Node*> found;
+  std::vector<const Node*> open;  // found, and not yet given on
   const auto mark = [&](const Node* node) {
-    if (node->meta() && node->meta()->rank() <= 2) return false;
-    return found.insert(node).second;
+    if (node->meta() && node->meta()->rank() <= 2) return;
+    if (found.insert(node).second) open.push_back(node);
   };
-  const std::vector<Node*> nodes = graph.nodes();
-  bool changed = true;
-  while (changed) {
-    changed = false;
-    for (const Node* node : nodes) {
-      if (reads_channels_first(*node)) {
-        changed |= mark(node);
-        if (node->args()[0].is_node()) changed |= mark(node->args()[0].node());
-        continue;
-      }
-      if (!knows_no_layout(*node)) continue;
-      const std::vector<Node*> inputs = node->inputs();
-      const bool any = found.count(node) > 0 || std::any_of(inputs.begin(), inputs.end(),
-                                                            [&](const Node* input) { return found.count(input) > 0; });
-      if (!any) continue;
-      changed |= mark(node);
-      for (const Node* input : inputs) changed |= mark(input);
-    }
+  for (const Node* node : graph.nodes()) {
+    if (!reads_channels_first(*node)) continue;
+    mark(node);
+    if (node->args()[0].is_node()) mark(node->args()[0].node());
+  }
+  // Where one value of a node that knows no layout is found, all of them are.
+  std::unordered_set<const Node*> joined;
+  const auto join = [&](const Node* node) {
+    if (reads_channels_first(*node) || !knows_no_layout(*node) || !joined.insert(node).second) return;
+    mark(node);
+    for (const Node* input : node->inputs()) mark(input);
+  };
+  while (!open.empty()) {
+    const Node* value = open.back();
+    open.pop_back();
+    join(value);
+    for (const Node* user : value->users()) join(user);
   }
   return found;
 }

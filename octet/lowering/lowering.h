@@ -2,22 +2,29 @@
 
 #include "octet/formats/tflite.h"
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
+/// The shape of a lowered program; a target says which its compiler reads (targets/engine/target.h).
+enum class LoweringForm {
+  kFused,  ///< as TFLite's own converter writes: activations fused, padding SAME where it applies, constants folded
+  kPlain,  ///< paddings and activations as operators of their own, constants as they are: the compiler does the rest
+};
+
 /// How a quantized program is written as an int8 one.
 struct LoweringOptions {
-  /// Paddings and activations as operators of their own, in the order and form of NXP's lowering. Otherwise what
-  /// TFLite's own converter would write: activations fused, padding SAME where it applies, constants folded.
-  bool plain = false;
+  LoweringForm form = LoweringForm::kFused;
   bool nhwc_io = false;        ///< inputs and outputs that are images inside the program are images outside too
   bool float_io = false;       ///< float32 inputs and outputs, quantized and dequantized by the program
   bool per_tensor_fc = false;  ///< one weight scale a FULLY_CONNECTED, for runtimes without per-channel ones
   int64_t batch = 0;           ///< samples a run of the program; 0: as the model was exported
+
+  bool is_plain() const { return form == LoweringForm::kPlain; }
 };
 
-/// Name of the metadata in which a lowered program says what it came from: JSON, with the names of the values that it
-/// keeps as NHWC under "channels_last".
+/// Name of the metadata in which a lowered program says what it came from: JSON, the node of each operator and of each
+/// tensor that is a node's value (octet/lowering/facts.h).
 inline constexpr const char* kProgramFacts = "octet";
 
 /// From a converted program (quantize and dequantize nodes around its operators) to int8 operators in NHWC. Values keep
@@ -26,6 +33,6 @@ inline constexpr const char* kProgramFacts = "octet";
 /// grid than its kernel can is joined by QUANTIZE.
 ///
 /// Throws octet::Error naming the node that TFLite has no operator for, or through which the batch cannot be followed.
-tflite::Model lower(const GraphModule& converted, const LoweringOptions& options = {});
+OCTET_API tflite::Model lower(const GraphModule& converted, const LoweringOptions& options = {});
 
 }  // namespace octet

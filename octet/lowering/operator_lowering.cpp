@@ -3,7 +3,6 @@
 #include "octet/graph/constant_value.h"
 #include "octet/lowering/layout.h"
 #include "octet/lowering/rule.h"
-#include "octet/quantize/decomposed_ops.h"
 #include "octet/support/error.h"
 
 namespace octet::lowering {
@@ -13,7 +12,7 @@ using tflite::Options;
 
 OperatorLowering::OperatorLowering(GraphLowering& graph, const Node& node)
     : graph_(graph), node_(node), grid_(graph.grid(node)), channels_last_(graph.channels_last(node)) {
-  const LoweringRule* rule = find_lowering_rule(node);
+  const OperatorRow* rule = find_lowering_rule(node);
   on_one_grid_ = rule != nullptr && rule->arithmetic == Arithmetic::kOneGrid;
 }
 
@@ -73,21 +72,21 @@ std::optional<Constant> OperatorLowering::constant(std::string_view argument) co
   return constant_of(graph_.module(), *source);
 }
 
-int32_t OperatorLowering::input(std::string_view argument) { return input(argument, channels_last_); }
+ValueId OperatorLowering::input(std::string_view argument) { return input(argument, channels_last_); }
 
-int32_t OperatorLowering::input(std::string_view argument, bool channels_last) {
+ValueId OperatorLowering::input(std::string_view argument, bool channels_last) {
   const Node* source = argument_node(argument);
   if (source == nullptr) refuse(octet::str("argument '", argument, "' is no tensor"));
   return input(*source, channels_last);
 }
 
-int32_t OperatorLowering::input(const Node& value, bool channels_last) {
-  if (!grid_) return graph_.tensor_of(value, channels_last, std::nullopt);
+ValueId OperatorLowering::input(const Node& value, bool channels_last) {
+  if (!grid_) return graph_.value_of(value, channels_last, std::nullopt);
   const bool keeps_own = !on_one_grid_ && !is_constant_value(value);
-  return graph_.tensor_of(value, channels_last, keeps_own ? graph_.grid(value) : grid_);
+  return graph_.value_of(value, channels_last, keeps_own ? graph_.grid(value) : grid_);
 }
 
-int32_t OperatorLowering::operand(std::string_view argument) {
+ValueId OperatorLowering::operand(std::string_view argument) {
   const Node* source = argument_node(argument);
   const auto wanted = static_cast<size_t>(rank());
   if (source == nullptr) {
@@ -104,27 +103,25 @@ int32_t OperatorLowering::operand(std::string_view argument) {
     return constant_tensor(std::string(argument), *value);
   }
   if (sizes.size() == wanted) return input(argument);
-  const int32_t plain = input(argument, false);
-  const int32_t widened = reshaped(octet::str(argument, "_wide"), plain, full);
+  const ValueId plain = input(argument, false);
+  const ValueId widened = reshaped(octet::str(argument, "_wide"), plain, full);
   return channels_last_ ? transposed(octet::str(argument, "_nhwc"), widened, to_channels_last(wanted)) : widened;
 }
 
-int32_t OperatorLowering::constant_tensor(const std::string& name, const Constant& constant) {
+ValueId OperatorLowering::constant_tensor(const std::string& name, const Constant& constant) {
   return graph_.program().constant(octet::str(node_.name(), "/", name), constant);
 }
 
-int32_t OperatorLowering::numbers(const std::string& name, const at::Tensor& values, const std::optional<Grid>& grid) {
+ValueId OperatorLowering::numbers(const std::string& name, const at::Tensor& values, const std::optional<Grid>& grid) {
   if (!grid) return constant_tensor(name, {values.to(at::kFloat), {}});
-  const at::Tensor levels = decomposed::quantize_per_tensor(values.to(at::kFloat), static_cast<double>(grid->scale),
-                                                            grid->zero_point, -128, 127, at::kChar);
-  return constant_tensor(name, {levels, {{grid->scale}, {grid->zero_point}, 0}});
+  return constant_tensor(name, quantized(values, *grid));
 }
 
-int32_t OperatorLowering::indices(const std::string& name, const std::vector<int64_t>& values) {
+ValueId OperatorLowering::indices(const std::string& name, const std::vector<int64_t>& values) {
   return graph_.program().integers(octet::str(node_.name(), "/", name), values);
 }
 
-int32_t OperatorLowering::indices(const std::string& name, const std::vector<int64_t>& values,
+ValueId OperatorLowering::indices(const std::string& name, const std::vector<int64_t>& values,
                                   const std::vector<int64_t>& shape) {
   return graph_.program().integers(octet::str(node_.name(), "/", name), values, shape);
 }
@@ -139,33 +136,35 @@ int64_t OperatorLowering::axis(int64_t dimension, int64_t rank) const {
   return dimension == 1 ? rank - 1 : dimension - 1;
 }
 
-void OperatorLowering::emit(OpCode code, std::vector<int32_t> inputs, const Options& options) {
-  const int32_t out = graph_.program().value(node_.name(), laid_out(node_.sizes()), grid_);
-  graph_.program().emit(code, std::move(inputs), {out}, options);
+void OperatorLowering::emit(OpCode code, std::vector<ValueId> inputs, const Options& options) {
+  Program& program = graph_.program();
+  const ValueId out = program.value(node_.name(), laid_out(node_.sizes()), grid_);
+  program.set_value_source(out, {node_.name(), channels_last_ && node_.sizes().size() > 2});
+  program.emit(code, std::move(inputs), {out}, options);
   graph_.set_value(node_, out);
 }
 
-int32_t OperatorLowering::step(const std::string& name, OpCode code, std::vector<int32_t> inputs,
+ValueId OperatorLowering::step(const std::string& name, OpCode code, std::vector<ValueId> inputs,
                                std::vector<int64_t> shape, const Options& options) {
   return step_on(name, code, std::move(inputs), std::move(shape), grid_, options);
 }
 
-int32_t OperatorLowering::step_on(const std::string& name, OpCode code, std::vector<int32_t> inputs,
+ValueId OperatorLowering::step_on(const std::string& name, OpCode code, std::vector<ValueId> inputs,
                                   std::vector<int64_t> shape, const std::optional<Grid>& grid, const Options& options) {
-  const int32_t out = graph_.program().value(octet::str(node_.name(), "/", name), std::move(shape), grid);
+  const ValueId out = graph_.program().value(octet::str(node_.name(), "/", name), std::move(shape), grid);
   graph_.program().emit(code, std::move(inputs), {out}, options);
   return out;
 }
 
-int32_t OperatorLowering::reshaped(const std::string& name, int32_t from, const std::vector<int64_t>& shape) {
-  if (tensor(from).shape == shape) return from;
+ValueId OperatorLowering::reshaped(const std::string& name, ValueId from, const std::vector<int64_t>& shape) {
+  if (shape_of(from) == shape) return from;
   Options options;
   options.new_shape.assign(shape.begin(), shape.end());
-  const int32_t sizes = indices(name + "_shape", shape);
-  return step_on(name, OpCode::kReshape, {from, sizes}, shape, graph_.program().grid(from), options);
+  const ValueId sizes = indices(name + "_shape", shape);
+  return step_on(name, OpCode::kReshape, {from, sizes}, shape, grid_of(from), options);
 }
 
-int32_t OperatorLowering::transposed(const std::string& name, int32_t from, const std::vector<int64_t>& order) {
+ValueId OperatorLowering::transposed(const std::string& name, ValueId from, const std::vector<int64_t>& order) {
   return graph_.transposed(from, order, octet::str(node_.name(), "/", name));
 }
 

@@ -13,7 +13,8 @@ class OperatorLowering {
 
   const Node& node() const { return node_; }
   const LoweringOptions& options() const { return graph_.options(); }
-  bool is_int8() const { return grid_.has_value(); }
+  /// In integers; else in float32.
+  bool is_quantized() const { return grid_.has_value(); }
   const std::optional<Grid>& grid() const { return grid_; }
   /// The result is kept as NHWC.
   bool channels_last() const { return channels_last_; }
@@ -34,23 +35,23 @@ class OperatorLowering {
   /// The constant that the argument stands for; nullopt where it depends on an input, or is None.
   std::optional<Constant> constant(std::string_view argument) const;
 
-  // Tensors that it reads, in the order of the result or another.
-  int32_t input(std::string_view argument = {});
-  int32_t input(std::string_view argument, bool channels_last);
+  // Values that it reads, in the order of the result or another.
+  ValueId input(std::string_view argument = {});
+  ValueId input(std::string_view argument, bool channels_last);
   /// The same for a node of a list.
-  int32_t input(const Node& value, bool channels_last);
+  ValueId input(const Node& value, bool channels_last);
   /// An input of an operator that works element by element: of the result's rank, a number as a constant.
-  int32_t operand(std::string_view argument);
+  ValueId operand(std::string_view argument);
   /// A constant on the operator's side: weights, slopes. `name` is appended to the node's.
-  int32_t constant_tensor(const std::string& name, const Constant& constant);
+  ValueId constant_tensor(const std::string& name, const Constant& constant);
   /// Numbers on a grid (rounded to it), or float32 where the operator is.
-  int32_t numbers(const std::string& name, const at::Tensor& values, const std::optional<Grid>& grid);
-  int32_t indices(const std::string& name, const std::vector<int64_t>& values);
-  int32_t indices(const std::string& name, const std::vector<int64_t>& values, const std::vector<int64_t>& shape);
+  ValueId numbers(const std::string& name, const at::Tensor& values, const std::optional<Grid>& grid);
+  ValueId indices(const std::string& name, const std::vector<int64_t>& values);
+  ValueId indices(const std::string& name, const std::vector<int64_t>& values, const std::vector<int64_t>& shape);
 
-  const tflite::Tensor& tensor(int32_t index) const { return graph_.program().tensor(index); }
+  std::vector<int64_t> shape_of(ValueId value) const { return graph_.program().at(value).shape; }
   /// Its grid; nullopt where it is float.
-  std::optional<Grid> grid_of(int32_t tensor) const { return graph_.program().grid(tensor); }
+  std::optional<Grid> grid_of(ValueId value) const { return graph_.program().at(value).grid(); }
 
   /// The graph's sizes in the order of the result.
   std::vector<int64_t> laid_out(const std::vector<int64_t>& sizes) const;
@@ -58,19 +59,19 @@ class OperatorLowering {
   int64_t axis(int64_t dimension, int64_t rank) const;
 
   /// The operator that gives the node's value.
-  void emit(tflite::OpCode code, std::vector<int32_t> inputs, const tflite::Options& options = {});
-  /// An operator on the way: a new tensor of this shape, on the result's grid.
-  int32_t step(const std::string& name, tflite::OpCode code, std::vector<int32_t> inputs, std::vector<int64_t> shape,
+  void emit(tflite::OpCode code, std::vector<ValueId> inputs, const tflite::Options& options = {});
+  /// An operator on the way: a new value of this shape, on the result's grid.
+  ValueId step(const std::string& name, tflite::OpCode code, std::vector<ValueId> inputs, std::vector<int64_t> shape,
                const tflite::Options& options = {});
   /// The same on another grid; nullopt: float32.
-  int32_t step_on(const std::string& name, tflite::OpCode code, std::vector<int32_t> inputs, std::vector<int64_t> shape,
+  ValueId step_on(const std::string& name, tflite::OpCode code, std::vector<ValueId> inputs, std::vector<int64_t> shape,
                   const std::optional<Grid>& grid, const tflite::Options& options = {});
-  int32_t reshaped(const std::string& name, int32_t tensor, const std::vector<int64_t>& shape);
-  int32_t transposed(const std::string& name, int32_t tensor, const std::vector<int64_t>& order);
-  /// The node's value is this tensor: nothing to compute.
-  void alias(int32_t tensor) { graph_.set_value(node_, tensor); }
+  ValueId reshaped(const std::string& name, ValueId tensor, const std::vector<int64_t>& shape);
+  ValueId transposed(const std::string& name, ValueId tensor, const std::vector<int64_t>& order);
+  /// The node's value is this one: nothing to compute.
+  void alias(ValueId tensor) { graph_.set_value(node_, tensor); }
   /// Where a graph's operator has several results: the value of the getitem that takes this one.
-  void set_element(const Node& element, int32_t tensor) { graph_.set_value(element, tensor); }
+  void set_element(const Node& element, ValueId tensor) { graph_.set_value(element, tensor); }
   bool keeps_channels_last(const Node& value) const { return graph_.channels_last(value); }
 
   /// Throws octet::Error: TFLite has no operator for this form of it.

@@ -4,6 +4,7 @@
 
 #include "octet/formats/tflite.h"
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -14,6 +15,6 @@ namespace octet {
 ///
 /// Throws octet::Error naming the operator that has no counterpart: one that octet does not lower to, SAME padding of
 /// an average that is not the same on both sides.
-std::shared_ptr<GraphModule> graph_of(const tflite::Model& program);
+OCTET_API std::shared_ptr<GraphModule> graph_of(const tflite::Model& program);
 
 }  // namespace octet

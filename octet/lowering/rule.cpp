@@ -13,161 +13,231 @@ using enum Arithmetic;
 namespace {
 
 using Lower = void (*)(OperatorLowering&);
-using Ops = std::vector<std::string_view>;
+using Ops = std::vector<std::string>;
 
-LoweringRule row(Ops ops, Arithmetic arithmetic, Layout layout, std::string_view builtins, Lower lower) {
-  LoweringRule rule;
+// An operator and its in-place form.
+Ops both(const std::string& op) {
+  const size_t overload = op.rfind('.');
+  return {op, op.substr(0, overload) + "_" + op.substr(overload)};
+}
+
+// ---- kinds of rows --------------------------------------------------------------------------------------------------
+
+OperatorRow row(Ops ops, Arithmetic arithmetic, Layout layout, std::string_view builtins, Lower lower,
+                SamplesRule samples = nullptr) {
+  OperatorRow rule;
   rule.ops = std::move(ops);
   rule.arithmetic = arithmetic;
   rule.layout = layout;
   rule.builtins = builtins;
   rule.lower = lower;
+  rule.samples = samples;
   return rule;
 }
 
-LoweringRule elementwise(Ops ops, std::string_view builtins, Lower lower) {
-  return row(std::move(ops), kInteger, Layout::kAny, builtins, lower);
+// Each number by itself.
+OperatorRow unary(Ops ops, std::string_view builtins, Lower lower, Arithmetic arithmetic = kInteger) {
+  return row(std::move(ops), arithmetic, Layout::kAny, builtins, lower, samples::apart);
 }
 
-// Elementwise, and may stand in front of a quantize together with the operator before it.
-LoweringRule activation(Ops ops, std::string_view builtins, Lower lower, Arithmetic arithmetic = kInteger) {
-  LoweringRule rule = row(std::move(ops), arithmetic, Layout::kAny, builtins, lower);
+// Pairs of numbers, of inputs that broadcast.
+OperatorRow binary(Ops ops, std::string_view builtins, Lower lower, Arithmetic arithmetic = kInteger) {
+  return row(std::move(ops), arithmetic, Layout::kAny, builtins, lower, samples::broadcast);
+}
+
+// Unary, and may stand in front of a quantize together with the operator before it.
+OperatorRow activation(Ops ops, std::string_view builtins, Lower lower, Arithmetic arithmetic = kInteger) {
+  OperatorRow rule = unary(std::move(ops), builtins, lower, arithmetic);
   rule.auxiliary = true;
   return rule;
 }
 
 // An activation on a fixed grid: beyond `reach` its result does not change by an int8 step.
-LoweringRule saturating(Ops ops, std::string_view builtins, Lower lower, double reach) {
-  LoweringRule rule = activation(std::move(ops), builtins, lower);
+OperatorRow saturating(Ops ops, std::string_view builtins, Lower lower, double reach) {
+  OperatorRow rule = activation(std::move(ops), builtins, lower);
   rule.reach = reach;
   return rule;
 }
 
-LoweringRule in_float(Ops ops, std::string_view builtins, Lower lower, Layout layout = Layout::kAny) {
-  return row(std::move(ops), kFloat, layout, builtins, lower);
+OperatorRow along_dim(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower) {
+  return row(std::move(ops), arithmetic, Layout::kAny, builtins, lower, samples::along_dim);
 }
 
-LoweringRule on_image(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower) {
-  return row(std::move(ops), arithmetic, Layout::kChannelsFirst, builtins, lower);
+OperatorRow reduction(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower) {
+  return row(std::move(ops), arithmetic, Layout::kReduces, builtins, lower, samples::over_dims);
 }
 
-LoweringRule view(Ops ops, std::string_view builtins, Lower lower) {
-  LoweringRule rule = row(std::move(ops), kMoves, Layout::kReshapes, builtins, lower);
+OperatorRow on_image(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower,
+                     SamplesRule samples = samples::apart) {
+  return row(std::move(ops), arithmetic, Layout::kChannelsFirst, builtins, lower, samples);
+}
+
+// On images of one row, which TFLite has not: between reshapes.
+OperatorRow on_line(Ops ops, Arithmetic arithmetic, std::string_view builtins, Lower lower) {
+  return row(std::move(ops), arithmetic, Layout::kReshapes, builtins, lower, samples::apart);
+}
+
+OperatorRow product(Ops ops, std::string_view builtins, Lower lower, MacsRule macs, SamplesRule samples = nullptr) {
+  OperatorRow rule = row(std::move(ops), kInteger, Layout::kReshapes, builtins, lower, samples);
+  rule.macs = macs;
+  return rule;
+}
+
+OperatorRow convolution(Ops ops, std::string_view builtins, Lower lower, MacsRule macs) {
+  OperatorRow rule = on_image(std::move(ops), kInteger, builtins, lower);
+  rule.macs = macs;
+  return rule;
+}
+
+OperatorRow view(Ops ops, std::string_view builtins, Lower lower, SamplesRule samples = nullptr) {
+  OperatorRow rule = row(std::move(ops), kMoves, Layout::kReshapes, builtins, lower, samples);
   rule.auxiliary = true;
   return rule;
 }
 
-LoweringRule nothing(Ops ops) {
-  LoweringRule rule = row(std::move(ops), kMoves, Layout::kAny, "", lower_alias);
+OperatorRow nothing(Ops ops, SamplesRule samples = nullptr) {
+  OperatorRow rule = row(std::move(ops), kMoves, Layout::kAny, "", lower_alias, samples);
   rule.auxiliary = true;
   return rule;
 }
 
-std::vector<LoweringRule> make_rules() {
+// What TFLite cannot express.
+OperatorRow not_lowered(Ops ops, SamplesRule samples, MacsRule macs = nullptr) {
+  OperatorRow rule;
+  rule.ops = std::move(ops);
+  rule.samples = samples;
+  rule.macs = macs;
+  return rule;
+}
+
+// ---- the table ------------------------------------------------------------------------------------------------------
+
+std::vector<OperatorRow> make_rules() {
   return {
       // Products.
-      on_image({"aten.conv2d.default", "aten.conv2d.padding"}, kInteger, "CONV_2D or DEPTHWISE_CONV_2D",
-               lower_convolution),
-      on_image({"aten.conv_transpose2d.input"}, kInteger, "TRANSPOSE_CONV", lower_transposed_convolution),
-      row({"aten.linear.default"}, kInteger, Layout::kReshapes, "FULLY_CONNECTED", lower_linear),
-      row({"aten.addmm.default"}, kInteger, Layout::kReshapes, "FULLY_CONNECTED", lower_addmm),
-      row({"aten.mm.default"}, kInteger, Layout::kReshapes, "FULLY_CONNECTED", lower_matmul),
-      row({"aten.bmm.default", "aten.matmul.default"}, kInteger, Layout::kReshapes, "BATCH_MATMUL", lower_matmul),
+      convolution({"aten.conv2d.default", "aten.conv2d.padding"}, "CONV_2D or DEPTHWISE_CONV_2D", lower_convolution,
+                  macs_of::convolution),
+      convolution({"aten.conv_transpose2d.input"}, "TRANSPOSE_CONV", lower_transposed_convolution,
+                  macs_of::transposed_convolution),
+      product({"aten.linear.default"}, "FULLY_CONNECTED", lower_linear, macs_of::product, samples::apart),
+      product({"aten.addmm.default"}, "FULLY_CONNECTED", lower_addmm, macs_of::added_product),
+      product({"aten.mm.default"}, "FULLY_CONNECTED", lower_matmul, macs_of::product),
+      product({"aten.bmm.default", "aten.matmul.default"}, "BATCH_MATMUL", lower_matmul, macs_of::product),
       row({"aten.prelu.default"}, kInteger, Layout::kChannelsFirstSlopes, "PRELU", lower_prelu),
-      in_float({"aten.batch_norm.default"}, "MUL, ADD", lower_batch_norm),
-      in_float({"aten.layer_norm.default"}, "MEAN, SQUARED_DIFFERENCE, RSQRT, SUB, MUL, ADD", lower_layer_norm,
-               Layout::kReshapes),
+      unary({"aten.batch_norm.default"}, "MUL, ADD", lower_batch_norm, kFloat),
+      row({"aten.layer_norm.default"}, kFloat, Layout::kReshapes, "MEAN, SQUARED_DIFFERENCE, RSQRT, SUB, MUL, ADD",
+          lower_layer_norm),
+      not_lowered({"aten.conv1d.default", "aten.conv1d.padding", "aten.conv3d.default", "aten.conv3d.padding"},
+                  samples::apart, macs_of::convolution),
+      not_lowered({"aten.conv_transpose1d.default", "aten.conv_transpose3d.input"}, samples::apart,
+                  macs_of::transposed_convolution),
+      not_lowered({"aten.convolution.default", "aten._convolution.default", "aten._convolution.deprecated"}, nullptr,
+                  macs_of::either_convolution),
+      not_lowered({"aten.mv.default", "aten.dot.default"}, nullptr, macs_of::product),
+      not_lowered({"aten.baddbmm.default"}, nullptr, macs_of::added_product),
+      not_lowered({"aten._native_batch_norm_legit_no_training.default"}, samples::apart),
 
       // Activations.
-      activation({"aten.relu.default", "aten.relu_.default"}, "RELU", lower_clip),
-      activation({"aten.relu6.default", "aten.relu6_.default"}, "RELU6", lower_clip),
-      saturating({"aten.sigmoid.default", "aten.sigmoid_.default"}, "LOGISTIC", lower_unary<OpCode::kLogistic>, 8.0),
-      saturating({"aten.tanh.default", "aten.tanh_.default"}, "TANH", lower_unary<OpCode::kTanh>, 4.0),
-      activation({"aten.hardtanh.default", "aten.hardtanh_.default"},
-                 "RELU_N1_TO_1, RELU_0_TO_1, RELU6, RELU or MINIMUM, MAXIMUM", lower_clip, kClip),
-      row({"aten.clamp.default", "aten.clamp_.default"}, kClip, Layout::kAny,
-          "RELU_N1_TO_1, RELU_0_TO_1, RELU6, RELU or MINIMUM, MAXIMUM", lower_clip),
-      elementwise({"aten.hardswish.default", "aten.hardswish_.default"}, "HARD_SWISH", lower_unary<OpCode::kHardSwish>),
-      elementwise({"aten.leaky_relu.default", "aten.leaky_relu_.default"}, "LEAKY_RELU", lower_leaky_relu),
-      elementwise({"aten.softmax.int"}, "SOFTMAX", lower_softmax),
-      in_float({"aten.log_softmax.int"}, "LOG_SOFTMAX", lower_log_softmax),
-      in_float({"aten.gelu.default", "aten.gelu_.default"}, "GELU", lower_gelu),
-      in_float({"aten.silu.default", "aten.silu_.default"}, "LOGISTIC, MUL", lower_silu),
-      in_float({"aten.hardsigmoid.default", "aten.hardsigmoid_.default"}, "ADD, RELU6, MUL", lower_hardsigmoid),
+      activation(both("aten.relu.default"), "RELU", lower_clip),
+      activation(both("aten.relu6.default"), "RELU6", lower_clip),
+      saturating(both("aten.sigmoid.default"), "LOGISTIC", lower_unary<OpCode::kLogistic>, 8.0),
+      saturating(both("aten.tanh.default"), "TANH", lower_unary<OpCode::kTanh>, 4.0),
+      activation(both("aten.hardtanh.default"), "RELU_N1_TO_1, RELU_0_TO_1, RELU6, RELU or MINIMUM, MAXIMUM",
+                 lower_clip, kClip),
+      unary(both("aten.clamp.default"), "RELU_N1_TO_1, RELU_0_TO_1, RELU6, RELU or MINIMUM, MAXIMUM", lower_clip,
+            kClip),
+      unary(both("aten.hardswish.default"), "HARD_SWISH", lower_unary<OpCode::kHardSwish>),
+      unary(both("aten.leaky_relu.default"), "LEAKY_RELU", lower_leaky_relu),
+      along_dim({"aten.softmax.int"}, kInteger, "SOFTMAX", lower_softmax),
+      along_dim({"aten.log_softmax.int"}, kFloat, "LOG_SOFTMAX", lower_log_softmax),
+      unary(both("aten.gelu.default"), "GELU", lower_gelu, kFloat),
+      unary(both("aten.silu.default"), "LOGISTIC, MUL", lower_silu, kFloat),
+      unary(both("aten.hardsigmoid.default"), "ADD, RELU6, MUL", lower_hardsigmoid, kFloat),
+      not_lowered(both("aten.elu.default"), samples::apart),
 
       // Arithmetic.
-      elementwise({"aten.add.Tensor", "aten.add_.Tensor"}, "ADD", lower_add),
-      elementwise({"aten.sub.Tensor", "aten.sub_.Tensor"}, "SUB", lower_sub),
-      elementwise({"aten.mul.Tensor", "aten.mul_.Tensor"}, "MUL", lower_binary<OpCode::kMul>),
-      in_float({"aten.div.Tensor", "aten.div_.Tensor"}, "DIV", lower_binary<OpCode::kDiv>),
-      in_float({"aten.pow.Tensor_Scalar"}, "POW", lower_pow),
-      in_float({"aten.sqrt.default"}, "SQRT", lower_unary<OpCode::kSqrt>),
-      elementwise({"aten.log.default"}, "LOG", lower_unary<OpCode::kLog>),
-      elementwise({"aten.rsqrt.default"}, "RSQRT", lower_unary<OpCode::kRsqrt>),
-      elementwise({"aten.abs.default"}, "ABS", lower_unary<OpCode::kAbs>),
-      elementwise({"aten.exp.default"}, "EXP", lower_unary<OpCode::kExp>),
-      elementwise({"aten.neg.default"}, "SUB", lower_neg),
-      row({"aten.maximum.default"}, kOneGrid, Layout::kAny, "MAXIMUM", lower_binary<OpCode::kMaximum>),
-      row({"aten.minimum.default"}, kOneGrid, Layout::kAny, "MINIMUM", lower_binary<OpCode::kMinimum>),
+      binary(both("aten.add.Tensor"), "ADD", lower_add),
+      binary(both("aten.sub.Tensor"), "SUB", lower_sub),
+      binary(both("aten.mul.Tensor"), "MUL", lower_binary<OpCode::kMul>),
+      binary(both("aten.div.Tensor"), "DIV", lower_binary<OpCode::kDiv>, kFloat),
+      binary({"aten.maximum.default"}, "MAXIMUM", lower_binary<OpCode::kMaximum>, kOneGrid),
+      binary({"aten.minimum.default"}, "MINIMUM", lower_binary<OpCode::kMinimum>, kOneGrid),
+      unary({"aten.pow.Tensor_Scalar"}, "POW", lower_pow, kFloat),
+      unary({"aten.sqrt.default"}, "SQRT", lower_unary<OpCode::kSqrt>, kFloat),
+      unary({"aten.log.default"}, "LOG", lower_unary<OpCode::kLog>),
+      unary({"aten.rsqrt.default"}, "RSQRT", lower_unary<OpCode::kRsqrt>),
+      unary({"aten.abs.default"}, "ABS", lower_unary<OpCode::kAbs>),
+      unary({"aten.exp.default"}, "EXP", lower_unary<OpCode::kExp>),
+      unary({"aten.neg.default"}, "SUB", lower_neg),
 
       // Reductions, pools, resizes.
-      row({"aten.amax.default"}, kMoves, Layout::kReduces, "REDUCE_MAX", lower_reduction<OpCode::kReduceMax>),
-      row({"aten.amin.default"}, kMoves, Layout::kReduces, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
-      row({"aten.mean.dim", "aten.mean.default"}, kInteger, Layout::kReduces, "MEAN", lower_reduction<OpCode::kMean>),
-      row({"aten.sum.default", "aten.sum.dim_IntList"}, kInteger, Layout::kReduces, "SUM",
-          lower_reduction<OpCode::kSum>),
+      reduction({"aten.amax.default"}, kMoves, "REDUCE_MAX", lower_reduction<OpCode::kReduceMax>),
+      reduction({"aten.amin.default"}, kMoves, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
+      reduction({"aten.mean.dim", "aten.mean.default"}, kInteger, "MEAN", lower_reduction<OpCode::kMean>),
+      reduction({"aten.sum.default", "aten.sum.dim_IntList"}, kInteger, "SUM", lower_reduction<OpCode::kSum>),
+      on_line({"aten.adaptive_avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
       on_image({"aten.adaptive_avg_pool2d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
-      row({"aten.avg_pool1d.default"}, kMoves, Layout::kReshapes, "AVERAGE_POOL_2D", lower_average_pool),
+      on_line({"aten.avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_average_pool),
       on_image({"aten.avg_pool2d.default"}, kMoves, "AVERAGE_POOL_2D", lower_average_pool),
-      row({"aten.max_pool1d.default"}, kMoves, Layout::kReshapes, "MAX_POOL_2D", lower_max_pool),
+      on_line({"aten.max_pool1d.default"}, kMoves, "MAX_POOL_2D", lower_max_pool),
       on_image({"aten.max_pool2d.default"}, kMoves, "MAX_POOL_2D", lower_max_pool),
       on_image({"aten.upsample_bilinear2d.vec"}, kMoves, "RESIZE_BILINEAR", lower_resize_bilinear),
       on_image({"aten.upsample_nearest2d.vec"}, kMoves, "RESIZE_NEAREST_NEIGHBOR", lower_resize_nearest),
+      not_lowered({"aten.adaptive_max_pool2d.default"}, samples::apart),
 
       // Moving values.
-      row({"aten.cat.default"}, kOneGrid, Layout::kAny, "CONCATENATION", lower_concatenation),
-      nothing({"aten.dropout.default", "aten.dropout_.default", "aten.clone.default", "aten.contiguous.default",
-               "aten.detach.default"}),
-      view({"aten.flatten.using_ints", "aten.reshape.default", "aten.view.default", "aten.squeeze.default",
-            "aten.squeeze.dim", "aten.squeeze.dims", "aten.unsqueeze.default"},
+      along_dim({"aten.cat.default"}, kOneGrid, "CONCATENATION", lower_concatenation),
+      nothing(both("aten.dropout.default"), samples::apart),
+      nothing({"aten.clone.default", "aten.contiguous.default"}, samples::apart),
+      nothing({"aten.detach.default"}),
+      view({"aten.flatten.using_ints"}, "RESHAPE", lower_reshape, samples::from_dim),
+      view({"aten.reshape.default", "aten.view.default", "aten.squeeze.default", "aten.squeeze.dim",
+            "aten.squeeze.dims", "aten.unsqueeze.default"},
            "RESHAPE", lower_reshape),
       view({"aten.permute.default", "aten.transpose.int", "aten.t.default"}, "TRANSPOSE", lower_permutation),
       row({"aten.slice.Tensor"}, kMoves, Layout::kAny, "SLICE", lower_slice),
       row({"aten.select.int"}, kMoves, Layout::kReshapes, "SLICE, RESHAPE", lower_select),
-      row({"aten.split.Tensor", "aten.split.default", "aten.split_with_sizes.default", "aten.chunk.default"}, kMoves,
-          Layout::kReshapes, "SLICE", lower_split),
+      row({"aten.split.Tensor", "aten.split_with_sizes.default", "aten.chunk.default"}, kMoves, Layout::kReshapes,
+          "SLICE", lower_split),
       row({"aten.pad.default"}, kMoves, Layout::kAny, "PAD, PADV2 or MIRROR_PAD", lower_pad),
       row({"aten.expand.default"}, kMoves, Layout::kReshapes, "BROADCAST_TO", lower_expand),
-      on_image({"aten.pixel_shuffle.default"}, kMoves, "RESHAPE, TRANSPOSE", lower_pixel_shuffle),
-      on_image({"aten.pixel_unshuffle.default"}, kMoves, "RESHAPE, TRANSPOSE", lower_pixel_unshuffle),
+      on_image({"aten.pixel_shuffle.default"}, kMoves, "RESHAPE, TRANSPOSE", lower_pixel_shuffle, nullptr),
+      on_image({"aten.pixel_unshuffle.default"}, kMoves, "RESHAPE, TRANSPOSE", lower_pixel_unshuffle, nullptr),
   };
+}
+
+const OperatorRow* row_of(OpName op) {
+  static const std::unordered_map<uint64_t, const OperatorRow*> by_op = [] {
+    std::unordered_map<uint64_t, const OperatorRow*> map;
+    for (const OperatorRow& rule : operator_rows()) {
+      for (const std::string& name : rule.ops) map.emplace(OpName(name).id(), &rule);
+    }
+    return map;
+  }();
+  const auto found = by_op.find(op.id());
+  return found != by_op.end() ? found->second : nullptr;
 }
 
 }  // namespace
 
-const std::vector<LoweringRule>& lowering_rules() {
-  static const std::vector<LoweringRule> rules = make_rules();
+const std::vector<OperatorRow>& operator_rows() {
+  static const std::vector<OperatorRow> rules = make_rules();
   return rules;
 }
 
-const LoweringRule* find_lowering_rule(const Node& node) {
-  return node.is_call() ? find_lowering_rule(std::string_view(node.target())) : nullptr;
+const OperatorRow* find_operator(const Node& node) { return node.is_call() ? row_of(node.op().name()) : nullptr; }
+
+const OperatorRow* find_lowering_rule(const Node& node) {
+  return node.is_call() ? find_lowering_rule(node.op().name()) : nullptr;
 }
 
-const LoweringRule* find_lowering_rule(std::string_view op) {
-  static const std::unordered_map<std::string_view, const LoweringRule*> by_op = [] {
-    std::unordered_map<std::string_view, const LoweringRule*> map;
-    for (const LoweringRule& rule : lowering_rules()) {
-      for (const std::string_view name : rule.ops) map.emplace(name, &rule);
-    }
-    return map;
-  }();
-  const auto found = by_op.find(op);
-  return found != by_op.end() ? found->second : nullptr;
+const OperatorRow* find_lowering_rule(OpName op) {
+  const OperatorRow* found = row_of(op);
+  return found != nullptr && found->lower != nullptr ? found : nullptr;
 }
 
 bool moves_values(const Node& node) {
-  const LoweringRule* rule = find_lowering_rule(node);
+  const OperatorRow* rule = find_lowering_rule(node);
   if (rule == nullptr) return false;
   if (rule->arithmetic != kClip) return rule->arithmetic == kMoves;
   const std::optional<ActivationBounds> bounds = clipping_bounds(node);
@@ -176,7 +246,7 @@ bool moves_values(const Node& node) {
 
 bool is_auxiliary(const Node& node) {
   if (node.kind() == NodeKind::kGetItem) return true;
-  const LoweringRule* rule = find_lowering_rule(node);
+  const OperatorRow* rule = find_lowering_rule(node);
   return rule != nullptr && rule->auxiliary;
 }
 

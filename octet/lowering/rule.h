@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "octet/graph/node.h"
+#include "octet/lowering/batch.h"
+#include "octet/lowering/stats.h"
 
 namespace octet::lowering {
 
@@ -28,23 +30,26 @@ enum class Arithmetic {
   kFloat,    ///< float32 alone
 };
 
-/// One row of the table of operators that TFLite can express.
-struct LoweringRule {
-  std::vector<std::string_view> ops;
+/// One row of the table of operators: what octet knows of each beyond its schema (and its traits, octet/graph/trait.h).
+struct OperatorRow {
+  std::vector<std::string> ops;
   Layout layout = Layout::kAny;
   Arithmetic arithmetic = Arithmetic::kInteger;
   bool auxiliary = false;     ///< may stand between an operator and its quantize or dequantize
   double reach = 0.0;         ///< where inputs beyond -reach .. reach change nothing; 0: everywhere they do
   std::string_view builtins;  ///< TFLite operators that it becomes; empty where it vanishes
-  void (*lower)(OperatorLowering&) = nullptr;
+  void (*lower)(OperatorLowering&) = nullptr;  ///< nullptr: TFLite has nothing for it
+  SamplesRule samples = nullptr;               ///< whether it keeps samples apart; nullptr: only running it tells
+  MacsRule macs = nullptr;                     ///< its multiply-accumulates; nullptr: it has none
 };
 
-const std::vector<LoweringRule>& lowering_rules();
+const std::vector<OperatorRow>& operator_rows();
 
-/// The row of a node's op, or nullptr where TFLite has nothing for it.
-const LoweringRule* find_lowering_rule(const Node& node);
-/// The same for "aten.relu.default".
-const LoweringRule* find_lowering_rule(std::string_view op);
+/// The row of a node's op, or nullptr.
+const OperatorRow* find_operator(const Node& node);
+/// The same where TFLite can express it.
+const OperatorRow* find_lowering_rule(const Node& node);
+const OperatorRow* find_lowering_rule(OpName op);
 
 /// True where values pass unchanged through the node, on the grid that they come on.
 bool moves_values(const Node& node);

@@ -1,18 +1,15 @@
 #include "octet/lowering/simplify.h"
 
 #include <algorithm>
-#include <numeric>
+#include <unordered_map>
 
-#include "octet/formats/tflite_versions.h"
+#include "octet/lowering/constant_data.h"
 #include "octet/lowering/fuse.h"
 #include "octet/lowering/layout.h"
-#include "octet/lowering/model_view.h"
 
 namespace octet::lowering {
 
 using tflite::OpCode;
-using tflite::Operator;
-using tflite::Tensor;
 
 namespace {
 
@@ -36,248 +33,193 @@ bool keeps_memory(const std::vector<int64_t>& shape, const std::vector<int64_t>&
 
 class Simplifier {
  public:
-  Simplifier(tflite::Model model, const LoweringOptions& options) : model_(std::move(model)), options_(options) {}
+  Simplifier(Program& program, const LoweringOptions& options) : program_(program), options_(options) {}
 
-  tflite::Model run() {
+  void run() {
+    // A round costs the program's length. It takes another where an edit lets an earlier operator do more: behind a
+    // flattened image that was itself behind one.
     bool changed = true;
     while (changed) {
       changed = false;
-      for (size_t i = 0; i < model_.operators.size(); ++i) changed |= step(i);
-      changed |= remove_unread();
+      for (OperatorId id = program_.first(); id != kNoOperator;) {
+        const OperatorId next = program_.next(id);
+        changed |= step(id);
+        id = next;
+      }
+      changed |= program_.erase_unread();
     }
-    if (!options_.plain) {
-      fuse_activations(model_);
-      remove_unread();
+    if (!options_.is_plain()) {
+      fuse_activations(program_);
+      program_.erase_unread();
     } else {
       order_by_generation();
     }
-    renumber_tensors();
-    for (Operator& op : model_.operators) op.version = tflite::lowest_version(model_, op);
-    return std::move(model_);
   }
 
  private:
-  bool step(size_t index) {
-    Operator& op = model_.operators[index];
-    switch (op.code) {
+  // Whether it did anything; the operator alone may be gone afterwards.
+  bool step(OperatorId id) {
+    switch (op(id).code) {
       case OpCode::kTranspose:
-        return merge_transposes(op) || (!options_.plain && fold_constant(op)) || drop_if_identity(op) ||
-               (!options_.plain && reshape_instead(op));
+        return merge_transposes(id) || (!options_.is_plain() && fold_constant(id)) || drop_if_identity(id) ||
+               (!options_.is_plain() && reshape_instead(id));
       case OpCode::kReshape:
-        return !options_.plain && (merge_reshapes(op) || drop_if_identity(op));
+        return !options_.is_plain() && (merge_reshapes(id) || drop_if_identity(id));
       case OpCode::kFullyConnected:
-        return read_flattened_as_it_lies(op);
+        return read_flattened_as_it_lies(id);
       default:
         return false;
     }
   }
 
-  const Tensor& tensor(int32_t index) const { return model_.tensors[static_cast<size_t>(index)]; }
+  const Program::Operator& op(OperatorId id) const { return program_.at(id); }
+  ValueId input(OperatorId id, size_t index = 0) const { return op(id).inputs[index]; }
+  ValueId output(OperatorId id) const { return op(id).outputs[0]; }
+  std::vector<int64_t> order_of(OperatorId transpose) const { return program_.integers_of(input(transpose, 1)); }
 
-  int32_t integers(const std::string& name, const std::vector<int64_t>& values) {
-    Tensor added;
-    added.name = name;
-    added.type = tflite::Type::kInt32;
-    added.shape = {static_cast<int64_t>(values.size())};
-    added.is_constant = true;
-    added.data = bytes_of(values);
-    model_.tensors.push_back(std::move(added));
-    return static_cast<int32_t>(model_.tensors.size()) - 1;
+  // The operator that computes the input, where it is of this kind; kNoOperator otherwise.
+  OperatorId before(OperatorId id, OpCode code) const {
+    const OperatorId found = program_.producer(input(id));
+    return found != kNoOperator && op(found).code == code ? found : kNoOperator;
   }
 
-  bool merge_transposes(Operator& op) {
-    const Operator* before = producer(model_, op.inputs[0]);
-    if (before == nullptr || before->code != OpCode::kTranspose) return false;
-    const std::vector<int64_t> first = integers_of(tensor(before->inputs[1]));
-    const std::vector<int64_t> second = integers_of(tensor(op.inputs[1]));
-    const std::string name = tensor(op.inputs[1]).name + "_merged";
-    const int32_t source = before->inputs[0];
-    op.inputs = {source, integers(name, reordered(first, second))};
+  bool merge_transposes(OperatorId id) {
+    const OperatorId first = before(id, OpCode::kTranspose);
+    if (first == kNoOperator) return false;
+    const std::vector<int64_t> order = reordered(order_of(first), order_of(id));
+    const std::string name = program_.at(input(id, 1)).name + "_merged";
+    program_.set_input(id, 0, input(first));
+    program_.set_input(id, 1, program_.integers(name, order));
     return true;
   }
 
-  bool fold_constant(Operator& op) {
-    const Tensor& source = tensor(op.inputs[0]);
-    if (!source.is_constant) return false;
-    const std::vector<int64_t> order = integers_of(tensor(op.inputs[1]));
-    Tensor folded = transposed_constant(source, order);
-    folded.name = tensor(op.outputs[0]).name;
-    model_.tensors[static_cast<size_t>(op.outputs[0])] = std::move(folded);
-    op.outputs.clear();
+  bool fold_constant(OperatorId id) {
+    const Program::Value& source = program_.at(input(id));
+    if (!source.constant) return false;
+    ConstantData folded =
+        permuted(ConstantData{source.type, source.shape, source.quantization, *source.constant}, order_of(id));
+    const ValueId result = output(id);
+    program_.erase(id);
+    program_.make_constant(result, std::move(folded));
     return true;
   }
 
-  bool drop_if_identity(Operator& op) {
-    if (op.outputs.empty()) return false;
-    const int32_t from = op.inputs[0];
-    const int32_t to = op.outputs[0];
-    const bool same = op.code == OpCode::kTranspose ? is_identity(integers_of(tensor(op.inputs[1])))
-                                                    : tensor(from).shape == tensor(to).shape;
+  bool drop_if_identity(OperatorId id) {
+    const ValueId from = input(id), to = output(id);
+    const bool same = op(id).code == OpCode::kTranspose ? is_identity(order_of(id))
+                                                        : program_.at(from).shape == program_.at(to).shape;
     if (!same) return false;
-    if (!is_output(model_, to)) {
-      replace_reads(model_, to, from);
-      op.outputs.clear();
+    if (!program_.is_output(to)) {
+      program_.erase(id);
+      program_.replace_reads(to, from);
       return true;
     }
-    Operator* before = producer(model_, from);
-    if (before == nullptr || is_output(model_, from)) return false;  // an input that is a result as well
-    op.outputs.clear();
-    std::replace(before->outputs.begin(), before->outputs.end(), from, to);
-    replace_reads(model_, from, to);
+    const OperatorId first = program_.producer(from);
+    if (first == kNoOperator || program_.is_output(from)) return false;  // an input that is a result as well
+    const std::vector<ValueId>& results = op(first).outputs;
+    const auto place = static_cast<size_t>(std::find(results.begin(), results.end(), from) - results.begin());
+    program_.erase(id);
+    program_.set_output(first, place, to);
+    program_.replace_reads(from, to);
     return true;
   }
 
-  bool reshape_instead(Operator& op) {
-    if (op.outputs.empty() || !keeps_memory(tensor(op.inputs[0]).shape, integers_of(tensor(op.inputs[1])))) {
-      return false;
-    }
-    op.code = OpCode::kReshape;
-    const std::vector<int64_t> shape = tensor(op.outputs[0]).shape;
-    op.options.new_shape.assign(shape.begin(), shape.end());
-    op.inputs[1] = integers(tensor(op.outputs[0]).name + "_shape", shape);
+  bool reshape_instead(OperatorId id) {
+    if (!keeps_memory(program_.at(input(id)).shape, order_of(id))) return false;
+    const Program::Value& result = program_.at(output(id));
+    const std::vector<int64_t> shape = result.shape;
+    const ValueId sizes = program_.integers(result.name + "_shape", shape);
+    program_.set_code(id, OpCode::kReshape);
+    program_.options(id).new_shape.assign(shape.begin(), shape.end());
+    program_.set_input(id, 1, sizes);
     return true;
   }
 
-  bool merge_reshapes(Operator& op) {
-    const Operator* before = producer(model_, op.inputs[0]);
-    if (before == nullptr || before->code != OpCode::kReshape) return false;
-    op.inputs[0] = before->inputs[0];
+  bool merge_reshapes(OperatorId id) {
+    const OperatorId first = before(id, OpCode::kReshape);
+    if (first == kNoOperator) return false;
+    program_.set_input(id, 0, input(first));
     return true;
   }
+
+  bool is_read_here_alone(ValueId value) const { return program_.read_count(value) == 1 && !program_.is_output(value); }
 
   // transpose, flatten, product with constant weights: the weights' columns move instead.
-  bool read_flattened_as_it_lies(Operator& op) {
-    Operator* flatten = producer(model_, op.inputs[0]);
-    if (flatten == nullptr || flatten->code != OpCode::kReshape || readers(model_, op.inputs[0]) != 1) return false;
-    const Operator* transpose = producer(model_, flatten->inputs[0]);
-    if (transpose == nullptr || transpose->code != OpCode::kTranspose || is_output(model_, flatten->inputs[0]) ||
-        is_output(model_, op.inputs[0]) || readers(model_, flatten->inputs[0]) != 1) {
-      return false;
-    }
-    const Tensor& weight = tensor(op.inputs[1]);
-    const std::vector<int64_t> order = integers_of(tensor(transpose->inputs[1]));
-    const std::vector<int64_t>& image = tensor(flatten->inputs[0]).shape;
-    const std::vector<int64_t>& flat = tensor(op.inputs[0]).shape;
-    if (!weight.is_constant || order.empty() || order[0] != 0 || flat.size() != 2 || flat[0] != image[0] ||
+  bool read_flattened_as_it_lies(OperatorId id) {
+    const OperatorId flatten = before(id, OpCode::kReshape);
+    if (flatten == kNoOperator || !is_read_here_alone(input(id))) return false;
+    const OperatorId transpose = before(flatten, OpCode::kTranspose);
+    if (transpose == kNoOperator || !is_read_here_alone(input(flatten))) return false;
+    const Program::Value& weight = program_.at(input(id, 1));
+    const std::vector<int64_t> order = order_of(transpose);
+    const std::vector<int64_t>& image = program_.at(input(flatten)).shape;
+    const std::vector<int64_t>& flat = program_.at(input(id)).shape;
+    if (!weight.constant || order.empty() || order[0] != 0 || flat.size() != 2 || flat[0] != image[0] ||
         weight.shape.size() != 2 || weight.shape[1] != flat[1]) {
       return false;
     }
-    Tensor columns = weight;
-    columns.shape = image;
-    columns.shape[0] = weight.shape[0];
-    std::vector<int64_t> back(order.size());
+    std::vector<int64_t> columns = image, back(order.size());
+    columns[0] = weight.shape[0];
     for (size_t d = 0; d < order.size(); ++d) back[static_cast<size_t>(order[d])] = static_cast<int64_t>(d);
-    columns = transposed_constant(columns, back);
-    columns.shape = weight.shape;
-    columns.name = weight.name + "_nhwc";
-    flatten->inputs[0] = transpose->inputs[0];
-    model_.tensors[static_cast<size_t>(op.inputs[0])].name += "_nhwc";  // no longer in the order of the graph's value
-    model_.tensors.push_back(std::move(columns));
-    op.inputs[1] = static_cast<int32_t>(model_.tensors.size()) - 1;
+    ConstantData moved = permuted(ConstantData{weight.type, columns, weight.quantization, *weight.constant}, back);
+    moved.shape = weight.shape;
+    const ValueId reordered_weight = program_.constant(weight.name + "_nhwc", std::move(moved));
+    program_.set_input(flatten, 0, input(transpose));
+    program_.rename(input(id), program_.at(input(id)).name + "_nhwc");
+    program_.set_value_source(input(id), {});  // no longer in the order of the graph's value
+    program_.set_input(id, 1, reordered_weight);
     return true;
-  }
-
-  bool remove_unread() {
-    const size_t before = model_.operators.size();
-    bool changed = true;
-    while (changed) {
-      std::vector<bool> read(model_.tensors.size(), false);
-      for (const int32_t output : model_.outputs) read[static_cast<size_t>(output)] = true;
-      for (const Operator& op : model_.operators) {
-        for (const int32_t input : op.inputs) {
-          if (input >= 0) read[static_cast<size_t>(input)] = true;
-        }
-      }
-      changed = std::erase_if(model_.operators, [&](const Operator& op) {
-                  return std::none_of(op.outputs.begin(), op.outputs.end(),
-                                      [&](int32_t output) { return read[static_cast<size_t>(output)]; });
-                }) > 0;
-    }
-    return model_.operators.size() != before;
   }
 
   // As the reference sorts: all operators whose inputs are there, then those that these make ready.
   void order_by_generation() {
-    const std::vector<Operator>& ops = model_.operators;
-    std::vector<std::vector<size_t>> readers_of(model_.tensors.size());
-    std::vector<size_t> waiting(ops.size(), 0);
-    std::vector<bool> computed(model_.tensors.size(), false);
-    for (const Operator& op : ops) {
-      for (const int32_t output : op.outputs) computed[static_cast<size_t>(output)] = true;
-    }
-    for (size_t i = 0; i < ops.size(); ++i) {
-      for (const int32_t input : ops[i].inputs) {
-        if (input < 0 || !computed[static_cast<size_t>(input)]) continue;
-        readers_of[static_cast<size_t>(input)].push_back(i);
-        ++waiting[i];
+    const std::vector<OperatorId> given = program_.order();
+    std::unordered_map<OperatorId, size_t> waiting;  // for so many inputs
+    std::unordered_map<ValueId, std::vector<OperatorId>> readers_of;
+    std::vector<OperatorId> generation;
+    for (const OperatorId id : given) {
+      size_t& count = waiting[id];
+      for (const ValueId value : op(id).inputs) {
+        if (value == kNoValue || program_.producer(value) == kNoOperator) continue;
+        readers_of[value].push_back(id);
+        ++count;
       }
+      if (count == 0) generation.push_back(id);
     }
     // Of several readers the reference takes the first last.
-    for (std::vector<size_t>& readers : readers_of) {
-      if (readers.size() > 1) std::rotate(readers.begin(), readers.begin() + 1, readers.end());
-    }
-    std::vector<size_t> generation;
-    for (size_t i = 0; i < ops.size(); ++i) {
-      if (waiting[i] == 0) generation.push_back(i);
-    }
-    for (const int32_t input : model_.inputs) put_first_reader_last(generation, input);
-    std::vector<Operator> sorted;
+    for (auto& [value, readers] : readers_of) std::rotate(readers.begin(), readers.begin() + 1, readers.end());
+    for (const ValueId value : program_.inputs()) put_first_reader_last(generation, value);
+    std::vector<OperatorId> sorted;
     while (!generation.empty()) {
-      std::vector<size_t> next;
-      for (const size_t i : generation) {
-        sorted.push_back(ops[i]);
-        for (const int32_t output : ops[i].outputs) {
-          for (const size_t reader : readers_of[static_cast<size_t>(output)]) {
+      std::vector<OperatorId> next;
+      for (const OperatorId id : generation) {
+        sorted.push_back(id);
+        for (const ValueId result : op(id).outputs) {
+          for (const OperatorId reader : readers_of[result]) {
             if (--waiting[reader] == 0) next.push_back(reader);
           }
         }
       }
       generation = std::move(next);
     }
-    model_.operators = std::move(sorted);
+    program_.reorder(sorted);
   }
 
   // The same for the transpositions of one input.
-  void put_first_reader_last(std::vector<size_t>& generation, int32_t input) const {
+  void put_first_reader_last(std::vector<OperatorId>& generation, ValueId value) const {
     std::vector<size_t> places;
     for (size_t i = 0; i < generation.size(); ++i) {
-      const Operator& op = model_.operators[generation[i]];
-      if (op.code == OpCode::kTranspose && op.inputs[0] == input) places.push_back(i);
+      if (op(generation[i]).code == OpCode::kTranspose && input(generation[i]) == value) places.push_back(i);
     }
     for (size_t i = 0; i + 1 < places.size(); ++i) std::swap(generation[places[i]], generation[places[i + 1]]);
   }
 
-  void renumber_tensors() {
-    std::vector<int32_t> number(model_.tensors.size(), -1);
-    std::vector<Tensor> kept;
-    const auto keep = [&](int32_t& index) {
-      if (index < 0) return;
-      int32_t& target = number[static_cast<size_t>(index)];
-      if (target < 0) {
-        target = static_cast<int32_t>(kept.size());
-        kept.push_back(std::move(model_.tensors[static_cast<size_t>(index)]));
-      }
-      index = target;
-    };
-    for (int32_t& input : model_.inputs) keep(input);
-    for (Operator& op : model_.operators) {
-      for (int32_t& input : op.inputs) keep(input);
-      for (int32_t& output : op.outputs) keep(output);
-    }
-    for (int32_t& output : model_.outputs) keep(output);
-    for (auto& [name, index] : model_.signature_inputs) keep(index);
-    for (auto& [name, index] : model_.signature_outputs) keep(index);
-    model_.tensors = std::move(kept);
-  }
-
-  tflite::Model model_;
+  Program& program_;
   const LoweringOptions& options_;
 };
 
 }  // namespace
 
-tflite::Model simplified(tflite::Model model, const LoweringOptions& options) {
-  return Simplifier(std::move(model), options).run();
-}
+void simplify(Program& program, const LoweringOptions& options) { Simplifier(program, options).run(); }
 
 }  // namespace octet::lowering

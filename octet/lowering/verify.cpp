@@ -3,44 +3,27 @@
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
+#include <numeric>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "octet/integer/executor.h"
+#include "octet/lowering/constants.h"
+#include "octet/lowering/facts.h"
 #include "octet/lowering/layout.h"
-#include "octet/lowering/lowering.h"
-#include "octet/lowering/model_view.h"
-#include "octet/quantize/decomposed_ops.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/sqnr.h"
 #include "octet/support/error.h"
 
 namespace octet {
+
+using integer::Grid;
+
 namespace {
 
-std::unordered_set<std::string> nhwc_names(const tflite::Model& program) {
-  std::unordered_set<std::string> names;
-  for (const auto& [name, text] : program.metadata) {
-    if (name != kProgramFacts) continue;
-    const auto facts = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!facts.is_object() || !facts.contains("channels_last") || !facts["channels_last"].is_array()) continue;
-    for (const auto& each : facts["channels_last"]) {
-      if (each.is_string()) names.insert(each.get<std::string>());
-    }
-  }
-  return names;
-}
-
-bool is_on_grid(const tflite::Tensor& tensor) {
-  return tensor.type == tflite::Type::kInt8 && tensor.quantization.scale.size() == 1;
-}
-
 // The value on the tensor's grid, as the graph's quantize rounds it.
-at::Tensor levels_of(const tflite::Tensor& tensor, const at::Tensor& value) {
-  return decomposed::quantize_per_tensor(value.to(at::kFloat), static_cast<double>(tensor.quantization.scale[0]),
-                                         tensor.quantization.zero_point[0], -128, 127, at::kChar);
-}
+at::Tensor levels_of(const Grid& grid, const at::Tensor& value) { return lowering::quantized(value, grid).values; }
 
 Deviation deviation(const tflite::Tensor& tensor, const at::Tensor& integers, const at::Tensor& floats) {
   Deviation found;
@@ -48,10 +31,10 @@ Deviation deviation(const tflite::Tensor& tensor, const at::Tensor& integers, co
   if (got.numel() == 0) return found;
   at::Tensor wanted = floats.to(at::kDouble);
   double step = (wanted.max() - wanted.min()).item<double>() / 256.0;
-  if (is_on_grid(tensor)) {
-    step = static_cast<double>(tensor.quantization.scale[0]);
-    const auto zero = static_cast<double>(tensor.quantization.zero_point[0]);
-    wanted = (levels_of(tensor, floats).to(at::kDouble) - zero) * step;
+  if (const std::optional<Grid> grid = integer::grid_of(tensor)) {
+    step = static_cast<double>(grid->scale);
+    const auto zero = static_cast<double>(grid->zero_point);
+    wanted = (levels_of(*grid, floats).to(at::kDouble) - zero) * step;
   }
   const at::Tensor steps = (got - wanted).abs() / std::max(step, 1e-30);
   found.different = steps.ge(0.5).sum().item<int64_t>();
@@ -65,9 +48,12 @@ Deviation deviation(const tflite::Tensor& tensor, const at::Tensor& integers, co
 class Comparison {
  public:
   Comparison(GraphModule& converted, const tflite::Model& program, const std::vector<at::Tensor>& inputs)
-      : program_(program), nhwc_(nhwc_names(program)) {
+      : program_(program), nodes_(lowering::node_values(program, converted.graph())) {
+    for (size_t i = 0; i < program.operators.size(); ++i) {
+      for (const int32_t output : program.operators[i].outputs) producers_[output] = i;
+    }
     wanted_ = converted.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
-      if (value.isTensor() && !is_dequantize_op(node) && !node.is_get_attr()) values_[node.name()] = value.toTensor();
+      if (value.isTensor() && !node.is(Trait::kDequantize) && !node.is_get_attr()) values_[&node] = value.toTensor();
     });
     if (program.inputs.size() != inputs.size() || program.outputs.size() != wanted_.size()) {
       throw expected("verify", "inputs and outputs of the program", octet::str(inputs.size(), " and ", wanted_.size()),
@@ -80,18 +66,19 @@ class Comparison {
     Verification found;
     // Every value that a node has too is a result of the program for once.
     std::vector<int32_t> traced = program_.outputs;
+    std::unordered_set<int32_t> met(traced.begin(), traced.end());
     for (const tflite::Operator& op : program_.operators) {
       for (const int32_t output : op.outputs) {
-        if (is_known(output) && std::find(traced.begin(), traced.end(), output) == traced.end()) {
-          traced.push_back(output);
-        }
+        if (value_at(output) != nullptr && met.insert(output).second) traced.push_back(output);
       }
     }
-    const std::vector<at::Tensor> got = run_part(program_.inputs, program_.operators, traced, given_);
+    std::vector<size_t> all(program_.operators.size());
+    std::iota(all.begin(), all.end(), size_t{0});
+    const std::vector<at::Tensor> got = run_part(program_.inputs, all, traced, given_);
     const size_t results = program_.outputs.size();
     for (size_t j = 0; j < got.size(); ++j) {
       const tflite::Tensor& tensor = at(traced[j]);
-      const at::Tensor& floats = j < results ? wanted_[j] : values_.at(tensor.name);
+      const at::Tensor& floats = j < results ? wanted_[j] : *value_at(traced[j]);
       const std::optional<at::Tensor> integers = in_graph_order(traced[j], got[j], floats);
       if (!integers) {
         if (j >= results) continue;
@@ -99,9 +86,10 @@ class Comparison {
                        octet::str(got[j].sizes()));
       }
       ValueDeviation value;
-      value.name = tensor.name;
-      const tflite::Operator* last = producer_of(traced[j]);
-      value.op = last != nullptr ? tflite::op_name(last->code) : "";
+      const Node* node = node_at(traced[j]).node;
+      value.name = node != nullptr ? node->name() : tensor.name;
+      const auto last = producers_.find(traced[j]);
+      value.op = last != producers_.end() ? tflite::op_name(program_.operators[last->second].code) : "";
       value.elements = integers->numel();
       value.whole = deviation(tensor, *integers, floats);
       value.alone = value.whole;
@@ -113,9 +101,12 @@ class Comparison {
 
  private:
   const tflite::Tensor& at(int32_t index) const { return program_.tensors[static_cast<size_t>(index)]; }
-  bool is_known(int32_t index) const { return values_.count(at(index).name) > 0; }
-
-  const tflite::Operator* producer_of(int32_t tensor) const { return lowering::producer(program_, tensor); }
+  const lowering::NodeValue& node_at(int32_t index) const { return nodes_[static_cast<size_t>(index)]; }
+  // What the float program has there; nullptr where no node gives it.
+  const at::Tensor* value_at(int32_t index) const {
+    const auto found = values_.find(node_at(index).node);
+    return found != values_.end() ? &found->second : nullptr;
+  }
 
   // A value of the graph, in the order and type that the tensor has.
   at::Tensor in_program_order(int32_t index, const at::Tensor& value) const {
@@ -124,26 +115,43 @@ class Comparison {
     const size_t rank = sizes.size();
     if (rank > 0 && !tensor.shape.empty()) sizes[0] = tensor.shape[0];  // any multiple of the program's batch
     const bool fits = rank > 2 && lowering::reordered(sizes, lowering::to_channels_last(rank)) == tensor.shape;
-    const bool is_nhwc = fits && (nhwc_.count(tensor.name) > 0 || sizes != tensor.shape);
+    const bool is_nhwc = fits && (node_at(index).channels_last || sizes != tensor.shape);
     return is_nhwc ? value.permute(lowering::to_channels_last(rank)).contiguous() : value;
   }
 
   // The other way; nullopt where the shapes do not fit.
   std::optional<at::Tensor> in_graph_order(int32_t index, const at::Tensor& value, const at::Tensor& node_value) const {
     const auto rank = static_cast<size_t>(value.dim());
-    if (nhwc_.count(at(index).name) == 0 && value.sizes() == node_value.sizes()) return value;
+    if (!node_at(index).channels_last && value.sizes() == node_value.sizes()) return value;
     if (rank < 3) return std::nullopt;
     const at::Tensor turned = value.permute(lowering::to_channels_first(rank));
     return turned.sizes() == node_value.sizes() ? std::optional(turned) : std::nullopt;
   }
 
-  std::vector<at::Tensor> run_part(const std::vector<int32_t>& inputs, const std::vector<tflite::Operator>& operators,
-                                   const std::vector<int32_t>& outputs, const std::vector<at::Tensor>& values) const {
+  // These operators alone, by their numbers, with the tensors that they name.
+  template <typename Numbers>
+  std::vector<at::Tensor> run_part(std::vector<int32_t> inputs, const Numbers& operators, std::vector<int32_t> outputs,
+                                   const std::vector<at::Tensor>& values) const {
     tflite::Model part;
-    part.tensors = program_.tensors;
-    part.operators = operators;
-    part.inputs = inputs;
-    part.outputs = outputs;
+    std::unordered_map<int32_t, int32_t> numbers;
+    const auto take = [&](std::vector<int32_t>& tensors) {
+      for (int32_t& tensor : tensors) {
+        if (tensor < 0) continue;
+        const auto [known, is_new] = numbers.try_emplace(tensor, static_cast<int32_t>(part.tensors.size()));
+        if (is_new) part.tensors.push_back(at(tensor));
+        tensor = known->second;
+      }
+    };
+    take(inputs);
+    for (const size_t number : operators) {
+      tflite::Operator op = program_.operators[number];
+      take(op.inputs);
+      take(op.outputs);
+      part.operators.push_back(std::move(op));
+    }
+    take(outputs);
+    part.inputs = std::move(inputs);
+    part.outputs = std::move(outputs);
     return integer::Executor(std::move(part)).run_dequantized(values);
   }
 
@@ -152,39 +160,37 @@ class Comparison {
   std::optional<at::Tensor> run_alone(int32_t output, const at::Tensor& floats) const {
     std::vector<int32_t> inputs;
     std::vector<at::Tensor> values;
-    std::vector<const tflite::Operator*> needed;
+    std::unordered_set<int32_t> met;
+    std::set<size_t> needed;  // in order of execution
     std::vector<int32_t> pending = {output};
     while (!pending.empty()) {
       const int32_t index = pending.back();
       pending.pop_back();
-      if (index < 0 || at(index).is_constant || std::find(inputs.begin(), inputs.end(), index) != inputs.end())
-        continue;
+      if (index < 0 || at(index).is_constant || !met.insert(index).second) continue;
       const auto input = std::find(program_.inputs.begin(), program_.inputs.end(), index);
-      const tflite::Operator* op = producer_of(index);
-      if (input != program_.inputs.end() || (index != output && is_known(index))) {
+      const auto producer = producers_.find(index);
+      if (input != program_.inputs.end() || (index != output && value_at(index) != nullptr)) {
         inputs.push_back(index);
         if (input != program_.inputs.end()) {
           values.push_back(given_[static_cast<size_t>(input - program_.inputs.begin())]);
         } else {
-          const at::Tensor value = in_program_order(index, values_.at(at(index).name));
-          values.push_back(is_on_grid(at(index)) ? levels_of(at(index), value) : value);
+          const at::Tensor value = in_program_order(index, *value_at(index));
+          const std::optional<Grid> grid = integer::grid_of(at(index));
+          values.push_back(grid ? levels_of(*grid, value) : value);
         }
-      } else if (op != nullptr && std::find(needed.begin(), needed.end(), op) == needed.end()) {
-        needed.push_back(op);
-        pending.insert(pending.end(), op->inputs.begin(), op->inputs.end());
+      } else if (producer != producers_.end() && needed.insert(producer->second).second) {
+        const std::vector<int32_t>& read = program_.operators[producer->second].inputs;
+        pending.insert(pending.end(), read.begin(), read.end());
       }
     }
     if (inputs.empty()) return std::nullopt;
-    std::vector<tflite::Operator> operators;
-    for (const tflite::Operator& op : program_.operators) {
-      if (std::find(needed.begin(), needed.end(), &op) != needed.end()) operators.push_back(op);
-    }
-    return in_graph_order(output, run_part(inputs, operators, {output}, values).at(0), floats);
+    return in_graph_order(output, run_part(inputs, needed, {output}, values).at(0), floats);
   }
 
   const tflite::Model& program_;
-  std::unordered_set<std::string> nhwc_;
-  std::unordered_map<std::string, at::Tensor> values_;
+  std::vector<lowering::NodeValue> nodes_;         // of each tensor
+  std::unordered_map<int32_t, size_t> producers_;  // number of the operator that computes a tensor
+  std::unordered_map<const Node*, at::Tensor> values_;
   std::vector<at::Tensor> wanted_;
   std::vector<at::Tensor> given_;
 };

@@ -5,6 +5,7 @@
 
 #include "octet/formats/tflite.h"
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -18,14 +19,14 @@ struct Deviation {
 
 /// One value of the int8 program beside that of the quantize-dequantize program.
 struct ValueDeviation {
-  std::string name;  ///< of the node and the tensor
+  std::string name;  ///< of the node; of the tensor where no node gives it
   std::string op;    ///< TFLite's: "CONV_2D"
   int64_t elements = 0;
   Deviation whole;  ///< in the run of the whole program: with what came before
   Deviation alone;  ///< of this operator alone, given the float program's values
 };
 
-struct Verification {
+struct OCTET_API Verification {
   std::vector<ValueDeviation> outputs;
   std::vector<ValueDeviation> layers;  ///< in order of execution: those that both programs have
   /// The first layer that differs; nullptr where none does.
@@ -33,9 +34,10 @@ struct Verification {
 };
 
 /// Runs the converted program in float, on its quantize and dequantize nodes, and the int8 program in integers on the
-/// same inputs, and compares results and every value whose tensor carries its node's name: from `lower`, or any other
-/// file of that model. Inputs as the converted program takes them. Throws octet::Error where the two do not have the
-/// same inputs and outputs.
-Verification verify(GraphModule& converted, const tflite::Model& program, const std::vector<at::Tensor>& inputs);
+/// same inputs, and compares results and every value that both have. What `lower` wrote says which values these are;
+/// in any other file of that model they are the tensors that carry a node's name. Inputs as the converted program takes
+/// them. Throws octet::Error where the two do not have the same inputs and outputs.
+OCTET_API Verification verify(GraphModule& converted, const tflite::Model& program,
+                              const std::vector<at::Tensor>& inputs);
 
 }  // namespace octet

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// A C++ model with one image input and one output. What octet::export_module, octet::train and torch optimizers take.
-class Model : public torch::nn::Module {
+class OCTET_API Model : public torch::nn::Module {
  public:
   using torch::nn::Module::Module;
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "octet/models/model.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -22,9 +23,9 @@ struct ModelOptions {
 /// A model by name: `cifarnet`, `resnet8`, `mobilenet_v2`, the last with an optional width in hundredths and `_small`
 /// or `_fine` for 32x32 images (`mobilenet_v2_w025`, `mobilenet_v2_w050_small`; MobileNetV2Options::small_input).
 /// Throws octet::Error listing the names, or naming an option that the model does not have.
-std::shared_ptr<Model> make_model(const std::string& name, const ModelOptions& options = {});
+OCTET_API std::shared_ptr<Model> make_model(const std::string& name, const ModelOptions& options = {});
 
 /// The names that make_model takes, for help texts.
-std::vector<std::string> model_names();
+OCTET_API std::vector<std::string> model_names();
 
 }  // namespace octet

@@ -4,6 +4,7 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "octet/quantize/fold_batch_norm.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -30,9 +31,7 @@ int64_t out_channels(const Node& conv, const GraphModule& module, const Node& we
   const Node* weight = weight_dequantize.arg(0).node();
   if (weight == nullptr || !weight->is_get_attr()) return conv.sizes().at(1);
   const at::Tensor value = module.attr(weight->target());
-  const bool transposed =
-      conv.is_call("aten.conv_transpose2d.input") || (conv.has_arg("transposed") && conv.arg("transposed").to_bool());
-  return transposed ? value.size(1) * conv.arg("groups").to_int() : value.size(0);
+  return conv_info(conv)->is_transposed ? value.size(1) * conv.arg("groups").to_int() : value.size(0);
 }
 
 Node* attribute(GraphModule& module, const std::string& wanted, const at::Tensor& value, AttrKind kind) {

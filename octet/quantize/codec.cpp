@@ -1,6 +1,8 @@
 #include "octet/quantize/codec.h"
 
+#include "octet/formats/allowed_operators.h"
 #include "octet/formats/dtype.h"
+#include "octet/graph/call_check.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/histogram_observer.h"
 #include "octet/quantize/observers.h"
@@ -12,6 +14,8 @@ namespace octet {
 namespace {
 
 using nlohmann::json;
+
+constexpr uint64_t kObserverBytes = 8192;  // a module with some ten small buffers
 
 json literal_json(const c10::IValue& value) {
   if (value.isNone()) return nullptr;
@@ -85,41 +89,41 @@ json conv_bn_json(const QatConvBn& module, const NameOfModule& name_of) {
   return config;
 }
 
-std::shared_ptr<ObserverBase> observer_from(const JsonCursor& config) {
-  auto observer = std::dynamic_pointer_cast<ObserverBase>(callable_from_config(config));
+std::shared_ptr<ObserverBase> observer_from(const JsonCursor& config, Budget& budget) {
+  auto observer = std::dynamic_pointer_cast<ObserverBase>(callable_from_config(config, budget));
   if (!observer) throw expected(config.where(), "type", "an observer", config.at("type").to_string());
   return observer;
 }
 
-std::shared_ptr<CallableModule> conv_bn_from(const JsonCursor& config) {
-  const std::string text = config.at("op").to_string();
-  const auto op = Op::try_find(text);
-  if (!op) throw Error(config.at("op").where(), octet::str("unknown operator '", text, "'"));
+std::shared_ptr<CallableModule> conv_bn_from(const JsonCursor& config, Budget& budget) {
+  const Op op = AllowedOperators().find(config.at("op").to_string(), config.at("op").where());
   std::vector<c10::IValue> literals;
   for (const JsonCursor& literal : config.at("literals").elements()) literals.push_back(literal_from(literal));
-  if (literals.size() != op->schema().arguments().size() || literals.size() < 3) {
-    throw expected(config.at("literals").where(), "arguments", octet::str(op->schema().arguments().size()),
+  if (literals.size() != op.schema().arguments().size() || literals.size() < 3) {
+    throw expected(config.at("literals").where(), "arguments", octet::str(op.schema().arguments().size()),
                    octet::str(literals.size()));
   }
+  check_call(op, literals, config.where());
   ConvInfo info;
   info.is_linear = config.at("is_linear").to_bool();
   info.is_transposed = config.at("is_transposed").to_bool();
   info.groups = config.at("groups").to_int();
-  auto module = std::make_shared<QatConvBn>(*op, std::move(literals), info, config.at("eps").to_double(),
+  auto module = std::make_shared<QatConvBn>(op, std::move(literals), info, config.at("eps").to_double(),
                                             config.at("momentum").to_double());
-  module->set_fake_quantizers(config.has("weight") ? observer_from(config.at("weight")) : nullptr,
-                              config.has("bias") ? observer_from(config.at("bias")) : nullptr);
+  module->set_fake_quantizers(config.has("weight") ? observer_from(config.at("weight"), budget) : nullptr,
+                              config.has("bias") ? observer_from(config.at("bias"), budget) : nullptr);
   return module;
 }
 
-std::shared_ptr<CallableModule> made(const std::string& type, const JsonCursor& config) {
-  if (type == "QatConvBn") return conv_bn_from(config);
-  if (type == "FakeQuantize") return std::make_shared<FakeQuantize>(observer_from(config.at("observer")));
+std::shared_ptr<CallableModule> made(const std::string& type, const JsonCursor& config, Budget& budget) {
+  budget.charge(kObserverBytes, "its observers");
+  if (type == "QatConvBn") return conv_bn_from(config, budget);
+  if (type == "FakeQuantize") return std::make_shared<FakeQuantize>(observer_from(config.at("observer"), budget));
   if (type == "FusedMovingAvgObsFakeQuantize") {
-    return std::make_shared<FusedMovingAvgObsFakeQuantize>(observer_from(config.at("observer")));
+    return std::make_shared<FusedMovingAvgObsFakeQuantize>(observer_from(config.at("observer"), budget));
   }
   if (type == "FixedQParamsFakeQuantize") {
-    return std::make_shared<FixedQParamsFakeQuantize>(observer_from(config.at("observer")));
+    return std::make_shared<FixedQParamsFakeQuantize>(observer_from(config.at("observer"), budget));
   }
   const ObserverArgs args = args_from(config);
   const auto eps = [&] { return config.at("eps").to_double(); };
@@ -134,10 +138,8 @@ std::shared_ptr<CallableModule> made(const std::string& type, const JsonCursor& 
     return std::make_shared<MovingAveragePerChannelMinMaxObserver>(args, constant(), eps());
   }
   if (type == "HistogramObserver") {
-    constexpr int64_t kMostBins = int64_t{1} << 20;
     const int64_t bins = config.at("bins").to_int();
-    if (bins > kMostBins)
-      throw expected(config.at("bins").where(), "bins", octet::str("at most ", kMostBins), octet::str(bins));
+    if (bins > 0) budget.charge(static_cast<uint64_t>(bins), sizeof(float), "its histograms");
     return std::make_shared<HistogramObserver>(args, eps(), bins);
   }
   if (type == "FixedQParamsObserver") return std::make_shared<FixedQParamsObserver>(args, 1.0, 0);  // buffers tell
@@ -181,8 +183,8 @@ json callable_config(const CallableModule& module, const NameOfModule& name_of) 
   return config;
 }
 
-std::shared_ptr<CallableModule> callable_from_config(const JsonCursor& config) {
-  return made(config.at("type").to_string(), config);
+std::shared_ptr<CallableModule> callable_from_config(const JsonCursor& config, Budget& budget) {
+  return made(config.at("type").to_string(), config, budget);
 }
 
 void resolve_sources(CallableModule& module, const JsonCursor& config, const FindModule& find) {

@@ -23,8 +23,9 @@ using FindModule = std::function<std::shared_ptr<torch::nn::Module>(const std::s
 /// `{"type": "HistogramObserver", "dtype": "int8", "quant_min": -128, ..., "bins": 2048}`.
 /// Throws octet::Error for a type that has no codec.
 nlohmann::json callable_config(const CallableModule& module, const NameOfModule& name_of = nullptr);
-/// The reverse, with fresh state; derived observers come without their sources. Errors name the cursor's place.
-std::shared_ptr<CallableModule> callable_from_config(const JsonCursor& config);
+/// The reverse, with fresh state, whose memory is charged; derived observers come without their sources. Errors name
+/// the cursor's place.
+std::shared_ptr<CallableModule> callable_from_config(const JsonCursor& config, Budget& budget);
 /// Gives derived observers in `module` (made from `config`) the sources that the JSON names.
 void resolve_sources(CallableModule& module, const JsonCursor& config, const FindModule& find);
 

@@ -13,7 +13,7 @@ bool is_operator(const GraphModule& module, const Node& node) {
   if (node.kind() == NodeKind::kCallModule) {
     return dynamic_cast<const ObserverBase*>(module.callable(node.target()).get()) == nullptr;
   }
-  return node.is_call() && node.op().text().rfind("quantized_decomposed.", 0) != 0;
+  return node.is_call() && !node.is(Trait::kDecomposed);
 }
 
 // The value as its readers see it: behind an observer, or a quantize and dequantize, that is all that reads it.
@@ -26,18 +26,17 @@ const Node* as_read(const GraphModule& module, const Node* node) {
       if (is_operator(module, *user) || user->kind() == NodeKind::kOutput) return current;
     }
     current = users.front();
-    const bool integers = current->is_call() && current->op().packet().find(".quantize") != std::string_view::npos;
-    if (!integers) return current;
+    if (!current->is(Trait::kQuantize)) return current;
   }
   return node;
 }
 
-std::string float_name(const Node& node) {
-  const auto note = node.notes().find(kFloatNameNote);
-  return note == node.notes().end() ? node.name() : std::any_cast<std::string>(note->second);
-}
-
 }  // namespace
+
+std::string float_name(const Node& node) {
+  const std::string* note = node.notes().find(kFloatNameNote);
+  return note == nullptr ? node.name() : *note;
+}
 
 Comparison compare_models(GraphModule& float_model, GraphModule& quantized_model,
                           const std::vector<at::Tensor>& inputs) {

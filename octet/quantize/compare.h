@@ -4,12 +4,17 @@
 #include <vector>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
-/// Note on a node that stands for several of the float model: the name of the last of them, a std::string. A
+/// Note on a node that stands for several of the float model: the name of the last of them. A
 /// convolution that a BatchNorm was folded into carries the BatchNorm's name.
-inline constexpr const char* kFloatNameNote = "float_name";
+inline const NoteKey<std::string> kFloatNameNote("float_name");
+
+/// The node of the float model that a node of a quantized or prepared one stands for: by its note, else of its own
+/// name.
+OCTET_API std::string float_name(const Node& node);
 
 /// One operator of a quantized or prepared model against the same value of the float model.
 struct LayerComparison {
@@ -27,6 +32,7 @@ struct Comparison {
 /// Runs both on `inputs` and compares the results and, by name, the value of every operator that both have: for a
 /// quantized one as its readers see it, behind the quantize and dequantize that follow. Neither model changes. Throws
 /// octet::Error where inputs or results differ in number or shape.
-Comparison compare_models(GraphModule& float_model, GraphModule& quantized, const std::vector<at::Tensor>& inputs);
+OCTET_API Comparison compare_models(GraphModule& float_model, GraphModule& quantized,
+                                    const std::vector<at::Tensor>& inputs);
 
 }  // namespace octet

@@ -7,30 +7,21 @@
 namespace octet {
 namespace {
 
-bool is_quantize(const Node& node) {
-  return node.is_call("quantized_decomposed.quantize_per_tensor.default") ||
-         node.is_call("quantized_decomposed.quantize_per_channel.default");
-}
-
-bool is_random(const Op& op) { return op.handle().hasTag(at::Tag::nondeterministic_seeded); }
-
 // The tensors that the program itself writes, directly or through a view of them. A value that an operator computed
 // anew is no view: relu_ behind a convolution writes the convolution's result, not its weight.
 std::set<std::string> written_attrs(const GraphModule& module) {
   std::set<std::string> written;
-  std::unordered_set<const Node*> seen;
-  const std::function<void(const Node*)> trace = [&](const Node* node) {
-    if (!seen.insert(node).second) return;
-    if (node->is_get_attr()) written.insert(node->target());
-    for (size_t i = 0; i < node->args().size(); ++i) {
-      const bool is_view = !node->is_call() || node->op().schema().arguments()[i].alias_info() != nullptr;
-      if (is_view) node->arg(i).for_each_node(trace);
-    }
-  };
-  for (const Node* node : module.graph().nodes()) {
-    if (!node->is_call()) continue;
-    for (size_t i = 0; i < node->args().size(); ++i) {
-      if (node->op().writes_argument(i)) node->arg(i).for_each_node(trace);
+  std::unordered_set<const Node*> traced;
+  const auto trace = [&](const Arg& arg) { arg.for_each_node([&](const Node* node) { traced.insert(node); }); };
+  const std::vector<Node*> nodes = module.graph().nodes();
+  // Backwards: whoever writes a value or a view of it stands behind it.
+  for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+    const Node& node = **it;
+    const bool is_traced = traced.count(&node) > 0;
+    if (is_traced && node.is_get_attr()) written.insert(node.target());
+    for (size_t i = 0; i < node.args().size(); ++i) {
+      const bool is_view = !node.is_call() || node.op().schema().arguments()[i].alias_info() != nullptr;
+      if ((is_traced && is_view) || (node.is_call() && node.op().writes_argument(i))) trace(node.arg(i));
     }
   }
   return written;
@@ -42,10 +33,7 @@ std::unordered_set<const Node*> constant_nodes(const GraphModule& module) {
   std::unordered_set<const Node*> constant;
   for (const Node* node : module.graph().nodes()) {
     if (node->is_get_attr() && !written.count(node->target())) constant.insert(node);
-    if (!node->is_call() || node->op().mutates() || is_random(node->op()) ||
-        node->op().packet().find("dequantize") != std::string_view::npos) {
-      continue;
-    }
+    if (!node->is_call() || node->op().mutates() || node->is(Trait::kRandom) || node->is(Trait::kDequantize)) continue;
     const std::vector<Node*> inputs = node->inputs();
     const bool fixed =
         std::all_of(inputs.begin(), inputs.end(), [&](const Node* input) { return constant.count(input) > 0; });
@@ -56,24 +44,27 @@ std::unordered_set<const Node*> constant_nodes(const GraphModule& module) {
 
 // Runs the part of the program that leads to `targets`, which needs no input.
 std::vector<at::Tensor> evaluate(GraphModule& module, const std::vector<Node*>& targets) {
+  const std::vector<Node*> nodes = module.graph().nodes();
+  std::unordered_set<const Node*> needed(targets.begin(), targets.end());
+  for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+    if (needed.count(*it) == 0) continue;
+    for (const Node* input : (*it)->inputs()) needed.insert(input);
+  }
   GraphModule part;
-  std::unordered_map<const Node*, Node*> copies;
-  const std::function<Node*(Node*)> copy = [&](Node* node) -> Node* {
-    const auto found = copies.find(node);
-    if (found != copies.end()) return found->second;
-    Node* twin = nullptr;
+  NodeMap copies;
+  for (Node* node : nodes) {
+    if (needed.count(node) == 0) continue;
     if (node->is_get_attr()) {
       if (!part.has_attr(node->target())) part.set_attr(node->target(), module.attr(node->target()), AttrKind::kBuffer);
-      twin = part.graph().get_attr(node->target());
-    } else {
-      std::vector<Arg> args;
-      for (const Arg& arg : node->args()) args.push_back(arg.map_nodes(copy));
-      twin = part.graph().call(node->op(), std::move(args));
+      copies[node] = part.graph().get_attr(node->target());
+      continue;
     }
-    return copies[node] = twin;
-  };
+    std::vector<Arg> args;
+    for (const Arg& arg : node->args()) args.push_back(arg.map_nodes([&](Node* input) { return copies.at(input); }));
+    copies[node] = part.graph().call(node->op(), std::move(args));
+  }
   std::vector<Arg> results;
-  for (Node* target : targets) results.emplace_back(copy(target));
+  for (Node* target : targets) results.emplace_back(copies.at(target));
   part.graph().output(std::move(results));
   return part.run({});
 }
@@ -85,7 +76,7 @@ size_t fold_constant_quantizes(GraphModule& module) {
   const auto constant = constant_nodes(module);
   std::vector<Node*> targets;
   for (Node* node : module.graph().nodes()) {
-    if (is_quantize(*node) && constant.count(node)) targets.push_back(node);
+    if (node->is(Trait::kQuantize) && constant.count(node)) targets.push_back(node);
   }
   if (targets.empty()) return 0;
   const std::vector<at::Tensor> values = evaluate(module, targets);

@@ -145,7 +145,7 @@ class Converter {
   }
 
   Node* buffer(const std::string& base, const at::Tensor& value) {
-    int64_t number = 0;
+    int64_t& number = next_number_[base];
     std::string name;
     do {
       name = octet::str(base, "_", number++);
@@ -158,12 +158,9 @@ class Converter {
 
   GraphModule& module_;
   Graph& graph_;
-  std::vector<std::string> empty_;  // values whose observers saw nothing
+  std::vector<std::string> empty_;                        // values whose observers saw nothing
+  std::unordered_map<std::string, int64_t> next_number_;  // of a buffer's name
 };
-
-bool is_dequantize(const Node& node) {
-  return node.is_call() && node.op().packet().substr(0, 33) == "quantized_decomposed.dequantize_p";
-}
 
 bool has_computed_scale(const Node& dequantize) {
   return dequantize.arg(1).is_node() && dequantize.arg(1).node()->kind() == NodeKind::kGetItem;
@@ -172,10 +169,10 @@ bool has_computed_scale(const Node& dequantize) {
 // Every annotated reader gets a dequantize of its own, so that each operator stands between its own pairs.
 void duplicate_dequantizes(Graph& graph) {
   for (Node* node : graph.nodes()) {
-    if (!is_dequantize(*node) || node->user_count() < 2 || has_computed_scale(*node)) continue;
+    if (!node->is(Trait::kDequantize) || node->user_count() < 2 || has_computed_scale(*node)) continue;
     const std::vector<Node*> users = node->users();
     for (size_t i = 1; i < users.size(); ++i) {
-      if (!users[i]->notes().count(kAnnotatedNote)) continue;
+      if (!users[i]->notes().contains(kAnnotatedNote)) continue;
       const auto point = graph.inserting_before(users[i]);
       Node* twin = graph.call(node->op(), node->args(), {}, std::string(node->op().short_name()));
       twin->set_meta(node->meta());
@@ -205,6 +202,12 @@ std::shared_ptr<GraphModule> convert_pt2e(std::shared_ptr<GraphModule> prepared,
   model->graph().verify();
   model->facts()[kStageFact] = kConverted;
   return model;
+}
+
+std::shared_ptr<GraphModule> finish(std::shared_ptr<GraphModule> prepared, Quantizer& quantizer) {
+  auto converted = convert_pt2e(move_exported_model_to_eval(std::move(prepared)));
+  quantizer.transform_converted(*converted);
+  return converted;
 }
 
 }  // namespace octet

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "octet/formats/dtype.h"
+#include "octet/graph/late_operators.h"
 #include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/quantize/observer.h"
 #include "octet/support/error.h"
@@ -14,6 +15,8 @@
 namespace octet {
 namespace decomposed {
 namespace {
+
+constexpr const char* kNamespace = "quantized_decomposed";
 
 using OptionalDtype = std::optional<at::ScalarType>;
 using Pair = std::tuple<at::Tensor, at::Tensor>;
@@ -233,12 +236,23 @@ at::Tensor dequantize_per_channel(const at::Tensor& q, const at::Tensor& scales,
   return (steps * along(scales, q, axis, kWhere)).to(out_dtype.value_or(at::kFloat));
 }
 
+namespace {
+
 // torch's own schemas, so that programs written by either run on both.
-TORCH_LIBRARY(quantized_decomposed, library) {
-  constexpr auto kKey = c10::DispatchKey::CompositeExplicitAutograd;
+void define_missing() {
+  // Never taken away again: programs may run until the process ends.
+  static auto* library = new torch::Library(torch::Library::FRAGMENT, kNamespace, std::nullopt, __FILE__, __LINE__);
+  const auto add_to = [&](c10::DispatchKey key, const std::string& schema, auto function) {
+    const std::string name = schema.substr(0, schema.find('('));
+    const size_t dot = name.find('.');
+    const c10::OperatorName full(octet::str(kNamespace, "::", name.substr(0, dot)),
+                                 dot == std::string::npos ? "" : name.substr(dot + 1));
+    if (c10::Dispatcher::singleton().findSchema(full)) return;
+    library->def(schema.c_str());
+    library->impl(name.c_str(), key, std::move(function));
+  };
   const auto add = [&](const std::string& schema, auto function) {
-    library.def(schema.c_str());
-    library.impl(schema.substr(0, schema.find('(')).c_str(), kKey, std::move(function));
+    add_to(c10::DispatchKey::CompositeExplicitAutograd, schema, std::move(function));
   };
   const std::string per_tensor = "int quant_min, int quant_max, ScalarType dtype";
   const std::string per_tensor2 = "Tensor quant_min, Tensor quant_max, ScalarType dtype";
@@ -282,12 +296,15 @@ TORCH_LIBRARY(quantized_decomposed, library) {
   add("dequantize_per_channel_group(Tensor input, Tensor scales, Tensor? zero_points, " + per_tensor +
           ", int group_size, ScalarType output_dtype) -> Tensor",
       TORCH_FN(dequantize_per_channel_group));
-  library.def(
-      "fake_quant_per_channel(Tensor input, Tensor scales, Tensor zero_points, int axis, int quant_min, int quant_max)"
-      " -> Tensor");
-  library.impl("fake_quant_per_channel", c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(fake_quant_per_channel));
+  add_to(c10::DispatchKey::CompositeImplicitAutograd,
+         "fake_quant_per_channel(Tensor input, Tensor scales, Tensor zero_points, int axis, int quant_min, int "
+         "quant_max) -> Tensor",
+         TORCH_FN(fake_quant_per_channel));
   add("convert_element_type.no_fuse(Tensor input, ScalarType dtype) -> Tensor", TORCH_FN(convert_element_type));
 }
 
+const LateOperators late(kNamespace, define_missing);
+
+}  // namespace
 }  // namespace decomposed
 }  // namespace octet

@@ -6,7 +6,8 @@
 
 namespace octet {
 
-// The operators `quantized_decomposed::*`, registered under torch's own schemas as soon as this room is linked in.
+// The operators `quantized_decomposed::*` under torch's own schemas, defined when they are first asked for and torch's
+// Python has not done so (graph/late_operators.h).
 // Quantize: q = clip(round_half_even(x * (1 / scale)) + zero_point, quant_min, quant_max); dequantize: (q - zero_point)
 // * scale. All in float32; half types are widened first. These are also their C++ names.
 

@@ -6,12 +6,13 @@
 
 #include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/quantize/observers.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
 /// Base of the fake quantizers: buffers `fake_quant_enabled`, `observer_enabled` (uint8 [1]), switched by name or by
 /// `module.apply(disable_observer)`.
-class FakeQuantizeBase : public ObserverBase {
+class OCTET_API FakeQuantizeBase : public ObserverBase {
  public:
   void enable_fake_quant(bool on = true);
   void enable_observer(bool on = true);
@@ -31,7 +32,7 @@ class FakeQuantizeBase : public ObserverBase {
 /// Watches its input through any observer, and rounds it to the observer's grid: buffers `scale`, `zero_point`,
 /// submodule `activation_post_process`. The grid is choose_qparams' of the observed range, the same that convert
 /// writes. Identity until data was seen.
-class FakeQuantize : public FakeQuantizeBase {
+class OCTET_API FakeQuantize : public FakeQuantizeBase {
  public:
   explicit FakeQuantize(std::shared_ptr<ObserverBase> observer);
   at::Tensor forward(const at::Tensor& x) override;
@@ -58,7 +59,7 @@ class FakeQuantize : public FakeQuantizeBase {
 
 /// The reference's fused class: a moving average of minimum and maximum, per tensor or per channel as the scheme says.
 /// Here it honours eps and uses the one grid.
-class FusedMovingAvgObsFakeQuantize : public FakeQuantize {
+class OCTET_API FusedMovingAvgObsFakeQuantize : public FakeQuantize {
  public:
   explicit FusedMovingAvgObsFakeQuantize(const ObserverArgs& args, double averaging_constant = 0.01,
                                          double eps = kDefaultEps);
@@ -69,7 +70,7 @@ class FusedMovingAvgObsFakeQuantize : public FakeQuantize {
 };
 
 /// Rounds to a grid known beforehand.
-class FixedQParamsFakeQuantize : public FakeQuantize {
+class OCTET_API FixedQParamsFakeQuantize : public FakeQuantize {
  public:
   FixedQParamsFakeQuantize(const ObserverArgs& args, double scale, int64_t zero_point);
   explicit FixedQParamsFakeQuantize(std::shared_ptr<ObserverBase> observer);
@@ -79,7 +80,7 @@ class FixedQParamsFakeQuantize : public FakeQuantize {
 
 /// Rounds to a grid derived from other observers' (a bias to input scale * weight scale), so that training sees the
 /// bias as the target will. Identity until every source has data.
-class DerivedFakeQuantize : public FakeQuantizeBase {
+class OCTET_API DerivedFakeQuantize : public FakeQuantizeBase {
  public:
   DerivedFakeQuantize(const ObserverArgs& args, std::vector<std::shared_ptr<ObserverBase>> sources,
                       Derivation derivation);

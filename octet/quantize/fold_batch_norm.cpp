@@ -11,14 +11,6 @@
 namespace octet {
 namespace {
 
-// True for BatchNorm ops that give (output, saved mean, saved inverse deviation).
-bool gives_tuple(const Node& node) {
-  return node.is_call("aten._native_batch_norm_legit_no_training.default") ||
-         node.is_call("aten._native_batch_norm_legit.default") || node.is_call("aten.native_batch_norm.default");
-}
-
-bool is_batch_norm(const Node& node) { return node.is_call("aten.batch_norm.default") || gives_tuple(node); }
-
 bool is_static_or_none(const Arg& arg) { return arg.is_none() || (arg.is_node() && arg.node()->is_get_attr()); }
 
 at::Tensor static_value(const GraphModule& module, const Arg& arg) {
@@ -27,7 +19,7 @@ at::Tensor static_value(const GraphModule& module, const Arg& arg) {
 
 // The node that others read the normalized tensor from, or nullptr where the statistics are read too.
 Node* value_of(Node* batch_norm) {
-  if (!gives_tuple(*batch_norm)) return batch_norm;
+  if (!batch_norm->is(Trait::kGivesTuple)) return batch_norm;
   Node* value = nullptr;
   for (Node* user : batch_norm->users()) {
     if (user->kind() != NodeKind::kGetItem) return nullptr;
@@ -41,21 +33,6 @@ Node* value_of(Node* batch_norm) {
   return value;
 }
 
-std::string real_name(const GraphModule& module, const std::string& name) {
-  const auto alias = module.aliases().find(name);
-  return alias == module.aliases().end() ? name : alias->second;
-}
-
-// How many nodes read the tensor, through whatever get_attr node and name.
-size_t reader_count(const GraphModule& module, const Graph& graph, const std::string& name) {
-  const std::string real = real_name(module, name);
-  size_t readers = 0;
-  for (const Node* node : graph.nodes()) {
-    if (node->is_get_attr() && real_name(module, node->target()) == real) readers += node->user_count();
-  }
-  return readers;
-}
-
 // Gives argument `index` of `conv` the value, in the attribute that it reads or, where others read that too, in a new
 // one.
 void set_parameter(GraphModule& module, Node* conv, size_t index, const std::string& fallback,
@@ -65,7 +42,7 @@ void set_parameter(GraphModule& module, Node* conv, size_t index, const std::str
   std::string name = fallback;
   if (current.is_node() && current.node()->is_get_attr()) {
     name = current.node()->target();
-    if (reader_count(module, graph, name) == 1) {
+    if (module.reader_count(name, 2) == 1) {
       module.set_attr(name, value, module.attr_kind(name));
       current.node()->set_meta(TensorMeta{value.scalar_type(), value.sizes().vec()});
       return;
@@ -90,19 +67,10 @@ std::string bias_name(const std::string& weight) {
 }  // namespace
 
 std::optional<ConvInfo> conv_info(const Node& node) {
-  if (!node.is_call()) return std::nullopt;
-  const std::string_view packet = node.op().packet();
+  if (!node.is(Trait::kLinear) && !node.is(Trait::kConvolution)) return std::nullopt;
   ConvInfo info;
-  if (packet == "aten.linear") {
-    info.is_linear = true;
-  } else if (packet == "aten.conv_transpose1d" || packet == "aten.conv_transpose2d" ||
-             packet == "aten.conv_transpose3d") {
-    info.is_transposed = true;
-  } else if (packet == "aten.convolution") {
-    info.is_transposed = node.arg("transposed").to_bool();
-  } else if (packet != "aten.conv1d" && packet != "aten.conv2d" && packet != "aten.conv3d") {
-    return std::nullopt;
-  }
+  info.is_linear = node.is(Trait::kLinear);
+  info.is_transposed = node.is(Trait::kTransposed) || (node.has_arg("transposed") && node.arg("transposed").to_bool());
   if (!info.is_linear) info.groups = node.arg("groups").to_int();
   return info;
 }
@@ -116,7 +84,7 @@ bool ConvBatchNorm::training() const {
 std::vector<ConvBatchNorm> find_conv_batch_norms(Graph& graph) {
   std::vector<ConvBatchNorm> found;
   for (Node* node : graph.nodes()) {
-    if (!is_batch_norm(*node) || !node->arg(0).is_node()) continue;
+    if (!node->is(Trait::kBatchNorm) || !node->arg(0).is_node()) continue;
     Node* conv = node->arg(0).node();
     const std::optional<ConvInfo> info = conv_info(*conv);
     if (!info || conv->user_count() != 1) continue;

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -18,6 +19,6 @@ namespace octet {
 ///
 /// A float or a converted model comes back as a copy in eval mode. Throws octet::Error naming the node for a submodule
 /// that is no observer, and for grids whose zero points are no integers (float_qparams).
-std::shared_ptr<GraphModule> frozen(const GraphModule& prepared);
+OCTET_API std::shared_ptr<GraphModule> frozen(const GraphModule& prepared);
 
 }  // namespace octet

@@ -73,6 +73,7 @@ at::Tensor HistogramObserver::rebinned(const at::Tensor& new_min, const at::Tens
 }
 
 std::pair<at::Tensor, at::Tensor> HistogramObserver::search_range() const {
+  if (bins() < 1) throw expected("HistogramObserver", "bins", "1 or more", octet::str(bins()));  // a file may say so
   const at::Tensor counts = histogram.to(at::kCPU).contiguous();
   const at::Tensor cumulative = at::cumsum(counts, 0);
   const at::Tensor bin_width = (max_val - min_val) / bins();

@@ -5,6 +5,7 @@
 
 #include "octet/graph/callable_module.h"
 #include "octet/quantize/spec.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -15,19 +16,19 @@ namespace octet {
 /// zero point 0. `symmetric_zero_point`: the zero point of symmetric schemes, see symmetric_zero_point(). Arithmetic is
 /// float32 throughout. The float-qparams scheme (embeddings) gives a float32 zero point. Throws octet::Error for NaN,
 /// infinity or min > max.
-QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t quant_min, int64_t quant_max,
-                       at::QScheme qscheme, double eps, int64_t symmetric_zero_point = 0);
+OCTET_API QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t quant_min, int64_t quant_max,
+                                 at::QScheme qscheme, double eps, int64_t symmetric_zero_point = 0);
 /// 0 for signed types, 128 for uint8 (the rounded-down middle of a custom range), 32768 for uint16.
-int64_t symmetric_zero_point(at::ScalarType dtype, int64_t quant_min, int64_t quant_max, bool custom_range);
+OCTET_API int64_t symmetric_zero_point(at::ScalarType dtype, int64_t quant_min, int64_t quant_max, bool custom_range);
 
 /// quant_min and quant_max of a spec: its own where both are given, else the whole of its dtype. Throws octet::Error
 /// for a range that does not hold 0 or that the dtype cannot hold, and for a dtype without a default range.
-std::pair<int64_t, int64_t> resolve_quant_range(const ObserverArgs& args, const std::string& where);
+OCTET_API std::pair<int64_t, int64_t> resolve_quant_range(const ObserverArgs& args, const std::string& where);
 /// The whole integer range of a dtype; nullopt for types that are no quantized integers.
-std::optional<std::pair<int64_t, int64_t>> dtype_range(at::ScalarType dtype);
+OCTET_API std::optional<std::pair<int64_t, int64_t>> dtype_range(at::ScalarType dtype);
 
 /// The base of observers and fake quantizers: what prepare puts into a graph. Identity for observers.
-class ObserverBase : public CallableModule {
+class OCTET_API ObserverBase : public CallableModule {
  public:
   at::ScalarType dtype = at::kChar;
   int64_t quant_min = -128;
@@ -53,12 +54,12 @@ class ObserverBase : public CallableModule {
 };
 
 // Switches for `module.apply(...)`, by the reference's names.
-void enable_observer(torch::nn::Module& module);
-void disable_observer(torch::nn::Module& module);
-void enable_fake_quant(torch::nn::Module& module);
-void disable_fake_quant(torch::nn::Module& module);
+OCTET_API void enable_observer(torch::nn::Module& module);
+OCTET_API void disable_observer(torch::nn::Module& module);
+OCTET_API void enable_fake_quant(torch::nn::Module& module);
+OCTET_API void disable_fake_quant(torch::nn::Module& module);
 /// BatchNorm statistics of simulated conv-bn modules stay as they are from now on, or move again.
-void freeze_bn_stats(torch::nn::Module& module);
-void unfreeze_bn_stats(torch::nn::Module& module);
+OCTET_API void freeze_bn_stats(torch::nn::Module& module);
+OCTET_API void unfreeze_bn_stats(torch::nn::Module& module);
 
 }  // namespace octet

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "octet/quantize/observer.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -15,7 +16,7 @@ inline constexpr double kDefaultEps = std::numeric_limits<float>::epsilon();
 
 /// Base of the observers that keep a range: buffers `eps` [1], `min_val` and `max_val` (0-dim: +inf, -inf until data
 /// came; per channel: empty until then). forward() watches the detached input and returns it as it came.
-class RangeObserver : public ObserverBase {
+class OCTET_API RangeObserver : public ObserverBase {
  public:
   at::Tensor forward(const at::Tensor& x) override;
   QParams calculate_qparams() const override;
@@ -39,7 +40,7 @@ class RangeObserver : public ObserverBase {
 };
 
 /// The running minimum and maximum of all that was seen.
-class MinMaxObserver : public RangeObserver {
+class OCTET_API MinMaxObserver : public RangeObserver {
  public:
   explicit MinMaxObserver(const ObserverArgs& args, double eps = kDefaultEps);
   std::string type_name() const override { return "MinMaxObserver"; }
@@ -51,7 +52,7 @@ class MinMaxObserver : public RangeObserver {
 };
 
 /// The first range, then v += c * (current - v).
-class MovingAverageMinMaxObserver : public MinMaxObserver {
+class OCTET_API MovingAverageMinMaxObserver : public MinMaxObserver {
  public:
   explicit MovingAverageMinMaxObserver(const ObserverArgs& args, double averaging_constant = 0.01,
                                        double eps = kDefaultEps);
@@ -67,7 +68,7 @@ class MovingAverageMinMaxObserver : public MinMaxObserver {
 };
 
 /// Minimum and maximum of each index of `ch_axis`.
-class PerChannelMinMaxObserver : public RangeObserver {
+class OCTET_API PerChannelMinMaxObserver : public RangeObserver {
  public:
   explicit PerChannelMinMaxObserver(const ObserverArgs& args, double eps = kDefaultEps);
   std::string type_name() const override { return "PerChannelMinMaxObserver"; }
@@ -81,7 +82,7 @@ class PerChannelMinMaxObserver : public RangeObserver {
 };
 
 /// PerChannelMinMaxObserver with MovingAverageMinMaxObserver's rule.
-class MovingAveragePerChannelMinMaxObserver : public PerChannelMinMaxObserver {
+class OCTET_API MovingAveragePerChannelMinMaxObserver : public PerChannelMinMaxObserver {
  public:
   explicit MovingAveragePerChannelMinMaxObserver(const ObserverArgs& args, double averaging_constant = 0.01,
                                                  double eps = kDefaultEps);
@@ -97,7 +98,7 @@ class MovingAveragePerChannelMinMaxObserver : public PerChannelMinMaxObserver {
 };
 
 /// Knows its parameters beforehand; buffers `scale`, `zero_point` [1].
-class FixedQParamsObserver : public ObserverBase {
+class OCTET_API FixedQParamsObserver : public ObserverBase {
  public:
   FixedQParamsObserver(const ObserverArgs& args, double scale, int64_t zero_point);
   at::Tensor forward(const at::Tensor& x) override { return x; }
@@ -110,7 +111,7 @@ class FixedQParamsObserver : public ObserverBase {
 };
 
 /// Carries a spec and sees nothing: dynamic quantization, and types that need no range. calculate_qparams() throws.
-class PlaceholderObserver : public ObserverBase {
+class OCTET_API PlaceholderObserver : public ObserverBase {
  public:
   explicit PlaceholderObserver(const ObserverArgs& args, double eps = kDefaultEps);
   at::Tensor forward(const at::Tensor& x) override { return x; }
@@ -124,7 +125,7 @@ class PlaceholderObserver : public ObserverBase {
 };
 
 /// Does nothing at all. calculate_qparams() throws.
-class NoopObserver : public ObserverBase {
+class OCTET_API NoopObserver : public ObserverBase {
  public:
   explicit NoopObserver(const ObserverArgs& args);
   at::Tensor forward(const at::Tensor& x) override { return x; }
@@ -134,7 +135,7 @@ class NoopObserver : public ObserverBase {
 };
 
 /// Keeps a copy of every tensor it sees, for debugging. calculate_qparams() throws.
-class RecordingObserver : public ObserverBase {
+class OCTET_API RecordingObserver : public ObserverBase {
  public:
   explicit RecordingObserver(const ObserverArgs& args);
   at::Tensor forward(const at::Tensor& x) override;
@@ -156,17 +157,17 @@ struct Derivation {
 };
 /// scale = input scale * weight scale in float32, zero point 0: the int32 accumulator's own grid. Sources: input,
 /// weight.
-Derivation bias_derivation();
+OCTET_API Derivation bias_derivation();
 /// A derivation by name, for loading. Knows every form of the product of two grids, "[bias = ]input * weight", followed
 /// by
 /// ", tiled N" (the scales repeated N times) or " for N channels" (repeated up to N); others must have been registered.
 /// Throws octet::Error otherwise.
-Derivation find_derivation(const std::string& name);
-void register_derivation(const Derivation& derivation);
+OCTET_API Derivation find_derivation(const std::string& name);
+OCTET_API void register_derivation(const Derivation& derivation);
 
 /// Parameters computed from other observers whenever they are asked for; identity in forward. Holds its sources; copy()
 /// keeps referring to them until relink() turns it to their copies.
-class DerivedObserver : public ObserverBase {
+class OCTET_API DerivedObserver : public ObserverBase {
  public:
   DerivedObserver(const ObserverArgs& args, std::vector<std::shared_ptr<ObserverBase>> sources, Derivation derivation);
   at::Tensor forward(const at::Tensor& x) override { return x; }
@@ -186,6 +187,6 @@ class DerivedObserver : public ObserverBase {
 };
 
 /// Takes a spec's fields into an observer: range resolved against the dtype, see resolve_quant_range.
-void apply_args(ObserverBase& observer, const ObserverArgs& args, const std::string& where);
+OCTET_API void apply_args(ObserverBase& observer, const ObserverArgs& args, const std::string& where);
 
 }  // namespace octet

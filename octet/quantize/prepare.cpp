@@ -12,20 +12,20 @@
 namespace octet {
 namespace {
 
-// True where the value is state that the model itself updates: a buffer, and no input of the model, leads to it.
-bool comes_from_buffer_alone(const GraphModule& module, const Node* start) {
-  std::vector<const Node*> open = {start};
-  std::set<const Node*> seen;
-  bool buffer = false;
-  while (!open.empty()) {
-    const Node* node = open.back();
-    open.pop_back();
-    if (!seen.insert(node).second) continue;
-    if (node->kind() == NodeKind::kPlaceholder) return false;
-    if (node->is_get_attr() && module.attr_kind(node->target()) == AttrKind::kBuffer) buffer = true;
-    for (const Node* input : node->inputs()) open.push_back(input);
+// The values that are state which the model itself updates: a buffer, and no input of the model, leads to them.
+std::unordered_set<const Node*> values_of_buffers_alone(const GraphModule& module) {
+  std::unordered_set<const Node*> from_input;
+  std::unordered_set<const Node*> from_buffer;
+  for (const Node* node : module.graph().nodes()) {
+    if (node->kind() == NodeKind::kPlaceholder) from_input.insert(node);
+    if (node->is_get_attr() && module.attr_kind(node->target()) == AttrKind::kBuffer) from_buffer.insert(node);
+    for (const Node* input : node->inputs()) {
+      if (from_input.count(input)) from_input.insert(node);
+      if (from_buffer.count(input)) from_buffer.insert(node);
+    }
   }
-  return buffer;
+  std::erase_if(from_buffer, [&](const Node* node) { return from_input.count(node) > 0; });
+  return from_buffer;
 }
 
 bool is_float(const Node& node) { return !node.meta() || at::isFloatingType(node.meta()->dtype); }
@@ -33,7 +33,7 @@ bool is_float(const Node& node) { return !node.meta() || at::isFloatingType(node
 class Inserter {
  public:
   Inserter(GraphModule& module, const SharingGroups& groups, const QatRewrite& rewrite, bool qat)
-      : module_(module), groups_(groups), rewrite_(rewrite) {
+      : module_(module), groups_(groups), rewrite_(rewrite), states_(values_of_buffers_alone(module)) {
     for (const SharingGroups::Group& group : groups.groups) observers_.push_back({make(group, qat), ""});
   }
 
@@ -47,7 +47,7 @@ class Inserter {
       observe_output(node);
     }
     for (Node* node : module_.graph().nodes()) {
-      // Annotations point at nodes; from here on only the fact counts, which copies with the graph.
+      // From here on only the fact counts.
       if (node->notes().erase(kAnnotationKey)) node->notes()[kAnnotatedNote] = true;
     }
     return inserted_;
@@ -57,6 +57,11 @@ class Inserter {
   struct Observer {
     std::shared_ptr<ObserverBase> module;
     std::string name;  // empty until it is part of the graph
+  };
+
+  struct Observed {
+    Node* original;  // the value, whatever observers stand between
+    size_t group;
   };
 
   std::shared_ptr<ObserverBase> make(const SharingGroups::Group& group, bool qat) const {
@@ -88,7 +93,7 @@ class Inserter {
   // The value that the original producer `node` gives, whatever observers stand between.
   Node* original(Node* node) const {
     const auto found = observed_.find(node);
-    return found == observed_.end() ? node : original(found->second);
+    return found == observed_.end() ? node : found->second.original;
   }
 
   void observe_inputs(Node* node) {
@@ -110,21 +115,19 @@ class Inserter {
 
   bool writes_own_state(const Node* node, const Node* producer) const {
     return node->is_call() && node->op().writes_argument(0) && node->arg(0).node() != nullptr &&
-           original(node->arg(0).node()) == producer && comes_from_buffer_alone(module_, producer);
+           original(node->arg(0).node()) == producer && states_.count(producer) > 0;
   }
 
   void observe_edge(Node* node, Node* arg, size_t group) {
-    const auto standing = group_of_node_.find(arg);
-    if (standing != group_of_node_.end() && standing->second == group) return;
-    for (Node* user : arg->users()) {
-      const auto other = group_of_node_.find(user);
-      if (other != group_of_node_.end() && other->second == group && module_.graph().before(user, node)) {
-        node->replace_input(arg, user);
-        return;
-      }
+    const auto standing = observed_.find(arg);
+    if (standing != observed_.end() && standing->second.group == group) return;
+    // Nodes come in graph order: the first that was made of a value and a group stands before all that read it later.
+    Node*& observer = observer_of_[{arg->id(), group}];
+    if (observer == nullptr) {
+      const auto point = module_.graph().inserting_before(node);
+      observer = insert(arg, group);
     }
-    const auto point = module_.graph().inserting_before(node);
-    node->replace_input(arg, insert(arg, group));
+    node->replace_input(arg, observer);
   }
 
   void observe_output(Node* node) {
@@ -148,8 +151,7 @@ class Inserter {
     }
     Node* node = module_.graph().call_module(observer.name, {Arg(value)});
     node->set_meta(value->meta());
-    observed_[node] = value;
-    group_of_node_[node] = group;
+    observed_[node] = {original(value), group};
     ++inserted_;
     return node;
   }
@@ -157,15 +159,24 @@ class Inserter {
   GraphModule& module_;
   const SharingGroups& groups_;
   const QatRewrite& rewrite_;
-  std::vector<Observer> observers_;              // one for each group
-  std::map<Node*, Node*> observed_;              // observer node -> the node it observes
-  std::map<const Node*, size_t> group_of_node_;  // observer node -> group
+  const std::unordered_set<const Node*> states_;
+  std::vector<Observer> observers_;                          // one for each group
+  std::unordered_map<const Node*, Observed> observed_;       // by observer node
+  std::map<std::pair<int64_t, size_t>, Node*> observer_of_;  // of the edges from the node of this id, by group
   size_t next_ = 0;
   size_t inserted_ = 0;
 };
 
-std::shared_ptr<GraphModule> prepare(std::shared_ptr<GraphModule> model, Quantizer& quantizer, bool qat) {
+std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<GraphModule> model,
+                                         Quantizer& quantizer) {
+  const bool qat = mode == QuantizationMode::kQat;
   if (!model) throw Error("prepare", "is given no model");
+  if (quantizer.mode().value_or(mode) != mode) {
+    throw Error(qat ? "prepare_qat_pt2e" : "prepare_pt2e",
+                octet::str("expected a quantizer made for ", text(mode), " quantization, got one for ",
+                           text(*quantizer.mode())))
+        .hint(octet::str("call ", qat ? "prepare_pt2e" : "prepare_qat_pt2e", ", or make the quantizer for this mode"));
+  }
   const auto stage = model->facts().find(kStageFact);
   if (stage != model->facts().end() && stage->second != kConverted) {
     throw Error("prepare", octet::str("the model is already ", stage->second)).hint("start from the float model");
@@ -175,7 +186,7 @@ std::shared_ptr<GraphModule> prepare(std::shared_ptr<GraphModule> model, Quantiz
   quantizer.transform_for_annotation(*model);
   quantizer.annotate(*model);
   quantizer.validate(*model);
-  QatRewrite rewrite;
+  QatRewrite rewrite(quantizer.rounds_folded_biases());
   if (qat) rewrite.run(*model);
   const SharingGroups groups = resolve_sharing(
       model->graph(), [&](const EdgeOrNode& edge) { return rewrite.keeps_inside(edge.consumer, edge.node); });
@@ -193,12 +204,21 @@ std::shared_ptr<GraphModule> prepare(std::shared_ptr<GraphModule> model, Quantiz
 
 }  // namespace
 
+std::shared_ptr<GraphModule> prepare(std::shared_ptr<GraphModule> model, Quantizer& quantizer) {
+  const auto mode = quantizer.mode();
+  if (!mode) {
+    throw Error("prepare", "the quantizer does not say whether it is made for training")
+        .hint("call prepare_pt2e or prepare_qat_pt2e, or let its mode() say it");
+  }
+  return prepare_for(*mode, std::move(model), quantizer);
+}
+
 std::shared_ptr<GraphModule> prepare_pt2e(std::shared_ptr<GraphModule> model, Quantizer& quantizer) {
-  return prepare(std::move(model), quantizer, /*qat=*/false);
+  return prepare_for(QuantizationMode::kPtq, std::move(model), quantizer);
 }
 
 std::shared_ptr<GraphModule> prepare_qat_pt2e(std::shared_ptr<GraphModule> model, Quantizer& quantizer) {
-  return prepare(std::move(model), quantizer, /*qat=*/true);
+  return prepare_for(QuantizationMode::kQat, std::move(model), quantizer);
 }
 
 }  // namespace octet

@@ -1,12 +1,14 @@
 #pragma once
 
+#include "octet/graph/notes.h"
+
 namespace octet {
 
-/// Note (bool) that prepare leaves on nodes which a quantizer had annotated.
-inline constexpr const char* kAnnotatedNote = "quantization_annotated";
+/// Note that prepare leaves on nodes which a quantizer had annotated.
+inline const NoteKey<bool> kAnnotatedNote("quantization_annotated");
 
-/// Note (std::string) on a structural conv-bn node: the name that the convolution had and gets again at convert.
-inline constexpr const char* kConvNameNote = "conv_name";
+/// Note on a structural conv-bn node: the name that the convolution had and gets again at convert.
+inline const NoteKey<std::string> kConvNameNote("conv_name");
 
 /// Fact of a module: how far it came. Float models have none.
 inline constexpr const char* kStageFact = "quantization_stage";

@@ -9,36 +9,35 @@
 namespace octet {
 namespace {
 
-// Where a place of the old pair lies once the structural node stands in for it.
+// Where a place of an old pair lies once a structural node stands in for it.
 class Moved {
  public:
-  Moved(const ConvBatchNorm& pair, Node* structural) : pair_(pair), structural_(structural) {}
-
-  bool is_old(const Node* node) const { return node == pair_.conv || node == pair_.batch_norm || node == pair_.value; }
-  Node* node(Node* old) const { return is_old(old) ? structural_ : old; }
-  EdgeOrNode place(const EdgeOrNode& old) const {
-    // An edge within the pair is no edge any more: what it carried is the pair's output.
-    if (is_old(old.node) && (old.consumer == nullptr || is_old(old.consumer))) return EdgeOrNode(structural_);
-    return EdgeOrNode(node(old.node), old.consumer == nullptr ? nullptr : node(old.consumer));
-  }
-  AnySpec spec(AnySpec old) const {
-    if (auto* shared = std::get_if<SharedQuantizationSpec>(&old)) shared->edge_or_node = place(shared->edge_or_node);
-    if (auto* derived = std::get_if<DerivedQuantizationSpec>(&old)) {
-      for (EdgeOrNode& source : derived->derived_from) source = place(source);
-    }
-    return old;
+  void add(const ConvBatchNorm& pair, Node* structural) {
+    for (const Node* old : {pair.conv, pair.batch_norm, pair.value}) structural_[old->id()] = structural;
   }
   void apply(QuantizationAnnotation& note) const {
-    for (auto& [producer, input] : note.input_qspec_map) {
+    for (auto& [producer, spec] : note.input_qspec_map) {
       producer = node(producer);
-      input = spec(input);
+      for_each_place(spec, [&](EdgeOrNode& place) { move(place); });
     }
-    if (note.output_qspec) note.output_qspec = spec(*note.output_qspec);
+    if (note.output_qspec) for_each_place(*note.output_qspec, [&](EdgeOrNode& place) { move(place); });
   }
 
  private:
-  const ConvBatchNorm& pair_;
-  Node* structural_;
+  // Old nodes are erased by now: asked by id.
+  NodeRef node(const NodeRef& old) const {
+    const auto found = structural_.find(old.id());
+    return found == structural_.end() ? old : NodeRef(found->second);
+  }
+  void move(EdgeOrNode& place) const {
+    const bool moved = structural_.count(place.node.id()) > 0;
+    place.node = node(place.node);
+    place.consumer = node(place.consumer);
+    // An edge within the pair is no edge any more: what it carried is the pair's output.
+    if (moved && place.consumer == place.node) place.consumer = {};
+  }
+
+  std::unordered_map<int64_t, Node*> structural_;  // by the id of the old node
 };
 
 QuantizationAnnotation joined_annotation(const ConvBatchNorm& pair) {
@@ -72,9 +71,16 @@ bool is_static_int(const ObserverBase& observer) {
 }  // namespace
 
 void QatRewrite::run(GraphModule& module) {
+  Moved moved;
   for (const ConvBatchNorm& pair : find_conv_batch_norms(module.graph())) {
     const QuantizationAnnotation* note = annotation(*pair.conv);
-    if (note != nullptr && note->input(pair.conv->arg(1).node()) != nullptr) rewrite(module, pair);
+    if (note == nullptr || note->input(pair.conv->arg(1).node()) == nullptr) continue;
+    Node* structural = rewrite(module, pair);
+    moved.add(pair, structural);
+    erase_pair(module.graph(), pair);
+  }
+  for (Node* node : module.graph().nodes()) {
+    if (QuantizationAnnotation* note = annotation(*node)) moved.apply(*note);
   }
 }
 
@@ -83,7 +89,7 @@ bool QatRewrite::keeps_inside(const Node* consumer, const Node* producer) const 
   return found != inside_.end() && found->second.count(producer) > 0;
 }
 
-void QatRewrite::rewrite(GraphModule& module, const ConvBatchNorm& pair) {
+Node* QatRewrite::rewrite(GraphModule& module, const ConvBatchNorm& pair) {
   Graph& graph = module.graph();
   auto simulated = std::make_shared<QatConvBn>(pair);
   simulated->train(pair.training());  // the model's mode stays as it was
@@ -101,14 +107,10 @@ void QatRewrite::rewrite(GraphModule& module, const ConvBatchNorm& pair) {
   structural->notes()[kAnnotationKey] = joined_annotation(pair);
 
   pair.value->replace_all_uses_with(structural);
-  const Moved moved(pair, structural);
-  for (Node* node : graph.nodes()) {
-    if (QuantizationAnnotation* note = annotation(*node)) moved.apply(*note);
-  }
   for (const size_t index : {size_t{1}, size_t{2}}) {
     if (structural->arg(index).is_node()) inside_[structural].insert(structural->arg(index).node());
   }
-  erase_pair(graph, pair);
+  return structural;
 }
 
 void QatRewrite::attach(GraphModule& module, Node* node, const FindObserver& find) const {
@@ -116,7 +118,7 @@ void QatRewrite::attach(GraphModule& module, Node* node, const FindObserver& fin
   const auto weight = find(EdgeOrNode(node->arg(1).node(), node));
   std::shared_ptr<ObserverBase> bias;
   if (node->arg(2).is_node()) bias = find(EdgeOrNode(node->arg(2).node(), node));
-  if (!bias) {
+  if (!bias && rounds_folded_biases_) {
     Node* x = node->arg(0).node();
     auto input = find(EdgeOrNode(x, node));
     if (!input) input = find(EdgeOrNode(x));
@@ -135,9 +137,8 @@ void put_folded_convolution(GraphModule& module, Node* structural, const QatConv
     inputs.push_back(i == 0 || arg.is_none() ? at::Tensor() : module.attr(arg.node()->target()));
   }
   const QatConvBn::Folded folded = simulated.fold(inputs);
-  const auto note = structural->notes().find(kConvNameNote);
-  const std::string name =
-      note == structural->notes().end() ? structural->name() : std::any_cast<std::string>(note->second);
+  const std::string* note = structural->notes().find(kConvNameNote);
+  const std::string name = note == nullptr ? structural->name() : *note;
   Graph& graph = module.graph();
   Node* conv = nullptr;
   {

@@ -1,10 +1,9 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
-#include <set>
-#include <string>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "octet/graph/graph_module.h"
 #include "octet/quantize/fold_batch_norm.h"
@@ -22,18 +21,21 @@ class QatRewrite {
  public:
   using FindObserver = std::function<std::shared_ptr<ObserverBase>(const EdgeOrNode&)>;
 
+  /// `rounds_folded_biases`: as the quantizer says of itself.
+  explicit QatRewrite(bool rounds_folded_biases) : rounds_folded_biases_(rounds_folded_biases) {}
   void run(GraphModule& module);
   bool is_rewritten(const Node* node) const { return inside_.count(node) > 0; }
   /// True for weight and bias of a structural node: their fake quantizers live inside its module.
   bool keeps_inside(const Node* consumer, const Node* producer) const;
   /// Makes the module of a structural node and gives it its fake quantizers. A bias without a spec is derived from
-  /// input and weight, so that the bias that the fold creates ends up as int32 too.
+  /// input and weight where folded biases are rounded, so that the bias that the fold creates ends up as int32 too.
   void attach(GraphModule& module, Node* node, const FindObserver& find) const;
 
  private:
-  void rewrite(GraphModule& module, const ConvBatchNorm& pair);
+  Node* rewrite(GraphModule& module, const ConvBatchNorm& pair);
 
-  std::map<const Node*, std::set<const Node*>> inside_;  // structural node -> its weight and bias
+  bool rounds_folded_biases_;
+  std::unordered_map<const Node*, std::unordered_set<const Node*>> inside_;  // structural node -> its weight and bias
 };
 
 /// Puts the one convolution with folded weight and bias in the place of a structural node. `round` gives what stands

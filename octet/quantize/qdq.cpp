@@ -3,31 +3,15 @@
 #include "octet/formats/dtype.h"
 
 namespace octet {
-namespace {
 
-constexpr std::string_view kQuantizeOps[] = {
-    "quantized_decomposed.quantize_per_tensor", "quantized_decomposed.quantize_per_channel",
-    "quantized_decomposed.quantize_per_channel_group", "quantized_decomposed.quantize_per_token"};
-constexpr std::string_view kDequantizeOps[] = {
-    "quantized_decomposed.dequantize_per_tensor", "quantized_decomposed.dequantize_per_channel",
-    "quantized_decomposed.dequantize_per_channel_group", "quantized_decomposed.dequantize_per_token"};
-
-bool is_one_of(const Node& node, const std::string_view (&ops)[4]) {
-  return node.is_call() && std::find(std::begin(ops), std::end(ops), node.op().packet()) != std::end(ops);
+bool is_operator(const Node& node) {
+  return node.is_call() && !node.is(Trait::kQuantize) && !node.is(Trait::kDequantize);
 }
-
-}  // namespace
-
-bool is_quantize_op(const Node& node) { return is_one_of(node, kQuantizeOps); }
-
-bool is_dequantize_op(const Node& node) { return is_one_of(node, kDequantizeOps); }
-
-bool is_operator(const Node& node) { return node.is_call() && !is_quantize_op(node) && !is_dequantize_op(node); }
 
 bool is_quantized(const GraphModule& module) {
   const std::vector<Node*> nodes = module.graph().nodes();
   return std::any_of(nodes.begin(), nodes.end(),
-                     [](const Node* node) { return is_quantize_op(*node) || is_dequantize_op(*node); });
+                     [](const Node* node) { return node->is(Trait::kQuantize) || node->is(Trait::kDequantize); });
 }
 
 QuantRecord grid_at(const GraphModule& module, const Node& node) {

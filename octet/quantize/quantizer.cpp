@@ -10,12 +10,13 @@ struct Noted {
   std::string where;
   QuantizationAnnotation annotation;
 };
-using Snapshot = std::map<const Node*, Noted>;
+using Snapshot = std::map<int64_t, Noted>;  // by the node's id
 
 Snapshot annotations(GraphModule& module) {
   Snapshot all;
   for (Node* node : module.graph().nodes()) {
-    if (const QuantizationAnnotation* present = annotation(*node)) all.emplace(node, Noted{node->where(), *present});
+    if (const QuantizationAnnotation* present = annotation(*node))
+      all.emplace(node->id(), Noted{node->where(), *present});
   }
   return all;
 }
@@ -26,9 +27,9 @@ void check_kept(const Snapshot& before, const Snapshot& after, size_t child) {
     throw Error(noted.where, octet::str("quantizer ", child + 1, " of the composition ", what))
         .hint("annotate only nodes that are not annotated yet: check is_annotated(node)");
   };
-  for (const auto& [node, noted] : before) {
+  for (const auto& [id, noted] : before) {
     const QuantizationAnnotation& earlier = noted.annotation;
-    const auto found = after.find(node);
+    const auto found = after.find(id);
     if (found == after.end()) fail(noted, "removed the annotation of an earlier one");
     const QuantizationAnnotation& later = found->second.annotation;
     if (earlier.annotated && !later.annotated) fail(noted, "unmarked the annotation of an earlier one");
@@ -49,11 +50,30 @@ void check_kept(const Snapshot& before, const Snapshot& after, size_t child) {
 
 }  // namespace
 
+const char* text(QuantizationMode mode) {
+  return mode == QuantizationMode::kQat ? "quantization-aware" : "post-training";
+}
+
 ComposableQuantizer::ComposableQuantizer(std::vector<std::shared_ptr<Quantizer>> quantizers)
     : quantizers_(std::move(quantizers)) {
   for (const auto& quantizer : quantizers_) {
     if (!quantizer) throw Error("ComposableQuantizer", "a quantizer is null");
+    const auto mode = quantizer->mode();
+    if (mode && mode_ && *mode != *mode_) {
+      throw Error("ComposableQuantizer", octet::str("one quantizer is ", text(*mode_), ", another ", text(*mode)))
+          .hint("make all of them for one mode");
+    }
+    if (mode) mode_ = mode;
   }
+}
+
+bool ComposableQuantizer::rounds_folded_biases() const {
+  return std::all_of(quantizers_.begin(), quantizers_.end(),
+                     [](const auto& quantizer) { return quantizer->rounds_folded_biases(); });
+}
+
+void ComposableQuantizer::transform_converted(GraphModule& module) {
+  for (const auto& quantizer : quantizers_) quantizer->transform_converted(module);
 }
 
 void ComposableQuantizer::transform_for_annotation(GraphModule& module) {

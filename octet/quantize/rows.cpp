@@ -11,16 +11,19 @@
 namespace octet {
 namespace {
 
-bool is_bookkeeping(const Node& node) {
-  return node.is_call() && node.op().text().rfind("quantized_decomposed.", 0) == 0;
-}
-
+// The grid of the first quantize behind the value, elements of tuples looked through.
 std::optional<QuantRecord> output_record(const GraphModule& module, const Node& node) {
-  for (const Node* user : node.users()) {
-    if (is_quantize_op(*user)) return grid_at(module, *user);
-    if (user->kind() == NodeKind::kGetItem) {
-      if (auto behind = output_record(module, *user)) return behind;
-    }
+  std::vector<Node*> open;
+  const auto open_users = [&](const Node& value) {
+    const std::vector<Node*> users = value.users();
+    open.insert(open.end(), users.rbegin(), users.rend());
+  };
+  open_users(node);
+  while (!open.empty()) {
+    const Node* user = open.back();
+    open.pop_back();
+    if (user->is(Trait::kQuantize)) return grid_at(module, *user);
+    if (user->kind() == NodeKind::kGetItem) open_users(*user);
   }
   return std::nullopt;
 }
@@ -54,7 +57,7 @@ std::optional<QuantRecord> record_from_json(const nlohmann::ordered_json& json) 
 std::vector<QuantRow> quantization_rows(const GraphModule& module) {
   std::vector<QuantRow> rows;
   for (const Node* node : module.graph().nodes()) {
-    if (is_bookkeeping(*node)) continue;
+    if (node->is(Trait::kDecomposed)) continue;
     if (node->kind() == NodeKind::kPlaceholder) {
       rows.push_back({"input", node->name(), {}, output_record(module, *node)});
       continue;
@@ -72,7 +75,7 @@ std::vector<QuantRow> quantization_rows(const GraphModule& module) {
     const size_t count = node->is_call() ? node->args().size() : std::min<size_t>(node->args().size(), 3);
     for (size_t i = 0; i < count; ++i) {
       node->arg(i).for_each_node([&](const Node* input) {
-        row.inputs.push_back(is_dequantize_op(*input) ? std::optional(grid_at(module, *input)) : std::nullopt);
+        row.inputs.push_back(input->is(Trait::kDequantize) ? std::optional(grid_at(module, *input)) : std::nullopt);
       });
     }
     rows.push_back(std::move(row));

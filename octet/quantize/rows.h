@@ -7,6 +7,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -33,13 +34,13 @@ struct QuantRow {
 
 /// A row per input and per operator in graph order; quantize, dequantize and getitem left out. Observers of a prepared
 /// model are no operators; a simulated conv-bn is a row of its convolution.
-std::vector<QuantRow> quantization_rows(const GraphModule& module);
+OCTET_API std::vector<QuantRow> quantization_rows(const GraphModule& module);
 
 /// The array of rows with the keys op, inputs, output; of records scale, zero_point, axis, quant_min, quant_max, dtype.
-nlohmann::ordered_json to_json(const std::vector<QuantRow>& rows);
+OCTET_API nlohmann::ordered_json to_json(const std::vector<QuantRow>& rows);
 /// The array as text, a row a line.
-std::string rows_text(const std::vector<QuantRow>& rows);
+OCTET_API std::string rows_text(const std::vector<QuantRow>& rows);
 /// The inverse; throws octet::Error naming the row that is no such object.
-std::vector<QuantRow> rows_from_json(const nlohmann::ordered_json& array);
+OCTET_API std::vector<QuantRow> rows_from_json(const nlohmann::ordered_json& array);
 
 }  // namespace octet

@@ -179,21 +179,32 @@ void QuantizationAnnotation::set_input(Node* producer, AnySpec spec) {
   input_qspec_map.emplace_back(producer, std::move(spec));
 }
 
-QuantizationAnnotation* annotation(Node& node) {
-  const auto found = node.notes().find(kAnnotationKey);
-  return found == node.notes().end() ? nullptr : std::any_cast<QuantizationAnnotation>(&found->second);
+void QuantizationAnnotation::remap(const NodeMap& copies) {
+  const auto remap_spec = [&](AnySpec& spec) {
+    for_each_place(spec, [&](EdgeOrNode& place) {
+      place.node.remap(copies);
+      place.consumer.remap(copies);
+    });
+  };
+  for (auto& [producer, spec] : input_qspec_map) {
+    producer.remap(copies);
+    remap_spec(spec);
+  }
+  if (output_qspec) remap_spec(*output_qspec);
 }
 
-const QuantizationAnnotation* annotation(const Node& node) {
-  const auto found = node.notes().find(kAnnotationKey);
-  return found == node.notes().end() ? nullptr : std::any_cast<QuantizationAnnotation>(&found->second);
+void for_each_place(AnySpec& spec, const std::function<void(EdgeOrNode&)>& visit) {
+  if (auto* shared = std::get_if<SharedQuantizationSpec>(&spec)) visit(shared->edge_or_node);
+  if (auto* derived = std::get_if<DerivedQuantizationSpec>(&spec)) {
+    for (EdgeOrNode& source : derived->derived_from) visit(source);
+  }
 }
 
-QuantizationAnnotation& ensure_annotation(Node& node) {
-  if (QuantizationAnnotation* present = annotation(node)) return *present;
-  node.notes()[kAnnotationKey] = QuantizationAnnotation{};
-  return *annotation(node);
-}
+QuantizationAnnotation* annotation(Node& node) { return node.notes().find(kAnnotationKey); }
+
+const QuantizationAnnotation* annotation(const Node& node) { return node.notes().find(kAnnotationKey); }
+
+QuantizationAnnotation& ensure_annotation(Node& node) { return node.notes()[kAnnotationKey]; }
 
 bool is_annotated(const Node& node) {
   const QuantizationAnnotation* present = annotation(node);

@@ -6,7 +6,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,9 +13,11 @@
 #include <variant>
 #include <vector>
 
+#include "octet/graph/notes.h"
+#include "octet/support/api.h"
+
 namespace octet {
 
-class Node;
 class ObserverBase;
 
 /// A scale and a zero point, per tensor (one element) or per channel (one per index of `ch_axis`).
@@ -42,16 +43,20 @@ struct ObserverFactory {
   bool operator==(const ObserverFactory& other) const { return name == other.name; }
 };
 
-/// A place in the graph that a spec stands for: a node's output, or the edge from a producer into a consumer.
-struct EdgeOrNode {
-  Node* node = nullptr;      ///< the producer, or the node whose output is meant
-  Node* consumer = nullptr;  ///< null for an output
+/// A place in the graph that a spec stands for: a node's output, or the edge from a producer into a consumer. Ordered
+/// by the ids of its nodes.
+struct OCTET_API EdgeOrNode {
+  NodeRef node;      ///< the producer, or the node whose output is meant
+  NodeRef consumer;  ///< null for an output
   EdgeOrNode() = default;
   EdgeOrNode(Node* output) : node(output) {}
   EdgeOrNode(Node* producer, Node* reader) : node(producer), consumer(reader) {}
-  bool operator==(const EdgeOrNode&) const = default;
+  bool operator==(const EdgeOrNode& other) const {
+    const bool same_nodes = node == other.node && consumer == other.consumer;
+    return same_nodes && node.id() == other.node.id() && consumer.id() == other.consumer.id();
+  }
   bool operator<(const EdgeOrNode& other) const {
-    return std::pair(node, consumer) < std::pair(other.node, other.consumer);
+    return std::pair(node.id(), consumer.id()) < std::pair(other.node.id(), other.consumer.id());
   }
   std::string text() const;
 };
@@ -109,13 +114,14 @@ using AnySpec =
 
 /// Throws octet::Error naming the field: quant_min above quant_max, a range outside the dtype, ch_axis below 0 or
 /// missing for a per-channel scheme, a scale that is not positive, a zero point outside the range.
-void validate(const AnySpec& spec, const std::string& where);
-std::string text(const AnySpec& spec);
+OCTET_API void validate(const AnySpec& spec, const std::string& where);
+OCTET_API std::string text(const AnySpec& spec);
 
-/// What a quantizer decides for one node; lives in its notes under kAnnotationKey.
-struct QuantizationAnnotation {
+/// What a quantizer decides for one node; lives in its notes under kAnnotationKey. What it names of a graph becomes the
+/// copy's when the graph is copied.
+struct OCTET_API QuantizationAnnotation {
   /// Spec of each input edge by producer, in the order given (convolutions: input, weight, bias).
-  std::vector<std::pair<Node*, AnySpec>> input_qspec_map;
+  std::vector<std::pair<NodeRef, AnySpec>> input_qspec_map;
   std::optional<AnySpec> output_qspec;
   /// False: edges into this node take no part in implicit sharing.
   bool allow_implicit_sharing = true;
@@ -124,15 +130,19 @@ struct QuantizationAnnotation {
 
   const AnySpec* input(const Node* producer) const;
   void set_input(Node* producer, AnySpec spec);
+  void remap(const NodeMap& copies);
 };
 
-inline constexpr const char* kAnnotationKey = "quantization_annotation";
+inline const NoteKey<QuantizationAnnotation> kAnnotationKey("quantization_annotation");
+
+/// Calls `visit` for every place that a spec names: anchors of shared specs, sources of derived ones.
+OCTET_API void for_each_place(AnySpec& spec, const std::function<void(EdgeOrNode&)>& visit);
 
 /// The node's annotation, or nullptr.
-QuantizationAnnotation* annotation(Node& node);
-const QuantizationAnnotation* annotation(const Node& node);
+OCTET_API QuantizationAnnotation* annotation(Node& node);
+OCTET_API const QuantizationAnnotation* annotation(const Node& node);
 /// The node's annotation, made where missing.
-QuantizationAnnotation& ensure_annotation(Node& node);
-bool is_annotated(const Node& node);
+OCTET_API QuantizationAnnotation& ensure_annotation(Node& node);
+OCTET_API bool is_annotated(const Node& node);
 
 }  // namespace octet

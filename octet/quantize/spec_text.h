@@ -4,11 +4,13 @@
 
 #include <string>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// "per_tensor_affine"
-std::string qscheme_text(at::QScheme qscheme);
+OCTET_API std::string qscheme_text(at::QScheme qscheme);
 /// The reverse; throws octet::Error for an unknown name.
-at::QScheme qscheme_from_text(const std::string& text);
+OCTET_API at::QScheme qscheme_from_text(const std::string& text);
 
 }  // namespace octet

@@ -6,22 +6,16 @@
 namespace octet {
 namespace {
 
-bool is_batch_norm(const Node& node) {
-  return node.is_call("aten.batch_norm.default") || node.is_call("aten.native_batch_norm.default") ||
-         node.is_call("aten._native_batch_norm_legit.default");
-}
-
 void hold_statistics(GraphModule& module, bool on) {
   for (Node* node : module.graph().nodes()) {
-    if (!is_batch_norm(*node)) continue;
-    auto& notes = node->notes();
-    const auto held = notes.find(kHeldModeNote);
-    if (on && held == notes.end()) {
-      notes[kHeldModeNote] = node->arg("training").to_bool();
+    if (!node->is(Trait::kBatchNorm) || !node->has_arg("training")) continue;
+    const bool* held = node->notes().find(kHeldModeNote);
+    if (on && held == nullptr) {
+      node->notes()[kHeldModeNote] = node->arg("training").to_bool();
       node->set_arg("training", Arg(false));
-    } else if (!on && held != notes.end()) {
-      node->set_arg("training", Arg(std::any_cast<bool>(held->second)));
-      notes.erase(held);
+    } else if (!on && held != nullptr) {
+      node->set_arg("training", Arg(*held));
+      node->notes().erase(kHeldModeNote);
     }
   }
 }

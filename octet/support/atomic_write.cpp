@@ -1,6 +1,7 @@
 #include "octet/support/atomic_write.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,6 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr mode_t kPermissions = 0777;  // that a replaced file hands on; no set-user-id
+constexpr mode_t kNew = 0666;          // less the umask
+
 // The name of a file that a rename may replace: dangling links name the file that they would make.
 fs::path resolve_links(fs::path path) {
   std::error_code ignored;
@@ -27,43 +31,68 @@ fs::path resolve_links(fs::path path) {
   return path;
 }
 
-void sync_folder(const fs::path& folder) {
-  const int descriptor = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  ::fsync(descriptor);  // some file systems refuse; the rename stands all the same
-  ::close(descriptor);
-}
-
 }  // namespace
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   const fs::path resolved = resolve_links(path);
-  target_ = resolved.string();
+  const fs::path folder = resolved.parent_path();
+  target_ = resolved.filename().string();
   std::error_code ignored;
-  const fs::file_status status = fs::status(resolved, ignored);
-  if (fs::is_directory(status)) throw Error(path_, "cannot be written: it is a folder");
-  if (fs::exists(status) && !fs::is_regular_file(status)) {
-    descriptor_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
-    if (descriptor_ < 0) fail("cannot be written");
-    return;
+  if (target_.empty() || fs::is_directory(resolved, ignored))
+    throw Error(path_, "cannot be written: it is a folder", ErrorCategory::kFile);
+  folder_ = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder_ < 0) folder_ = ::open(folder.empty() ? "." : folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (folder_ < 0) fail("cannot be written");
+  try {
+    struct stat status {};
+    const bool exists = ::fstatat(folder_, target_.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (exists && !S_ISREG(status.st_mode)) {
+      open_directly();
+    } else {
+      open_temporary(exists ? status.st_mode & kPermissions : kNew, exists);
+    }
+  } catch (...) {
+    close();
+    throw;
   }
+}
+
+// A device or a pipe: what became a regular file meanwhile is left as it is.
+void AtomicFile::open_directly() {
+  descriptor_ = ::openat(folder_, target_.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+  struct stat status {};
+  if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) fail("cannot be written");
+  if (S_ISREG(status.st_mode))
+    throw Error(path_, "cannot be written: another program put a file in its place", ErrorCategory::kFile);
+}
+
+void AtomicFile::open_temporary(mode_t mode, bool exactly) {
   std::random_device random;
   for (int tries = 0; tries < 100 && descriptor_ < 0; ++tries) {
     char suffix[16];
     std::snprintf(suffix, sizeof suffix, ".%08x~", static_cast<unsigned>(random()));
     temporary_ = target_ + suffix;
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    descriptor_ = ::openat(folder_, temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (descriptor_ < 0 && errno != EEXIST) break;
   }
-  if (descriptor_ < 0) fail("cannot be written");
-  if (fs::exists(status)) fs::permissions(temporary_, status.permissions(), ignored);
+  if (descriptor_ < 0) {
+    temporary_.clear();
+    fail("cannot be written");
+  }
+  // Through the descriptor: the name may be another file's by now.
+  if (exactly && ::fchmod(descriptor_, mode) != 0) fail("cannot be given the permissions of the file that it replaces");
 }
 
-AtomicFile::~AtomicFile() {
-  if (descriptor_ < 0) return;
-  ::close(descriptor_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+void AtomicFile::close() noexcept {
+  if (descriptor_ >= 0) {
+    ::close(descriptor_);
+    if (!temporary_.empty()) ::unlinkat(folder_, temporary_.c_str(), 0);
+  }
+  if (folder_ >= 0) ::close(folder_);
+  descriptor_ = folder_ = -1;
 }
+
+AtomicFile::~AtomicFile() { close(); }
 
 void AtomicFile::write(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -76,21 +105,21 @@ void AtomicFile::write(std::string_view bytes) {
 }
 
 void AtomicFile::commit() {
-  if (descriptor_ < 0) throw Error(path_, "was committed already");
-  if (temporary_.empty()) {
-    const int closed = ::close(descriptor_);
-    descriptor_ = -1;
-    if (closed != 0) fail("cannot be written");
-    return;
+  if (descriptor_ < 0) throw Error(path_, "was committed already", ErrorCategory::kFile);
+  if (!temporary_.empty()) {
+    if (::fsync(descriptor_) != 0) fail("cannot be synced to disk");
+    if (::renameat(folder_, temporary_.c_str(), folder_, target_.c_str()) != 0) fail("cannot be put in place");
+    temporary_.clear();  // nothing to take away any more
+    ::fsync(folder_);    // some file systems refuse; the rename stands all the same
   }
-  if (::fsync(descriptor_) != 0) fail("cannot be synced to disk");
-  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot be put in place");
-  ::close(descriptor_);
+  const int closed = ::close(descriptor_);
   descriptor_ = -1;
-  sync_folder(fs::path(target_).parent_path());
+  if (closed != 0) fail("cannot be written");
 }
 
-void AtomicFile::fail(const char* what) const { throw Error(path_, str(what, ": ", std::strerror(errno))); }
+void AtomicFile::fail(const char* what) const {
+  throw Error(path_, str(what, ": ", std::strerror(errno)), ErrorCategory::kFile);
+}
 
 void atomic_write(const std::string& path, std::string_view bytes) {
   AtomicFile file(path);

@@ -14,18 +14,20 @@ namespace {
 
 void check_range(const ByteSource& source, uint64_t offset, uint64_t count) {
   if (offset > source.size() || count > source.size() - offset) {
-    throw Error(source.name(), str("ends early: ", count, " bytes wanted at offset ", offset, " of ", source.size()));
+    throw Error(source.name(), str("ends early: ", count, " bytes wanted at offset ", offset, " of ", source.size()),
+                ErrorCategory::kFile);
   }
 }
 
 class FileSource final : public ByteSource {
  public:
   explicit FileSource(const std::string& path) : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (descriptor_ < 0) throw Error(path, str("cannot be opened: ", std::strerror(errno)));
+    if (descriptor_ < 0) throw Error(path, str("cannot be opened: ", std::strerror(errno)), ErrorCategory::kFile);
     struct stat status {};
     if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
       ::close(descriptor_);
-      throw Error(path, S_ISDIR(status.st_mode) ? "is a folder, not a file" : "is not a regular file");
+      throw Error(path, S_ISDIR(status.st_mode) ? "is a folder, not a file" : "is not a regular file",
+                  ErrorCategory::kFile);
     }
     size_ = static_cast<uint64_t>(status.st_size);
   }
@@ -41,8 +43,9 @@ class FileSource final : public ByteSource {
     while (count > 0) {
       const ssize_t got = ::pread(descriptor_, out, count, static_cast<off_t>(offset));
       if (got < 0 && errno == EINTR) continue;
-      if (got < 0) throw Error(path_, str("cannot be read: ", std::strerror(errno)));
-      if (got == 0) throw Error(path_, str("became shorter while it was read (offset ", offset, ")"));
+      if (got < 0) throw Error(path_, str("cannot be read: ", std::strerror(errno)), ErrorCategory::kFile);
+      if (got == 0)
+        throw Error(path_, str("became shorter while it was read (offset ", offset, ")"), ErrorCategory::kFile);
       out += got;
       offset += static_cast<uint64_t>(got);
       count -= static_cast<uint64_t>(got);
@@ -88,7 +91,8 @@ std::shared_ptr<const ByteSource> memory_source(std::string name, std::string by
 std::string read_file(const std::string& path, uint64_t limit) {
   const auto source = open_file(path);
   if (source->size() > limit) {
-    throw Error(path, str("is too large: ", source->size(), " bytes, at most ", limit, " expected"));
+    throw Error(path, str("is too large: ", source->size(), " bytes, at most ", limit, " expected"),
+                ErrorCategory::kFile);
   }
   return source->read(0, source->size());
 }

@@ -4,10 +4,12 @@
 #include <memory>
 #include <string>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// Bytes that can be read at any offset: a file, or memory. Reads are safe from several threads.
-class ByteSource {
+class OCTET_API ByteSource {
  public:
   virtual ~ByteSource() = default;
   virtual uint64_t size() const = 0;
@@ -21,10 +23,10 @@ class ByteSource {
 };
 
 /// A regular file, opened for reading. Throws octet::Error with the system's reason where it can't be.
-std::shared_ptr<const ByteSource> open_file(const std::string& path);
+OCTET_API std::shared_ptr<const ByteSource> open_file(const std::string& path);
 /// Memory that the source owns.
-std::shared_ptr<const ByteSource> memory_source(std::string name, std::string bytes);
+OCTET_API std::shared_ptr<const ByteSource> memory_source(std::string name, std::string bytes);
 /// The whole file; throws octet::Error where it is longer than `limit` bytes.
-std::string read_file(const std::string& path, uint64_t limit = UINT64_MAX);
+OCTET_API std::string read_file(const std::string& path, uint64_t limit = UINT64_MAX);
 
 }  // namespace octet

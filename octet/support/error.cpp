@@ -28,12 +28,18 @@ std::string with_place(const std::string& where, const std::string& message) {
 
 }  // namespace
 
-Error::Error(const std::string& where, const std::string& message)
-    : std::runtime_error(with_place(where, message)), where_(where) {}
+Error::Error(const std::string& where, const std::string& message, ErrorCategory category)
+    : std::runtime_error(with_place(where, message)), where_(where), category_(category) {}
 
 Error Error::hint(const std::string& way_out) const {
-  Error copy("", std::string(what()) + "; " + way_out);
+  Error copy("", std::string(what()) + "; " + way_out, category_);
   copy.where_ = where_;
+  return copy;
+}
+
+Error Error::as(ErrorCategory category) const {
+  Error copy(*this);
+  copy.category_ = category;
   return copy;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "octet/support/api.h"
 #include "octet/support/error.h"
 
 namespace octet::log {
@@ -7,11 +8,11 @@ namespace octet::log {
 enum class Level { kQuiet = 0, kWarning = 1, kInfo = 2, kDebug = 3 };
 
 /// Messages above this level are dropped. Default kInfo, or the environment's OCTET_LOG=quiet|warning|info|debug.
-void set_level(Level level);
-Level level();
+OCTET_API void set_level(Level level);
+OCTET_API Level level();
 
 /// One line on stderr; safe from several threads.
-void write(Level level, const std::string& message);
+OCTET_API void write(Level level, const std::string& message);
 
 template <typename... Parts>
 void warn(const Parts&... parts) {

@@ -14,7 +14,7 @@ constexpr uint64_t kMaxFile = kRecord * 1000000;
 
 }  // namespace
 
-std::shared_ptr<Dataset> cifar10(const std::string& name, const std::string& folder, Split split) {
+std::shared_ptr<DataSource> cifar10(const std::string& name, const std::string& folder, Split split) {
   namespace fs = std::filesystem;
   fs::path root = folder;
   std::error_code ignored;
@@ -52,7 +52,7 @@ std::shared_ptr<Dataset> cifar10(const std::string& name, const std::string& fol
     }
   }
   ImageFacts facts{{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}, /*mirror=*/true, /*crop_margin=*/4};
-  return image_dataset(name, images, labels, 10, facts);
+  return image_source(name, images, labels, 10, facts);
 }
 
 }  // namespace octet::readers

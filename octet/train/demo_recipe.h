@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "octet/support/api.h"
 #include "octet/train/trainer.h"
 
 namespace octet {
@@ -31,6 +32,6 @@ struct DemoRecipe {
 };
 
 /// The default fits ten minutes on two cores, with `full` accuracy comes first.
-DemoRecipe demo_recipe(bool full = false);
+OCTET_API DemoRecipe demo_recipe(bool full = false);
 
 }  // namespace octet

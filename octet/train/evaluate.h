@@ -1,7 +1,9 @@
 #pragma once
 
-#include "octet/train/dataset.h"
+#include "octet/support/api.h"
+#include "octet/train/data_source.h"
 #include "octet/train/model_handle.h"
+#include "octet/train/task.h"
 #include "octet/train/transforms.h"
 
 namespace octet {
@@ -9,6 +11,7 @@ namespace octet {
 class Progress;
 
 struct EvaluateOptions {
+  Task task = classification();
   int64_t batch_size = 250;
   /// For input 0; see standard_transform.
   Transform transform = {};
@@ -20,27 +23,23 @@ struct EvaluateOptions {
   Progress* progress = nullptr;
 };
 
-struct Accuracy {
+/// What a model is worth on some data.
+struct Evaluation {
   int64_t samples = 0;
-  double top1 = 0;  ///< part of the samples, 0 to 1
-  double top5 = 0;
-  double loss = 0;  ///< mean cross entropy
+  double loss = 0;            ///< mean
+  std::vector<Score> scores;  ///< means, in the task's order: of a classification parts of the samples, 0 to 1
   double seconds = 0;
-  double images_per_second = 0;
+  double samples_per_second = 0;
+  /// Of the metric `key`, "top1"; throws octet::Error where the task has no such metric.
+  double score(const std::string& key) const { return octet::score(scores, key); }
 };
 
-/// Accuracy over all of `data`, in eval mode, without gradients; the model stays in eval mode. Throws octet::Error
-/// where the data has no labels or the model's output is not [samples, classes] with a class for every label.
-Accuracy evaluate(const ModelHandle& model, std::shared_ptr<const Dataset> data, const EvaluateOptions& options = {});
-
-/// How many of `labels` (int64 [N]) are among the `k` greatest of each row of `logits` [N, classes]. Ties count against
-/// it.
-int64_t count_top(const at::Tensor& logits, const at::Tensor& labels, int64_t k);
-
-/// Throws octet::Error unless `output` is [N, classes] and every one of the N labels below classes.
-void check_output(const at::Tensor& output, const Batch& batch, const std::string& where);
+/// Measures all of `data`, in eval mode, without gradients; the model stays in eval mode. Throws octet::Error where the
+/// data lack what the task needs or the model's output does not fit it.
+OCTET_API Evaluation evaluate(const ModelHandle& model, std::shared_ptr<const DataSource> data,
+                              const EvaluateOptions& options = {});
 
 /// The batch's inputs of four dimensions in channels-last layout.
-void to_channels_last(Batch& batch);
+OCTET_API void to_channels_last(Batch& batch);
 
 }  // namespace octet

@@ -1,17 +1,19 @@
 #include <zlib.h>
 
-#include <cstring>
+#include <algorithm>
 #include <filesystem>
 
+#include "octet/support/budget.h"
+#include "octet/support/byte_source.h"
 #include "octet/support/error.h"
 #include "octet/train/data_readers.h"
 
 namespace octet::readers {
 namespace {
 
-constexpr uint64_t kMaxBytes = uint64_t{4} << 30;
 constexpr uint32_t kMaxSide = 1 << 14;
-constexpr size_t kChunk = size_t{1} << 20;
+constexpr uint64_t kChunk = uint64_t{1} << 20;
+constexpr uint64_t kLabelBytes = 1 + sizeof(int64_t);  // as read, and as an index
 
 /// Plain and gzip files alike; zlib tells them apart.
 class InflatingFile {
@@ -67,6 +69,7 @@ std::string find(const std::string& folder, const std::string& file) {
 }  // namespace
 
 at::Tensor read_idx(const std::string& path, int rank) {
+  Budget budget(path, open_file(path)->size());
   InflatingFile file(path);
   std::vector<uint8_t> header(4 + 4 * static_cast<size_t>(rank));
   if (file.read(header.data(), header.size()) != header.size()) throw Error(path, "is truncated in its header");
@@ -83,27 +86,24 @@ at::Tensor read_idx(const std::string& path, int rank) {
     }
     shape.push_back(side);
     bytes *= side;  // at most 2^32 * 2^14 * 2^14
-    if (bytes > kMaxBytes) throw Error(path, str("claims more than ", kMaxBytes, " bytes of data"));
   }
   if (bytes == 0) throw Error(path, "holds no samples");
-  // Grown as the data comes, so that a false length costs no memory.
-  std::vector<uint8_t> data;
-  while (data.size() < bytes) {
-    size_t want = std::min<size_t>(kChunk, bytes - data.size());
-    size_t before = data.size();
-    data.resize(before + want);
-    size_t got = file.read(data.data() + before, want);
-    if (got < want) throw expected(path, "bytes of data", str(bytes), str(before + got)).hint("the file is truncated");
+  budget.charge(bytes, rank == 1 ? kLabelBytes : 1, "the data that its header claims");
+  at::Tensor result = at::empty(shape, at::kByte);  // no page of it is real before it is written
+  uint8_t* data = result.mutable_data_ptr<uint8_t>();
+  for (uint64_t done = 0; done < bytes;) {
+    const uint64_t want = std::min(kChunk, bytes - done);
+    const size_t got = file.read(data + done, want);
+    if (got < want) throw expected(path, "bytes of data", str(bytes), str(done + got)).hint("the file is truncated");
+    done += want;
   }
   uint8_t extra = 0;
   if (file.read(&extra, 1) != 0) throw Error(path, str("goes on behind its ", bytes, " bytes of data"));
-  at::Tensor result = at::empty(shape, at::kByte);
-  std::memcpy(result.mutable_data_ptr<uint8_t>(), data.data(), bytes);
   return result;
 }
 
-std::shared_ptr<Dataset> idx(const std::string& name, const std::string& folder, Split split, ImageFacts facts,
-                             int64_t num_classes) {
+std::shared_ptr<DataSource> idx(const std::string& name, const std::string& folder, Split split, ImageFacts facts,
+                                int64_t num_classes) {
   const std::string stem = split == Split::kTrain ? "train" : "t10k";
   at::Tensor images = read_idx(find(folder, stem + "-images-idx3-ubyte"), 3);
   std::string labels_path = find(folder, stem + "-labels-idx1-ubyte");
@@ -112,7 +112,7 @@ std::shared_ptr<Dataset> idx(const std::string& name, const std::string& folder,
     throw expected(labels_path, "labels", str(images.size(0)), str(labels.size(0)));
   }
   if (num_classes == 0) num_classes = labels.max().item<int64_t>() + 1;
-  return image_dataset(name, images.unsqueeze(1), labels, num_classes, std::move(facts));
+  return image_source(name, images.unsqueeze(1), labels, num_classes, std::move(facts));
 }
 
 }  // namespace octet::readers

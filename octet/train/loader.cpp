@@ -11,10 +11,10 @@
 namespace octet {
 namespace {
 
-/// torch::data's view of a Dataset: transformed batches of an epoch.
+/// torch::data's view of a DataSource: transformed batches of an epoch.
 class Source : public torch::data::datasets::BatchDataset<Source, Batch, std::vector<size_t>> {
  public:
-  Source(std::shared_ptr<const Dataset> data, Transform transform, uint64_t seed)
+  Source(std::shared_ptr<const DataSource> data, Transform transform, uint64_t seed)
       : data_(std::move(data)), transform_(std::move(transform)), seed_(seed) {}
 
   Batch get_batch(std::vector<size_t> request) override {
@@ -29,7 +29,7 @@ class Source : public torch::data::datasets::BatchDataset<Source, Batch, std::ve
   std::optional<size_t> size() const override { return static_cast<size_t>(data_->size()); }
 
  private:
-  std::shared_ptr<const Dataset> data_;
+  std::shared_ptr<const DataSource> data_;
   Transform transform_;
   uint64_t seed_;
 };
@@ -55,7 +55,7 @@ class FixedOrder : public torch::data::samplers::Sampler<std::vector<size_t>> {
   size_t next_ = 0;
 };
 
-std::vector<size_t> order_of(int64_t size, const LoaderOptions& options, uint64_t seed) {
+std::vector<size_t> order_of(int64_t size, const LoaderOptions& options, uint64_t seed, int64_t first) {
   std::vector<size_t> order(static_cast<size_t>(size));
   std::iota(order.begin(), order.end(), size_t{0});
   for (size_t i = order.size(); options.shuffle && i > 1; --i) std::swap(order[i - 1], order[mix_seed(seed, i) % i]);
@@ -63,6 +63,8 @@ std::vector<size_t> order_of(int64_t size, const LoaderOptions& options, uint64_
     order.resize(std::min(order.size(), static_cast<size_t>(options.samples)));
   const auto batch = static_cast<size_t>(options.batch_size);
   if (options.drop_last) order.resize(order.size() / batch * batch);
+  const size_t behind = std::min(order.size(), static_cast<size_t>(first) * batch);
+  order.erase(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(behind));
   return order;
 }
 
@@ -74,7 +76,7 @@ struct Loader::Epoch::Impl {
   std::optional<torch::data::Iterator<Batch>> position;
 };
 
-Loader::Loader(std::shared_ptr<const Dataset> data, LoaderOptions options)
+Loader::Loader(std::shared_ptr<const DataSource> data, LoaderOptions options)
     : data_(std::move(data)), options_(std::move(options)) {
   if (options_.batch_size < 1) throw expected("loader", "batch size", "at least 1", str(options_.batch_size));
 }
@@ -88,13 +90,13 @@ int64_t Loader::batches() const {
   return full + (!options_.drop_last && samples() % options_.batch_size != 0 ? 1 : 0);
 }
 
-Loader::Epoch Loader::epoch(int64_t number) const {
+Loader::Epoch Loader::epoch(int64_t number, int64_t first) const {
   const uint64_t seed = mix_seed(options_.seed, static_cast<uint64_t>(number));
   const auto workers = static_cast<size_t>(std::max<int64_t>(0, options_.workers));
   Epoch epoch;
   epoch.impl_ = std::make_shared<Epoch::Impl>();
   epoch.impl_->loader = torch::data::make_data_loader(
-      Source(data_, options_.transform, mix_seed(seed, 1)), FixedOrder(order_of(data_->size(), options_, seed)),
+      Source(data_, options_.transform, mix_seed(seed, 1)), FixedOrder(order_of(data_->size(), options_, seed, first)),
       torch::data::DataLoaderOptions(static_cast<size_t>(options_.batch_size))
           .workers(workers)
           .max_jobs(2 * workers)

@@ -3,7 +3,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "octet/train/dataset.h"
+#include "octet/support/api.h"
+#include "octet/train/data_source.h"
 #include "octet/train/transforms.h"
 
 namespace octet {
@@ -23,14 +24,14 @@ struct LoaderOptions {
   Transform transform = {};
 };
 
-/// Batches of a dataset, prepared ahead by torch::data's loader while the step runs:
+/// Batches of a source, prepared ahead by torch::data's loader while the step runs:
 ///
 ///     Loader loader(data, {.batch_size = 64, .shuffle = true});
 ///     for (const Batch& batch : loader.epoch(0)) ...
-class Loader {
+class OCTET_API Loader {
  public:
   /// Throws octet::Error for a batch size under 1.
-  Loader(std::shared_ptr<const Dataset> data, LoaderOptions options);
+  Loader(std::shared_ptr<const DataSource> data, LoaderOptions options);
 
   /// Batches an epoch.
   int64_t batches() const;
@@ -67,12 +68,13 @@ class Loader {
     std::shared_ptr<Impl> impl_;
   };
 
-  Epoch epoch(int64_t number) const;
+  /// Of pass `number`, the batches from `first` on: those that a pass which was left there would go on with.
+  Epoch epoch(int64_t number, int64_t first = 0) const;
 
  private:
   int64_t samples() const;
 
-  std::shared_ptr<const Dataset> data_;
+  std::shared_ptr<const DataSource> data_;
   LoaderOptions options_;
 };
 

@@ -10,7 +10,7 @@ namespace octet {
 
 /// What training and evaluation need of a model, whatever it is. Keeps the model alive.
 struct ModelHandle {
-  /// The model's inputs; returns logits [samples, classes].
+  /// The model's inputs; returns the result that the task looks at: of a classification logits [samples, classes].
   std::function<at::Tensor(const std::vector<at::Tensor>&)> forward;
   /// What an optimizer updates.
   std::vector<at::Tensor> parameters;

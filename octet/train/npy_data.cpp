@@ -102,7 +102,7 @@ at::Tensor read_labels(const std::string& beside, int64_t count) {
 
 }  // namespace
 
-std::shared_ptr<Dataset> npy(const std::string& name, const std::string& pattern) {
+std::shared_ptr<DataSource> npy(const std::string& name, const std::string& pattern) {
   std::vector<std::vector<std::string>> columns = arrange(name, matches(name, pattern));
   std::vector<at::Tensor> inputs;
   std::vector<int64_t> rows;  // a file
@@ -126,7 +126,7 @@ std::shared_ptr<Dataset> npy(const std::string& name, const std::string& pattern
   }
   bool uniform = std::all_of(rows.begin(), rows.end(), [&](int64_t r) { return r == rows[0]; });
   at::Tensor labels = read_labels(columns[0][0], inputs[0].size(0));
-  return tensor_dataset(name, inputs, labels, /*num_classes=*/0, uniform ? rows[0] : 0);
+  return tensor_source(name, inputs, labels, /*num_classes=*/0, uniform ? rows[0] : 0);
 }
 
 }  // namespace octet::readers

@@ -5,6 +5,7 @@
 
 #include "octet/support/error.h"
 #include "octet/train/data_readers.h"
+#include "octet/train/data_schemes.h"
 
 namespace octet {
 namespace {
@@ -34,7 +35,7 @@ std::optional<std::string> behind(const std::string& spec, const std::string& sc
   return rest;
 }
 
-std::shared_ptr<Dataset> open_all(const std::string& spec, Split split) {
+std::shared_ptr<DataSource> open_all(const std::string& spec, Split split) {
   if (spec == "fashion-mnist") {
     ImageFacts facts{{0.2860}, {0.3530}, /*mirror=*/true, /*crop_margin=*/1};
     return readers::idx(spec, fashion_folder(), split, facts, 10);
@@ -52,8 +53,8 @@ std::shared_ptr<Dataset> open_all(const std::string& spec, Split split) {
 
 const char* data_scheme_help() { return "fashion-mnist, idx:FOLDER, cifar10:FOLDER, npy:GLOB"; }
 
-std::shared_ptr<Dataset> open_data(const std::string& spec, Split split, const DataOptions& options) {
-  std::shared_ptr<Dataset> dataset = open_all(spec, split);
+std::shared_ptr<DataSource> open_data(const std::string& spec, Split split, const DataOptions& options) {
+  std::shared_ptr<DataSource> dataset = in_category(ErrorCategory::kFile, [&] { return open_all(spec, split); });
   if (options.limit > 0 && options.limit < dataset->size()) return first_samples(dataset, options.limit);
   return dataset;
 }

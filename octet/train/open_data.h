@@ -3,7 +3,8 @@
 #include <memory>
 #include <string>
 
-#include "octet/train/dataset.h"
+#include "octet/support/api.h"
+#include "octet/train/data_source.h"
 
 namespace octet {
 
@@ -26,9 +27,6 @@ struct DataOptions {
 /// all files agree in it.
 ///
 /// Throws octet::Error that names the file and the reason: wrong magic, truncated, absurd sizes, labels out of range.
-std::shared_ptr<Dataset> open_data(const std::string& spec, Split split, const DataOptions& options = {});
-
-/// The scheme in a line, for help texts.
-const char* data_scheme_help();
+OCTET_API std::shared_ptr<DataSource> open_data(const std::string& spec, Split split, const DataOptions& options = {});
 
 }  // namespace octet

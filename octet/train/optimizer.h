@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "octet/support/api.h"
+
 namespace torch::optim {
 class Optimizer;
 }
@@ -24,15 +26,16 @@ struct OptimizerOptions {
 };
 
 /// One of libtorch's optimizers over these parameters.
-std::shared_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<at::Tensor>& parameters,
-                                                        const OptimizerOptions& options, double learning_rate);
+OCTET_API std::shared_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<at::Tensor>& parameters,
+                                                                  const OptimizerOptions& options,
+                                                                  double learning_rate);
 /// In all its groups.
-void set_learning_rate(torch::optim::Optimizer& optimizer, double learning_rate);
+OCTET_API void set_learning_rate(torch::optim::Optimizer& optimizer, double learning_rate);
 
 /// Scales the gradients so that their common 2-norm is at most `max_norm`; returns the norm before.
-double clip_gradients(const std::vector<at::Tensor>& parameters, double max_norm);
+OCTET_API double clip_gradients(const std::vector<at::Tensor>& parameters, double max_norm);
 
 /// "sgd", "adamw"; throws octet::Error listing them otherwise.
-OptimizerKind optimizer_kind(const std::string& name);
+OCTET_API OptimizerKind optimizer_kind(const std::string& name);
 
 }  // namespace octet

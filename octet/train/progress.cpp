@@ -10,6 +10,7 @@
 #include <cstring>
 #include <iostream>
 
+#include "octet/support/error.h"
 #include "octet/support/log.h"
 
 namespace octet {
@@ -108,11 +109,14 @@ void Progress::message(const std::string& text) {
 }
 
 std::string Progress::line(double now) const {
-  char text[160];
-  std::snprintf(text, sizeof text, "  step %lld/%lld  loss %.4f  top-1 %.4f  %.0f images/s",
-                static_cast<long long>(state_.step), static_cast<long long>(state_.total), state_.loss, state_.accuracy,
-                state_.images_per_second);
-  std::string result = title_ + text;
+  const auto number = [](const char* format, double value) {
+    char text[64];
+    std::snprintf(text, sizeof text, format, value);
+    return std::string(text);
+  };
+  std::string result = str(title_, "  step ", state_.step, "/", state_.total, number("  loss %.4f", state_.loss));
+  if (!state_.score_title.empty()) result += "  " + state_.score_title + number(" %.4f", state_.score);
+  result += number("  %.0f images/s", state_.images_per_second);
   const int64_t done = state_.step - state_.skipped;
   if (state_.step >= state_.total) {
     result += "  took " + duration_text(now - start_);

@@ -5,6 +5,8 @@
 #include <iosfwd>
 #include <string>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 /// What a progress line says.
@@ -12,17 +14,19 @@ struct ProgressState {
   int64_t step = 0;
   int64_t total = 0;
   double loss = 0;
-  double accuracy = 0;
+  double score = 0;
   double images_per_second = 0;
   /// Steps of `total` that took no part in the time so far (a resumed run).
   int64_t skipped = 0;
+  /// What `score` is; empty: left out.
+  std::string score_title = "top-1";
 };
 
 /// How long is left, on one line: rewritten in place on a terminal, else a plain line now and then and at the end, so
 /// that a log stays readable:
 ///
 ///     float 2/4  step 620/1872  loss 0.3412  top-1 0.8754  1893 images/s  left 1:24
-class Progress {
+class OCTET_API Progress {
  public:
   enum class Mode { kAuto, kLive, kPlain, kQuiet };
   using Clock = std::function<double()>;  ///< seconds, rising
@@ -64,6 +68,6 @@ class Progress {
 };
 
 /// "1:24", "2:05:09".
-std::string duration_text(double seconds);
+OCTET_API std::string duration_text(double seconds);
 
 }  // namespace octet

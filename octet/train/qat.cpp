@@ -5,8 +5,8 @@
 
 namespace octet {
 
-QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, std::shared_ptr<const Dataset> data,
-                    const QatOptions& options, const TrainHooks& hooks, std::shared_ptr<const Dataset> evaluation,
+QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, std::shared_ptr<const DataSource> data,
+                    const QatOptions& options, const TrainHooks& hooks, std::shared_ptr<const DataSource> evaluation,
                     Progress* progress) {
   auto prepared = move_exported_model_to_train(prepare_qat_pt2e(std::move(model), quantizer));
   const int64_t observed_epochs = options.freeze_observers_after >= 0
@@ -30,7 +30,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   QatResult result;
   result.training =
       train(handle, std::move(data), options.train, with_freezing, std::move(evaluation), progress, "qat");
-  result.quantized = convert_pt2e(move_exported_model_to_eval(prepared));
+  result.quantized = finish(prepared, quantizer);
   return result;
 }
 

@@ -4,6 +4,7 @@
 
 #include "octet/graph/graph_module.h"
 #include "octet/quantize/quantizer.h"
+#include "octet/support/api.h"
 #include "octet/train/trainer.h"
 
 namespace octet {
@@ -21,11 +22,12 @@ struct QatResult {
   TrainResult training;
 };
 
-/// Quantization-aware training of a float model: prepare_qat_pt2e, train, convert_pt2e. `model` becomes the prepared
+/// Quantization-aware training of a float model: prepare_qat_pt2e, train, finish. `model` becomes the prepared
 /// model on the way: pass a copy to keep it. Observers rest during evaluations. Hooks run after the freezing of an
 /// epoch.
-QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, std::shared_ptr<const Dataset> data,
-                    const QatOptions& options, const TrainHooks& hooks = {},
-                    std::shared_ptr<const Dataset> evaluation = nullptr, Progress* progress = nullptr);
+OCTET_API QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer,
+                              std::shared_ptr<const DataSource> data, const QatOptions& options,
+                              const TrainHooks& hooks = {}, std::shared_ptr<const DataSource> evaluation = nullptr,
+                              Progress* progress = nullptr);
 
 }  // namespace octet

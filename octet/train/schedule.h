@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
 enum class ScheduleKind { kConstant, kCosine, kStep };
@@ -23,9 +25,9 @@ struct Schedule {
 };
 
 /// The rate of step `step`, counted from 0.
-double learning_rate(const Schedule& schedule, int64_t step);
+OCTET_API double learning_rate(const Schedule& schedule, int64_t step);
 
 /// "constant", "cosine", "step"; throws octet::Error listing them otherwise.
-ScheduleKind schedule_kind(const std::string& name);
+OCTET_API ScheduleKind schedule_kind(const std::string& name);
 
 }  // namespace octet

@@ -1,12 +1,13 @@
 #include "octet/train/trainer.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <torch/optim/optimizer.h>
 
 #include <chrono>
 #include <cmath>
+#include <mutex>
 
 #include "octet/support/error.h"
-#include "octet/train/loader.h"
 #include "octet/train/progress.h"
 
 namespace octet {
@@ -14,15 +15,23 @@ namespace {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-void check(const TrainOptions& options, const Dataset& data) {
+std::shared_ptr<const DataSource> checked(std::shared_ptr<const DataSource> data, const TrainOptions& options) {
   if (options.epochs < 1) throw expected("train", "epochs", "at least 1", str(options.epochs));
   if (!(options.learning_rate > 0) || !std::isfinite(options.learning_rate)) {
     throw expected("train", "learning rate", "over 0", str(options.learning_rate));
   }
-  if (!(options.label_smoothing >= 0 && options.label_smoothing < 1)) {
-    throw expected("train", "label smoothing", "from 0 up to but not 1", str(options.label_smoothing));
-  }
-  if (!data.labelled()) throw Error(data.name(), "has no labels to train with");
+  options.task.check_data(*data, "train with");
+  return data;
+}
+
+LoaderOptions loading(const TrainOptions& options) {
+  return {.batch_size = options.batch_size,
+          .shuffle = true,
+          .drop_last = options.drop_last,
+          .samples = options.samples_per_epoch,
+          .seed = options.seed,
+          .workers = options.workers,
+          .transform = options.transform};
 }
 
 Schedule schedule_of(const TrainOptions& options, int64_t steps_per_epoch) {
@@ -43,101 +52,144 @@ void weights_to_channels_last(const std::vector<at::Tensor>& parameters) {
   }
 }
 
-struct Running {
-  double loss = 0;
-  int64_t top1 = 0, top5 = 0, images = 0, steps = 0;
-};
+at::Tensor random_state() {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  return generator.get_state();
+}
+
+void set_random_state(const at::Tensor& state) {
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  generator.set_state(state);
+}
+
+// By which epochs are compared: the greater, the better.
+double worth(const EpochInfo& info, const Task& task) {
+  if (!info.evaluation) return -info.loss;
+  if (task.metrics.empty()) return -info.evaluation->loss;
+  const double value = info.evaluation->scores.at(0).value;
+  return task.metrics[0].higher_is_better ? value : -value;
+}
 
 }  // namespace
 
-TrainResult train(const ModelHandle& model, std::shared_ptr<const Dataset> data, const TrainOptions& options,
-                  const TrainHooks& hooks, std::shared_ptr<const Dataset> evaluation, Progress* progress,
+Trainer::Trainer(ModelHandle model, std::shared_ptr<const DataSource> data, TrainOptions options, TrainHooks hooks,
+                 std::shared_ptr<const DataSource> evaluation, Progress* progress, std::string title)
+    : model_(std::move(model)),
+      data_(checked(std::move(data), options)),
+      options_(std::move(options)),
+      hooks_(std::move(hooks)),
+      evaluation_(std::move(evaluation)),
+      progress_(progress),
+      title_(std::move(title)),
+      loader_(data_, loading(options_)),
+      schedule_(schedule_of(options_, loader_.batches())) {
+  if (loader_.batches() == 0) {
+    throw expected(data_->name(), "samples", str("a batch of ", options_.batch_size), str(data_->size()));
+  }
+}
+
+TrainState Trainer::start() const {
+  TrainState state;
+  state.optimizer = make_optimizer(model_.parameters, options_.optimizer, options_.learning_rate);
+  state.random = at::detail::createCPUGenerator(options_.seed).get_state();
+  return state;
+}
+
+void Trainer::run(TrainState& state) const {
+  if (options_.channels_last) weights_to_channels_last(model_.parameters);
+  set_random_state(state.random);
+  while (state.epoch < options_.epochs) {
+    model_.set_training(true);
+    if (hooks_.on_epoch_begin) hooks_.on_epoch_begin(state.epoch);
+    if (progress_ != nullptr) progress_->set_title(str(title_, " ", state.epoch + 1, "/", options_.epochs));
+    double last = now();
+    for (Batch& batch : loader_.epoch(state.epoch, state.tally.batches)) {
+      const StepInfo info = step(state, batch);
+      const double time = now();
+      state.seconds += time - last;
+      last = time;
+      if (hooks_.on_step) hooks_.on_step(info);
+      show(state, info);
+    }
+    finish_epoch(state);
+  }
+  if (progress_ != nullptr) progress_->finish();
+}
+
+StepInfo Trainer::step(TrainState& state, Batch& batch) const {
+  const double rate = learning_rate(schedule_, state.step);
+  set_learning_rate(*state.optimizer, rate);
+  if (options_.channels_last) to_channels_last(batch);
+  state.optimizer->zero_grad();
+  at::Tensor output = model_.forward(batch.inputs);
+  if (options_.task.check_output) options_.task.check_output(output, batch, data_->name());
+  at::Tensor loss = options_.task.loss(output, batch);
+  const double value = loss.item<double>();
+  if (!std::isfinite(value)) {
+    throw Error("train", str("the loss is ", value, " in epoch ", state.epoch + 1, ", step ", state.tally.batches + 1))
+        .hint("a lower learning rate or gradient clipping helps");
+  }
+  loss.backward();
+  if (options_.clip_norm > 0) clip_gradients(model_.parameters, options_.clip_norm);
+  state.optimizer->step();
+
+  state.tally.add(options_.task, output, batch);
+  state.tally.loss += value;
+  ++state.step;
+  state.random = random_state();
+  return {state.epoch, state.tally.batches - 1, loader_.batches(), rate, value, state.tally.mean(0)};
+}
+
+void Trainer::show(const TrainState& state, const StepInfo& info) const {
+  if (progress_ == nullptr) return;
+  const Tally& tally = state.tally;
+  progress_->update({state.step, schedule_.total_steps, tally.loss / static_cast<double>(tally.batches), info.score,
+                     static_cast<double>(tally.samples) / state.seconds, 0,
+                     options_.task.metrics.empty() ? "" : options_.task.metrics[0].title});
+}
+
+void Trainer::finish_epoch(TrainState& state) const {
+  EpochInfo info;
+  info.epoch = state.epoch;
+  info.seconds = state.seconds;
+  info.loss = state.tally.loss / static_cast<double>(state.tally.batches);
+  info.scores = state.tally.scores(options_.task);
+  info.samples_per_second = static_cast<double>(state.tally.samples) / info.seconds;
+  if (evaluation_ != nullptr) {
+    info.evaluation = evaluate(
+        model_, evaluation_,
+        {.task = options_.task, .transform = options_.eval_transform, .channels_last = options_.channels_last});
+  }
+  TrainResult& result = state.result;
+  info.best = result.epochs.empty() ||
+              worth(info, options_.task) > worth(result.epochs[static_cast<size_t>(result.best_epoch)], options_.task);
+  if (info.best) result.best_epoch = info.epoch;
+  result.seconds += info.seconds;
+  result.samples += state.tally.samples;
+  result.epochs.push_back(info);
+  ++state.epoch;
+  state.tally = {};
+  state.seconds = 0;
+  if (progress_ != nullptr && info.evaluation) {
+    char text[160];
+    const std::vector<Score>& scores = info.evaluation->scores;
+    std::snprintf(text, sizeof text, "  loss %.4f  test %s %.4f", info.loss,
+                  scores.empty() ? "loss" : scores[0].title.c_str(),
+                  scores.empty() ? info.evaluation->loss : scores[0].value);
+    progress_->message(str(title_, " ", info.epoch + 1, "/", options_.epochs, text));
+  }
+  if (hooks_.on_epoch_end) hooks_.on_epoch_end(info);
+}
+
+TrainResult train(const ModelHandle& model, std::shared_ptr<const DataSource> data, const TrainOptions& options,
+                  const TrainHooks& hooks, std::shared_ptr<const DataSource> evaluation, Progress* progress,
                   const std::string& title) {
-  check(options, *data);
-  const Loader loader(data, {.batch_size = options.batch_size,
-                             .shuffle = true,
-                             .drop_last = options.drop_last,
-                             .samples = options.samples_per_epoch,
-                             .seed = options.seed,
-                             .workers = options.workers,
-                             .transform = options.transform});
-  const int64_t steps = loader.batches();
-  if (steps == 0) {
-    throw expected(data->name(), "samples", str("a batch of ", options.batch_size), str(data->size()));
-  }
-  if (options.channels_last) weights_to_channels_last(model.parameters);
-  const Schedule schedule = schedule_of(options, steps);
-  auto optimizer = make_optimizer(model.parameters, options.optimizer, options.learning_rate);
-  at::manual_seed(options.seed);
-
-  TrainResult result;
-  double best = -1e300;
-  for (int64_t epoch = 0; epoch < options.epochs; ++epoch) {
-    model.set_training(true);
-    if (hooks.on_epoch_begin) hooks.on_epoch_begin(epoch);
-    if (progress != nullptr) progress->set_title(str(title, " ", epoch + 1, "/", options.epochs));
-    Running run;
-    const double start = now();
-    for (Batch& batch : loader.epoch(epoch)) {
-      const double rate = learning_rate(schedule, epoch * steps + run.steps);
-      set_learning_rate(*optimizer, rate);
-      if (options.channels_last) to_channels_last(batch);
-      optimizer->zero_grad();
-      at::Tensor output = model.forward(batch.inputs);
-      check_output(output, batch, data->name());
-      at::Tensor loss = at::cross_entropy_loss(output, batch.labels, {}, at::Reduction::Mean, /*ignore_index=*/-100,
-                                               options.label_smoothing);
-      const double value = loss.item<double>();
-      if (!std::isfinite(value)) {
-        throw Error("train", str("the loss is ", value, " in epoch ", epoch + 1, ", step ", run.steps + 1))
-            .hint("a lower learning rate or gradient clipping helps");
-      }
-      loss.backward();
-      if (options.clip_norm > 0) clip_gradients(model.parameters, options.clip_norm);
-      optimizer->step();
-
-      run.loss += value;
-      run.top1 += count_top(output, batch.labels, 1);
-      run.top5 += count_top(output, batch.labels, 5);
-      run.images += batch.size();
-      ++run.steps;
-      const double top1 = static_cast<double>(run.top1) / static_cast<double>(run.images);
-      if (hooks.on_step) hooks.on_step({epoch, run.steps - 1, steps, rate, value, top1});
-      if (progress != nullptr) {
-        const double speed = static_cast<double>(run.images) / (now() - start);
-        progress->update({epoch * steps + run.steps, options.epochs * steps, run.loss / static_cast<double>(run.steps),
-                          top1, speed, 0});
-      }
-    }
-    EpochInfo info;
-    info.epoch = epoch;
-    info.seconds = now() - start;
-    info.loss = run.loss / static_cast<double>(run.steps);
-    info.top1 = static_cast<double>(run.top1) / static_cast<double>(run.images);
-    info.top5 = static_cast<double>(run.top5) / static_cast<double>(run.images);
-    info.images_per_second = static_cast<double>(run.images) / info.seconds;
-    if (evaluation != nullptr) {
-      info.evaluation =
-          evaluate(model, evaluation, {.transform = options.eval_transform, .channels_last = options.channels_last});
-    }
-    const double score = info.evaluation ? info.evaluation->top1 : -info.loss;
-    info.best = score > best;
-    if (info.best) {
-      best = score;
-      result.best_epoch = epoch;
-    }
-    result.seconds += info.seconds;
-    result.images += run.images;
-    result.epochs.push_back(info);
-    if (progress != nullptr && info.evaluation) {
-      char text[64];
-      std::snprintf(text, sizeof text, "  loss %.4f  test top-1 %.4f", info.loss, info.evaluation->top1);
-      progress->message(str(title, " ", epoch + 1, "/", options.epochs, text));
-    }
-    if (hooks.on_epoch_end) hooks.on_epoch_end(info);
-  }
-  if (progress != nullptr) progress->finish();
-  return result;
+  const Trainer trainer(model, std::move(data), options, hooks, std::move(evaluation), progress, title);
+  TrainState state = trainer.start();
+  trainer.run(state);
+  return state.result;
 }
 
 }  // namespace octet

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "octet/support/error.h"
-#include "octet/train/dataset.h"
+#include "octet/train/data_source.h"
 
 namespace octet {
 namespace {
@@ -142,7 +142,7 @@ Transform compose(std::vector<Transform> steps) {
   };
 }
 
-Transform standard_transform(const Dataset& data, const std::vector<int64_t>& input_shape, bool augment) {
+Transform standard_transform(const DataSource& data, const std::vector<int64_t>& input_shape, bool augment) {
   const ImageFacts* facts = data.image_facts();
   if (facts == nullptr) return {};
   const std::vector<int64_t> image = data.sample_shapes()[0];

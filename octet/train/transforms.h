@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "octet/support/api.h"
+
 namespace octet {
 
-class Dataset;
+class DataSource;
 
 /// A number a sample, from which a transform draws all its chance: the same seeds give the same images, whatever the
 /// batch.
@@ -19,24 +21,24 @@ using SampleSeeds = std::vector<uint64_t>;
 using Transform = std::function<at::Tensor(at::Tensor images, const SampleSeeds& seeds)>;
 
 /// (x - mean[c]) / std[c].
-Transform normalise(std::vector<double> mean, std::vector<double> std);
+OCTET_API Transform normalise(std::vector<double> mean, std::vector<double> std);
 /// Zeros around the image up to this size, evenly, the odd pixel behind. Throws octet::Error for larger images.
-Transform pad_to(int64_t height, int64_t width);
+OCTET_API Transform pad_to(int64_t height, int64_t width);
 /// Zeros of `margin` pixels around, then a window of the old size at a random place.
-Transform random_crop(int64_t margin);
+OCTET_API Transform random_crop(int64_t margin);
 /// Exchanges left and right with this probability.
-Transform random_mirror(double probability = 0.5);
+OCTET_API Transform random_mirror(double probability = 0.5);
 /// Bilinear, with antialiasing where it shrinks (as torchvision's Resize).
-Transform resize(int64_t height, int64_t width);
+OCTET_API Transform resize(int64_t height, int64_t width);
 /// One after the other, each with chance of its own.
-Transform compose(std::vector<Transform> steps);
+OCTET_API Transform compose(std::vector<Transform> steps);
 
 /// What brings the data to a model whose input 0 is [C, H, W] (without the batch): padding by up to a quarter or else
 /// resizing, the data set's usual normalisation, and before that with `augment` its random crop and mirroring. Empty
 /// for data that is no set of images. Throws octet::Error where the channels differ.
-Transform standard_transform(const Dataset& data, const std::vector<int64_t>& input_shape, bool augment);
+OCTET_API Transform standard_transform(const DataSource& data, const std::vector<int64_t>& input_shape, bool augment);
 
 /// Well-mixed 64 bits of two numbers.
-uint64_t mix_seed(uint64_t a, uint64_t b);
+OCTET_API uint64_t mix_seed(uint64_t a, uint64_t b);
 
 }  // namespace octet

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "octet/formats/npy.h"
-#include "octet/formats/pt2.h"
 #include "octet/formats/tflite.h"
 #include "tests/cli/program.h"
 
@@ -41,7 +40,15 @@ TEST_F(Export, WritesEveryForm) {
   const auto facts = nlohmann::json::parse(program.metadata[0].second);
   EXPECT_EQ(facts.at("config").at("target"), "imxrt700");
   EXPECT_TRUE(facts.contains("version"));
-  EXPECT_NO_THROW(load_pt2(file("m.pt2")));
+  // The .pt2 computes the same floats, near those that the reference recorded.
+  for (const char* name : {"q.octet", "m.pt2"}) {
+    const Outcome ran = run("run " + file(name) + " --input " + golden("net_cifarnet/test_0.npy") + " --output " +
+                            file(std::string(name) + ".npy"));
+    ASSERT_EQ(ran.status, 0) << ran.err;
+  }
+  const at::Tensor computed = read_npy(file("m.pt2.npy"));
+  EXPECT_TRUE(at::equal(computed, read_npy(file("q.octet.npy"))));
+  EXPECT_TRUE(at::allclose(computed, read_npy(golden("net_cifarnet/ptq_out.npy")), 0, 1.01 / 256));
 
   const auto encodings = nlohmann::json::parse(slurp(file("e.json")));
   EXPECT_EQ(encodings.at("version"), 1);
@@ -50,6 +57,9 @@ TEST_F(Export, WritesEveryForm) {
   EXPECT_EQ(first.at("dtype"), "int8");
   const tflite::Tensor& input = program.tensors[static_cast<size_t>(program.inputs[0])];
   EXPECT_FLOAT_EQ(first.at("scale").at(0).get<float>(), input.quantization.scale[0]);
+  const auto recorded = nlohmann::json::parse(slurp(golden("net_cifarnet/ptq.json"))).at(0).at("output");
+  EXPECT_NEAR(first.at("scale").at(0).get<double>(), recorded.at("scale").at(0).get<double>(),
+              2e-3 * recorded.at("scale").at(0).get<double>());
   EXPECT_EQ(first.at("zero_point").at(0), input.quantization.zero_point[0]);
   const auto& weight = encodings.at("encodings").at(1);
   EXPECT_EQ(weight.at("tensor"), "conv2d.weight");
@@ -86,8 +96,8 @@ TEST_F(Export, VerifySaysWhereTheyPart) {
   ASSERT_EQ(text.status, 0) << text.err;
   EXPECT_NE(text.out.find("output 0: "), std::string::npos);
   EXPECT_NE(text.out.find("RESIZE_BILINEAR"), std::string::npos);
-  const Outcome json = run(arguments + " --json");
-  const auto found = nlohmann::json::parse(json.out);
+  const Outcome as_json = run(arguments + " --json");
+  const auto found = nlohmann::json::parse(as_json.out);
   EXPECT_LE(found.at("outputs").at(0).at("alone").at("most_steps").get<double>(), 1.01);
   EXPECT_GE(found.at("layers").size(), 8u);
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <random>
 
+#include "octet/formats/graph_json.h"
 #include "octet/formats/json.h"
 #include "octet/formats/model_file.h"
 #include "octet/formats/npy.h"
@@ -104,6 +105,29 @@ TEST(ModelFile, TellsModelsByTheirContent) {
   EXPECT_TRUE(fails_with([] { load_model(test::data("formats/weights.pth")); }, "weights without a program"));
   EXPECT_TRUE(fails_with([] { load_model(test::data("formats/make_fixtures.py")); }, "is no model: not a zip archive"));
   EXPECT_TRUE(fails_with([] { load_model("/no/such/file"); }, "[/no/such/file] cannot be opened"));
+}
+
+// A name has one type, whatever a file says of it.
+TEST(Container, NotesAreOfTheTypeOfTheirName) {
+  Graph graph;
+  Node* x = graph.placeholder("x");
+  x->notes()[kModulePathNote] = "a.b";
+  x->notes().set_saved("free", int64_t{3});
+  graph.output({x});
+  nlohmann::json nodes = graph_to_json(graph);
+  Budget budget("nodes.json", 0);
+  Graph read;
+  graph_from_json(JsonCursor(nodes, "nodes.json"), read, {}, budget);
+  EXPECT_EQ(*read.find("x")->notes().find(kModulePathNote), "a.b");
+  EXPECT_EQ(graph_to_json(read), nodes);
+  const std::pair<const char*, nlohmann::json> wrong[] = {
+      {"module_path", true}, {"held_mode", "yes"}, {"held_mode", 1}, {"non_persistent", "x"}};
+  for (const auto& [name, value] : wrong) {
+    nodes[0]["notes"] = {{name, value}};
+    Graph refused;
+    EXPECT_TRUE(fails_with([&] { graph_from_json(JsonCursor(nodes, "nodes.json"), refused, {}, budget); },
+                           std::string("note '") + name + "'"));
+  }
 }
 
 }  // namespace

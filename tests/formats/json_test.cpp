@@ -15,7 +15,8 @@ using test::fails_with;
 TEST(Json, RefusesDuplicateKeysAtAnyDepth) {
   EXPECT_TRUE(fails_with([] { parse_json(R"({"a": 1, "b": 2, "a": 3})", "f"); }, "\"a\" stands twice"));
   EXPECT_TRUE(fails_with([] { parse_json(R"([{"x": {"k": 1, "k": 2}}])", "f"); }, "\"k\" stands twice"));
-  EXPECT_NO_THROW(parse_json(R"([{"a": {"a": 1}}, {"a": [{"a": 2}, {"a": 3}]}])", "f"));
+  const std::string apart = R"([{"a":{"a":1}},{"a":[{"a":2},{"a":3}]}])";
+  EXPECT_EQ(parse_json(apart, "f").dump(), apart);
 }
 
 TEST(Json, RefusesDepthSizeAndBrokenText) {
@@ -80,8 +81,8 @@ TEST(SymbolicExpression, RefusesWhatHasNoValue) {
   EXPECT_TRUE(fails_with([&] { value("Integer(9223372036854775807) + 1"); }, "overflows"));
   EXPECT_TRUE(fails_with([&] { value("Integer(99999999999999999999)"); }, "cannot be read"));
   EXPECT_TRUE(fails_with([&] { value("Piecewise(s0, 1, 2)"); }, "cannot evaluate"));
-  EXPECT_TRUE(fails_with([&] { value(std::string(100000, '(')); }, "nested too deeply"));
-  EXPECT_TRUE(fails_with([&] { value(std::string(100000, '-')); }, "nested too deeply"));
+  EXPECT_TRUE(fails_with([&] { value(std::string(1000, '(')); }, "nested too deeply"));
+  EXPECT_TRUE(fails_with([&] { value(std::string(1000, '-')); }, "nested too deeply"));
   for (const char* text : {"", "(", "s0 +", "Add(", "Add(s0 s0)", "Symbol(", "Symbol('s0'", "2 ** 99999", "s0)",
                            "Integer(--1)", "..", "1e999x"}) {
     EXPECT_TRUE(test::works_or_reports([&] { value(text); })) << text;

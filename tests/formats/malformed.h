@@ -1,10 +1,14 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <functional>
+#include <map>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "octet/formats/zip.h"
 #include "octet/support/byte_source.h"
@@ -65,6 +69,44 @@ inline void expect_damage_reported(const Loader& load, const std::string& good, 
     }
     ASSERT_TRUE(reports(load, bad, name)) << "round " << round;
   }
+}
+
+/// The bytes deflated, without a header.
+inline std::string deflated(const std::string& bytes) {
+  z_stream stream{};
+  deflateInit2(&stream, 1, Z_DEFLATED, -MAX_WBITS, 9, Z_DEFAULT_STRATEGY);  // bombs are long: the fast way
+  std::string packed(deflateBound(&stream, bytes.size()), '\0');
+  stream.next_in = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<unsigned>(bytes.size());
+  stream.next_out = reinterpret_cast<unsigned char*>(packed.data());
+  stream.avail_out = static_cast<unsigned>(packed.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+/// An archive of these members, all deflated.
+inline std::string deflated_zip_of(const std::vector<std::pair<std::string, std::string>>& members) {
+  const auto number = [](uint64_t value, int bytes) {
+    std::string text;
+    for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i) & 0xff);
+    return text;
+  };
+  std::string zip;
+  std::string directory;
+  for (const auto& [name, bytes] : members) {
+    const std::string packed = deflated(bytes);
+    const uint64_t crc = crc32_z(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+    const std::string facts = number(8, 2) + number(0, 4) + number(crc, 4) + number(packed.size(), 4) +
+                              number(bytes.size(), 4) + number(name.size(), 2) + number(0, 2);
+    directory += "PK\x01\x02" + number(20, 2) + number(20, 2) + number(0, 2) + facts + number(0, 8) + number(0, 2) +
+                 number(zip.size(), 4) + name;
+    zip += "PK\x03\x04" + number(20, 2) + number(0, 2) + facts + name + packed;
+  }
+  const std::string end = number(0, 4) + number(members.size(), 2) + number(members.size(), 2) +
+                          number(directory.size(), 4) + number(zip.size(), 4) + number(0, 2);
+  return zip + directory + "PK\x05\x06" + end;
 }
 
 /// An archive of these members, in memory.

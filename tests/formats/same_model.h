@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <any>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -21,11 +20,11 @@ namespace octet::test {
 /// What a `.pt2` knows of a node beside the graph's text.
 inline std::map<std::string, std::string> torch_notes(const Node& node) {
   std::map<std::string, std::string> kept;
-  for (const auto& [key, note] : node.notes()) {
-    const auto* text = std::any_cast<std::string>(&note);
-    if (text != nullptr && (key == "module_path" || key.rfind(kTorchNotePrefix, 0) == 0)) kept[key] = *text;
-    if (key == kNonPersistentNote) kept[key] = "true";
-  }
+  node.notes().for_each_saved([&](const std::string& key, const SavedNote& note) {
+    const auto* text = std::get_if<std::string>(&note);
+    if (text != nullptr && (key == kModulePathNote.name() || key.rfind(kTorchNotePrefix, 0) == 0)) kept[key] = *text;
+  });
+  if (node.notes().contains(kNonPersistentNote)) kept[kNonPersistentNote.name()] = "true";
   return kept;
 }
 

@@ -9,7 +9,7 @@
 #include "octet/formats/pt2.h"
 #include "octet/quantize/observer.h"
 #include "octet/quantize/quantize_pt2e.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "tests/support/error_test.h"
 #include "tests/support/test_data.h"

@@ -11,7 +11,7 @@
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/rows.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "tests/formats/same_model.h"
 #include "tests/support/error_test.h"
@@ -76,7 +76,7 @@ TEST_P(SavedCase, QuantizedAfterTraining) {
 
 TEST_P(SavedCase, QuantizedInTraining) {
   NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"), true);
-  expect_round_trip(*calibrate_and_quantize(model(), samples(GetParam()), quantizer, true), "qat/" + name(), inputs());
+  expect_round_trip(*calibrate_and_quantize(model(), samples(GetParam()), quantizer), "qat/" + name(), inputs());
 }
 
 // As PyTorch's own operators, to the bit.

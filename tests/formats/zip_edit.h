@@ -8,6 +8,12 @@
 
 namespace octet::test {
 
+/// Exported programs in both layouts, and members of the newer.
+inline constexpr const char* kNewer = "golden/pt2_variants/torch2.14_eval_tied_weights_and_constants/model.pt2";
+inline constexpr const char* kOlder = "golden/pt2_variants/torch2.6_eval_tied_weights_and_constants/model.pt2";
+inline constexpr const char* kProgram = "model/models/model.json";
+inline constexpr const char* kWeights = "model/data/weights/model_weights_config.json";
+
 /// A stored archive with one member's payload replaced by another of the same length, its checksum made right.
 inline std::string with_payload(std::string archive, const ZipReader& zip, const std::string& name,
                                 const std::string& payload) {

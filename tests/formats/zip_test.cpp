@@ -6,16 +6,18 @@
 #include <random>
 
 #include "octet/support/byte_source.h"
+#include "tests/formats/malformed.h"
 #include "tests/support/error_test.h"
 #include "tests/support/test_data.h"
 
 namespace octet {
 namespace {
 
+using test::deflated;
 using test::fails_with;
 
-ZipReader from_memory(std::string bytes, const ZipLimits& limits = {}) {
-  return ZipReader(memory_source("test.zip", std::move(bytes)), limits);
+ZipReader from_memory(std::string bytes, std::shared_ptr<Budget> budget = nullptr) {
+  return ZipReader(memory_source("test.zip", std::move(bytes)), std::move(budget));
 }
 
 std::string written(const std::vector<std::pair<std::string, std::string>>& entries, bool zip64 = false) {
@@ -24,20 +26,6 @@ std::string written(const std::vector<std::pair<std::string, std::string>>& entr
   for (const auto& [name, bytes] : entries) writer.add(name, bytes);
   writer.finish();
   return read_file(folder.file("a.zip"));
-}
-
-std::string deflated(const std::string& bytes) {
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 9, Z_DEFAULT_STRATEGY);
-  std::string packed(deflateBound(&stream, bytes.size()), '\0');
-  stream.next_in = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<unsigned>(bytes.size());
-  stream.next_out = reinterpret_cast<unsigned char*>(packed.data());
-  stream.avail_out = static_cast<unsigned>(packed.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
 }
 
 void put(std::string& to, size_t at, uint64_t value, int bytes) {
@@ -123,20 +111,34 @@ TEST(Zip, ChecksInflatedDataAgainstTheDirectory) {
 }
 
 TEST(Zip, RefusesZipBombs) {
-  const std::string zeros(20 << 20, '\0');
-  const std::string packed = deflated(zeros);  // about 1000 to 1
+  const std::string zeros(100 << 20, '\0');
+  const std::string packed = deflated(zeros);  // about 200 to 1
   EXPECT_TRUE(fails_with([&] { from_memory(as_deflated(packed, zeros.size(), crc_of(zeros))); }, "zip bomb"));
   EXPECT_TRUE(fails_with([&] { from_memory(as_deflated(packed, 0xfffffff0, 0)); }, "zip bomb"));
-  ZipLimits limits;
-  limits.max_total_size = 1000;
-  EXPECT_TRUE(fails_with(
-      [&] {
-        from_memory(written({{"a", std::string(600, 'a')}, {"b", std::string(600, 'b')}}), limits);
-      },
-      "zip bomb"));
-  limits = {};
-  limits.max_entries = 1;
-  EXPECT_TRUE(fails_with([&] { from_memory(written({{"a", ""}, {"b", ""}}), limits); }, "claims 2 entries"));
+  const std::string two = written({{"a", std::string(6000, 'a')}, {"b", std::string(6000, 'b')}});
+  const auto budget = [](uint64_t bytes) { return std::make_shared<Budget>("test.zip", 0, bytes); };
+  EXPECT_TRUE(fails_with([&] { from_memory(two, budget(10000)); }, "zip bomb"));
+  EXPECT_TRUE(fails_with([&] { from_memory(two, budget(100)); }, "the table of its entries would take"));
+}
+
+TEST(Zip, ChargesWhatIsReadAgainAndAgain) {
+  const auto budget = std::make_shared<Budget>("test.zip", 0, 20000);
+  const ZipReader zip = from_memory(written({{"a", std::string(6000, 'a')}}), budget);
+  EXPECT_NO_THROW(zip.read("a"));
+  EXPECT_NO_THROW(zip.read("a"));
+  EXPECT_NO_THROW(zip.read("a"));
+  EXPECT_TRUE(fails_with([&] { zip.read("a"); }, "[test.zip] is refused: what it holds would take 6000 bytes"));
+}
+
+TEST(Zip, RefusesSizesThatZip64Claims) {
+  std::string zip = written({{"a", "payload"}}, true);
+  const size_t central = zip.rfind("PK\x01\x02");
+  const size_t extra = central + 46 + 1;
+  for (const size_t field : {size_t{4}, size_t{12}}) {  // size, size in the archive
+    std::string bad = zip;
+    put(bad, extra + field, uint64_t{1} << 40, 8);
+    EXPECT_TRUE(fails_with([&] { from_memory(bad); }, "[test.zip/a]")) << field;
+  }
 }
 
 TEST(Zip, RefusesOverlappingEntries) {

@@ -29,6 +29,47 @@ TEST(Op, FindsByTheExportersText) {
   expect_error([] { Op::find("aten.no_such_op.default"); }, {"aten.no_such_op.default", "namespace.name.overload"});
 }
 
+TEST(Op, IsInternedAndComparesByName) {
+  const Op relu = Op::find("aten.relu");
+  EXPECT_EQ(relu, Op(c10::Dispatcher::singleton().findSchemaOrThrow("aten::relu", "")));
+  EXPECT_EQ(&relu.text(), &Op::find("aten.relu.default").text());
+  EXPECT_NE(relu, Op::find("aten.relu_"));
+  EXPECT_EQ(relu.name(), OpName("aten.relu.default"));
+  EXPECT_EQ(relu.packet_name(), OpName("aten.relu"));
+  EXPECT_NE(relu.name(), OpName(std::string("aten.relu_.default")));
+  EXPECT_EQ(relu.in_place(), Op::find("aten.relu_"));
+  EXPECT_EQ(Op::find("aten.add.Tensor").in_place()->text(), "aten.add_.Tensor");
+  EXPECT_FALSE(Op::find("aten.conv2d").in_place());
+}
+
+TEST(Op, ForgetsAnOperatorThatIsTakenAway) {
+  auto library =
+      std::make_unique<torch::Library>(torch::Library::DEF, "octet_op_test", std::nullopt, __FILE__, __LINE__);
+  library->def("once(Tensor x) -> Tensor");
+  EXPECT_EQ(Op::find("octet_op_test.once").argument_index("x"), 0);
+  library.reset();
+  EXPECT_FALSE(Op::try_find("octet_op_test.once.default"));
+  library = std::make_unique<torch::Library>(torch::Library::DEF, "octet_op_test", std::nullopt, __FILE__, __LINE__);
+  library->def("once(Tensor a, Tensor(b!) y) -> Tensor");
+  EXPECT_EQ(Op::find("octet_op_test.once").argument_index("x"), -1);
+  EXPECT_TRUE(Op::find("octet_op_test.once").mutates());
+}
+
+TEST(Op, HasTraits) {
+  const auto is = [](const char* op, Trait trait) { return Op::find(op).is(trait); };
+  EXPECT_TRUE(is("aten.conv2d.padding", Trait::kConvolution));
+  EXPECT_FALSE(is("aten.conv2d.padding", Trait::kTransposed));
+  EXPECT_TRUE(is("aten.conv_transpose1d", Trait::kTransposed));
+  EXPECT_TRUE(is("aten.batch_norm", Trait::kBatchNorm));
+  EXPECT_FALSE(is("aten.batch_norm", Trait::kGivesTuple));
+  EXPECT_TRUE(is("aten._native_batch_norm_legit", Trait::kGivesTuple));
+  EXPECT_FALSE(is("aten._native_batch_norm_legit.no_stats", Trait::kBatchNorm));  // has no statistics to fold
+  EXPECT_TRUE(is("aten.view", Trait::kView));
+  EXPECT_FALSE(is("aten.view.dtype", Trait::kView));
+  EXPECT_TRUE(is("aten.bernoulli", Trait::kRandom));
+  EXPECT_FALSE(is("aten.relu", Trait::kRandom));
+}
+
 TEST(Arg, ReadsConstants) {
   EXPECT_EQ(Arg(3).to_int(), 3);
   EXPECT_EQ(Arg(3).to_double(), 3.0);
@@ -107,7 +148,7 @@ TEST(Node, NamedByItsModule) {
   Graph graph;
   Node* relu = graph.call("aten.relu", {graph.placeholder("x")});
   EXPECT_EQ(relu->where(), "relu 'relu'");
-  relu->notes()["module_path"] = std::string("features.0.2");
+  relu->notes()[kModulePathNote] = "features.0.2";
   EXPECT_EQ(relu->where(), "relu 'features.0.2'");
 }
 
@@ -248,13 +289,16 @@ TEST(Graph, CopyIsDeepAndKeepsNamesAndNotes) {
   Node* x = graph.placeholder("x");
   Node* relu = graph.call("aten.relu", {x});
   relu->set_meta(TensorMeta{at::kFloat, {2}});
-  relu->notes()["stack_trace"] = std::string("here");
+  relu->notes().set_saved("stack_trace", "here");
   graph.output({relu, x});
   Graph copy;
   const auto map = copy.copy_from(graph);
   EXPECT_EQ(copy.text(), graph.text());
   copy.verify();
-  EXPECT_EQ(std::any_cast<std::string>(map.at(relu)->notes().at("stack_trace")), "here");
+  std::map<std::string, SavedNote> notes;
+  map.at(relu)->notes().for_each_saved([&](const std::string& name, const SavedNote& note) { notes[name] = note; });
+  EXPECT_EQ(notes, (std::map<std::string, SavedNote>{{"stack_trace", std::string("here")}}));
+  EXPECT_EQ(map.at(relu)->id(), relu->id());
   map.at(relu)->set_arg(0, map.at(relu)->arg(0));
   copy.call("aten.neg", {map.at(x)}, {}, "more");
   EXPECT_EQ(graph.find("more"), nullptr);

@@ -8,11 +8,11 @@
 namespace octet {
 namespace {
 
-const std::vector<std::string> kRelu = {"aten.relu.default", "aten.relu_.default", "aten.hardtanh.default"};
+const std::vector<OpName> kActivations = {"aten.relu.default", "aten.relu_.default", "aten.hardtanh.default"};
 
 // conv -> relu twice; the second relu's conv is read by somebody else too.
-struct Net {
-  Net() {
+struct TwoConvolutions {
+  TwoConvolutions() {
     x = g.placeholder("x");
     conv1 = g.call("aten.conv2d", {x, g.get_attr("c1.weight")});
     relu1 = g.call("aten.relu", {conv1});
@@ -26,9 +26,9 @@ struct Net {
 };
 
 TEST(Match, FindsAndCaptures) {
-  Net net;
+  TwoConvolutions net;
   const Pattern conv_relu =
-      Pattern::call(kRelu,
+      Pattern::call(kActivations,
                     {Pattern::call({"aten.conv2d.default"},
                                    {Pattern::any("x"), Pattern::get_attr("weight"), Pattern::any("bias")}, "conv")},
                     "relu");
@@ -46,11 +46,11 @@ TEST(Match, FindsAndCaptures) {
 }
 
 TEST(Match, SoleUseConstantsAndConditions) {
-  Net net;
+  TwoConvolutions net;
   const Pattern conv = Pattern::call({"aten.conv2d.default"}, {});
-  EXPECT_EQ(Pattern::call(kRelu, {conv.sole_use()}).find_all(net.g).size(), 1U);
-  EXPECT_EQ(Pattern::call(kRelu, {}).with("max_val", Arg(6.0)).find_all(net.g).at(0).root(), net.relu2);
-  EXPECT_TRUE(Pattern::call(kRelu, {}).with("max_val", Arg(1.0)).find_all(net.g).empty());
+  EXPECT_EQ(Pattern::call(kActivations, {conv.sole_use()}).find_all(net.g).size(), 1U);
+  EXPECT_EQ(Pattern::call(kActivations, {}).with("max_val", Arg(6.0)).find_all(net.g).at(0).root(), net.relu2);
+  EXPECT_TRUE(Pattern::call(kActivations, {}).with("max_val", Arg(1.0)).find_all(net.g).empty());
   EXPECT_EQ(conv.with("bias", Pattern::none()).find_all(net.g).at(0).root(), net.conv1);
   EXPECT_EQ(conv.where([](const Node& n) { return n.name() == "conv2d_1"; }).find_all(net.g).at(0).root(), net.conv2);
   EXPECT_EQ(Pattern::call({"aten.hardtanh.default"}, {Pattern::value(), Pattern::constant("low")})
@@ -62,8 +62,8 @@ TEST(Match, SoleUseConstantsAndConditions) {
 }
 
 TEST(Match, SameCaptureMeansSameNode) {
-  Net net;
-  const Pattern relu = Pattern::call(kRelu, {Pattern::value("conv")});
+  TwoConvolutions net;
+  const Pattern relu = Pattern::call(kActivations, {Pattern::value("conv")});
   const Pattern residual = Pattern::call({"aten.add.Tensor"}, {Pattern::value("conv"), relu});
   EXPECT_FALSE(residual.match(net.sum));  // they stand the other way round
   const auto found = residual.commutative().match(net.sum);
@@ -74,15 +74,15 @@ TEST(Match, SameCaptureMeansSameNode) {
 }
 
 TEST(Match, EitherMaybeAndElements) {
-  Net net;
+  TwoConvolutions net;
   const Pattern conv = Pattern::call({"aten.conv2d.default"}, {}, "conv");
   const Pattern add_or_relu =
-      Pattern::either({Pattern::call({"aten.add.Tensor"}, {}, "add"), Pattern::call(kRelu, {conv})});
+      Pattern::either({Pattern::call({"aten.add.Tensor"}, {}, "add"), Pattern::call(kActivations, {conv})});
   EXPECT_EQ(add_or_relu.find_all(net.g).size(), 3U);
   EXPECT_EQ((*add_or_relu.match(net.relu1))["conv"], net.conv1);
   EXPECT_EQ((*add_or_relu.match(net.relu1))["add"], nullptr);
-  EXPECT_TRUE(Pattern::maybe(kRelu, conv, "act").match(net.relu1)->has("act"));
-  EXPECT_FALSE(Pattern::maybe(kRelu, conv, "act").match(net.conv1)->has("act"));
+  EXPECT_TRUE(Pattern::maybe(kActivations, conv, "act").match(net.relu1)->has("act"));
+  EXPECT_FALSE(Pattern::maybe(kActivations, conv, "act").match(net.conv1)->has("act"));
 
   Graph g;
   Node* chunk = g.call("aten.chunk", {g.placeholder("x"), 2});
@@ -94,19 +94,20 @@ TEST(Match, EitherMaybeAndElements) {
 }
 
 TEST(Match, Helpers) {
-  Net net;
+  TwoConvolutions net;
   EXPECT_EQ(sole_user(net.conv1), net.relu1);
   EXPECT_EQ(sole_user(net.conv2), nullptr);
   EXPECT_EQ(sole_user(net.sum), net.out);
-  EXPECT_TRUE(is_any_of(net.relu1, kRelu));
-  EXPECT_FALSE(is_any_of(net.x, kRelu));
-  EXPECT_FALSE(is_any_of(nullptr, kRelu));
+  EXPECT_TRUE(is_any_of(net.relu1, kActivations));
+  EXPECT_FALSE(is_any_of(net.x, kActivations));
+  EXPECT_FALSE(is_any_of(nullptr, kActivations));
   EXPECT_EQ(calls_of(net.g, {"aten.conv2d.default"}), (std::vector<Node*>{net.conv1, net.conv2}));
 }
 
 TEST(Match, ReplaceKeepsWhatOthersRead) {
-  Net net;
-  const Pattern conv_relu = Pattern::call(kRelu, {Pattern::call({"aten.conv2d.default"}, {Pattern::any("x")}, "conv")});
+  TwoConvolutions net;
+  const Pattern conv_relu =
+      Pattern::call(kActivations, {Pattern::call({"aten.conv2d.default"}, {Pattern::any("x")}, "conv")});
   const auto build = [](Graph& g, const Match& match) { return g.call("aten.neg", {match["x"]}); };
   EXPECT_EQ(replace_all(net.g, conv_relu, build), 2U);  // the second one reads what the first one made
   net.g.verify();

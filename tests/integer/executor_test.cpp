@@ -42,11 +42,11 @@ tflite::Tensor value(const std::string& name, std::vector<int64_t> shape, float 
 }
 
 // y = W x with one weight row: x of `depth` levels.
-tflite::Model matrix(int64_t depth, int32_t bias) {
+tflite::Model matrix(int64_t depth, int32_t bias, float result_scale = 1e6F) {
   tflite::Model model;
   model.tensors = {value("x", {1, depth}, 1.0F),
                    constant<int8_t>(tflite::Type::kInt8, {1, depth}, std::vector<int8_t>(depth, 127), 1.0F),
-                   constant<int32_t>(tflite::Type::kInt32, {1}, {bias}, 1.0F), value("y", {1, 1}, 1e6F)};
+                   constant<int32_t>(tflite::Type::kInt32, {1}, {bias}, 1.0F), value("y", {1, 1}, result_scale)};
   tflite::Operator op;
   op.code = tflite::OpCode::kFullyConnected;
   op.inputs = {0, 1, 2};
@@ -92,10 +92,12 @@ TEST(Executor, FloatInputsAreQuantized) {
   const auto& input = executor.model().tensors[static_cast<size_t>(executor.model().inputs[0])];
   const at::Tensor real =
       (levels.to(at::kFloat) - static_cast<float>(input.quantization.zero_point[0])) * input.quantization.scale[0];
-  EXPECT_TRUE(at::equal(executor.run({real}).at(0), executor.run({levels}).at(0)));
-  const at::Tensor results = executor.run_dequantized({levels}).at(0);
+  const at::Tensor of_litert = read_npy(file("net_cifarnet/neutron_0_out_0.npy"));
+  EXPECT_TRUE(at::equal(executor.run({real}).at(0), of_litert));
+  // A softmax: steps of 1/256 from 0, exact in float.
+  const at::Tensor results = executor.run_dequantized({real}).at(0);
   EXPECT_EQ(results.scalar_type(), at::kFloat);
-  EXPECT_NEAR(results.sum().item<float>(), 1.0, 0.05) << "a softmax";
+  EXPECT_TRUE(at::equal(results, (of_litert.to(at::kFloat) + 128) / 256));
 }
 
 // An input is quantized as the program's own QUANTIZE would.
@@ -117,13 +119,18 @@ TEST(Executor, RefusesWhatDoesNotFit) {
 }
 
 TEST(Executor, ChecksAccumulators) {
-  const at::Tensor full = at::full({1, 200000}, 127, at::TensorOptions(at::kChar));
-  EXPECT_THROW(integer::Executor(matrix(200000, 0), {.check_overflow = true}).run({full}), Error)
-      << "127 * 127 * 200000";
-  EXPECT_NO_THROW(integer::Executor(matrix(200000, 0)).run({full})) << "wraps, as on the machine";
-  const at::Tensor small = at::full({1, 10}, 127, at::TensorOptions(at::kChar));
-  EXPECT_NO_THROW(integer::Executor(matrix(10, 0), {.check_overflow = true}).run({small}));
-  EXPECT_THROW(integer::Executor(matrix(10, INT32_MAX), {.check_overflow = true}).run({small}), Error);
+  const auto result = [](const tflite::Model& model, bool check_overflow) {
+    const int64_t depth = model.tensors[0].shape[1];
+    const at::Tensor full = at::full({1, depth}, 127, at::TensorOptions(at::kChar));
+    return integer::Executor(model, {.check_overflow = check_overflow}).run({full}).at(0).item<int64_t>();
+  };
+  // 127 * 127 * 200000 is 2^31 + 1078316352; that wraps to -1069167296, as on the machine: -107 steps of 1e7.
+  EXPECT_EQ(result(matrix(200000, 0, 1e7F), false), -107);
+  EXPECT_THROW(result(matrix(200000, 0, 1e7F), true), Error);
+  for (const bool check_overflow : {false, true}) {
+    EXPECT_EQ(result(matrix(10, 0, 2000.0F), check_overflow), 81) << "127 * 127 * 10 / 2000";
+  }
+  EXPECT_THROW(result(matrix(10, INT32_MAX, 1e7F), true), Error);
 }
 
 TEST(Executor, NamesTheOperatorThatDoesNotFit) {

@@ -45,12 +45,12 @@ TEST(Multiply, IsWithinItsTwoRoundings) {
 }
 
 TEST(QuantizeLevel, RoundsHalvesAwayFromZeroAndNothingElse) {
-  EXPECT_EQ(quantize_level(0.5F, 1.0F, 3), 4);
-  EXPECT_EQ(quantize_level(-0.5F, 1.0F, 3), 2);
-  EXPECT_EQ(quantize_level(0.49999997F, 1.0F, 3), 3) << "adding a half in float32 would make it 1";
-  EXPECT_EQ(quantize_level(1e9F, 1.0F, 3), 127);
-  EXPECT_EQ(quantize_level(-1e9F, 1.0F, 3), -128);
-  EXPECT_EQ(quantize_level(std::nanf(""), 1.0F, 3), 3);
+  EXPECT_EQ(quantize_level<int8_t>(0.5F, 1.0F, 3), 4);
+  EXPECT_EQ(quantize_level<int8_t>(-0.5F, 1.0F, 3), 2);
+  EXPECT_EQ(quantize_level<int8_t>(0.49999997F, 1.0F, 3), 3) << "adding a half in float32 would make it 1";
+  EXPECT_EQ(quantize_level<int8_t>(1e9F, 1.0F, 3), 127);
+  EXPECT_EQ(quantize_level<int8_t>(-1e9F, 1.0F, 3), -128);
+  EXPECT_EQ(quantize_level<int8_t>(std::nanf(""), 1.0F, 3), 3);
 }
 
 TEST(HighMultiply, Saturates) {

@@ -5,7 +5,7 @@
 #include "octet/formats/npy.h"
 #include "octet/formats/pt2.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "tests/support/test_data.h"
 
@@ -46,7 +46,7 @@ class GoldenCase {
     options.is_qat = is_qat;
     options.sigmoid_input = sigmoid_input;
     NeutronQuantizer quantizer(options);
-    auto quantized = calibrate_and_quantize(load_pt2(file("model.pt2")), samples, quantizer, is_qat);
+    auto quantized = calibrate_and_quantize(load_pt2(file("model.pt2")), samples, quantizer);
     propagate_shapes(*quantized, arrays("test_"));
     return quantized;
   }

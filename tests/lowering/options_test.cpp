@@ -15,9 +15,9 @@
 #include "octet/quantize/rows.h"
 #include "octet/quantize/sqnr.h"
 #include "octet/support/byte_source.h"
+#include "tests/engine/graph_builder.h"
 #include "tests/lowering/golden_case.h"
 #include "tests/lowering/program_diff.h"
-#include "tests/neutron/graph_builder.h"
 
 namespace octet {
 namespace {
@@ -33,7 +33,7 @@ int64_t count(const tflite::Model& model, OpCode code) {
 std::shared_ptr<GraphModule> quantized(const std::shared_ptr<GraphModule>& model, const std::vector<at::Tensor>& inputs,
                                        bool is_qat = false) {
   NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"), is_qat);
-  auto result = calibrate_and_quantize(model, {inputs}, quantizer, is_qat);
+  auto result = calibrate_and_quantize(model, {inputs}, quantizer);
   propagate_shapes(*result, inputs);
   return result;
 }
@@ -95,7 +95,7 @@ TEST(Lowering, PlainAndFusedGiveTheSameBits) {
                            "conv_depthwise", "op_clamp_0_6", "limit_convT_padding", "linear_3d_relu", "op_mm"}) {
     const auto network = GoldenCase(name).quantize();
     const tflite::Model fused = lower(*network);
-    const tflite::Model plain = lower(*network, {.plain = true});
+    const tflite::Model plain = lower(*network, {.form = LoweringForm::kPlain});
     EXPECT_LE(fused.operators.size(), plain.operators.size()) << name;
     std::vector<at::Tensor> levels;
     for (const Node* input : network->graph().placeholders()) {

@@ -49,7 +49,8 @@ class PlainLowering : public testing::TestWithParam<std::string> {};
 
 TEST_P(PlainLowering, EqualsTheReferencesFile) {
   const test::GoldenCase golden(GetParam());
-  tflite::Model got = lower(*golden.quantize(/*is_qat=*/false, SigmoidInput::kReference), {.plain = true});
+  tflite::Model got =
+      lower(*golden.quantize(/*is_qat=*/false, SigmoidInput::kReference), {.form = LoweringForm::kPlain});
   tflite::Model wanted = tflite::read(golden.file("neutron_0.tflite"));
   const auto partly = partly_on_the_npu().find(GetParam());
   if (partly == partly_on_the_npu().end() && GetParam() != "op_bmm" && GetParam() != "op_relu6") {

@@ -17,7 +17,7 @@ struct ProgramTolerance {
 };
 
 inline std::string text_of(const tflite::Tensor& tensor) {
-  return octet::str(tflite::type_name(tensor.type), "[", c10::Join(", ", tensor.shape), "]",
+  return octet::str(tflite::type_name(tensor.type), "[", join(", ", tensor.shape), "]",
                     tensor.is_constant ? " constant" : "");
 }
 

@@ -6,7 +6,8 @@
 #include "octet/integer/executor.h"
 #include "octet/lowering/lowering.h"
 #include "octet/lowering/program_graph.h"
-#include "octet/targets/neutron/placement/placement.h"
+#include "octet/targets/engine/placement/placement.h"
+#include "octet/targets/neutron/target.h"
 #include "tests/lowering/golden_case.h"
 #include "tests/lowering/program_diff.h"
 
@@ -50,8 +51,8 @@ TEST_P(ProgramGraph, LowersToTheSameIntegersAgain) {
 // They are what the reference gives to the NPU.
 TEST_P(ProgramGraph, RunsOnTheNpu) {
   const auto graph = graph_of(tflite::read(test::data("golden/cases/" + GetParam() + ".tflite")));
-  const neutron::Placement placement = neutron::place(*graph, NeutronTargetSpec("imxrt700"));
-  for (const neutron::OperatorPlacement& each : placement.operators) {
+  const targets::Placement placement = targets::place(*graph, neutron::target(NeutronTargetSpec("imxrt700")));
+  for (const targets::OperatorPlacement& each : placement.operators) {
     EXPECT_TRUE(each.partition) << each.op << ": " << each.reason;
   }
 }

@@ -82,7 +82,14 @@ TEST(StateDict, OldFilesWithoutBatchCountersLoad) {
     if (item.first.find("num_batches_tracked") == std::string::npos) state.push_back(item);
   }
   ASSERT_LT(state.size(), state_dict(*model).size());
-  EXPECT_NO_THROW(load_state_dict(*model, state));
+  for (auto& item : state) item.second = item.second + 1;
+  load_state_dict(*model, state);
+  const StateDict loaded = state_dict(*model);
+  for (const auto& [name, wanted] : state) {
+    const auto found = std::find_if(loaded.begin(), loaded.end(), [&](const auto& item) { return item.first == name; });
+    ASSERT_NE(found, loaded.end()) << name;
+    EXPECT_TRUE(at::equal(found->second, wanted)) << name;
+  }
 }
 
 }  // namespace

@@ -4,22 +4,23 @@
 
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/targets/engine/placement/check.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "octet/targets/neutron/placement/check.h"
-#include "tests/neutron/graph_builder.h"
+#include "octet/targets/neutron/target.h"
+#include "tests/engine/graph_builder.h"
 
 namespace octet {
 namespace {
 
-using neutron::OperatorPlacement;
-using neutron::Placement;
+using targets::OperatorPlacement;
+using targets::Placement;
 using Ints = std::vector<int64_t>;
 using test::GraphBuilder;
 
-const NeutronTargetSpec& target() {
-  static const NeutronTargetSpec spec("imxrt700");
-  return spec;
+const targets::Target& target() {
+  static const targets::Target imxrt700 = neutron::target(NeutronTargetSpec("imxrt700"));
+  return imxrt700;
 }
 
 std::shared_ptr<GraphModule> quantized(GraphBuilder& b, std::vector<Arg> results) {
@@ -30,7 +31,7 @@ std::shared_ptr<GraphModule> quantized(GraphBuilder& b, std::vector<Arg> results
     samples.emplace_back();
     for (const at::Tensor& input : b.inputs()) samples.back().push_back(at::randn_like(input));
   }
-  NeutronQuantizer quantizer{NeutronTargetSpec(target())};
+  NeutronQuantizer quantizer{NeutronTargetSpec("imxrt700")};
   auto result = calibrate_and_quantize(module, samples, quantizer);
   propagate_shapes(*result, b.inputs());
   return result;
@@ -52,7 +53,7 @@ Node* node_of(GraphModule& module, const std::string& op) {
 
 // The operator is on the CPU, and the reason says this.
 void expect_refused(const GraphModule& module, const std::string& op, const std::string& reason) {
-  const Placement placement = neutron::place(module, target());
+  const Placement placement = targets::place(module, target());
   const OperatorPlacement* row = row_of(placement, op);
   ASSERT_NE(row, nullptr) << op;
   EXPECT_FALSE(row->partition) << op << " runs on the NPU";
@@ -61,7 +62,7 @@ void expect_refused(const GraphModule& module, const std::string& op, const std:
 }
 
 void expect_taken(const GraphModule& module, const std::string& op) {
-  const Placement placement = neutron::place(module, target());
+  const Placement placement = targets::place(module, target());
   const OperatorPlacement* row = row_of(placement, op);
   ASSERT_NE(row, nullptr) << op;
   EXPECT_TRUE(row->partition) << row->reason;
@@ -157,7 +158,7 @@ TEST(Refusals, FloatBiases) {
   }
   propagate_shapes(*module, b.inputs());
   expect_refused(*module, kConv, "bias: expected int32, got float");
-  const Placement placement = neutron::place(*module, target());
+  const Placement placement = targets::place(*module, target());
   EXPECT_NE(row_of(placement, kConv)->way_out.find("QuantizeFusedConvBnBiasAtenPass"), std::string::npos);
 }
 
@@ -241,7 +242,7 @@ void expect_grid_matters(const Build& build, const std::string& op) {
   expect_taken(*module, op);
   Node* quantize = nullptr;
   for (Node* user : node_of(*module, op)->users()) {
-    if (is_quantize_op(*user)) quantize = user;
+    if (user->is(Trait::kQuantize)) quantize = user;
   }
   ASSERT_NE(quantize, nullptr) << op;
   quantize->set_arg("scale", quantize->arg("scale").to_double() * 2);
@@ -433,8 +434,8 @@ TEST(Check, BeforeCalibrationScalesAreConditions) {
   Node* result = b.call("aten.relu.default", {b.input({2, 3})});
   const auto module = b.finish({result});
   const std::string before = module->graph().text();
-  NeutronQuantizer quantizer{NeutronTargetSpec(target())};
-  const neutron::Check check = neutron::check_model(*module, quantizer);
+  NeutronQuantizer quantizer{NeutronTargetSpec("imxrt700")};
+  const targets::Check check = targets::check_model(*module, quantizer);
   EXPECT_EQ(module->graph().text(), before) << "the model is left as it was";
   EXPECT_FALSE(check.scales_known);
   ASSERT_EQ(check.placement.operators.size(), 1u);
@@ -446,15 +447,15 @@ TEST(Check, BeforeCalibrationScalesAreConditions) {
 TEST(Check, InputSizesAreVaried) {
   GraphBuilder b;
   const auto module = b.finish({after_conv("aten.adaptive_avg_pool2d.default", {Ints{4, 4}})(b)});
-  NeutronQuantizer quantizer{NeutronTargetSpec(target())};
-  EXPECT_EQ(neutron::check_model(*module, quantizer).placement.on_cpu(), 0);
-  EXPECT_EQ(neutron::check_model(*module, quantizer, {{1, 3, 12, 16}}).placement.on_cpu(), 0);
-  const neutron::Check uneven = neutron::check_model(*module, quantizer, {{1, 3, 10, 8}});
+  NeutronQuantizer quantizer{NeutronTargetSpec("imxrt700")};
+  EXPECT_EQ(targets::check_model(*module, quantizer).placement.on_cpu(), 0);
+  EXPECT_EQ(targets::check_model(*module, quantizer, {{1, 3, 12, 16}}).placement.on_cpu(), 0);
+  const targets::Check uneven = targets::check_model(*module, quantizer, {{1, 3, 10, 8}});
   EXPECT_EQ(uneven.placement.on_cpu(), 1);
   EXPECT_EQ(row_of(uneven.placement, "aten.adaptive_avg_pool2d.default")->way_out,
             "another input size, or padding to 12");
-  EXPECT_THROW(neutron::check_model(*module, quantizer, {{1, 3, 8, 8}, {1}}), Error);
-  EXPECT_THROW(neutron::check_model(*module, quantizer, {{1, 5, 8, 8}}), Error);
+  EXPECT_THROW(targets::check_model(*module, quantizer, {{1, 3, 8, 8}, {1}}), Error);
+  EXPECT_THROW(targets::check_model(*module, quantizer, {{1, 5, 8, 8}}), Error);
 }
 
 TEST(Check, SharesAndTransitions) {
@@ -463,7 +464,7 @@ TEST(Check, SharesAndTransitions) {
   x = b.call("aten.gelu.default", {x});
   x = b.conv2d("d", x, 4, 4);
   const auto module = quantized(b, {x});
-  const Placement placement = neutron::place(*module, target());
+  const Placement placement = targets::place(*module, target());
   EXPECT_EQ(placement.partitions, 2);
   EXPECT_EQ(placement.on_cpu(), 1);
   EXPECT_EQ(placement.operators[0].macs, 4 * 64 * 27);

@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "octet/support/error.h"
+#include "octet/targets/engine/config_file.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "tests/neutron/malformed.h"
+#include "octet/targets/targets.h"
+#include "tests/engine/malformed.h"
 
 namespace octet {
 namespace {
@@ -202,7 +204,7 @@ nlohmann::json mutated(const Mutation& mutation) {
 }
 
 TEST(MalformedConfig, TheGoodOneIsRead) {
-  const QuantizerConfig config = parse_config(kConfig, "config.json");
+  const targets::QuantizerConfig config = targets::parse_config(kConfig, "config.json", all_targets());
   EXPECT_EQ(config.options.overrides.size(), 3u);
   EXPECT_EQ(config.calibration->samples, 8);
 }
@@ -213,7 +215,7 @@ TEST(MalformedConfig, EveryMutationIsRefusedByName) {
     parts.emplace_back("[config.json");
     expect_refused(
         octet::str("config ", mutation.pointer, " = ", mutation.value),
-        [&] { parse_config(mutated(mutation).dump(), "config.json"); }, parts);
+        [&] { targets::parse_config(mutated(mutation).dump(), "config.json", all_targets()); }, parts);
   }
 }
 
@@ -241,7 +243,8 @@ TEST(MalformedConfig, TextThatIsNoJsonIsRefused) {
   };
   for (const auto& [name, text, part] : texts) {
     const std::string& document = text;
-    expect_refused(octet::str("text ", name), [&] { parse_config(document, "config.json"); }, {"[config.json", part});
+    expect_refused(octet::str("text ", name), [&] { targets::parse_config(document, "config.json", all_targets()); },
+                   {"[config.json", part});
   }
 }
 

@@ -10,35 +10,38 @@
 #include "octet/quantize/sharing.h"
 #include "octet/quantize/sqnr.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/targets/engine/config_file.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/targets/targets.h"
+#include "tests/engine/graph_builder.h"
 #include "tests/graph/expect_error.h"
-#include "tests/neutron/graph_builder.h"
 #include "tests/support/test_data.h"
 
 namespace octet {
 namespace {
 
+using targets::QuantizerConfig;
 using test::GraphBuilder;
 using Ints = std::vector<int64_t>;
 
-NeutronOverride leave(const std::string& module, const std::string& op = "") {
-  NeutronOverride choice;
+targets::Override leave(const std::string& module, const std::string& op = "") {
+  targets::Override choice;
   choice.module = module;
   choice.op = op;
   choice.quantize = false;
   return choice;
 }
 
-NeutronOverride observe(const std::string& module, const std::string& activation, const std::string& weight = "") {
-  NeutronOverride choice;
+targets::Override observe(const std::string& module, const std::string& activation, const std::string& weight = "") {
+  targets::Override choice;
   choice.module = module;
   choice.activation_observer = activation;
   choice.weight_observer = weight;
   return choice;
 }
 
-NeutronOptions options_of(std::vector<NeutronOverride> overrides, bool is_qat = false) {
+NeutronOptions options_of(std::vector<targets::Override> overrides, bool is_qat = false) {
   NeutronOptions options;
   options.overrides = std::move(overrides);
   options.is_qat = is_qat;
@@ -71,7 +74,7 @@ struct Chain {
 std::shared_ptr<GraphModule> quantized(const std::shared_ptr<GraphModule>& model, const NeutronOptions& options,
                                        const std::vector<at::Tensor>& inputs) {
   NeutronQuantizer quantizer(options);
-  return calibrate_and_quantize(model->copy(), {inputs}, quantizer, options.is_qat);
+  return calibrate_and_quantize(model->copy(), {inputs}, quantizer);
 }
 
 const QuantRow& row_of(const std::vector<QuantRow>& rows, const std::string& op, int which = 0) {
@@ -97,26 +100,26 @@ TEST(Overrides, PatternsAreGlobs) {
       {"*a", "ba.ca", true},
   };
   for (const auto& [pattern, text, wanted] : cases) {
-    EXPECT_EQ(neutron::glob_matches(pattern, text), wanted) << pattern << " on " << text;
+    EXPECT_EQ(targets::glob_matches(pattern, text), wanted) << pattern << " on " << text;
   }
 }
 
 TEST(Overrides, SelectByModuleNameOrOperator) {
   Chain c;
-  EXPECT_TRUE(neutron::selects(leave("features.0.*"), *c.a));
-  EXPECT_FALSE(neutron::selects(leave("features.0.*"), *c.b));
-  EXPECT_FALSE(neutron::selects(leave("features.0.*"), *c.relu_a));  // it has no weights, and nobody says where it is
-  EXPECT_TRUE(neutron::selects(leave("conv2d_1"), *c.b));
-  c.relu_a->notes()["module_path"] = std::string("features.0.1");
-  EXPECT_TRUE(neutron::selects(leave("features.0.*"), *c.relu_a));
+  EXPECT_TRUE(targets::selects(leave("features.0.*"), *c.a));
+  EXPECT_FALSE(targets::selects(leave("features.0.*"), *c.b));
+  EXPECT_FALSE(targets::selects(leave("features.0.*"), *c.relu_a));  // it has no weights, and nobody says where it is
+  EXPECT_TRUE(targets::selects(leave("conv2d_1"), *c.b));
+  c.relu_a->notes()[kModulePathNote] = "features.0.1";
+  EXPECT_TRUE(targets::selects(leave("features.0.*"), *c.relu_a));
   for (const char* op : {"aten.conv2d.default", "aten.conv2d", "conv2d.default", "conv2d", "conv2d*", "aten.*"}) {
-    EXPECT_TRUE(neutron::selects(leave("", op), *c.a)) << op;
+    EXPECT_TRUE(targets::selects(leave("", op), *c.a)) << op;
   }
-  EXPECT_FALSE(neutron::selects(leave("", "conv2"), *c.a));
-  EXPECT_FALSE(neutron::selects(leave("head", "conv2d"), *c.head));
-  EXPECT_TRUE(neutron::selects(leave("head", "linear"), *c.head));
-  EXPECT_TRUE(neutron::selects(leave("", "input"), *c.x));
-  EXPECT_FALSE(neutron::selects(leave("head"), *c.model->graph().output()));
+  EXPECT_FALSE(targets::selects(leave("", "conv2"), *c.a));
+  EXPECT_FALSE(targets::selects(leave("head", "conv2d"), *c.head));
+  EXPECT_TRUE(targets::selects(leave("head", "linear"), *c.head));
+  EXPECT_TRUE(targets::selects(leave("", "input"), *c.x));
+  EXPECT_FALSE(targets::selects(leave("head"), *c.model->graph().output()));
 }
 
 TEST(Overrides, NamesComeThroughThePasses) {
@@ -130,7 +133,7 @@ TEST(Overrides, NamesComeThroughThePasses) {
     NeutronQuantizer quantizer(options_of({leave("features.0.*"), leave("head")}, is_qat));
     const auto explained = quantizer.explain(*model);
     ASSERT_EQ(explained.plan.overrides.size(), 2u);
-    for (const QuantizationPlan::Override& outcome : explained.plan.overrides) {
+    for (const targets::QuantizationPlan::Override& outcome : explained.plan.overrides) {
       EXPECT_FALSE(outcome.matched.empty());
       EXPECT_TRUE(outcome.in_effect);
     }
@@ -227,7 +230,7 @@ TEST(LeaveFloat, AnyPartsOfRealNetworks) {
     const at::Tensor wanted = model->run(inputs).at(0);
     for (int round = 0; round < 8; ++round) {
       const bool is_qat = round % 2 == 1;
-      std::vector<NeutronOverride> overrides;
+      std::vector<targets::Override> overrides;
       const auto explained = NeutronQuantizer(options_of({}, is_qat)).explain(*model);
       for (const auto& entry : explained.plan.entries) {
         if (random() % 3 == 0) overrides.push_back(leave(entry.node->name()));
@@ -259,7 +262,7 @@ TEST(Observer, TheScaleIsThatOfTheObserverNamed) {
   const double exact = out.max().item<float>() / 255.0F;
   EXPECT_LT(scale(options_of({})), 0.98 * exact);
   EXPECT_FLOAT_EQ(scale(options_of({observe("body", "min_max")})), exact);
-  NeutronOverride by_op = observe("", "moving_average_min_max");
+  targets::Override by_op = observe("", "moving_average_min_max");
   by_op.op = "relu";
   EXPECT_FLOAT_EQ(scale(options_of({by_op})), exact);
 }
@@ -295,7 +298,7 @@ TEST(Observer, OfWeightsServesTheirScheme) {
 }
 
 TEST(Overrides, LaterOnesWin) {
-  NeutronOverride back = leave("features.1.*");
+  targets::Override back = leave("features.1.*");
   back.quantize = true;
   Chain c;
   c.annotate(options_of({leave("features.*"), back}));
@@ -341,15 +344,25 @@ TEST(MulRange, ObservedIsBetterBeyondAHalf) {
   }
 }
 
+QuantizerConfig parsed(const std::string& text, std::optional<QuantizationMode> mode = std::nullopt) {
+  return targets::parse_config(text, "c.json", all_targets(), mode);
+}
+
+std::shared_ptr<GraphModule> quantized(const std::shared_ptr<GraphModule>& model, const QuantizerConfig& config,
+                                       const std::vector<at::Tensor>& inputs) {
+  targets::TableQuantizer quantizer(all_targets().find(config.options.target), config.options);
+  return calibrate_and_quantize(model->copy(), {inputs}, quantizer);
+}
+
 QuantizerConfig full_config() {
-  QuantizerConfig config;
-  NeutronOverride both = observe("features.1.*", "min_max", "moving_average_per_channel_min_max");
+  QuantizerConfig config = parsed("{\"version\": 1}");
+  targets::Override both = observe("features.1.*", "min_max", "moving_average_per_channel_min_max");
   both.op = "conv2d*";
-  NeutronOverride back = leave("head");
+  targets::Override back = leave("head");
   back.quantize = true;
-  config.options = options_of({leave("features.0.*"), leave("", "aten.relu.default"), both, back});
-  config.options.mul_range = MulRange::kObserved;
-  config.calibration = CalibrationFacts{"npy:calib_*.npy", 256, 32, 7};
+  config.options.overrides = {leave("features.0.*"), leave("", "aten.relu.default"), both, back};
+  config.options.settings["mul_range"] = "observed";
+  config.calibration = targets::CalibrationFacts{"npy:calib_*.npy", 256, 32, 7};
   config.training = {{"epochs", "3"}, {"lr", "0.01"}};
   return config;
 }
@@ -357,23 +370,25 @@ QuantizerConfig full_config() {
 TEST(Config, IsWrittenAndReadBackTheSame) {
   const QuantizerConfig config = full_config();
   const std::string text = to_json(config).dump(2);
-  EXPECT_EQ(parse_config(text, "c.json"), config) << text;
-  EXPECT_EQ(to_json(parse_config(text, "c.json")).dump(2), text);
-  QuantizerConfig plain;
-  EXPECT_EQ(parse_config(to_json(plain).dump(), "c.json"), plain);
-  EXPECT_EQ(parse_config("{\"version\": 1}", "c.json"), plain);
-  EXPECT_TRUE(parse_config("{\"version\": 1, \"qat\": false}", "c.json", true).options.is_qat);
+  EXPECT_EQ(parsed(text), config) << text;
+  EXPECT_EQ(to_json(parsed(text)).dump(2), text);
+  const QuantizerConfig plain = parsed("{\"version\": 1}");
+  EXPECT_EQ(plain.options.target, "imxrt700");
+  EXPECT_EQ(plain.options.settings.at("mul_range"), "reference");
+  EXPECT_EQ(plain.options.mode, QuantizationMode::kPtq);
+  EXPECT_EQ(parsed(to_json(plain).dump()), plain);
+  EXPECT_EQ(parsed("{\"version\": 1, \"qat\": false}", QuantizationMode::kQat).options.mode, QuantizationMode::kQat);
 }
 
 TEST(Config, ARunIsRepeatedBitForBit) {
   for (const bool is_qat : {false, true}) {
     at::manual_seed(9);
     Chain c;
-    QuantizerConfig config;
-    config.options = options_of({leave("features.0.0"), observe("head", "min_max")}, is_qat);
-    config.options.mul_range = MulRange::kObserved;
-    const auto first = quantized(c.model, config.options, c.g.inputs());
-    const auto again = quantized(c.model, parse_config(to_json(config).dump(), "c.json").options, c.g.inputs());
+    QuantizerConfig config = parsed("{\"version\": 1, \"mul_range\": \"observed\"}");
+    config.options.overrides = {leave("features.0.0"), observe("head", "min_max")};
+    config.options.mode = is_qat ? QuantizationMode::kQat : QuantizationMode::kPtq;
+    const auto first = quantized(c.model, config, c.g.inputs());
+    const auto again = quantized(c.model, parsed(to_json(config).dump()), c.g.inputs());
     EXPECT_EQ(rows_text(quantization_rows(*again)), rows_text(quantization_rows(*first)));
     EXPECT_TRUE(at::equal(again->run(c.g.inputs()).at(0), first->run(c.g.inputs()).at(0)));
   }
@@ -384,7 +399,7 @@ TEST(Options, OfNoChoiceGiveWhatThePlainQuantizerGives) {
     at::manual_seed(10);
     Chain c;
     NeutronQuantizer plain(NeutronTargetSpec("imxrt700"), is_qat);
-    const auto wanted = calibrate_and_quantize(c.model->copy(), {c.g.inputs()}, plain, is_qat);
+    const auto wanted = calibrate_and_quantize(c.model->copy(), {c.g.inputs()}, plain);
     const auto got = quantized(c.model, options_of({}, is_qat), c.g.inputs());
     EXPECT_EQ(rows_text(quantization_rows(*got)), rows_text(quantization_rows(*wanted)));
   }

@@ -1,7 +1,7 @@
 // Every case of tests/data/golden/cases against the reference's partitioner: how many partitions, and which operators
 // are left to the CPU.
 
-#include "octet/targets/neutron/placement/placement.h"
+#include "octet/targets/engine/placement/placement.h"
 
 #include <gtest/gtest.h>
 
@@ -12,9 +12,10 @@
 #include "octet/formats/npy.h"
 #include "octet/formats/pt2.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "tests/neutron/graph_builder.h"
+#include "octet/targets/neutron/target.h"
+#include "tests/engine/graph_builder.h"
 #include "tests/support/test_data.h"
 
 namespace octet {
@@ -34,16 +35,16 @@ void PrintTo(const Answer& answer, std::ostream* out) {
 }
 
 // Where ours differs on purpose; each stands in docs/deviations.md under this heading.
-struct Deviation {
+struct PlacementDeviation {
   std::string heading;
   Answer ours;
 };
 
-const std::map<std::string, Deviation>& deviations() {
+const std::map<std::string, PlacementDeviation>& deviations() {
   static const std::string sliced = "Grouped convolutions are sliced";
   static const std::string counted = "Placement counts the model's own operators";
   static const std::string fails = "Placement where the reference fails";
-  static const std::map<std::string, Deviation> table = {
+  static const std::map<std::string, PlacementDeviation> table = {
       {"conv_groups", {sliced, {1, {}}}},
       {"limit_conv_depthwise_multiplier", {sliced, {1, {}}}},
       {"net_shuffle_unit", {sliced, {1, {}}}},
@@ -87,7 +88,7 @@ std::string packet(const std::string& op) {
   return rest.substr(0, rest.find('.'));
 }
 
-std::vector<std::string> all_cases() {
+std::vector<std::string> placed_cases() {
   std::vector<std::string> cases;
   const fs::path folder = test::data("golden/cases");
   if (fs::is_directory(folder)) {
@@ -109,7 +110,7 @@ class PlacementTest : public testing::TestWithParam<std::string> {
     return tensors;
   }
 
-  neutron::Placement placement() const {
+  targets::Placement placement() const {
     std::vector<std::vector<at::Tensor>> samples;
     for (int64_t i = 0; fs::exists(file(octet::str("calib_", i, "_0.npy"))); ++i) {
       samples.push_back(inputs(octet::str("calib_", i, "_")));
@@ -118,7 +119,7 @@ class PlacementTest : public testing::TestWithParam<std::string> {
     NeutronQuantizer quantizer(target);
     const auto quantized = calibrate_and_quantize(load_pt2(file("model.pt2")), samples, quantizer);
     propagate_shapes(*quantized, inputs("test_"));
-    return neutron::place(*quantized, target);
+    return targets::place(*quantized, neutron::target(target));
   }
 
   Answer recorded() const {
@@ -134,9 +135,9 @@ class PlacementTest : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(PlacementTest, IsTheReferences) {
-  const neutron::Placement placement = this->placement();
+  const targets::Placement placement = this->placement();
   Answer got{placement.partitions, {}};
-  for (const neutron::OperatorPlacement& row : placement.operators) {
+  for (const targets::OperatorPlacement& row : placement.operators) {
     EXPECT_EQ(row.partition.has_value(), row.reason.empty()) << row.name << ": " << row.reason;
     if (row.partition) {
       EXPECT_LT(*row.partition, placement.partitions);
@@ -163,7 +164,7 @@ TEST_P(PlacementTest, IsTheReferences) {
   EXPECT_EQ(got, recorded());
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, PlacementTest, testing::ValuesIn(all_cases()),
+INSTANTIATE_TEST_SUITE_P(Golden, PlacementTest, testing::ValuesIn(placed_cases()),
                          [](const auto& each) { return each.param; });
 
 }  // namespace

@@ -4,9 +4,10 @@
 #include "octet/quantize/rows.h"
 #include "octet/quantize/sharing.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "tests/neutron/graph_builder.h"
+#include "octet/targets/neutron/operator_rules.h"
+#include "tests/engine/graph_builder.h"
 
 #include <nlohmann/json.hpp>
 
@@ -16,7 +17,7 @@ namespace octet {
 namespace {
 
 using neutron::operator_rules;
-using neutron::OperatorRule;
+using targets::OperatorRule;
 using test::GraphBuilder;
 using Ints = std::vector<int64_t>;
 
@@ -88,12 +89,12 @@ TEST(TargetSpec, ListsTheKnownOnesForAnUnknown) {
 
 TEST(OperatorRules, NoOpStandsInTwoRowsAndEveryNameIsReal) {
   std::set<std::string_view> seen;
-  for (const OperatorRule& rule : operator_rules()) {
+  for (const OperatorRule& rule : operator_rules(NeutronTargetSpec(kTarget))) {
     for (const std::string_view name : rule.ops) {
       EXPECT_TRUE(seen.insert(name).second) << name << " stands in two rows";
       const Op op = Op::find(name);
       EXPECT_EQ(op.text(), name);
-      for (const neutron::InputRule& input : rule.inputs) {
+      for (const targets::InputRule& input : rule.inputs) {
         EXPECT_GE(op.argument_index(input.argument), 0) << name << " has no argument " << input.argument;
       }
     }
@@ -112,7 +113,7 @@ TEST(NeutronQuantizer, DoesNotDependOnTheOrderOfTheRulesNorOnEarlierModels) {
     const std::string wanted = annotations(*plain);
     EXPECT_GT(wanted.size(), 500u);
     for (int round = 0; round < 5; ++round) {
-      std::vector<OperatorRule> rules = operator_rules();
+      std::vector<OperatorRule> rules = operator_rules(NeutronTargetSpec(kTarget));
       std::shuffle(rules.begin(), rules.end(), random);
       NeutronQuantizer quantizer(target, is_qat, rules);
       GraphBuilder other;
@@ -332,7 +333,7 @@ TEST(CalibrateAndQuantize, QuantizesEveryOperatorItKnowsInBothModes) {
     const auto model = mixed_model(g);
     NeutronQuantizer quantizer(NeutronTargetSpec(kTarget), is_qat);
     const std::vector<std::vector<at::Tensor>> samples = {g.inputs(), {at::randn({1, 3, 8, 8})}};
-    const auto quantized = calibrate_and_quantize(model, samples, quantizer, is_qat);
+    const auto quantized = calibrate_and_quantize(model, samples, quantizer);
     for (const QuantRow& row : quantization_rows(*quantized)) {
       EXPECT_EQ(row.op.find("batch_norm"), std::string::npos);
       if (row.inputs.size() != 3) continue;
@@ -349,7 +350,7 @@ TEST(CalibrateAndQuantize, TrainsInTrainModeAndConvertsInEval) {
   NeutronQuantizer quantizer(NeutronTargetSpec(kTarget), /*is_qat=*/true);
   bool was_training = false;
   const at::Tensor before = model->attr("c.weight").clone();
-  const auto quantized = calibrate_and_quantize(model, {}, quantizer, true, [&](GraphModule& prepared) {
+  const auto quantized = calibrate_and_quantize(model, {}, quantizer, [&](GraphModule& prepared) {
     was_training = prepared.is_training();
     for (int step = 0; step < 3; ++step) {
       prepared.run(g.inputs()).at(0).square().mean().backward();

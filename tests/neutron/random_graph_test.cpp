@@ -10,9 +10,10 @@
 
 #include "octet/quantize/rows.h"
 #include "octet/support/error.h"
-#include "octet/targets/neutron/calibrate_and_quantize.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
-#include "tests/neutron/graph_builder.h"
+#include "octet/targets/neutron/operator_rules.h"
+#include "tests/engine/graph_builder.h"
 
 namespace octet {
 namespace {
@@ -150,18 +151,19 @@ class Grower {
   std::vector<Value> values_;
 };
 
-double sqnr(const at::Tensor& reference, const at::Tensor& value) {
+double decibel(const at::Tensor& reference, const at::Tensor& value) {
   const double noise = (reference - value).norm().item<double>();
   return noise == 0.0 ? 200.0 : 20 * std::log10(reference.norm().item<double>() / noise);
 }
 
 // An operator computed together with the activation behind it has no output of its own.
 void expect_no_float_operator(const GraphModule& model) {
+  static const targets::RuleTable rules(neutron::operator_rules(NeutronTargetSpec("imxrt700")));
   for (const Node* node : model.graph().nodes()) {
     if (!node->is_call() || node->target().rfind("quantized_decomposed.", 0) == 0) continue;
     for (const Node* input : node->inputs()) {
       const bool quantized = input->is_call() && input->target().rfind("quantized_decomposed.dequantize", 0) == 0;
-      const bool fused = input->is_call() && input->user_count() == 1 && neutron::find_rule(*node)->is_activation;
+      const bool fused = input->is_call() && input->user_count() == 1 && rules.find(*node)->is_activation;
       EXPECT_TRUE(quantized || fused) << node->name() << " reads '" << input->name() << "' in float\n"
                                       << model.graph().text();
     }
@@ -183,12 +185,12 @@ TEST_P(RandomGraphTest, QuantizesWholeAndStaysClose) {
     std::vector<std::vector<at::Tensor>> samples = {grower.inputs()};
     for (int i = 0; i < 2; ++i) samples.push_back({at::randn({1, 4, 8, 8})});
     NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"), is_qat);
-    const auto quantized = calibrate_and_quantize(model->copy(), samples, quantizer, is_qat);
+    const auto quantized = calibrate_and_quantize(model->copy(), samples, quantizer);
     if (!is_qat) expect_no_float_operator(*quantized);
     const at::Tensor output = quantized->run(grower.inputs()).at(0);
     ASSERT_EQ(output.sizes(), wanted.sizes());
     ASSERT_TRUE(at::isfinite(output).all().item<bool>());
-    closeness.push_back(sqnr(wanted, output));
+    closeness.push_back(decibel(wanted, output));
     if (HasFailure()) break;
   }
   std::sort(closeness.begin(), closeness.end());

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "octet/graph/late_operators.h"
 #include "octet/graph/op.h"
 #include "octet/support/error.h"
 
@@ -20,8 +21,25 @@ std::vector<at::Tensor> call(const std::string& op, std::vector<c10::IValue> arg
 
 c10::IValue type(at::ScalarType dtype) { return static_cast<int64_t>(dtype); }
 
+TEST(DecomposedOps, AreKnownByTheirTraits) {
+  define_all_late_operators();
+  std::set<std::string> quantize, dequantize;  // packets
+  for (const c10::OperatorName& name : c10::Dispatcher::singleton().getAllOpNames()) {
+    if (name.name.rfind("quantized_decomposed::", 0) != 0) continue;
+    const auto handle = c10::Dispatcher::singleton().findSchema(name);
+    if (!handle) continue;
+    const Op op(*handle);
+    EXPECT_TRUE(op.is(Trait::kDecomposed)) << op.text();
+    if (op.is(Trait::kQuantize)) quantize.insert(std::string(op.short_name()));
+    if (op.is(Trait::kDequantize)) dequantize.insert(std::string(op.short_name()));
+  }
+  EXPECT_EQ(quantize, (std::set<std::string>{"quantize_per_channel", "quantize_per_channel_group",
+                                             "quantize_per_tensor", "quantize_per_token"}));
+  EXPECT_EQ(dequantize.size(), quantize.size());
+}
+
 TEST(DecomposedOps, HaveTorchsSchemas) {
-  const auto schema = [](const std::string& op) { return c10::str(Op::find("quantized_decomposed." + op).schema()); };
+  const auto schema = [](const std::string& op) { return octet::str(Op::find("quantized_decomposed." + op).schema()); };
   EXPECT_EQ(schema("quantize_per_tensor.default"),
             "quantized_decomposed::quantize_per_tensor(Tensor input, float scale, int zero_point, int quant_min, int "
             "quant_max, ScalarType dtype) -> Tensor");

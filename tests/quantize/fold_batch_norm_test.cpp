@@ -8,9 +8,9 @@
 namespace octet {
 namespace {
 
-Arg ints(std::vector<int64_t> values) { return Arg(values); }
+using test::ints;
 
-struct Kind {
+struct ConvolutionKind {
   const char* op;
   std::vector<int64_t> input;
   std::vector<int64_t> weight;
@@ -21,7 +21,7 @@ struct Kind {
 
 TEST(FoldBatchNorm, EveryKindOfConvolution) {
   at::manual_seed(0);
-  const std::vector<Kind> kinds = {
+  const std::vector<ConvolutionKind> kinds = {
       {"aten.conv1d.default", {2, 4, 9}, {6, 4, 3}, 6, true, {{"stride", ints({2})}}},
       {"aten.conv1d.padding", {2, 4, 9}, {6, 4, 3}, 6, true, {{"padding", Arg("same")}}},
       {"aten.conv2d.default", {2, 4, 7, 7}, {6, 4, 3, 3}, 6, false, {}},
@@ -35,7 +35,7 @@ TEST(FoldBatchNorm, EveryKindOfConvolution) {
       {"aten.linear.default", {3, 5}, {7, 5}, 7, true, {}},
       {"aten.linear.default", {3, 5}, {7, 5}, 7, false, {}},
   };
-  for (const Kind& kind : kinds) {
+  for (const ConvolutionKind& kind : kinds) {
     test::Net net(kind.input);
     net.conv(kind.op, "c", kind.weight, kind.out, kind.bias, kind.named);
     net.batch_norm("bn", kind.out, 1e-2);

@@ -2,14 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "octet/support/error.h"
 
 namespace octet {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Numbers in [-1, 1] that Python computes to the bit as well.
 at::Tensor noise(int64_t count, int64_t seed) {
@@ -163,10 +162,10 @@ TEST(HistogramObserver, LeavesInfinitiesOut) {
   HistogramObserver with(ObserverArgs{});
   HistogramObserver without(ObserverArgs{});
   const at::Tensor x = at::linspace(-1, 2, 500);
-  with.forward(at::cat({x, at::tensor({kInfinity, -kInfinity})}));
+  with.forward(at::cat({x, at::tensor({INFINITY, -INFINITY})}));
   without.forward(x);
   EXPECT_TRUE(at::equal(with.histogram, without.histogram));
-  with.forward(at::full({4}, -kInfinity));
+  with.forward(at::full({4}, -INFINITY));
   EXPECT_TRUE(at::equal(with.histogram, without.histogram));
   EXPECT_THROW(with.forward(at::full({2}, std::numeric_limits<float>::quiet_NaN())), Error);
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "octet/quantize/factories.h"
@@ -10,8 +11,6 @@
 
 namespace octet {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 ObserverArgs per_channel(int64_t axis) {
   ObserverArgs args;
@@ -49,9 +48,9 @@ TEST(MinMaxObserver, WatchesWithoutTouchingTheGradient) {
 
 TEST(MinMaxObserver, LeavesInfinitiesOutAndReportsNaN) {
   MinMaxObserver observer(ObserverArgs{});
-  observer.forward(at::tensor({-kInfinity, 2.0F, -1.0F}));
+  observer.forward(at::tensor({-INFINITY, 2.0F, -1.0F}));
   EXPECT_EQ(observer.min_val.item<float>(), -1.0F);
-  observer.forward(at::full({3}, -kInfinity));
+  observer.forward(at::full({3}, -INFINITY));
   EXPECT_EQ(observer.min_val.item<float>(), -1.0F);
   EXPECT_THROW(observer.forward(at::tensor({1.0F, std::numeric_limits<float>::quiet_NaN()})), Error);
 }
@@ -118,11 +117,15 @@ TEST(Observers, RefuseASchemeOfTheOtherKind) {
   dynamic.is_dynamic = true;
   EXPECT_THROW(MinMaxObserver{dynamic}, Error);
   EXPECT_THROW(MovingAverageMinMaxObserver{dynamic}, Error);
-  EXPECT_NO_THROW(MovingAverageMinMaxObserver(dynamic, 1.0));
+  MovingAverageMinMaxObserver latest(dynamic, 1.0);  // whose average is what it saw last
+  latest.forward(at::tensor({-1.0F, 2.0F}));
+  latest.forward(at::tensor({-3.0F, 1.0F}));
+  EXPECT_EQ(latest.min_val.item<float>(), -3.0F);
+  EXPECT_EQ(latest.max_val.item<float>(), 1.0F);
   ObserverArgs floating;
   floating.dtype = at::kFloat;
   EXPECT_THROW(MinMaxObserver{floating}, Error);
-  EXPECT_NO_THROW(PlaceholderObserver{floating});
+  EXPECT_EQ(PlaceholderObserver{floating}.args().dtype, at::kFloat);
 }
 
 TEST(Observers, UnsignedSymmetricCentresItsGrid) {

@@ -12,6 +12,8 @@
 namespace octet {
 namespace {
 
+using test::ints;
+
 struct Kind {
   const char* op;
   std::vector<int64_t> input;
@@ -20,8 +22,6 @@ struct Kind {
   NamedArgs named;
   bool bias = true;
 };
-
-Arg ints(std::vector<int64_t> values) { return Arg(values); }
 
 std::vector<Kind> kinds() {
   return {

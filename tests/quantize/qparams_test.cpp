@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "octet/quantize/observer.h"
@@ -7,8 +8,6 @@
 
 namespace octet {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 at::Tensor scalar(float value) { return at::full({}, value, at::kFloat); }
 
@@ -69,7 +68,7 @@ TEST(ChooseQParams, ChannelsAreIndependent) {
 }
 
 TEST(ChooseQParams, AnUnseenRangeGivesOneAndZero) {
-  for (const auto& [low, high] : {std::pair{scalar(kInfinity), scalar(-kInfinity)}, {at::empty({0}), at::empty({0})}}) {
+  for (const auto& [low, high] : {std::pair{scalar(INFINITY), scalar(-INFINITY)}, {at::empty({0}), at::empty({0})}}) {
     const QParams grid = choose_qparams(low, high, -128, 127, at::kPerTensorAffine, 1e-7);
     EXPECT_TRUE(at::equal(grid.scale, at::ones({1})));
     EXPECT_TRUE(at::equal(grid.zero_point, at::zeros({1}, at::kLong)));
@@ -81,7 +80,7 @@ TEST(ChooseQParams, RejectsWhatIsNoRange) {
     return choose_qparams(scalar(low), scalar(high), -128, 127, at::kPerTensorAffine, 1e-7);
   };
   EXPECT_THROW(choose(std::numeric_limits<float>::quiet_NaN(), 1), Error);
-  EXPECT_THROW(choose(0, kInfinity), Error);
+  EXPECT_THROW(choose(0, INFINITY), Error);
   EXPECT_THROW(choose(-3e38F, 3e38F), Error);  // the span itself is infinite
   EXPECT_THROW(choose(2, 1), Error);
   EXPECT_THROW(choose_qparams(scalar(0), scalar(1), 3, 3, at::kPerTensorAffine, 1e-7), Error);

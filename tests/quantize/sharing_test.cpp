@@ -183,5 +183,43 @@ TEST(Sharing, OrderDoesNotMatter) {
   }
 }
 
+// Annotations name nodes; those of a copy name the copy's.
+TEST(Sharing, OfACopyNeedsNothingOfTheOriginal) {
+  test::Net net({1, 2});
+  Node* x = net.last;
+  Node* a = net.call("aten.neg.default", {Arg(x)});
+  Node* b = net.call("aten.add.Tensor", {Arg(a), Arg(x)});
+  auto original = net.finish();
+  ensure_annotation(*a).output_qspec = activation_spec(false);
+  DerivedQuantizationSpec derived = test::bias_spec(test::Net({1, 1, 4, 4}).conv2d("c", 1, 1, false), false);
+  derived.derived_from = {EdgeOrNode(a), EdgeOrNode(a, b)};
+  ensure_annotation(*b).set_input(a, SharedQuantizationSpec{EdgeOrNode(a)});
+  ensure_annotation(*b).set_input(x, derived);
+  ensure_annotation(*b).output_qspec = SharedQuantizationSpec{EdgeOrNode(a, b)};
+  const auto before = partition(resolve_sharing(original->graph()));
+  const auto copy = original->copy();
+  net.module.reset();
+  original.reset();
+  EXPECT_EQ(partition(resolve_sharing(copy->graph())), before);
+  const Node* copied = copy->graph().find("add");
+  for (const auto& [producer, spec] : annotation(*copied)->input_qspec_map) EXPECT_TRUE(copy->graph().holds(producer));
+}
+
+TEST(Sharing, WithAnErasedNodeIsAnError) {
+  test::Net net({1, 2});
+  Node* gone = net.call("aten.neg.default", {Arg(net.last)});
+  Node* relu = net.call("aten.relu.default", {Arg(net.last)});
+  ensure_annotation(*relu).output_qspec = SharedQuantizationSpec{EdgeOrNode(gone)};
+  relu->replace_input(gone, net.module->graph().find("x"));
+  net.module->graph().erase(gone);
+  try {
+    resolve_sharing(net.module->graph());
+    ADD_FAILURE() << "resolved";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("a place that is not in the graph, which has no spec"), std::string::npos)
+        << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace octet

@@ -131,8 +131,13 @@ TEST(ComposableQuantizer, ALaterChildMayAddButNotReplace) {
     ComposableQuantizer quantizer({for_each_call(first), for_each_call(std::move(second))});
     quantizer.annotate(*net.module);
   };
-  EXPECT_NO_THROW(compose([](Node& node) { ensure_annotation(node).output_qspec = good(); }));
-  EXPECT_NO_THROW(compose([](Node&) {}));
+  const auto has_output = [&] { return ensure_annotation(*conv).output_qspec.has_value(); };
+  compose([](Node& node) { ensure_annotation(node).output_qspec = good(); });
+  EXPECT_TRUE(has_output());
+  EXPECT_TRUE(ensure_annotation(*conv).annotated) << "what the first said stands";
+  compose([](Node&) {});
+  EXPECT_FALSE(has_output());
+  EXPECT_TRUE(ensure_annotation(*conv).annotated);
   EXPECT_THROW(compose([](Node& node) { node.notes().erase(kAnnotationKey); }), Error);
   EXPECT_THROW(compose([](Node& node) { node.notes()[kAnnotationKey] = QuantizationAnnotation{}; }), Error);
   QuantizationSpec other = good();

@@ -18,6 +18,8 @@
 
 namespace octet::test {
 
+inline Arg ints(std::vector<int64_t> values) { return Arg(std::move(values)); }
+
 /// Builds small programs by hand, as an importer would leave them.
 class Net {
  public:

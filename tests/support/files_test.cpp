@@ -54,6 +54,51 @@ TEST(AtomicWrite, KeepsPermissionsAndFollowsLinks) {
   EXPECT_EQ(fs::status(path).permissions(), fs::perms::owner_read | fs::perms::owner_write);
 }
 
+// Whoever may not read the old file may not read the new one either, not even while it is written.
+TEST(AtomicWrite, GivesNobodyMoreThanTheOldFileDid) {
+  const test::TemporaryFolder folder;
+  const std::string path = folder.file("secret");
+  atomic_write(path, "old");
+  fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
+  AtomicFile file(path);
+  for (const auto& entry : fs::directory_iterator(folder.path())) {
+    EXPECT_EQ(entry.status().permissions() & (fs::perms::group_all | fs::perms::others_all), fs::perms::none)
+        << entry.path();
+  }
+  file.write("new");
+  file.commit();
+  fs::permissions(path, fs::perms::set_uid | fs::perms::owner_all);
+  atomic_write(path, "newer");
+  EXPECT_EQ(fs::status(path).permissions(), fs::perms::owner_all);
+}
+
+// The folder's name may lead elsewhere by the time of the commit.
+TEST(AtomicWrite, StaysInTheFolderThatItOpened) {
+  const test::TemporaryFolder folder;
+  fs::create_directory(folder.file("mine"));
+  fs::create_directory(folder.file("other"));
+  atomic_write(folder.file("other/a.bin"), "another's");
+  AtomicFile file(folder.file("mine/a.bin"));
+  file.write("mine");
+  fs::rename(folder.file("mine"), folder.file("moved"));
+  fs::create_symlink("other", folder.file("mine"));
+  file.commit();
+  EXPECT_EQ(read_file(folder.file("other/a.bin")), "another's");
+  EXPECT_EQ(read_file(folder.file("moved/a.bin")), "mine");
+  EXPECT_EQ(files_in(folder.file("other")), 1u);
+}
+
+TEST(AtomicWrite, LeavesNoTemporaryFileBehindAFailure) {
+  const test::TemporaryFolder folder;
+  {
+    AtomicFile file(folder.file("a.bin"));
+    file.write("x");
+    fs::create_directories(folder.file("a.bin/in the way"));
+    EXPECT_TRUE(test::fails_with([&] { file.commit(); }, "cannot be put in place"));
+  }
+  EXPECT_EQ(files_in(folder.path()), 1u);
+}
+
 TEST(AtomicWrite, WritesToDevicesDirectly) {
   atomic_write("/dev/null", "anything");
   EXPECT_TRUE(fs::is_character_file("/dev/null"));

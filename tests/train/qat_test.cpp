@@ -12,7 +12,7 @@ namespace octet {
 namespace {
 
 /// Eight bright spots, one a class, in noise.
-std::shared_ptr<Dataset> spots(int64_t count, uint64_t seed) {
+std::shared_ptr<DataSource> spots(int64_t count, uint64_t seed) {
   auto generator = at::detail::createCPUGenerator(seed);
   at::Tensor images = 0.3 * at::randn({count, 3, 16, 16}, generator, at::kFloat);
   at::Tensor labels = at::randint(8, {count}, generator, at::kLong);
@@ -20,7 +20,7 @@ std::shared_ptr<Dataset> spots(int64_t count, uint64_t seed) {
     int64_t label = labels[i].item<int64_t>();
     images[i].slice(1, label / 4 * 8, label / 4 * 8 + 8).slice(2, label % 4 * 4, label % 4 * 4 + 4).add_(1.5);
   }
-  return tensor_dataset("spots", {images}, labels, 8);
+  return tensor_source("spots", {images}, labels, 8);
 }
 
 TrainOptions options_for(int64_t epochs, double rate) {
@@ -56,13 +56,13 @@ TEST(TrainGraph, GraphsTrainAsModulesDo) {
   auto graph = float_graph();
   TrainResult result = train(model_handle(graph), spots(640, 1), options_for(5, 0.05), {}, spots(200, 2));
   EXPECT_LT(result.epochs.back().loss, 0.7 * result.epochs.front().loss);
-  EXPECT_GT(result.epochs.back().evaluation->top1, 0.8);
+  EXPECT_GT(result.epochs.back().evaluation->score("top1"), 0.8);
 }
 
 TEST(TrainQat, FreezesRangesAndStatisticsAndConverts) {
   auto graph = float_graph();
   train(model_handle(graph), spots(640, 1), options_for(5, 0.05));
-  const Accuracy plain = evaluate(model_handle(graph), spots(300, 2));
+  const Evaluation plain = evaluate(model_handle(graph), spots(300, 2));
   NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"), /*is_qat=*/true);
   auto prepared = graph->copy();
   QatOptions options;
@@ -84,9 +84,9 @@ TEST(TrainQat, FreezesRangesAndStatisticsAndConverts) {
   size_t unmoved = 0;
   for (const auto& [name, scale] : scales[1]) unmoved += at::equal(scale, scales[3].at(name)) ? 1 : 0;
   EXPECT_EQ(unmoved, scales[1].size());
-  const Accuracy quantized = evaluate(model_handle(result.quantized), spots(300, 2));
-  EXPECT_GT(quantized.top1, plain.top1 - 0.02);
-  EXPECT_NEAR(quantized.top1, result.training.epochs.back().evaluation->top1, 0.02);
+  const Evaluation quantized = evaluate(model_handle(result.quantized), spots(300, 2));
+  EXPECT_GT(quantized.score("top1"), plain.score("top1") - 0.02);
+  EXPECT_NEAR(quantized.score("top1"), result.training.epochs.back().evaluation->score("top1"), 0.02);
 }
 
 }  // namespace

@@ -6,20 +6,20 @@
 
 #include <sstream>
 
-#include "octet/support/error.h"
 #include "octet/train/demo_recipe.h"
 #include "octet/train/progress.h"
+#include "tests/support/error_test.h"
 
 namespace octet {
 namespace {
 
 /// Three groups of points around three corners, easy to tell apart.
-std::shared_ptr<Dataset> corners(int64_t count, uint64_t seed) {
+std::shared_ptr<DataSource> corners(int64_t count, uint64_t seed) {
   auto generator = at::detail::createCPUGenerator(seed);
   at::Tensor labels = at::randint(3, {count}, generator, at::kLong);
   at::Tensor centres = at::tensor({2.0F, 0.0F, -2.0F, 1.0F, 0.0F, -2.0F}).view({3, 2});
   at::Tensor points = centres.index_select(0, labels) + 0.5 * at::randn({count, 2}, generator, at::kFloat);
-  return tensor_dataset("corners", {points}, labels, 3);
+  return tensor_source("corners", {points}, labels, 3);
 }
 
 /// Two layers and dropout, without torch/nn.
@@ -55,18 +55,18 @@ TEST(Train, LearnsASeparableProblem) {
     TrainOptions options = quick();
     options.optimizer.kind = kind;
     options.learning_rate = kind == OptimizerKind::kSgd ? 0.1 : 0.01;
-    options.label_smoothing = 0.05;
+    options.task = classification(/*label_smoothing=*/0.05);
     options.clip_norm = 5;
     options.warmup_epochs = 0.5;
-    Accuracy before = evaluate(net.handle(), corners(600, 8));
+    Evaluation before = evaluate(net.handle(), corners(600, 8));
     TrainResult result = train(net.handle(), corners(1500, 7), options, {}, corners(600, 8));
     ASSERT_EQ(result.epochs.size(), 3u);
     EXPECT_GT(before.loss, 0.5);
     EXPECT_LT(result.epochs[2].evaluation->loss, 0.2);
-    EXPECT_GT(result.epochs[2].evaluation->top1, 0.97);
+    EXPECT_GT(result.epochs[2].evaluation->score("top1"), 0.97);
     EXPECT_LT(result.epochs[2].loss, result.epochs[0].loss);
-    EXPECT_EQ(result.epochs[2].evaluation->top5, 1.0);
-    EXPECT_EQ(result.images, 3 * (1500 / 32) * 32);
+    EXPECT_EQ(result.epochs[2].evaluation->score("top5"), 1.0);
+    EXPECT_EQ(result.samples, 3 * (1500 / 32) * 32);
     EXPECT_FALSE(net.training);
   }
 }
@@ -87,6 +87,70 @@ TEST(Train, TheSeedDecidesEveryBit) {
   EXPECT_TRUE(at::equal(first, weights(4, 1)));
   EXPECT_TRUE(at::equal(first, weights(4, 0)));
   EXPECT_FALSE(at::equal(first, weights(5, 1)));
+}
+
+std::vector<at::Tensor> copies(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> all;
+  for (const at::Tensor& tensor : tensors) all.push_back(tensor.detach().clone());
+  return all;
+}
+
+// What stops a run, at any step or epoch, and the state that is left are all that a checkpoint needs.
+TEST(Train, GoesOnFromItsStateToTheSameBits) {
+  TrainOptions options = quick();
+  options.task = classification(0.1);
+  options.optimizer.kind = OptimizerKind::kAdamW;
+  options.warmup_epochs = 1;
+  const auto data = corners(300, 7), held_out = corners(90, 8);
+  Net whole;
+  const TrainResult wanted = train(whole.handle(), data, options, {}, held_out);
+  ASSERT_EQ(wanted.epochs.size(), 3u);
+
+  struct Stop {};
+  for (const int64_t stop_at : {1, 4, 9, 13}) {  // nine steps an epoch
+    Net net;
+    int64_t steps = 0;
+    TrainHooks hooks;
+    hooks.on_step = [&](const StepInfo&) {
+      if (++steps == stop_at) throw Stop();
+    };
+    TrainState state = Trainer(net.handle(), data, options, hooks, held_out).start();
+    EXPECT_THROW(Trainer(net.handle(), data, options, hooks, held_out).run(state), Stop);
+    EXPECT_EQ(state.step, stop_at);
+    at::manual_seed(99);  // of the process that goes on
+    Trainer(net.handle(), data, options, hooks, held_out).run(state);
+    EXPECT_EQ(steps, 27);
+    for (size_t i = 0; i < net.parameters.size(); ++i) {
+      EXPECT_TRUE(at::equal(net.parameters[i], whole.parameters[i])) << "stopped at " << stop_at << ", parameter " << i;
+    }
+    ASSERT_EQ(state.result.epochs.size(), 3u);
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(state.result.epochs[i].loss, wanted.epochs[i].loss);
+      EXPECT_EQ(state.result.epochs[i].evaluation->loss, wanted.epochs[i].evaluation->loss);
+      EXPECT_EQ(score(state.result.epochs[i].scores, "top1"), score(wanted.epochs[i].scores, "top1"));
+    }
+    EXPECT_EQ(state.result.best_epoch, wanted.best_epoch);
+    EXPECT_EQ(state.result.samples, wanted.samples);
+  }
+}
+
+// A state that is over stays as it is; more epochs go on.
+TEST(Train, AnEndedRunMayGoOnWithMoreEpochs) {
+  TrainOptions options = quick();
+  options.schedule = ScheduleKind::kConstant;
+  const auto data = corners(300, 7);
+  Net whole, net;
+  options.epochs = 3;
+  train(whole.handle(), data, options);
+  options.epochs = 2;
+  TrainState state = Trainer(net.handle(), data, options).start();
+  Trainer(net.handle(), data, options).run(state);
+  const std::vector<at::Tensor> after_two = copies(net.parameters);
+  Trainer(net.handle(), data, options).run(state);
+  for (size_t i = 0; i < after_two.size(); ++i) EXPECT_TRUE(at::equal(net.parameters[i], after_two[i]));
+  options.epochs = 3;
+  Trainer(net.handle(), data, options).run(state);
+  for (size_t i = 0; i < after_two.size(); ++i) EXPECT_TRUE(at::equal(net.parameters[i], whole.parameters[i]));
 }
 
 TEST(Train, CallsHooksInOrder) {
@@ -129,8 +193,8 @@ TEST(Train, MatchesLibtorchStepByStep) {
   options.learning_rate = 0.2;
   options.schedule = ScheduleKind::kConstant;
   options.optimizer = {.momentum = 0.9, .nesterov = true, .weight_decay = 0.01};
-  options.label_smoothing = 0.1;
-  train(model, tensor_dataset("points", {x}, y, 3), options);
+  options.task = classification(/*label_smoothing=*/0.1);
+  train(model, tensor_source("points", {x}, y, 3), options);
   at::Tensor target = at::one_hot(y, 3) * 0.9 + 0.1 / 3;
   for (int step = 0; step < 4; ++step) {
     at::Tensor gradient = (at::softmax(at::linear(x, own), 1) - target).t().mm(x) / 8 + 0.01 * own;
@@ -143,7 +207,7 @@ TEST(Train, MatchesLibtorchStepByStep) {
 TEST(Train, RefusesWhatCannotWork) {
   Net net;
   TrainOptions options = quick();
-  auto says = [&](std::shared_ptr<const Dataset> data, const std::string& part) {
+  auto says = [&](std::shared_ptr<const DataSource> data, const std::string& part) {
     try {
       train(net.handle(), std::move(data), options);
       ADD_FAILURE() << "no error: " << part;
@@ -151,13 +215,14 @@ TEST(Train, RefusesWhatCannotWork) {
       EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
     }
   };
-  says(tensor_dataset("bare", {at::zeros({64, 2})}), "[bare] has no labels");
+  says(tensor_source("bare", {at::zeros({64, 2})}), "[bare] has no labels");
   says(corners(20, 1), "[corners] samples: expected a batch of 32, got 20");
-  says(tensor_dataset("wide", {at::zeros({64, 2})}, at::full({64}, 3, at::kLong)),
+  says(tensor_source("wide", {at::zeros({64, 2})}, at::full({64}, 3, at::kLong)),
        "[wide] labels: expected below 3, got 3");
   options.clip_norm = 0;
-  says(tensor_dataset("nan", {at::full({64, 2}, NAN)}, at::zeros({64}, at::kLong)),
+  says(tensor_source("nan", {at::full({64, 2}, NAN)}, at::zeros({64}, at::kLong)),
        "the loss is nan in epoch 1, step 1");
+  says(tensor_source("soft", {at::zeros({64, 2})}, at::zeros({64, 3})), "[soft] labels: expected int64 [samples]");
   options.epochs = 0;
   says(corners(64, 1), "epochs: expected at least 1");
 }
@@ -175,7 +240,7 @@ TEST(Train, ChannelsLastChangesNoNumberMuch) {
     TrainOptions options;
     options.batch_size = 16;
     options.channels_last = channels_last;
-    auto data = tensor_dataset("noise", {at::randn({64, 3, 6, 6})}, at::randint(4, {64}, at::kLong), 4);
+    auto data = tensor_source("noise", {at::randn({64, 3, 6, 6})}, at::randint(4, {64}, at::kLong), 4);
     train(model, data, options);
     EXPECT_EQ(w.is_contiguous(at::MemoryFormat::ChannelsLast), channels_last);
     return at::cat({w.detach().contiguous().flatten(), head.detach().flatten()});
@@ -195,14 +260,6 @@ TEST(Train, ShowsProgress) {
   EXPECT_NE(out.str().find("step 30/30"), std::string::npos) << out.str();
 }
 
-TEST(CountTop, RanksByValueAndTrustsNoTie) {
-  at::Tensor logits = at::tensor({1.0F, 3.0F, 2.0F, 5.0F, 5.0F, 0.0F, NAN, 1.0F, 2.0F}).view({3, 3});
-  EXPECT_EQ(count_top(logits, at::tensor({1, 2, 2}, at::kLong), 1), 2);  // the NaN row's 2 is the greatest number
-  EXPECT_EQ(count_top(logits, at::tensor({2, 0, 0}, at::kLong), 1), 0);  // second, tie, NaN
-  EXPECT_EQ(count_top(logits, at::tensor({2, 0, 0}, at::kLong), 2), 2);
-  EXPECT_EQ(count_top(logits, at::tensor({0, 2, 1}, at::kLong), 5), 3);
-}
-
 TEST(Evaluate, CountsAllSamplesAndTheLoss) {
   at::Tensor logits = at::randn({23, 7});
   at::Tensor labels = at::randint(7, {23}, at::kLong);
@@ -213,14 +270,17 @@ TEST(Evaluate, CountsAllSamplesAndTheLoss) {
                     },
                     {},
                     [&](bool on) { training = on; }};
-  Accuracy accuracy = evaluate(model, tensor_dataset("logits", {logits}, labels, 7), {.batch_size = 5});
+  const Evaluation accuracy = evaluate(model, tensor_source("logits", {logits}, labels, 7), {.batch_size = 5});
   EXPECT_FALSE(training);
   EXPECT_EQ(accuracy.samples, 23);
-  EXPECT_DOUBLE_EQ(accuracy.top1, static_cast<double>(logits.argmax(1).eq(labels).sum().item<int64_t>()) / 23);
+  EXPECT_DOUBLE_EQ(accuracy.score("top1"), static_cast<double>(logits.argmax(1).eq(labels).sum().item<int64_t>()) / 23);
   at::Tensor best5 = std::get<1>(logits.topk(5));
-  EXPECT_DOUBLE_EQ(accuracy.top5, static_cast<double>(best5.eq(labels.unsqueeze(1)).any(1).sum().item<int64_t>()) / 23);
+  EXPECT_DOUBLE_EQ(accuracy.score("top5"),
+                   static_cast<double>(best5.eq(labels.unsqueeze(1)).any(1).sum().item<int64_t>()) / 23);
   EXPECT_NEAR(accuracy.loss, at::cross_entropy_loss(logits, labels).item<double>(), 1e-5);
-  EXPECT_THROW(evaluate(model, tensor_dataset("bare", {logits})), Error);
+  EXPECT_TRUE(test::fails_with([&] { evaluate(model, tensor_source("bare", {logits})); },
+                               "[bare] has no labels to measure with"));
+  EXPECT_TRUE(test::fails_with([&] { accuracy.score("top2"); }, "metric: expected top1, top5, got top2"));
 }
 
 TEST(MakeOptimizer, GroupsKeepTheirOwnOptions) {
@@ -260,7 +320,7 @@ TEST(ClipGradients, ScalesToTheCommonNorm) {
 TEST(DemoRecipe, IsComplete) {
   for (bool full : {false, true}) {
     DemoRecipe recipe = demo_recipe(full);
-    EXPECT_GT(recipe.float_training.epochs, 0);
+    EXPECT_EQ(recipe.float_training.epochs, full ? 12 : 4);
     EXPECT_GT(recipe.freeze_observers_after, 0);
     EXPECT_LT(recipe.freeze_observers_after, recipe.qat.epochs);
   }

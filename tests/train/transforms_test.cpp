@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "octet/support/error.h"
-#include "octet/train/dataset.h"
+#include "octet/train/data_source.h"
 
 namespace octet {
 namespace {
@@ -84,7 +84,7 @@ TEST(Transforms, ResizeIsBilinear) {
 }
 
 TEST(StandardTransform, FitsTheDataToTheModel) {
-  auto data = image_dataset("grey", at::randint(256, {2, 1, 28, 28}, at::kByte), {}, 0, {{0.25}, {0.5}, true, 2});
+  auto data = image_source("grey", at::randint(256, {2, 1, 28, 28}, at::kByte), {}, 0, {{0.25}, {0.5}, true, 2});
   at::Tensor x = data->get({0, 1}).inputs[0];
   at::Tensor expected_pad = (at::constant_pad_nd(x, {2, 2, 2, 2}) - 0.25) / 0.5;
   EXPECT_TRUE(at::allclose(standard_transform(*data, {1, 32, 32}, false)(x.clone(), {1, 2}), expected_pad));
@@ -93,7 +93,7 @@ TEST(StandardTransform, FitsTheDataToTheModel) {
   at::Tensor augmented = standard_transform(*data, {1, 32, 32}, true)(x.clone(), {1, 2});
   EXPECT_FALSE(at::allclose(augmented, expected_pad));
   EXPECT_THROW(standard_transform(*data, {3, 32, 32}, false), Error);
-  EXPECT_FALSE(standard_transform(*tensor_dataset("t", {at::zeros({2, 3})}), {3}, true));
+  EXPECT_FALSE(standard_transform(*tensor_source("t", {at::zeros({2, 3})}), {3}, true));
 }
 
 }  // namespace

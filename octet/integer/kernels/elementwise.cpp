@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/integer/grid.h"
 #include "octet/integer/kernel.h"
 #include "octet/integer/kernels/broadcast.h"
 #include "octet/integer/kernels/tables.h"
@@ -11,10 +13,34 @@ namespace octet::integer {
 
 using tflite::OpCode;
 using tflite::Tensor;
+using tflite::Type;
 
 namespace {
 
-Kernel make_sum_of_two(const KernelContext& context) {
+// From the grid of an input to the output's, in float32, as the reference has it.
+Multiplier to_output(const KernelContext& context, float factor = 1.0F) {
+  const float scale = context.scale(context.input(0));
+  return quantize_multiplier(static_cast<double>(scale * factor / context.scale(context.output())));
+}
+
+constexpr float kNoBound = std::numeric_limits<float>::infinity();
+
+Kernel make_clip(const KernelContext& context, float low, float high) {
+  const Tensor& output = context.output();
+  const int32_t in_zero = context.zero_point(context.input(0));
+  const int32_t out_zero = context.zero_point(output);
+  const auto level = [&](float value) { return wide_level(value, context.scale(output), out_zero); };
+  const int32_t lowest = std::max(-128, level(low));
+  const int32_t highest = high == kNoBound ? 127 : std::min(127, level(high));
+  const Multiplier factor = to_output(context);
+  return make_of_one(context, [=](int32_t x) {
+    return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero), lowest, highest);
+  });
+}
+
+}  // namespace
+
+Kernel make_addition(const KernelContext& context) {
   const double first = context.scale(context.input(0)), second = context.scale(context.input(1));
   const double twice = 2.0 * std::max(first, second);  // of the larger input scale
   SumOfTwo how;
@@ -30,7 +56,7 @@ Kernel make_sum_of_two(const KernelContext& context) {
                                                                       int64_t count) { add(how, x, y, z, count); });
 }
 
-Kernel make_product_of_two(const KernelContext& context) {
+Kernel make_multiplication(const KernelContext& context) {
   ProductOfTwo how;
   // In float32 throughout, as the reference has it.
   const float factor =
@@ -43,18 +69,6 @@ Kernel make_product_of_two(const KernelContext& context) {
   return make_of_two(
       context, [how, multiply_row = path_ops(context.path).multiply](
                    const int8_t* x, const int8_t* y, int8_t* z, int64_t count) { multiply_row(how, x, y, z, count); });
-}
-
-// From the grid of an input to the output's, in float32, as the reference has it.
-Multiplier to_output(const KernelContext& context, float factor = 1.0F) {
-  const float scale = context.scale(context.input(0));
-  return quantize_multiplier(static_cast<double>(scale * factor / context.scale(context.output())));
-}
-
-}  // namespace
-
-Kernel make_binary(const KernelContext& context) {
-  return context.op.code == OpCode::kMul ? make_product_of_two(context) : make_sum_of_two(context);
 }
 
 Kernel make_extremum(const KernelContext& context) {
@@ -70,23 +84,10 @@ Kernel make_extremum(const KernelContext& context) {
   });
 }
 
-Kernel make_relu(const KernelContext& context) {
-  const Tensor& output = context.output();
-  float low = 0.0F;
-  float high = std::numeric_limits<float>::infinity();
-  if (context.op.code == OpCode::kRelu6) high = 6.0F;
-  if (context.op.code == OpCode::kReluN1To1) low = -1.0F;
-  if (context.op.code != OpCode::kRelu && context.op.code != OpCode::kRelu6) high = 1.0F;
-  const int32_t in_zero = context.zero_point(context.input(0));
-  const int32_t out_zero = context.zero_point(output);
-  const auto level = [&](float value) { return wide_level(value, context.scale(output), out_zero); };
-  const int32_t lowest = std::max(-128, level(low));
-  const int32_t highest = std::isinf(high) ? 127 : std::min(127, level(high));
-  const Multiplier factor = to_output(context);
-  return make_of_one(context, [=](int32_t x) {
-    return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero), lowest, highest);
-  });
-}
+Kernel make_relu(const KernelContext& context) { return make_clip(context, 0.0F, kNoBound); }
+Kernel make_relu6(const KernelContext& context) { return make_clip(context, 0.0F, 6.0F); }
+Kernel make_relu_n1_to_1(const KernelContext& context) { return make_clip(context, -1.0F, 1.0F); }
+Kernel make_relu_0_to_1(const KernelContext& context) { return make_clip(context, 0.0F, 1.0F); }
 
 Kernel make_leaky_relu(const KernelContext& context) {
   const float alpha = context.op.options.alpha;
@@ -114,14 +115,33 @@ Kernel make_prelu(const KernelContext& context) {
   });
 }
 
-// From one grid to another: QUANTIZE of int8.
+// From one grid to another: QUANTIZE of integers.
 Kernel make_rescale(const KernelContext& context) {
+  const Tensor& input = context.input(0);
+  const Tensor& output = context.output();
   const int32_t in_zero = context.zero_point(context.input(0));
   const int32_t out_zero = context.zero_point(context.output());
   const Multiplier factor = quantize_multiplier(static_cast<double>(context.scale(context.input(0))) /
                                                 static_cast<double>(context.scale(context.output())));
-  return make_of_one(context,
-                     [=](int32_t x) { return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero)); });
+  if (input.type == Type::kInt8 && output.type == Type::kInt8) {
+    return make_of_one(context,
+                       [=](int32_t x) { return clamp_int8(wrapping_add(multiply(x - in_zero, factor), out_zero)); });
+  }
+  if (input.type == Type::kInt16 && output.type == Type::kUInt8) {
+    context.fail("type of '" + output.name + "'", "int8 or int16 behind int16", "uint8");
+  }
+  const int64_t count = input.numel();
+  return with_level_type(input.type, [&]<typename From>(From) {
+    return with_level_type(output.type, [&]<typename To>(To) {
+      return make_from_to<From, To>(context, [=](const From* x, To* y) {
+        constexpr Bounds bounds = bounds_of<To>();
+        for (int64_t i = 0; i < count; ++i) {
+          const int32_t level = wrapping_add(multiply(x[i] - in_zero, factor), out_zero);
+          y[i] = static_cast<To>(std::clamp(level, bounds.low, bounds.high));
+        }
+      });
+    });
+  });
 }
 
 }  // namespace octet::integer

@@ -7,13 +7,13 @@
 #include <numeric>
 
 #include "octet/integer/executor.h"
+#include "octet/integer/kernel_table.h"
 #include "octet/integer/kernels/places.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
 
 using tflite::Activation;
-using tflite::OpCode;
 using tflite::Tensor;
 using tflite::Type;
 
@@ -62,37 +62,51 @@ auto explained(const std::string& where, Call call) {
 void require_output(const KernelContext& context, at::IntArrayRef wanted) {
   const std::vector<int64_t>& got = context.output().shape;
   if (wanted == got) return;
-  context.fail("output shape", octet::str("[", c10::Join(", ", wanted), "]"),
-               octet::str("[", c10::Join(", ", got), "]"));
+  context.fail("output shape", octet::str("[", join(", ", wanted), "]"), octet::str("[", join(", ", got), "]"));
 }
 
-FloatFunction of_one(const KernelContext& context, std::function<at::Tensor(const at::Tensor&)> function) {
-  require_output(context, context.input(0).shape);
-  return [=](const Inputs& inputs) { return function(inputs[0]); };
-}
+}  // namespace
 
-FloatFunction of_two(const KernelContext& context, at::Tensor (*function)(const at::Tensor&, const at::Tensor&)) {
-  require_output(context, explained(context.where(),
-                                    [&] { return at::infer_size(context.input(0).shape, context.input(1).shape); }));
-  const Activation activation = context.op.options.activation;
-  return [=](const Inputs& inputs) { return activated(function(inputs[0], inputs[1]), activation); };
-}
-
-FloatFunction reduction(const KernelContext& context, at::Tensor (*function)(const at::Tensor&, at::IntArrayRef)) {
-  const std::vector<int64_t> axes = context.integers(1);
-  std::vector<int64_t> kept = context.input(0).shape;
-  for (const int64_t axis : axes) kept[dimension(context, axis, kept.size())] = 1;
-  const Tensor& output = context.output();
-  const int64_t elements = std::accumulate(kept.begin(), kept.end(), int64_t{1}, std::multiplies<>());
-  if (output.numel() != elements) {
-    context.fail("elements of the output", std::to_string(elements), std::to_string(output.numel()));
-  }
-  return [=, shape = output.shape](const Inputs& inputs) {
-    return (axes.empty() ? inputs[0] : function(inputs[0], axes)).reshape(shape);
+MakeFloat of_one(std::function<at::Tensor(const at::Tensor&)> function) {
+  return [function = std::move(function)](const KernelContext& context) -> FloatFunction {
+    require_output(context, context.input(0).shape);
+    return [function](const Inputs& inputs) { return function(inputs[0]); };
   };
 }
 
-FloatFunction fully_connected(const KernelContext& context) {
+MakeFloat with_options(at::Tensor (*function)(const at::Tensor&, const tflite::Options&)) {
+  return [function](const KernelContext& context) -> FloatFunction {
+    require_output(context, context.input(0).shape);
+    return [function, how = context.op.options](const Inputs& inputs) { return function(inputs[0], how); };
+  };
+}
+
+MakeFloat of_two(at::Tensor (*function)(const at::Tensor&, const at::Tensor&)) {
+  return [function](const KernelContext& context) -> FloatFunction {
+    require_output(context, explained(context.where(),
+                                      [&] { return at::infer_size(context.input(0).shape, context.input(1).shape); }));
+    const Activation activation = context.op.options.activation;
+    return [=](const Inputs& inputs) { return activated(function(inputs[0], inputs[1]), activation); };
+  };
+}
+
+MakeFloat reduction(at::Tensor (*function)(const at::Tensor&, at::IntArrayRef)) {
+  return [function](const KernelContext& context) -> FloatFunction {
+    const std::vector<int64_t> axes = context.integers(1);
+    std::vector<int64_t> kept = context.input(0).shape;
+    for (const int64_t axis : axes) kept[dimension(context, axis, kept.size())] = 1;
+    const Tensor& output = context.output();
+    const int64_t elements = std::accumulate(kept.begin(), kept.end(), int64_t{1}, std::multiplies<>());
+    if (output.numel() != elements) {
+      context.fail("elements of the output", std::to_string(elements), std::to_string(output.numel()));
+    }
+    return [=, shape = output.shape](const Inputs& inputs) {
+      return (axes.empty() ? inputs[0] : function(inputs[0], axes)).reshape(shape);
+    };
+  };
+}
+
+FloatFunction float_fully_connected(const KernelContext& context) {
   const Tensor& weight = context.input(1);
   context.require_rank(weight, 2);
   const int64_t depth = weight.shape[1], channels = weight.shape[0];
@@ -109,7 +123,7 @@ FloatFunction fully_connected(const KernelContext& context) {
   };
 }
 
-FloatFunction batch_matmul(const KernelContext& context) {
+FloatFunction float_batch_matmul(const KernelContext& context) {
   std::vector<int64_t> left = context.input(0).shape, right = context.input(1).shape;
   if (left.size() < 2 || right.size() < 2) context.fail("dimensions", "at least 2", "fewer");
   const bool adj_x = context.op.options.adj_x, adj_y = context.op.options.adj_y;
@@ -129,125 +143,19 @@ FloatFunction batch_matmul(const KernelContext& context) {
   };
 }
 
-// Empty for an operator that has no float32 kernel.
-FloatFunction function_of(const KernelContext& context) {
-  const auto& options = context.op.options;
-  switch (context.op.code) {
-    case OpCode::kAdd:
-      return of_two(context, [](const at::Tensor& a, const at::Tensor& b) { return a + b; });
-    case OpCode::kSub:
-      return of_two(context, [](const at::Tensor& a, const at::Tensor& b) { return a - b; });
-    case OpCode::kMul:
-      return of_two(context, [](const at::Tensor& a, const at::Tensor& b) { return a * b; });
-    case OpCode::kDiv:
-      return of_two(context, [](const at::Tensor& a, const at::Tensor& b) { return a / b; });
-    case OpCode::kPow:
-      return of_two(context, [](const at::Tensor& a, const at::Tensor& b) { return at::pow(a, b); });
-    case OpCode::kSquaredDifference:
-      return of_two(context, [](const at::Tensor& a, const at::Tensor& b) { return (a - b).square(); });
-    case OpCode::kMaximum:
-      return of_two(context, at::maximum);
-    case OpCode::kMinimum:
-      return of_two(context, at::minimum);
-    case OpCode::kPrelu:
-      return of_two(context, [](const at::Tensor& x, const at::Tensor& a) { return at::where(x >= 0, x, x * a); });
-    case OpCode::kAbs:
-      return of_one(context, at::abs);
-    case OpCode::kNeg:
-      return of_one(context, at::neg);
-    case OpCode::kExp:
-      return of_one(context, at::exp);
-    case OpCode::kLog:
-      return of_one(context, at::log);
-    case OpCode::kSqrt:
-      return of_one(context, at::sqrt);
-    case OpCode::kRsqrt:
-      return of_one(context, at::rsqrt);
-    case OpCode::kLogistic:
-      return of_one(context, at::sigmoid);
-    case OpCode::kTanh:
-      return of_one(context, at::tanh);
-    case OpCode::kHardSwish:
-      return of_one(context, at::hardswish);
-    case OpCode::kRelu:
-      return of_one(context, [](const at::Tensor& x) { return x.clamp_min(0); });
-    case OpCode::kRelu6:
-      return of_one(context, [](const at::Tensor& x) { return x.clamp(0, 6); });
-    case OpCode::kReluN1To1:
-      return of_one(context, [](const at::Tensor& x) { return x.clamp(-1, 1); });
-    case OpCode::kRelu0To1:
-      return of_one(context, [](const at::Tensor& x) { return x.clamp(0, 1); });
-    case OpCode::kGelu:
-      return of_one(context,
-                    [tanh = options.approximate](const at::Tensor& x) { return at::gelu(x, tanh ? "tanh" : "none"); });
-    case OpCode::kLeakyRelu:
-      return of_one(context, [alpha = options.alpha](const at::Tensor& x) { return at::leaky_relu(x, alpha); });
-    case OpCode::kSoftmax:
-      return of_one(context, [beta = options.beta](const at::Tensor& x) { return at::softmax(x * beta, -1); });
-    case OpCode::kLogSoftmax:
-      return of_one(context, [](const at::Tensor& x) { return at::log_softmax(x, -1); });
-    case OpCode::kMean:
-      return reduction(context, [](const at::Tensor& x, at::IntArrayRef axes) { return at::mean(x, axes); });
-    case OpCode::kSum:
-      return reduction(context, [](const at::Tensor& x, at::IntArrayRef axes) { return at::sum(x, axes); });
-    case OpCode::kReduceMax:
-      return reduction(context, [](const at::Tensor& x, at::IntArrayRef axes) { return at::amax(x, axes); });
-    case OpCode::kReduceMin:
-      return reduction(context, [](const at::Tensor& x, at::IntArrayRef axes) { return at::amin(x, axes); });
-    case OpCode::kFullyConnected:
-      return fully_connected(context);
-    case OpCode::kBatchMatmul:
-      return batch_matmul(context);
-    case OpCode::kConv2d:
-      return float_convolution(context);
-    case OpCode::kDepthwiseConv2d:
-      return float_depthwise_convolution(context);
-    case OpCode::kTransposeConv:
-      return float_transposed_convolution(context);
-    case OpCode::kAveragePool2d:
-    case OpCode::kMaxPool2d:
-      return float_pool(context);
-    case OpCode::kResizeBilinear:
-    case OpCode::kResizeNearestNeighbor:
-      return float_resize(context);
-    default:
-      return nullptr;
-  }
-}
-
-// The input that is no number to compute with: axes, sizes, an output shape.
-size_t index_input(OpCode code) {
-  switch (code) {
-    case OpCode::kMean:
-    case OpCode::kSum:
-    case OpCode::kReduceMax:
-    case OpCode::kReduceMin:
-    case OpCode::kResizeBilinear:
-    case OpCode::kResizeNearestNeighbor:
-      return 1;
-    case OpCode::kTransposeConv:
-      return 0;
-    default:
-      return SIZE_MAX;
-  }
-}
-
-}  // namespace
-
-Kernel make_float(const KernelContext& context) {
-  const size_t indices = index_input(context.op.code);
+Kernel make_float(const KernelContext& context, const KernelRow& row) {
   std::vector<std::pair<int32_t, Tensor>> operands;  // shape and type of each, without data
   for (size_t i = 0; i < context.input_count(); ++i) {
     operands.emplace_back(-1, Tensor{});
-    if (i == indices || !context.has_input(i)) continue;
+    if (i == row.indices || !context.has_input(i)) continue;
     const Tensor& input = context.input(i);
     context.require_type(input, Type::kFloat32);
     operands[i].first = context.input_index(i);
     operands[i].second.type = input.type;
     operands[i].second.shape = input.shape;
   }
-  const FloatFunction function = function_of(context);
-  if (!function) throw Error(context.where(), "octet's executor has no float32 kernel for it");
+  if (!row.float32) throw Error(context.where(), "octet's executor has no float32 kernel for it");
+  const FloatFunction function = row.float32(context);
   const std::string where = context.where();
   Tensor output;
   output.type = Type::kFloat32;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/integer/grid.h"
 #include "octet/integer/kernels/places.h"
 #include "octet/support/error.h"
 
@@ -143,8 +144,8 @@ Kernel make_gather(const KernelContext& context) {
   shape.erase(shape.begin() + static_cast<int64_t>(axis));
   shape.insert(shape.begin() + static_cast<int64_t>(axis), indices.shape.begin(), indices.shape.end());
   if (output.shape != shape) {
-    context.fail("output shape", octet::str("[", c10::Join(", ", shape), "]"),
-                 octet::str("[", c10::Join(", ", output.shape), "]"));
+    context.fail("output shape", octet::str("[", join(", ", shape), "]"),
+                 octet::str("[", join(", ", output.shape), "]"));
   }
   int64_t outer = 1, inner = tflite::type_size(input.type);
   for (size_t d = 0; d < input.shape.size(); ++d) {
@@ -175,29 +176,36 @@ Kernel make_gather(const KernelContext& context) {
 Kernel make_quantize(const KernelContext& context) {
   const Tensor& input = context.input(0);
   const Tensor& output = context.output();
-  context.require_type(output, Type::kInt8);
+  context.require_levels(output);
   context.require_same_shape(input, output);
-  if (input.type == Type::kInt8) return make_rescale(context);
+  if (is_level_type(input.type)) {
+    context.require_levels(input);
+    return make_rescale(context);
+  }
   context.require_type(input, Type::kFloat32);
   const int32_t zero_point = context.zero_point(output);
   const float scale = context.scale(output);
   const int64_t count = input.numel();
-  return make_from_to<float, int8_t>(context, [=](const float* x, int8_t* y) {
-    for (int64_t i = 0; i < count; ++i) y[i] = quantize_level(x[i], scale, zero_point);
+  return with_level_type(output.type, [&]<typename Level>(Level) {
+    return make_from_to<float, Level>(context, [=](const float* x, Level* y) {
+      for (int64_t i = 0; i < count; ++i) y[i] = quantize_level<Level>(x[i], scale, zero_point);
+    });
   });
 }
 
 Kernel make_dequantize(const KernelContext& context) {
   const Tensor& input = context.input(0);
   const Tensor& output = context.output();
-  context.require_type(input, Type::kInt8);
+  context.require_levels(input);
   context.require_type(output, Type::kFloat32);
   context.require_same_shape(input, output);
   const int32_t zero_point = context.zero_point(input);
   const float scale = context.scale(input);
   const int64_t count = input.numel();
-  return make_from_to<int8_t, float>(context, [=](const int8_t* x, float* y) {
-    for (int64_t i = 0; i < count; ++i) y[i] = dequantize_level(x[i], scale, zero_point);
+  return with_level_type(input.type, [&]<typename Level>(Level) {
+    return make_from_to<Level, float>(context, [=](const Level* x, float* y) {
+      for (int64_t i = 0; i < count; ++i) y[i] = dequantize_level(x[i], scale, zero_point);
+    });
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "octet/integer/grid.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -28,7 +29,8 @@ size_t dimension(const KernelContext& context, int64_t axis, size_t rank) {
 
 void require_same_values(const KernelContext& context, const tflite::Tensor& a, const tflite::Tensor& b) {
   context.require_type(b, a.type);
-  if (a.type == tflite::Type::kInt8) context.require_same_grid(a, b);
+  const bool has_grid = !a.quantization.scale.empty() || !b.quantization.scale.empty();
+  if (a.type == tflite::Type::kInt8 || (is_level_type(a.type) && has_grid)) context.require_same_grid(a, b);
 }
 
 Places::Places(std::vector<std::vector<int64_t>> places, int64_t size, std::vector<uint8_t> filler)

@@ -16,7 +16,7 @@ std::vector<int64_t> places_in_a_row(int64_t count, int64_t step, int64_t first 
 /// Dimension `axis` of `rank`, counted from the end where it is negative; throws octet::Error for none of them.
 size_t dimension(const KernelContext& context, int64_t axis, size_t rank);
 
-/// Throws octet::Error where types differ, or the grids of int8 tensors.
+/// Throws octet::Error where types differ, or grids: int8 always has one, other levels may.
 void require_same_values(const KernelContext& context, const tflite::Tensor& a, const tflite::Tensor& b);
 
 /// A result whose element [i, j, ...] is the source's element places[0][i] + places[1][j] + ..., or the filler where

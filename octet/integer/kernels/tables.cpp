@@ -13,7 +13,6 @@
 namespace octet::integer {
 namespace {
 
-using tflite::OpCode;
 using tflite::Tensor;
 using tflite::Type;
 
@@ -159,53 +158,56 @@ class HardSwish {
   Multiplier output_, relu_;
 };
 
-Function hard_swish(const KernelContext& context, const Grids& grids) {
-  const HardSwish function(grids);
-  if (!function.fits()) {
-    context.fail("output scale", "at least input scale / 128", octet::str(grids.out_scale));
-  }
-  return function;
+Grids grids_of(const KernelContext& context) {
+  const Tensor& input = context.input(0);
+  const Tensor& output = context.output();
+  return {context.scale(input), context.zero_point(input), context.scale(output), context.zero_point(output)};
 }
 
-Function function_of(const KernelContext& context, const Grids& grids) {
-  switch (context.op.code) {
-    case OpCode::kLogistic:
-      return real(grids, [](float x, float) { return 1.0F / (1.0F + std::exp(-x)); });
-    case OpCode::kTanh:
-      return saturating(grids, 7, 0, [](auto x) { return gemmlowp::tanh(x); });
-    case OpCode::kExp:
-      return real(grids, [](float x, float) { return std::exp(x); });
-    case OpCode::kLog:
-      return real(grids, [](float x, float lowest) { return x <= 0.0F ? lowest : std::log(x); });
-    case OpCode::kRsqrt:
-      return reciprocal_root(grids);
-    case OpCode::kHardSwish:
-      return hard_swish(context, grids);
-    default:
-      return absolute(grids);
-  }
+// The one grid that the reference's kernel gives its result on.
+void require_grid(const KernelContext& context, const Grids& grids, float scale, int32_t zero_point) {
+  if (grids.out_scale == scale && grids.out_zero == zero_point) return;
+  context.fail("output grid", octet::str(scale, " zero point ", zero_point),
+               octet::str(grids.out_scale, " zero point ", grids.out_zero));
 }
 
 }  // namespace
 
-Kernel make_table(const KernelContext& context) {
-  const Tensor& input = context.input(0);
-  const Tensor& output = context.output();
-  const Grids grids = {context.scale(input), context.zero_point(input), context.scale(output),
-                       context.zero_point(output)};
-  const auto require_grid = [&](float scale, int32_t zero_point) {
-    if (grids.out_scale == scale && grids.out_zero == zero_point) return;
-    context.fail("output grid", octet::str(scale, " zero point ", zero_point),
-                 octet::str(grids.out_scale, " zero point ", grids.out_zero));
-  };
-  if (context.op.code == OpCode::kLogistic) require_grid(1.0F / 256, -128);
-  if (context.op.code == OpCode::kTanh) require_grid(1.0F / 128, 0);
-  constexpr float kLeastTanhScale = 1.0F / (1 << 27);  // a level is one of the fixed-point input's steps
-  if (context.op.code == OpCode::kTanh && grids.in_scale < kLeastTanhScale) {
-    context.fail("input scale", "at least 2^-27", octet::str(grids.in_scale));
-  }
-  return make_of_one(context, function_of(context, grids));
+Kernel make_logistic(const KernelContext& context) {
+  const Grids grids = grids_of(context);
+  require_grid(context, grids, 1.0F / 256, -128);
+  return make_of_one(context, real(grids, [](float x, float) { return 1.0F / (1.0F + std::exp(-x)); }));
 }
+
+Kernel make_tanh(const KernelContext& context) {
+  const Grids grids = grids_of(context);
+  require_grid(context, grids, 1.0F / 128, 0);
+  constexpr float kLeastScale = 1.0F / (1 << 27);  // a level is one of the fixed-point input's steps
+  if (grids.in_scale < kLeastScale) context.fail("input scale", "at least 2^-27", octet::str(grids.in_scale));
+  return make_of_one(context, saturating(grids, 7, 0, [](auto x) { return gemmlowp::tanh(x); }));
+}
+
+Kernel make_hard_swish(const KernelContext& context) {
+  const Grids grids = grids_of(context);
+  const HardSwish function(grids);
+  if (!function.fits()) {
+    context.fail("output scale", "at least input scale / 128", octet::str(grids.out_scale));
+  }
+  return make_of_one(context, function);
+}
+
+Kernel make_exp(const KernelContext& context) {
+  return make_of_one(context, real(grids_of(context), [](float x, float) { return std::exp(x); }));
+}
+
+Kernel make_log(const KernelContext& context) {
+  return make_of_one(context,
+                     real(grids_of(context), [](float x, float lowest) { return x <= 0.0F ? lowest : std::log(x); }));
+}
+
+Kernel make_rsqrt(const KernelContext& context) { return make_of_one(context, reciprocal_root(grids_of(context))); }
+
+Kernel make_abs(const KernelContext& context) { return make_of_one(context, absolute(grids_of(context))); }
 
 Kernel make_softmax(const KernelContext& context) {
   const Tensor& input = context.input(0);

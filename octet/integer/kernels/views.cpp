@@ -1,5 +1,8 @@
 // Operators whose result is their input seen another way: an element comes from one place, or is the filler.
 
+#include <cstring>
+
+#include "octet/integer/grid.h"
 #include "octet/integer/kernels/places.h"
 #include "octet/support/error.h"
 
@@ -16,8 +19,7 @@ using PlacesOfDimensions = std::vector<std::vector<int64_t>>;
 void require_shape(const KernelContext& context, const std::vector<int64_t>& wanted) {
   const std::vector<int64_t>& got = context.output().shape;
   if (got == wanted) return;
-  context.fail("output shape", octet::str("[", c10::Join(", ", wanted), "]"),
-               octet::str("[", c10::Join(", ", got), "]"));
+  context.fail("output shape", octet::str("[", join(", ", wanted), "]"), octet::str("[", join(", ", got), "]"));
 }
 
 }  // namespace
@@ -37,7 +39,7 @@ Kernel make_transpose(const KernelContext& context) {
   for (size_t d = 0; d < rank; ++d) {
     const size_t source = dimension(context, order[d], rank);
     if (seen[source] || output.shape[d] != input.shape[source]) {
-      context.fail("permutation", "each dimension once, sizes kept", octet::str("[", c10::Join(", ", order), "]"));
+      context.fail("permutation", "each dimension once, sizes kept", octet::str("[", join(", ", order), "]"));
     }
     seen[source] = true;
     places[d] = places_in_a_row(output.shape[d], steps[source]);
@@ -77,7 +79,10 @@ Kernel make_pad(const KernelContext& context) {
     }
   }
   std::vector<uint8_t> filler(static_cast<size_t>(tflite::type_size(input.type)), 0);
-  if (input.type == Type::kInt8) filler[0] = static_cast<uint8_t>(context.zero_point(output));
+  if (input.type == Type::kInt8 || grid_of(input)) {
+    const int32_t zero_point = context.zero_point(output);
+    std::memcpy(filler.data(), &zero_point, filler.size());  // little-endian
+  }
   if (context.op.code == OpCode::kPadV2) {
     const Tensor& value = context.input(2);
     require_same_values(context, input, value);

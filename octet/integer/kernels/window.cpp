@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "octet/formats/tflite_padding.h"
 #include "octet/integer/gemm.h"
 #include "octet/support/error.h"
 
@@ -14,12 +15,11 @@ using tflite::Tensor;
 Axis sliding_axis(const KernelContext& context, int64_t in, int64_t out, int64_t filter, int64_t stride,
                   int64_t dilation) {
   if (stride < 1 || dilation < 1 || filter < 1) context.fail("stride, dilation and filter", "at least 1", "0 or less");
-  const int64_t reach = (filter - 1) * dilation + 1;
+  const int64_t reach = tflite::window_reach(filter, dilation);
   const bool same = context.op.options.padding == Padding::kSame;
-  const int64_t wanted = same ? (in + stride - 1) / stride : in < reach ? 0 : (in - reach) / stride + 1;
+  const int64_t wanted = same ? tflite::same_places(in, stride) : tflite::valid_places(in, reach, stride);
   if (out != wanted) context.fail("output size", std::to_string(wanted), std::to_string(out));
-  const int64_t total = std::max<int64_t>((out - 1) * stride + reach - in, 0);
-  return {in, out, filter, stride, dilation, same ? total / 2 : 0};
+  return {in, out, filter, stride, dilation, same ? tflite::same_padding(in, out, reach, stride).before : 0};
 }
 
 void require_same_batch(const KernelContext& context, const Tensor& input) {
@@ -75,7 +75,7 @@ Window transposed_window(const KernelContext& context, tflite::Type type) {
     if (stride < 1) context.fail("stride", "at least 1", "0 or less");
     const int64_t in = input.shape[d], out = output.shape[d], filter = weight.shape[d];
     const bool same = options.padding == Padding::kSame;
-    return {in, out, filter, stride, 1, same ? std::max<int64_t>((in - 1) * stride + filter - out, 0) / 2 : 0};
+    return {in, out, filter, stride, 1, same ? tflite::same_padding(out, in, filter, stride).before : 0};
   };
   return {axis(1, options.stride_h), axis(2, options.stride_w), input.shape[0], input.shape[3], output.shape[3]};
 }

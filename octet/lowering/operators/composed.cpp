@@ -10,12 +10,12 @@ using tflite::Options;
 
 namespace {
 
-int32_t number_tensor(OperatorLowering& op, const std::string& name, double value) {
+ValueId number_tensor(OperatorLowering& op, const std::string& name, double value) {
   return op.numbers(name, at::scalar_tensor(value, at::kFloat), std::nullopt);
 }
 
 // One value a channel, in the layout of the result.
-int32_t channel_tensor(OperatorLowering& op, const std::string& name, const at::Tensor& values) {
+ValueId channel_tensor(OperatorLowering& op, const std::string& name, const at::Tensor& values) {
   std::vector<int64_t> shape(static_cast<size_t>(op.rank()), 1);
   shape[static_cast<size_t>(op.axis(1, op.rank()))] = values.numel();
   return op.numbers(name, values.reshape(shape), std::nullopt);
@@ -31,17 +31,17 @@ at::Tensor float_constant(const OperatorLowering& op, std::string_view argument,
 }  // namespace
 
 void lower_silu(OperatorLowering& op) {
-  const int32_t x = op.input("self");
-  const int32_t gate = op.step("gate", OpCode::kLogistic, {x}, op.tensor(x).shape);
+  const ValueId x = op.input("self");
+  const ValueId gate = op.step("gate", OpCode::kLogistic, {x}, op.shape_of(x));
   op.emit(OpCode::kMul, {x, gate});
 }
 
 // relu6(x + 3) / 6
 void lower_hardsigmoid(OperatorLowering& op) {
-  const int32_t x = op.input("self");
-  const std::vector<int64_t> shape = op.tensor(x).shape;
-  const int32_t shifted = op.step("shifted", OpCode::kAdd, {x, number_tensor(op, "three", 3.0)}, shape);
-  const int32_t cut = op.step("cut", OpCode::kRelu6, {shifted}, shape);
+  const ValueId x = op.input("self");
+  const std::vector<int64_t> shape = op.shape_of(x);
+  const ValueId shifted = op.step("shifted", OpCode::kAdd, {x, number_tensor(op, "three", 3.0)}, shape);
+  const ValueId cut = op.step("cut", OpCode::kRelu6, {shifted}, shape);
   op.emit(OpCode::kMul, {cut, number_tensor(op, "sixth", 1.0 / 6.0)});
 }
 
@@ -55,8 +55,8 @@ void lower_batch_norm(OperatorLowering& op) {
       at::sqrt(float_constant(op, "running_var", one).to(at::kDouble) + op.number("eps", 1e-5));
   const at::Tensor scale = float_constant(op, "weight", one).to(at::kDouble) / deviation;
   const at::Tensor shift = float_constant(op, "bias", zero).to(at::kDouble) - mean * scale;
-  const int32_t x = op.input("input");
-  const int32_t scaled = op.step("scaled", OpCode::kMul, {x, channel_tensor(op, "scale", scale)}, op.tensor(x).shape);
+  const ValueId x = op.input("input");
+  const ValueId scaled = op.step("scaled", OpCode::kMul, {x, channel_tensor(op, "scale", scale)}, op.shape_of(x));
   op.emit(OpCode::kAdd, {scaled, channel_tensor(op, "shift", shift)});
 }
 
@@ -70,15 +70,15 @@ void lower_layer_norm(OperatorLowering& op) {
   }
   Options keep;
   keep.keep_dims = true;
-  const int32_t x = op.input("input", false);
-  const int32_t mean = op.step("mean", OpCode::kMean, {x, op.indices("axes", axes)}, reduced, keep);
-  const int32_t squares = op.step("squares", OpCode::kSquaredDifference, {x, mean}, sizes);
-  const int32_t variance = op.step("variance", OpCode::kMean, {squares, op.indices("axes", axes)}, reduced, keep);
-  const int32_t safe =
+  const ValueId x = op.input("input", false);
+  const ValueId mean = op.step("mean", OpCode::kMean, {x, op.indices("axes", axes)}, reduced, keep);
+  const ValueId squares = op.step("squares", OpCode::kSquaredDifference, {x, mean}, sizes);
+  const ValueId variance = op.step("variance", OpCode::kMean, {squares, op.indices("axes", axes)}, reduced, keep);
+  const ValueId safe =
       op.step("safe", OpCode::kAdd, {variance, number_tensor(op, "eps", op.number("eps", 1e-5))}, reduced);
-  const int32_t factor = op.step("factor", OpCode::kRsqrt, {safe}, reduced);
-  const int32_t centered = op.step("centered", OpCode::kSub, {x, mean}, sizes);
-  int32_t result = op.step("normalized", OpCode::kMul, {centered, factor}, sizes);
+  const ValueId factor = op.step("factor", OpCode::kRsqrt, {safe}, reduced);
+  const ValueId centered = op.step("centered", OpCode::kSub, {x, mean}, sizes);
+  ValueId result = op.step("normalized", OpCode::kMul, {centered, factor}, sizes);
   for (const auto& [argument, code] : {std::pair("weight", OpCode::kMul), std::pair("bias", OpCode::kAdd)}) {
     if (op.is_none(argument)) continue;
     const at::Tensor values = float_constant(op, argument, at::Tensor());

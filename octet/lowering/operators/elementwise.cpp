@@ -16,12 +16,12 @@ namespace {
 // self op alpha * other. Where alpha is not 1 the operator is in float.
 template <OpCode code>
 void lower_sum(OperatorLowering& op) {
-  const int32_t self = op.operand("self");
-  int32_t other = op.operand("other");
+  const ValueId self = op.operand("self");
+  ValueId other = op.operand("other");
   const double alpha = op.number("alpha", 1.0);
   if (alpha != 1.0) {
-    const int32_t factor = op.numbers("alpha", at::scalar_tensor(alpha, at::kFloat), std::nullopt);
-    other = op.step("scaled", OpCode::kMul, {other, factor}, op.tensor(other).shape);
+    const ValueId factor = op.numbers("alpha", at::scalar_tensor(alpha, at::kFloat), std::nullopt);
+    other = op.step("scaled", OpCode::kMul, {other, factor}, op.shape_of(other));
   }
   op.emit(code, {self, other});
 }
@@ -30,7 +30,7 @@ void lower_sum(OperatorLowering& op) {
 void emit_along(OperatorLowering& op, OpCode code, int64_t dimension) {
   const int64_t rank = op.rank();
   const int64_t axis = op.axis(dimension, rank);
-  const int32_t x = op.input("self");
+  const ValueId x = op.input("self");
   if (axis == rank - 1) {
     op.emit(code, {x});
     return;
@@ -38,8 +38,8 @@ void emit_along(OperatorLowering& op, OpCode code, int64_t dimension) {
   std::vector<int64_t> swap(static_cast<size_t>(rank));
   std::iota(swap.begin(), swap.end(), 0);
   std::swap(swap[static_cast<size_t>(axis)], swap.back());
-  const int32_t turned = op.transposed("turned", x, swap);
-  const int32_t result = op.step("turned_result", code, {turned}, op.tensor(turned).shape);
+  const ValueId turned = op.transposed("turned", x, swap);
+  const ValueId result = op.step("turned_result", code, {turned}, op.shape_of(turned));
   op.emit(OpCode::kTranspose, {result, op.indices("order", swap)});
 }
 
@@ -50,7 +50,7 @@ void lower_add(OperatorLowering& op) { lower_sum<OpCode::kAdd>(op); }
 void lower_sub(OperatorLowering& op) { lower_sum<OpCode::kSub>(op); }
 
 void lower_pow(OperatorLowering& op) {
-  const int32_t x = op.input("self");
+  const ValueId x = op.input("self");
   const double exponent = op.number("exponent", 1.0);
   if (exponent == 2.0) {
     op.emit(OpCode::kMul, {x, x});
@@ -61,14 +61,14 @@ void lower_pow(OperatorLowering& op) {
 
 // 0 - x: NEG has no int8 kernel everywhere.
 void lower_neg(OperatorLowering& op) {
-  const int32_t x = op.input();
+  const ValueId x = op.input();
   op.emit(OpCode::kSub, {op.numbers("zero", at::zeros({1}, at::kFloat), op.grid_of(x)), x});
 }
 
 void lower_clip(OperatorLowering& op) {
   const std::optional<ActivationBounds> bounds = clipping_bounds(op.node());
   if (!bounds) op.refuse("bounds that the program computes");
-  const int32_t x = op.input("self");
+  const ValueId x = op.input("self");
   if (const std::optional<OpCode> activation = activation_of(*bounds)) {
     op.emit(*activation, {x});
     return;
@@ -80,15 +80,15 @@ void lower_clip(OperatorLowering& op) {
     op.alias(x);
     return;
   }
-  int32_t value = x;
+  ValueId value = x;
   for (size_t i = 0; i < cuts.size(); ++i) {
     const auto& [code, bound] = cuts[i];
-    const int32_t limit =
+    const ValueId limit =
         op.numbers(i == 0 && bounds->high ? "max" : "min", at::full({1}, bound, at::kFloat), op.grid());
     if (i + 1 == cuts.size()) {
       op.emit(code, {value, limit});
     } else {
-      value = op.step("cut", code, {value, limit}, op.tensor(value).shape);
+      value = op.step("cut", code, {value, limit}, op.shape_of(value));
     }
   }
 }

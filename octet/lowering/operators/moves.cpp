@@ -13,8 +13,8 @@ namespace octet::lowering {
 using tflite::OpCode;
 using tflite::Options;
 
-void give_as_given(OperatorLowering& op, int32_t tensor) {
-  const size_t rank = op.tensor(tensor).shape.size();
+void give_as_given(OperatorLowering& op, ValueId tensor) {
+  const size_t rank = op.shape_of(tensor).size();
   if (op.channels_last() && rank > 2) {
     tensor = op.transposed("nhwc", tensor, to_channels_last(rank));
   }
@@ -47,7 +47,7 @@ int64_t position(int64_t index, int64_t size) { return std::clamp<int64_t>(index
 void lower_alias(OperatorLowering& op) { op.alias(op.input()); }
 
 void lower_concatenation(OperatorLowering& op) {
-  std::vector<int32_t> inputs;
+  std::vector<ValueId> inputs;
   op.node().arg("tensors").for_each_node(
       [&](const Node* value) { inputs.push_back(op.input(*value, op.channels_last())); });
   Options options;
@@ -62,7 +62,7 @@ void lower_reshape(OperatorLowering& op) {
   const bool to_nhwc = op.channels_last() && out.size() > 2;
   // With batch and channels left alone, an image is reshaped as it lies.
   const bool as_it_lies = from_nhwc && to_nhwc && in[0] == out[0] && in[1] == out[1];
-  const int32_t x = op.input("", as_it_lies);
+  const ValueId x = op.input("", as_it_lies);
   const std::vector<int64_t> shape = as_it_lies ? op.laid_out(out) : out;
   if (as_it_lies || !to_nhwc) {
     Options options;
@@ -124,7 +124,7 @@ void lower_select(OperatorLowering& op) {
   std::vector<int64_t> begin(in.size(), 0), size = in;
   begin[dim] = op.dimension("index", 0, in[dim]);
   size[dim] = 1;
-  const int32_t part = op.step("part", OpCode::kSlice,
+  const ValueId part = op.step("part", OpCode::kSlice,
                                {op.input("self", false), op.indices("begin", begin), op.indices("size", size)}, size);
   give_as_given(op, op.reshaped("selected", part, op.node().sizes()));
 }
@@ -164,20 +164,20 @@ void lower_pad(OperatorLowering& op) {
     const int64_t axis = op.axis(static_cast<int64_t>(rank - 1 - i), static_cast<int64_t>(rank));
     by_axis[static_cast<size_t>(axis)] = {pad[2 * i], pad[2 * i + 1]};
   }
-  int32_t x = op.input("self");
+  ValueId x = op.input("self");
   if (mode == "replicate") {
     // The edge, as often as it is repeated, beside the image: one dimension after the other.
     for (size_t d = 0; d < rank; ++d) {
       const auto [before, after] = by_axis[d];
       if (before + after == 0) continue;
-      std::vector<int64_t> shape = op.tensor(x).shape, edge = shape, begin(rank, 0);
+      std::vector<int64_t> shape = op.shape_of(x), edge = shape, begin(rank, 0);
       edge[d] = 1;
       const auto slice = [&](const std::string& name, int64_t at) {
         begin[d] = at;
         return op.step(name, OpCode::kSlice, {x, op.indices(name + "_begin", begin), op.indices(name + "_size", edge)},
                        edge);
       };
-      std::vector<int32_t> parts;
+      std::vector<ValueId> parts;
       if (before > 0) parts.assign(static_cast<size_t>(before), slice(octet::str("first_", d), 0));
       parts.push_back(x);
       if (after > 0) parts.insert(parts.end(), static_cast<size_t>(after), slice(octet::str("last_", d), shape[d] - 1));
@@ -194,7 +194,7 @@ void lower_pad(OperatorLowering& op) {
     paddings.push_back(before);
     paddings.push_back(after);
   }
-  const int32_t amounts = op.indices("paddings", paddings, {static_cast<int64_t>(rank), 2});
+  const ValueId amounts = op.indices("paddings", paddings, {static_cast<int64_t>(rank), 2});
   if (mode == "reflect") {
     op.emit(OpCode::kMirrorPad, {x, amounts});
     return;
@@ -213,7 +213,7 @@ void lower_expand(OperatorLowering& op) {
   const std::vector<int64_t>& out = op.node().sizes();
   std::vector<int64_t> full(out.size() - in.size(), 1);
   full.insert(full.end(), in.begin(), in.end());
-  const int32_t x = op.reshaped("widened", op.input("self", false), full);
+  const ValueId x = op.reshaped("widened", op.input("self", false), full);
   if (full == out) {
     give_as_given(op, x);
     return;
@@ -227,9 +227,9 @@ void lower_pixel_shuffle(OperatorLowering& op) {
   if (in.size() != 4) op.refuse("an image without batch dimension");
   const int64_t r = op.integer("upscale_factor", 1);
   const int64_t channels = in[1] / (r * r);
-  const int32_t cells = op.reshaped("cells", op.input("self", true), {in[0], in[2], in[3], channels, r, r});
-  const int32_t spread = op.transposed("spread", cells, {0, 1, 4, 2, 5, 3});
-  const int32_t image = op.reshaped("image", spread, {in[0], in[2] * r, in[3] * r, channels});
+  const ValueId cells = op.reshaped("cells", op.input("self", true), {in[0], in[2], in[3], channels, r, r});
+  const ValueId spread = op.transposed("spread", cells, {0, 1, 4, 2, 5, 3});
+  const ValueId image = op.reshaped("image", spread, {in[0], in[2] * r, in[3] * r, channels});
   op.alias(image);
 }
 
@@ -237,8 +237,8 @@ void lower_pixel_unshuffle(OperatorLowering& op) {
   const std::vector<int64_t> in = op.sizes("self");
   if (in.size() != 4) op.refuse("an image without batch dimension");
   const int64_t r = op.integer("downscale_factor", 1);
-  const int32_t cells = op.reshaped("cells", op.input("self", true), {in[0], in[2] / r, r, in[3] / r, r, in[1]});
-  const int32_t gathered = op.transposed("gathered", cells, {0, 1, 3, 5, 2, 4});
+  const ValueId cells = op.reshaped("cells", op.input("self", true), {in[0], in[2] / r, r, in[3] / r, r, in[1]});
+  const ValueId gathered = op.transposed("gathered", cells, {0, 1, 3, 5, 2, 4});
   op.alias(op.reshaped("image", gathered, {in[0], in[2] / r, in[3] / r, in[1] * r * r}));
 }
 

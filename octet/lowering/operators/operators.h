@@ -7,7 +7,7 @@
 namespace octet::lowering {
 
 /// The node's value is this tensor, whose axes are in the graph's order: transposed where the result is kept as NHWC.
-void give_as_given(OperatorLowering& op, int32_t tensor);
+void give_as_given(OperatorLowering& op, ValueId tensor);
 
 // products.cpp
 void lower_convolution(OperatorLowering& op);

@@ -75,7 +75,7 @@ Constant per_tensor(const Constant& weight) {
 Constant weight_of(const OperatorLowering& op, std::string_view argument) {
   std::optional<Constant> weight = op.constant(argument);
   if (!weight) op.refuse("the weight is no constant");
-  if (!op.is_int8()) *weight = {dequantized(*weight), {}};
+  if (!op.is_quantized()) *weight = {dequantized(*weight), {}};
   return *weight;
 }
 
@@ -97,16 +97,16 @@ void require_image(const OperatorLowering& op) {
 
 // One group: a convolution of its own on its slice of the channels.
 template <typename Convolve>
-void convolve_in_groups(OperatorLowering& op, int32_t image, int64_t groups, const Convolve& convolve) {
-  const std::vector<int64_t> shape = op.tensor(image).shape;
+void convolve_in_groups(OperatorLowering& op, ValueId image, int64_t groups, const Convolve& convolve) {
+  const std::vector<int64_t> shape = op.shape_of(image);
   const int64_t depth = shape[3] / groups;
   const std::vector<int64_t> out = op.laid_out(op.node().sizes());
   std::vector<int64_t> piece_shape = {shape[0], shape[1], shape[2], depth};
   std::vector<int64_t> result_shape = {out[0], out[1], out[2], out[3] / groups};
-  std::vector<int32_t> results;
+  std::vector<ValueId> results;
   for (int64_t group = 0; group < groups; ++group) {
     const std::string name = octet::str("group_", group);
-    const int32_t piece = op.step_on(
+    const ValueId piece = op.step_on(
         name + "_input", OpCode::kSlice,
         {image, op.indices(name + "_begin", {0, 0, 0, group * depth}), op.indices(name + "_size", piece_shape)},
         piece_shape, op.grid_of(image));
@@ -139,9 +139,9 @@ void lower_convolution(OperatorLowering& op) {
   }
   Options options = window_options(window);
   options.filter_h = options.filter_w = 1;
-  int32_t image = op.input("input", true);
+  ValueId image = op.input("input", true);
   const std::optional<Grid> grid = op.grid_of(image);
-  if (window.is_padded() && !op.options().plain && is_same_padding(window, {in[2], in[3]}, {out[2], out[3]})) {
+  if (window.is_padded() && !op.options().is_plain() && is_same_padding(window, {in[2], in[3]}, {out[2], out[3]})) {
     options.padding = tflite::Padding::kSame;
   } else {
     image = padded_image(op, image, window, Fill::kZero);
@@ -162,9 +162,9 @@ void lower_convolution(OperatorLowering& op) {
     return;
   }
   const int64_t each = channels / groups;
-  convolve_in_groups(op, image, groups, [&](const std::string& name, int64_t group, int32_t piece, const auto& shape) {
-    const int32_t part = op.constant_tensor(name + "_weight", part_of(filters, 0, group * each, each));
-    const int32_t offset = op.constant_tensor(name + "_bias", part_of(bias, 0, group * each, each));
+  convolve_in_groups(op, image, groups, [&](const std::string& name, int64_t group, ValueId piece, const auto& shape) {
+    const ValueId part = op.constant_tensor(name + "_weight", part_of(filters, 0, group * each, each));
+    const ValueId offset = op.constant_tensor(name + "_bias", part_of(bias, 0, group * each, each));
     return op.step(name, OpCode::kConv2d, {piece, part, offset}, shape, options);
   });
 }
@@ -182,28 +182,26 @@ void lower_transposed_convolution(OperatorLowering& op) {
   const std::vector<int64_t> out = op.laid_out(op.node().sizes());
   // The whole result, of which the padding is cut off; more where output_padding asks for it.
   std::array<int64_t, 2> whole{};
-  bool is_same = !op.options().plain;
   for (size_t d = 0; d < 2; ++d) {
     const int64_t full = (in[2 + d] - 1) * window.stride[d] + window.kernel[d];
     whole[d] = std::max(full, window.before[d] + out[1 + d]);
-    if (op.options().plain) whole[d] = out[1 + d] + 2 * window.before[d];
-    const int64_t total = std::max<int64_t>(full - out[1 + d], 0);
-    is_same =
-        is_same && in[2 + d] == (out[1 + d] + window.stride[d] - 1) / window.stride[d] && total / 2 == window.before[d];
+    if (op.options().is_plain()) whole[d] = out[1 + d] + 2 * window.before[d];
   }
+  // A transposed convolution is the way back from its result to its image.
+  const bool is_same = !op.options().is_plain() && is_same_padding(window, {out[1], out[2]}, {in[2], in[3]});
   const bool is_whole = whole[0] == out[1] && whole[1] == out[2];
   Options options = window_options(window);
   options.filter_h = options.filter_w = options.dilation_h = options.dilation_w = 1;
   options.padding = is_same && !is_whole ? tflite::Padding::kSame : tflite::Padding::kValid;
   const bool is_cut = !is_whole && !is_same;
-  const int32_t image = op.input("input", true);
+  const ValueId image = op.input("input", true);
   const std::optional<Grid> grid = op.grid_of(image);
   const int64_t groups = op.integer("groups", 1);
   const int64_t each = out[3] / groups;
   const Constant filters = permuted(weight, {1, 2, 3, 0});
   const int64_t depth = in[1] / groups;
 
-  const auto inputs_of = [&](const std::string& name, int64_t group, int32_t piece, const std::vector<int64_t>& shape) {
+  const auto inputs_of = [&](const std::string& name, int64_t group, ValueId piece, const std::vector<int64_t>& shape) {
     Constant part = groups == 1 ? filters : part_of(filters, 3, group * depth, depth);
     const std::string prefix = name.empty() ? "" : name + "_";
     Constant offset = {at::Tensor(), {}};
@@ -220,11 +218,11 @@ void lower_transposed_convolution(OperatorLowering& op) {
       scales.zero_point.assign(scales.scale.size(), 0);
       offset = part_of(bias_of(op, "bias", out[3], grid, tiled), 0, group * each, each);
     }
-    return std::vector<int32_t>{op.indices(prefix + "output_shape", shape), op.constant_tensor(prefix + "weight", part),
+    return std::vector<ValueId>{op.indices(prefix + "output_shape", shape), op.constant_tensor(prefix + "weight", part),
                                 piece, op.constant_tensor(prefix + "bias", offset)};
   };
-  const auto cut = [&](const std::string& name, int32_t from, const std::vector<int64_t>& shape) {
-    return std::vector<int32_t>{from, op.indices(name + "begin", {0, window.before[0], window.before[1], 0}),
+  const auto cut = [&](const std::string& name, ValueId from, const std::vector<int64_t>& shape) {
+    return std::vector<ValueId>{from, op.indices(name + "begin", {0, window.before[0], window.before[1], 0}),
                                 op.indices(name + "size", shape)};
   };
   const std::vector<int64_t> full_shape = {out[0], whole[0], whole[1], each};
@@ -232,15 +230,15 @@ void lower_transposed_convolution(OperatorLowering& op) {
     if (!is_cut) {
       op.emit(OpCode::kTransposeConv, inputs_of("", 0, image, out), options);
     } else {
-      const int32_t full =
+      const ValueId full =
           op.step("full", OpCode::kTransposeConv, inputs_of("", 0, image, full_shape), full_shape, options);
       op.emit(OpCode::kSlice, cut("", full, out));
     }
     return;
   }
-  convolve_in_groups(op, image, groups, [&](const std::string& name, int64_t group, int32_t piece, const auto& shape) {
+  convolve_in_groups(op, image, groups, [&](const std::string& name, int64_t group, ValueId piece, const auto& shape) {
     const std::vector<int64_t>& result = is_cut ? full_shape : shape;
-    const int32_t full = op.step(name, OpCode::kTransposeConv, inputs_of(name, group, piece, result), result, options);
+    const ValueId full = op.step(name, OpCode::kTransposeConv, inputs_of(name, group, piece, result), result, options);
     return is_cut ? op.step(name + "_cut", OpCode::kSlice, cut(name + "_", full, shape), shape) : full;
   });
 }
@@ -248,32 +246,32 @@ void lower_transposed_convolution(OperatorLowering& op) {
 namespace {
 
 // x [..., in] by weights [out, in].
-void lower_fully_connected(OperatorLowering& op, std::string_view input, const Constant& given, int32_t weight_tensor,
+void lower_fully_connected(OperatorLowering& op, std::string_view input, const Constant& given, ValueId weight_tensor,
                            std::string_view bias) {
   const std::vector<int64_t> sizes = op.sizes(input);
   const Constant weight = op.options().per_tensor_fc ? per_tensor(given) : given;
-  if (weight_tensor < 0) weight_tensor = op.constant_tensor("weight", weight);
+  if (weight_tensor == kNoValue) weight_tensor = op.constant_tensor("weight", weight);
   const std::vector<int64_t>& out = op.node().sizes();
-  int32_t x = op.input(input, false);
+  ValueId x = op.input(input, false);
   const std::optional<Grid> grid = op.grid_of(x);
   const int64_t depth = weight.values.size(1);
   const int64_t channels = weight.values.size(0);
-  const bool as_matrix = sizes.size() != 2 && (op.options().plain || sizes.size() < 2);
+  const bool as_matrix = sizes.size() != 2 && (op.options().is_plain() || sizes.size() < 2);
   Options options;
   // The reference sets it wherever there is a bias.
-  options.keep_num_dims = op.options().plain ? !bias.empty() : sizes.size() > 2 && !as_matrix;
+  options.keep_num_dims = op.options().is_plain() ? !bias.empty() : sizes.size() > 2 && !as_matrix;
   std::vector<int64_t> rows = {1, depth};
   for (size_t d = 0; d + 1 < sizes.size(); ++d) rows[0] *= sizes[d];
   if (as_matrix) x = op.reshaped("rows", x, rows);
-  std::vector<int32_t> inputs = {x, weight_tensor};
+  std::vector<ValueId> inputs = {x, weight_tensor};
   // The reference leaves the bias of a bare product out.
-  if (!op.options().plain || !bias.empty()) {
+  if (!op.options().is_plain() || !bias.empty()) {
     const std::string_view argument = bias.empty() ? "bias" : bias;
     inputs.push_back(op.constant_tensor("bias", bias_of(op, argument, channels, grid, weight)));
   }
   if (as_matrix || op.channels_last()) {
     const std::vector<int64_t> flat = as_matrix ? std::vector<int64_t>{rows[0], channels} : out;
-    const int32_t product = op.step("product", OpCode::kFullyConnected, inputs, flat, options);
+    const ValueId product = op.step("product", OpCode::kFullyConnected, inputs, flat, options);
     give_as_given(op, as_matrix ? op.reshaped("unfolded", product, out) : product);
     return;
   }
@@ -282,13 +280,16 @@ void lower_fully_connected(OperatorLowering& op, std::string_view input, const C
 
 }  // namespace
 
-void lower_linear(OperatorLowering& op) { lower_fully_connected(op, "input", weight_of(op, "weight"), -1, "bias"); }
+void lower_linear(OperatorLowering& op) {
+  lower_fully_connected(op, "input", weight_of(op, "weight"), kNoValue, "bias");
+}
 
 void lower_addmm(OperatorLowering& op) {
   if (op.number("alpha", 1.0) != 1.0 || op.number("beta", 1.0) != 1.0) op.refuse("alpha or beta other than 1");
   const Constant weight = weight_of(op, "mat2");
-  int32_t turned = -1;
-  if (op.options().plain) turned = op.transposed("weight_transposed", op.constant_tensor("weight", weight), {1, 0});
+  ValueId turned = kNoValue;
+  if (op.options().is_plain())
+    turned = op.transposed("weight_transposed", op.constant_tensor("weight", weight), {1, 0});
   lower_fully_connected(op, "mat1", permuted(weight, {1, 0}), turned, "self");
 }
 
@@ -296,8 +297,9 @@ void lower_matmul(OperatorLowering& op) {
   const std::string_view right = op.node().has_arg("mat2") ? "mat2" : "other";
   if (op.constant(right) && op.sizes(right).size() == 2) {
     const Constant weight = weight_of(op, right);
-    int32_t turned = -1;
-    if (op.options().plain) turned = op.transposed("weight_transposed", op.constant_tensor("weight", weight), {1, 0});
+    ValueId turned = kNoValue;
+    if (op.options().is_plain())
+      turned = op.transposed("weight_transposed", op.constant_tensor("weight", weight), {1, 0});
     lower_fully_connected(op, "self", permuted(weight, {1, 0}), turned, "");
     return;
   }
@@ -305,8 +307,8 @@ void lower_matmul(OperatorLowering& op) {
   if (op.sizes("self").size() != rank || op.sizes(right).size() != rank || rank < 2) {
     op.refuse("factors of different rank", "reshape them to one rank");
   }
-  const int32_t a = op.input("self", false);
-  const int32_t b = op.input(right, false);
+  const ValueId a = op.input("self", false);
+  const ValueId b = op.input(right, false);
   give_as_given(op, op.step("product", OpCode::kBatchMatmul, {a, b}, op.node().sizes()));
 }
 
@@ -317,7 +319,7 @@ void lower_prelu(OperatorLowering& op) {
   const int64_t count = slopes.values.numel();
   std::vector<int64_t> shape(static_cast<size_t>(std::max<int64_t>(rank - 1, 1)), 1);
   if (rank > 1) shape[static_cast<size_t>(op.axis(1, rank) - 1)] = count;
-  slopes.values = slopes.values.reshape(op.options().plain ? std::vector<int64_t>{count} : shape);
+  slopes.values = slopes.values.reshape(op.options().is_plain() ? std::vector<int64_t>{count} : shape);
   slopes.quantization.axis = 0;
   op.emit(OpCode::kPrelu, {op.input("self"), op.constant_tensor("slopes", slopes)});
 }

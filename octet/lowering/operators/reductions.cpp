@@ -46,8 +46,8 @@ void lower_reduction(OperatorLowering& op) {
   for (int64_t d = 2; d < rank; ++d) all_of_image = all_of_image && reduces(d);
   const bool as_it_lies =
       op.keeps_channels_last(*op.node().arg("self").node()) && rank > 2 && (reduces(1) || all_of_image);
-  const int32_t x = op.input("self", as_it_lies);
-  const int32_t axes = op.indices("axes", axes_in(as_it_lies));
+  const ValueId x = op.input("self", as_it_lies);
+  const ValueId axes = op.indices("axes", axes_in(as_it_lies));
   if (!op.channels_last()) {
     op.emit(code, {x, axes}, options);
     return;

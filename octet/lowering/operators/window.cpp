@@ -2,6 +2,9 @@
 
 #include <limits>
 
+#include "octet/formats/tflite_padding.h"
+#include "octet/integer/executor.h"
+
 namespace octet::lowering {
 
 using tflite::OpCode;
@@ -9,9 +12,11 @@ using tflite::Options;
 
 bool is_same_padding(const Window& window, const std::array<int64_t, 2>& in, const std::array<int64_t, 2>& out) {
   for (size_t d = 0; d < 2; ++d) {
-    const int64_t reach = (window.kernel[d] - 1) * window.dilation[d] + 1;
-    const int64_t total = std::max<int64_t>((out[d] - 1) * window.stride[d] + reach - in[d], 0);
-    if (out[d] != (in[d] + window.stride[d] - 1) / window.stride[d] || total / 2 != window.before[d]) return false;
+    const int64_t reach = tflite::window_reach(window.kernel[d], window.dilation[d]);
+    if (out[d] != tflite::same_places(in[d], window.stride[d]) ||
+        tflite::same_padding(in[d], out[d], reach, window.stride[d]).before != window.before[d]) {
+      return false;
+    }
   }
   return true;
 }
@@ -27,24 +32,23 @@ Options window_options(const Window& window) {
   return options;
 }
 
-int32_t padded_image(OperatorLowering& op, int32_t image, const Window& window, Fill fill) {
+ValueId padded_image(OperatorLowering& op, ValueId image, const Window& window, Fill fill) {
   if (!window.is_padded()) return image;
-  const tflite::Tensor source = op.tensor(image);
-  std::vector<int64_t> shape = source.shape;
+  std::vector<int64_t> shape = op.shape_of(image);
   shape[1] += window.before[0] + window.after[0];
   shape[2] += window.before[1] + window.after[1];
-  const int32_t paddings = op.indices(
+  const ValueId paddings = op.indices(
       "paddings", {0, 0, window.before[0], window.after[0], window.before[1], window.after[1], 0, 0}, {4, 2});
   const std::optional<Grid> grid = op.grid_of(image);
-  if (fill == Fill::kZero && !op.options().plain) {
+  if (fill == Fill::kZero && !op.options().is_plain()) {
     return op.step_on("padded", OpCode::kPad, {image, paddings}, shape, grid);
   }
   Constant value;
   // The reference's paddings of pools are vectors, those of convolutions are not.
   const std::vector<int64_t> one = fill == Fill::kZero ? std::vector<int64_t>{} : std::vector<int64_t>{1};
   if (grid) {
-    const int64_t level = fill == Fill::kZero ? grid->zero_point : -128;
-    value = {at::full(one, level, at::kChar), {{grid->scale}, {grid->zero_point}, 0}};
+    const int64_t level = fill == Fill::kZero ? grid->zero_point : grid->range.low;
+    value = {at::full(one, level, integer::scalar_type(grid->type)), grid->quantization()};
   } else {
     const float level = fill == Fill::kZero ? 0.0F : std::numeric_limits<float>::lowest();
     value = {at::full(one, level, at::kFloat), {}};

@@ -26,6 +26,6 @@ tflite::Options window_options(const Window& window);
 enum class Fill { kZero, kLowest };
 
 /// The NHWC image with the window's padding around it, by PAD or PADV2; the image itself where there is none.
-int32_t padded_image(OperatorLowering& op, int32_t image, const Window& window, Fill fill);
+ValueId padded_image(OperatorLowering& op, ValueId image, const Window& window, Fill fill);
 
 }  // namespace octet::lowering

@@ -2,6 +2,7 @@
 
 #include "octet/lowering/operators/operators.h"
 #include "octet/lowering/operators/window.h"
+#include "octet/lowering/rule.h"
 #include "octet/support/error.h"
 
 namespace octet::lowering {
@@ -13,15 +14,14 @@ namespace {
 
 // An image of a pool: NHWC, also where the pool is over one dimension or lacks the batch.
 struct PoolImage {
-  int32_t tensor;
+  ValueId tensor;
   std::array<int64_t, 2> in;
   std::array<int64_t, 2> out;
   bool is_native;  // the node itself is kept as NHWC
 };
 
 bool is_one_dimensional(const OperatorLowering& op) {
-  const std::string_view name = op.node().op().short_name();
-  return name == "max_pool1d" || name == "avg_pool1d";
+  return find_lowering_rule(op.node())->layout != Layout::kChannelsFirst;
 }
 
 // Sizes as [N, C, H, W].
@@ -37,7 +37,7 @@ PoolImage pool_image(OperatorLowering& op) {
   const std::vector<int64_t> in = as_image(op.sizes("self"), flat);
   const std::vector<int64_t> out = as_image(op.node().sizes(), flat);
   const bool is_native = !flat && op.sizes("self").size() == 4;
-  const int32_t tensor =
+  const ValueId tensor =
       is_native ? op.input("self", true)
                 : op.transposed("image", op.reshaped("widened", op.input("self", false), in), {0, 2, 3, 1});
   return {tensor, {in[2], in[3]}, {out[2], out[3]}, is_native};
@@ -71,22 +71,22 @@ std::array<int64_t, 2> overhang(const Window& window, const PoolImage& image) {
 }
 
 // Puts a pooled NHWC value in the node's place.
-void give_pooled(OperatorLowering& op, const PoolImage& image, int32_t pooled) {
+void give_pooled(OperatorLowering& op, const PoolImage& image, ValueId pooled) {
   if (image.is_native) {
     op.alias(pooled);
     return;
   }
-  const int32_t turned = op.transposed("pooled_nchw", pooled, {0, 3, 1, 2});
+  const ValueId turned = op.transposed("pooled_nchw", pooled, {0, 3, 1, 2});
   give_as_given(op, op.reshaped("narrowed", turned, op.node().sizes()));
 }
 
-void emit_pool(OperatorLowering& op, OpCode code, const PoolImage& image, int32_t tensor, const Options& options) {
+void emit_pool(OperatorLowering& op, OpCode code, const PoolImage& image, ValueId tensor, const Options& options) {
   if (image.is_native) {
     op.emit(code, {tensor}, options);
     return;
   }
-  const std::vector<int64_t> shape = op.tensor(tensor).shape;
-  const int32_t pooled = op.step("pooled", code, {tensor}, {shape[0], image.out[0], image.out[1], shape[3]}, options);
+  const std::vector<int64_t> shape = op.shape_of(tensor);
+  const ValueId pooled = op.step("pooled", code, {tensor}, {shape[0], image.out[0], image.out[1], shape[3]}, options);
   give_pooled(op, image, pooled);
 }
 
@@ -103,30 +103,30 @@ Options pool_options(const Window& window) {
 }
 
 // The largest of the places of the kernel, each a part of the image with the pool's strides.
-int32_t dilated_maximum(OperatorLowering& op, const PoolImage& image, Window window) {
+ValueId dilated_maximum(OperatorLowering& op, const PoolImage& image, Window window) {
   const auto rest = overhang(window, image);
   for (size_t d = 0; d < 2; ++d) window.after[d] += rest[d];
-  const int32_t padded = padded_image(op, image.tensor, window, Fill::kLowest);
-  const std::vector<int64_t> in = op.tensor(padded).shape;
+  const ValueId padded = padded_image(op, image.tensor, window, Fill::kLowest);
+  const std::vector<int64_t> in = op.shape_of(padded);
   const std::vector<int64_t> out = {in[0], image.out[0], image.out[1], in[3]};
-  const int32_t strides = op.indices("strides", {1, window.stride[0], window.stride[1], 1});
-  int32_t largest = -1;
+  const ValueId strides = op.indices("strides", {1, window.stride[0], window.stride[1], 1});
+  ValueId largest = kNoValue;
   for (int64_t y = 0; y < window.kernel[0]; ++y) {
     for (int64_t x = 0; x < window.kernel[1]; ++x) {
       const int64_t top = y * window.dilation[0], left = x * window.dilation[1];
       const std::string name = octet::str("place_", y, "_", x);
-      const int32_t begin = op.indices(name + "_begin", {0, top, left, 0});
-      const int32_t end = op.indices(name + "_end", {in[0], top + (image.out[0] - 1) * window.stride[0] + 1,
+      const ValueId begin = op.indices(name + "_begin", {0, top, left, 0});
+      const ValueId end = op.indices(name + "_end", {in[0], top + (image.out[0] - 1) * window.stride[0] + 1,
                                                      left + (image.out[1] - 1) * window.stride[1] + 1, in[3]});
-      const int32_t place = op.step(name, OpCode::kStridedSlice, {padded, begin, end, strides}, out);
-      largest = largest < 0 ? place : op.step(name + "_max", OpCode::kMaximum, {largest, place}, out);
+      const ValueId place = op.step(name, OpCode::kStridedSlice, {padded, begin, end, strides}, out);
+      largest = largest == kNoValue ? place : op.step(name + "_max", OpCode::kMaximum, {largest, place}, out);
     }
   }
   return largest;
 }
 
 // Windows that hold different numbers of elements: their sums, by a depthwise convolution in float, over their counts.
-int32_t average_of_parts(OperatorLowering& op, const PoolImage& image, const Window& window, bool counts_padding) {
+ValueId average_of_parts(OperatorLowering& op, const PoolImage& image, const Window& window, bool counts_padding) {
   std::array<at::Tensor, 2> counts;
   for (size_t d = 0; d < 2; ++d) {
     counts[d] = at::zeros({image.out[d]}, at::kFloat);
@@ -137,24 +137,24 @@ int32_t average_of_parts(OperatorLowering& op, const PoolImage& image, const Win
       counts[d][i] = std::min(start + window.kernel[d], last) - std::max(start, first);
     }
   }
-  const std::vector<int64_t> in = op.tensor(image.tensor).shape;
+  const std::vector<int64_t> in = op.shape_of(image.tensor);
   const int64_t channels = in[3];
-  const int32_t floats =
-      op.is_int8() ? op.step_on("floats", OpCode::kDequantize, {image.tensor}, in, std::nullopt) : image.tensor;
+  const ValueId floats =
+      op.is_quantized() ? op.step_on("floats", OpCode::kDequantize, {image.tensor}, in, std::nullopt) : image.tensor;
   Window around = window;
   const auto rest = overhang(window, image);
   for (size_t d = 0; d < 2; ++d) around.after[d] += rest[d];
-  const int32_t padded = padded_image(op, floats, around, Fill::kZero);
+  const ValueId padded = padded_image(op, floats, around, Fill::kZero);
   const std::vector<int64_t> shape = {in[0], image.out[0], image.out[1], channels};
   const at::Tensor ones = at::ones({1, window.kernel[0], window.kernel[1], channels}, at::kFloat);
-  const int32_t sums = op.step_on("sums", OpCode::kDepthwiseConv2d,
+  const ValueId sums = op.step_on("sums", OpCode::kDepthwiseConv2d,
                                   {padded, op.numbers("ones", ones, std::nullopt),
                                    op.numbers("zeros", at::zeros({channels}, at::kFloat), std::nullopt)},
                                   shape, std::nullopt, convolution_options(window));
   const at::Tensor shares = (counts[0].view({-1, 1}) * counts[1].view({1, -1})).reciprocal();
-  const int32_t factors = op.numbers("shares", shares.view({1, image.out[0], image.out[1], 1}), std::nullopt);
-  const int32_t averages = op.step_on("averages", OpCode::kMul, {sums, factors}, shape, std::nullopt);
-  return op.is_int8() ? op.step("quantized", OpCode::kQuantize, {averages}, shape) : averages;
+  const ValueId factors = op.numbers("shares", shares.view({1, image.out[0], image.out[1], 1}), std::nullopt);
+  const ValueId averages = op.step_on("averages", OpCode::kMul, {sums, factors}, shape, std::nullopt);
+  return op.is_quantized() ? op.step("quantized", OpCode::kQuantize, {averages}, shape) : averages;
 }
 
 }  // namespace
@@ -167,8 +167,8 @@ void lower_max_pool(OperatorLowering& op) {
     return;
   }
   Options options = pool_options(window);
-  int32_t tensor = image.tensor;
-  if (!op.options().plain && is_same_padding(window, image.in, image.out)) {
+  ValueId tensor = image.tensor;
+  if (!op.options().is_plain() && is_same_padding(window, image.in, image.out)) {
     options.padding = tflite::Padding::kSame;
   } else {
     const auto rest = overhang(window, image);
@@ -187,7 +187,7 @@ void lower_average_pool(OperatorLowering& op) {
   const bool counts_padding = op.is_none("count_include_pad") || op.flag("count_include_pad");
   const auto rest = overhang(window, image);
   const bool divides_by_part = rest[0] + rest[1] > 0 || (window.is_padded() && !counts_padding);
-  int32_t tensor = image.tensor;
+  ValueId tensor = image.tensor;
   if (divides_by_part) {
     if (!is_same_padding(window, image.in, image.out) || (window.is_padded() && counts_padding)) {
       give_pooled(op, image, average_of_parts(op, image, window, counts_padding));
@@ -207,7 +207,7 @@ void lower_adaptive_average_pool(OperatorLowering& op) {
     keep.keep_dims = true;
     op.emit(OpCode::kMean,
             {image.tensor,
-             op.indices("axes", op.options().plain ? std::vector<int64_t>{2, 1} : std::vector<int64_t>{1, 2})},
+             op.indices("axes", op.options().is_plain() ? std::vector<int64_t>{2, 1} : std::vector<int64_t>{1, 2})},
             keep);
     return;
   }
@@ -225,7 +225,7 @@ void lower_adaptive_average_pool(OperatorLowering& op) {
   if (!image.is_native || image.out[0] * image.out[1] > kMostWindows) {
     op.refuse("an average over windows of different sizes", "an output size that divides the input's");
   }
-  const std::vector<int64_t> shape = op.tensor(image.tensor).shape;
+  const std::vector<int64_t> shape = op.shape_of(image.tensor);
   const auto bounds = [&](size_t d, int64_t i) {
     return std::pair(i * image.in[d] / image.out[d], ((i + 1) * image.in[d] + image.out[d] - 1) / image.out[d]);
   };
@@ -233,15 +233,15 @@ void lower_adaptive_average_pool(OperatorLowering& op) {
   keep.keep_dims = true;
   by_row.axis = 1;
   by_column.axis = 2;
-  std::vector<int32_t> rows;
+  std::vector<ValueId> rows;
   for (int64_t y = 0; y < image.out[0]; ++y) {
-    std::vector<int32_t> cells;
+    std::vector<ValueId> cells;
     for (int64_t x = 0; x < image.out[1]; ++x) {
       const auto [top, bottom] = bounds(0, y);
       const auto [left, right] = bounds(1, x);
       const std::string name = octet::str("window_", y, "_", x);
       const std::vector<int64_t> size = {shape[0], bottom - top, right - left, shape[3]};
-      const int32_t part = op.step(
+      const ValueId part = op.step(
           name, OpCode::kSlice,
           {image.tensor, op.indices(name + "_begin", {0, top, left, 0}), op.indices(name + "_size", size)}, size);
       cells.push_back(op.step(name + "_mean", OpCode::kMean, {part, op.indices(name + "_axes", {1, 2})},

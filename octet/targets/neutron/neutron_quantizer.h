@@ -1,26 +1,32 @@
 #pragma once
 
-#include "octet/quantize/quantizer.h"
-#include "octet/targets/neutron/operator_rules.h"
-#include "octet/targets/neutron/quantizer_options.h"
+#include "octet/support/api.h"
+#include "octet/targets/engine/table_quantizer.h"
 #include "octet/targets/neutron/target_spec.h"
 
 namespace octet {
 
-/// What a quantizer decided, for people; the specs themselves are the nodes' annotations.
-struct QuantizationPlan {
-  struct Entry {
-    const Node* node = nullptr;
-    /// Why the node, its inputs or its output have no spec: "no rule", "left in float by overrides[0]", "computed
-    /// together with 'relu'". Empty where nothing is missing.
-    std::string reason;
-  };
-  struct Override {
-    std::vector<std::string> matched;  ///< names of the nodes that it selects, in graph order
-    bool in_effect = false;            ///< false where it changed nothing
-  };
-  std::vector<Entry> entries;       ///< inputs and operators in graph order
-  std::vector<Override> overrides;  ///< one for each of the options'
+/// The grid of what mul reads.
+enum class MulRange {
+  kReference,  ///< fixed: scale 1/256, zero point 0, as in the reference; saturates beyond -0.5 .. 0.496
+  kObserved,   ///< an observed range, as of any activation
+};
+
+/// The grid of what sigmoid and tanh read of the convolution or product before them.
+enum class SigmoidInput {
+  kObserved,   ///< an observed range: the two are quantized apart
+  kReference,  ///< none, as in the reference: the two are quantized as one. Its lowering then puts the sigmoid's own
+               ///< grid, 0 .. 1, between them, and everything below 0 is lost
+};
+
+/// What can be chosen of a NeutronQuantizer.
+struct NeutronOptions {
+  std::string target = "imxrt700";
+  bool is_qat = false;
+  MulRange mul_range = MulRange::kReference;
+  SigmoidInput sigmoid_input = SigmoidInput::kObserved;
+  /// Later ones win over earlier ones, setting by setting.
+  std::vector<targets::Override> overrides;
 };
 
 /// Quantizes for NXP's Neutron NPU: int8 activations per tensor, int8 weights (convolutions per channel), int32 biases.
@@ -30,40 +36,14 @@ struct QuantizationPlan {
 ///
 /// Operators are matched by op and structure; what no rule knows stays in float. The result depends neither on the
 /// order of the rules nor on what the object quantized before.
-class NeutronQuantizer : public Quantizer {
+class OCTET_API NeutronQuantizer : public targets::TableQuantizer {
  public:
-  explicit NeutronQuantizer(NeutronTargetSpec target, bool is_qat = false);
+  explicit NeutronQuantizer(const NeutronTargetSpec& target, bool is_qat = false);
   /// The same with another table, for a caller that adds or leaves out operators.
-  NeutronQuantizer(NeutronTargetSpec target, bool is_qat, std::vector<neutron::OperatorRule> rules);
-  /// With choices of the caller's; throws octet::Error where check_options() does.
-  explicit NeutronQuantizer(NeutronOptions options,
-                            std::vector<neutron::OperatorRule> rules = neutron::operator_rules());
-
-  /// Removes dead code and runs the target's graph passes (passes/passes.h) to a fixed point.
-  void transform_for_annotation(GraphModule& module) override;
-  /// Logs a warning where nothing but inputs could be quantized, and for each override that selects no node or changes
-  /// nothing. Throws octet::Error where an override names an observer that does not serve the weight it selects.
-  void annotate(GraphModule& module) override;
-
-  struct Explanation {
-    std::shared_ptr<GraphModule> model;  ///< a copy, as the passes leave it, annotated
-    QuantizationPlan plan;
-  };
-  /// What prepare would do with this float model, which stays as it is.
-  Explanation explain(const GraphModule& model) const;
-
-  const NeutronTargetSpec& target() const { return target_; }
-  bool is_qat() const { return options_.is_qat; }
-  const NeutronOptions& options() const { return options_; }
-
- private:
-  class Annotator;
-
-  void run_passes(GraphModule& module) const;
-
-  NeutronOptions options_;
-  NeutronTargetSpec target_;
-  std::vector<neutron::OperatorRule> rules_;
+  NeutronQuantizer(const NeutronTargetSpec& target, bool is_qat, std::vector<targets::OperatorRule> rules);
+  /// With choices of the caller's. Throws octet::Error naming the setting: an unknown target, and what
+  /// targets::check_overrides() refuses.
+  explicit NeutronQuantizer(const NeutronOptions& options);
 };
 
 }  // namespace octet

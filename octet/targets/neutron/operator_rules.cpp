@@ -1,14 +1,21 @@
 #include "octet/targets/neutron/operator_rules.h"
 
-#include "octet/lowering/clip.h"
-#include "octet/support/error.h"
-#include "octet/targets/neutron/placement/constraints.h"
+#include "octet/targets/neutron/constraints.h"
 
 namespace octet::neutron {
+
+using targets::Constraint;
+using targets::Fusion;
+using targets::InputRule;
+using targets::NoOp;
+using targets::OperatorRule;
+using targets::Role;
+using targets::Sharing;
+
 namespace {
 
 namespace must = constraints;
-using enum SpecKind;
+using enum Role;
 
 // ---- kinds of rows --------------------------------------------------------------------------------------------------
 
@@ -33,7 +40,7 @@ OperatorRule shared_by_all(std::string_view op, std::vector<InputRule> inputs, S
 }
 
 // Input and output have ranges of their own.
-OperatorRule basic(std::vector<std::string_view> ops, SpecKind output = kActivation) {
+OperatorRule basic(std::vector<std::string_view> ops, Role output = kActivation) {
   OperatorRule rule;
   rule.ops = std::move(ops);
   rule.inputs = {{"self", kActivation}};
@@ -42,22 +49,28 @@ OperatorRule basic(std::vector<std::string_view> ops, SpecKind output = kActivat
 }
 
 // Computed together with the operator before it.
-OperatorRule activation(std::vector<std::string_view> ops, SpecKind output = kActivation) {
+OperatorRule activation(std::vector<std::string_view> ops, Role output = kActivation) {
   OperatorRule rule = basic(std::move(ops), output);
   rule.is_activation = true;
   return rule;
 }
 
 // Clips: an activation at the target's bounds, a plain clip with shared parameters at others.
-OperatorRule clip(std::vector<std::string_view> ops, bool is_activation) {
+OperatorRule clip(std::vector<std::string_view> ops, const NeutronLimits& limits) {
   OperatorRule rule = shared(std::move(ops), "self");
-  rule.own_output_in_activation_bounds = true;
-  rule.is_activation = is_activation;
-  rule.activation_needs_bounds = is_activation;
+  rule.own_output_at = limits.activation_bounds;
   return rule;
 }
 
-OperatorRule two_inputs(std::vector<std::string_view> ops, SpecKind inputs) {
+// The same, also computed together with the operator before it.
+OperatorRule fusable_clip(std::vector<std::string_view> ops, const NeutronLimits& limits) {
+  OperatorRule rule = clip(std::move(ops), limits);
+  rule.is_activation = true;
+  rule.fuses_at = limits.fusable_bounds;
+  return rule;
+}
+
+OperatorRule two_inputs(std::vector<std::string_view> ops, Role inputs) {
   OperatorRule rule;
   rule.ops = std::move(ops);
   rule.inputs = {{"self", inputs}, {"other", inputs}};
@@ -95,8 +108,8 @@ OperatorRule droppable(NoOp no_op, OperatorRule rule) {
 }
 
 // A view: nothing moves, so that the compiler drops it.
-OperatorRule reshape(std::string_view op) {
-  return with(droppable(NoOp::kAlways, shared({op}, "self")), {must::reshape_rank()});
+OperatorRule reshape(std::string_view op, const NeutronLimits& limits) {
+  return with(droppable(NoOp::kAlways, shared({op}, "self")), {must::reshape_rank(limits)});
 }
 
 OperatorRule permutation(std::string_view op) {
@@ -119,22 +132,27 @@ OperatorRule elementwise(OperatorRule rule, std::vector<Constraint> more = {}) {
 
 // ---- the table ------------------------------------------------------------------------------------------------------
 
-std::vector<OperatorRule> make_rules() {
+}  // namespace
+
+std::vector<OperatorRule> operator_rules(const NeutronTargetSpec& target) {
+  const NeutronLimits& limits = target.limits();
   const std::vector<InputRule> conv = {{"input", kActivation}, {"weight", kConvWeight}, {"bias", kConvBias}};
   const std::vector<InputRule> transposed = {
-      {"input", kActivation}, {"weight", kTransposedWeight}, {"bias", kConvBias}};
-  const std::vector<InputRule> linear = {{"input", kActivation}, {"weight", kWeight}, {"bias", kLinearBias}};
-  const std::vector<InputRule> addmm = {{"mat1", kActivation}, {"mat2", kWeight}, {"self", kLinearBias}};
-  const std::vector<InputRule> mm = {{"self", kActivation}, {"mat2", kWeight}};
+      {"input", kActivation}, {"weight", kTransposedConvWeight, 1}, {"bias", kConvBias}};
+  const std::vector<InputRule> linear = {{"input", kActivation}, {"weight", kLinearWeight}, {"bias", kLinearBias}};
+  const std::vector<InputRule> addmm = {{"mat1", kActivation}, {"mat2", kLinearWeight, 1}, {"self", kLinearBias}};
+  const std::vector<InputRule> mm = {{"self", kActivation}, {"mat2", kLinearWeight, 1}};
   const std::vector<InputRule> pair = {{"self", kShared}, {"other", kShared}};
   const auto through_bn = Fusion::kActivationThroughBatchNorm;
-  const std::vector<Constraint> convolves = {must::rank("input", 4),    must::static_weight("weight"),
-                                             must::static_bias("bias"), must::groups_or_depthwise(),
-                                             must::convolution_sizes(), must::convolution_weights()};
+  const std::vector<Constraint> convolves = {must::rank("input", 4),          must::static_weight("weight"),
+                                             must::static_bias("bias"),       must::groups_or_depthwise(limits),
+                                             must::convolution_sizes(limits), must::convolution_weights(target)};
   const std::vector<Constraint> convolves_transposed = {must::rank("input", 4), must::static_weight("weight"),
-                                                        must::static_bias("bias"), must::transposed_convolution()};
-  const std::vector<Constraint> max_pools = {must::max_pool(), must::same_grid({"self"})};
-  const std::vector<Constraint> average_pools = {must::average_pool(), must::pool_sizes(), must::same_grid({"self"})};
+                                                        must::static_bias("bias"),
+                                                        must::transposed_convolution(target)};
+  const std::vector<Constraint> max_pools = {must::max_pool(limits), must::same_grid({"self"})};
+  const std::vector<Constraint> average_pools = {must::average_pool(), must::pool_sizes(limits),
+                                                 must::same_grid({"self"})};
   return {
       // Products with weights.
       with(compute("aten.conv2d.default", conv, through_bn, true), convolves),
@@ -146,24 +164,24 @@ std::vector<OperatorRule> make_rules() {
            {must::rank("mat2", 2), must::factors_are_one(), must::static_weight("mat2"), must::static_bias("self")}),
       with(compute("aten.mm.default", mm, Fusion::kActivation, false),
            {must::rank("mat2", 2), must::static_weight("mat2")}),
-      with(compute("aten.bmm.default", {{"self", kProduct}, {"mat2", kProduct}}, Fusion::kNone, false),
+      with(compute("aten.bmm.default", {{"self", kProductOperand}, {"mat2", kProductOperand}}, Fusion::kNone, false),
            {must::rank("self", 3), must::rank("mat2", 3), must::zero_points_are_zero("self", "mat2")}),
-      with(compute("aten.prelu.default", {{"self", kActivation}, {"weight", kWeight}}, Fusion::kNone, false),
+      with(compute("aten.prelu.default", {{"self", kActivation}, {"weight", kSlopes}}, Fusion::kNone, false),
            {must::slopes()}),
       batch_norm(),
 
       // Activations.
-      with(activation({"aten.relu.default", "aten.relu_.default"}), {}, {must::clips_something()}),
-      with(activation({"aten.relu6.default", "aten.relu6_.default"}), {}, {must::clips_something()}),
+      with(activation({"aten.relu.default", "aten.relu_.default"}), {}, {must::clips_something(limits)}),
+      with(activation({"aten.relu6.default", "aten.relu6_.default"}), {}, {must::clips_something(limits)}),
       activation({"aten.sigmoid.default", "aten.sigmoid_.default"}, kUnit),
       activation({"aten.tanh.default", "aten.tanh_.default"}, kSignedUnit),
-      with(clip({"aten.hardtanh.default", "aten.hardtanh_.default"}, true), {must::clip_bounds()},
-           {must::clips_something()}),
-      with(clip({"aten.clamp.default", "aten.clamp_.default"}, false), {must::clip_bounds()},
-           {must::clips_something()}),
+      with(fusable_clip({"aten.hardtanh.default", "aten.hardtanh_.default"}, limits), {must::clip_bounds(limits)},
+           {must::clips_something(limits)}),
+      with(clip({"aten.clamp.default", "aten.clamp_.default"}, limits), {must::clip_bounds(limits)},
+           {must::clips_something(limits)}),
       basic({"aten.hardswish.default", "aten.hardswish_.default"}),
       basic({"aten.leaky_relu.default", "aten.leaky_relu_.default"}),
-      with(basic({"aten.softmax.int"}, kUnit), {must::softmax()}),
+      with(basic({"aten.softmax.int"}, kUnit), {must::softmax(limits)}),
 
       // Arithmetic.
       droppable(NoOp::kIfIdentity,
@@ -187,65 +205,37 @@ std::vector<OperatorRule> make_rules() {
       reduction("aten.mean.dim", NoOp::kNever, {must::reduces_something()}),
       reduction("aten.sum.default", NoOp::kIfIdentity),
       reduction("aten.sum.dim_IntList", NoOp::kIfIdentity),
+      with(shared({"aten.adaptive_avg_pool1d.default"}, "self"),
+           {must::divides_evenly(), must::pool_sizes(limits), must::same_grid({"self"})}),
       with(shared({"aten.adaptive_avg_pool2d.default"}, "self"),
-           {must::divides_evenly(), must::pool_sizes(), must::same_grid({"self"})}),
-      with(shared({"aten.avg_pool1d.default"}, "self"), {must::pool_sizes(), must::same_grid({"self"})}),
+           {must::divides_evenly(), must::pool_sizes(limits), must::same_grid({"self"})}),
+      with(shared({"aten.avg_pool1d.default"}, "self"), {must::pool_sizes(limits), must::same_grid({"self"})}),
       with(shared({"aten.avg_pool2d.default"}, "self"), average_pools),
       with(shared({"aten.max_pool1d.default"}, "self"), max_pools),
       with(shared({"aten.max_pool2d.default"}, "self"), max_pools),
 
       // Moving values.
-      with(shared_by_all("aten.cat.default", {{"tensors", kShared}}, Sharing::kAnyInputOrOwn),
+      with(droppable(NoOp::kIfOneInput,
+                     shared_by_all("aten.cat.default", {{"tensors", kShared}}, Sharing::kAnyInputOrOwn)),
            {must::same_grid({"tensors"})}),
       vanishing("aten.dropout.default", "input"),
       vanishing("aten.dropout_.default", "self"),
-      reshape("aten.flatten.using_ints"),
-      reshape("aten.reshape.default"),
-      reshape("aten.view.default"),
-      reshape("aten.squeeze.default"),
-      reshape("aten.squeeze.dim"),
-      reshape("aten.squeeze.dims"),
-      reshape("aten.unsqueeze.default"),
+      reshape("aten.flatten.using_ints", limits),
+      reshape("aten.reshape.default", limits),
+      reshape("aten.view.default", limits),
+      reshape("aten.squeeze.default", limits),
+      reshape("aten.squeeze.dim", limits),
+      reshape("aten.squeeze.dims", limits),
+      reshape("aten.unsqueeze.default", limits),
       permutation("aten.permute.default"),
       permutation("aten.transpose.int"),
       with(shared({"aten.slice.Tensor"}, "self"), {must::slice()}),
       with(shared({"aten.pad.default"}, "self"), {must::padding(), must::same_grid({"self"})}),
-      with(shared({"aten.upsample_bilinear2d.vec"}, "input"), {must::resize(/*aligned_corners=*/true)},
+      with(shared({"aten.upsample_bilinear2d.vec"}, "input"), {must::resize(limits, /*aligned_corners=*/true)},
            {must::resizes_something()}),
-      with(shared({"aten.upsample_nearest2d.vec"}, "input"), {must::resize(/*aligned_corners=*/false)},
+      with(shared({"aten.upsample_nearest2d.vec"}, "input"), {must::resize(limits, /*aligned_corners=*/false)},
            {must::resizes_something()}),
   };
-}
-
-}  // namespace
-
-const std::vector<OperatorRule>& operator_rules() {
-  static const std::vector<OperatorRule> rules = make_rules();
-  return rules;
-}
-
-const OperatorRule* find_rule(const Node& node, const std::vector<OperatorRule>& rules) {
-  if (!node.is_call()) return nullptr;
-  for (const OperatorRule& rule : rules) {
-    if (std::find(rule.ops.begin(), rule.ops.end(), node.target()) != rule.ops.end()) return &rule;
-  }
-  return nullptr;
-}
-
-bool is_fusable_activation(const Node& node, const NeutronLimits& limits) {
-  const OperatorRule* rule = find_rule(node);
-  if (rule == nullptr || !rule->is_activation) return false;
-  if (!rule->activation_needs_bounds) return true;
-  const auto bounds = clipping_bounds(node);
-  const auto& fusable = limits.fusable_bounds;
-  return bounds && std::find(fusable.begin(), fusable.end(), *bounds) != fusable.end();
-}
-
-bool is_fusable_compute(const Node& node) {
-  if (node.is_call("aten.conv2d.default") || node.is_call("aten.addmm.default") || node.is_call("aten.mm.default")) {
-    return true;
-  }
-  return node.is_call("aten.linear.default") && node.meta() && node.meta()->rank() == 2;
 }
 
 }  // namespace octet::neutron

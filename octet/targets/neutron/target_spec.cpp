@@ -4,15 +4,6 @@
 
 namespace octet {
 
-std::string text(const std::vector<ActivationBounds>& bounds) {
-  std::string all;
-  for (const ActivationBounds& each : bounds) {
-    all += octet::str(all.empty() ? "" : ", ", "(", each.low ? octet::str(*each.low) : "-inf", ", ",
-                      each.high ? octet::str(*each.high) : "inf", ")");
-  }
-  return all;
-}
-
 NeutronTargetSpec NeutronTargetSpec::row(std::string name, std::string core, int64_t hardware_version, int64_t units,
                                          int64_t pipes, int64_t macs, NeutronLimits limits) {
   NeutronTargetSpec spec;
@@ -50,7 +41,7 @@ NeutronTargetSpec::NeutronTargetSpec(const std::string& target) {
   }
   std::string names;
   for (const std::string& name : known()) names += (names.empty() ? "" : ", ") + name;
-  throw expected("target", "name", "one of " + names, "'" + target + "'");
+  throw expected("target", "name", "one of " + names, "'" + target + "'").as(ErrorCategory::kTarget);
 }
 
 }  // namespace octet

@@ -7,11 +7,9 @@
 #include <vector>
 
 #include "octet/lowering/clip.h"
+#include "octet/support/api.h"
 
 namespace octet {
-
-/// "(0, 6), (0, inf)"
-std::string text(const std::vector<ActivationBounds>& bounds);
 
 /// What the compiler of a Neutron NPU accepts. Sizes are inclusive upper bounds.
 struct NeutronLimits {
@@ -36,7 +34,7 @@ struct NeutronLimits {
 
 /// A Neutron NPU as data. `NeutronTargetSpec("imxrt700")`; an unknown name throws octet::Error that lists the known
 /// ones.
-class NeutronTargetSpec {
+class OCTET_API NeutronTargetSpec {
  public:
   explicit NeutronTargetSpec(const std::string& target);
   static std::vector<std::string> known();

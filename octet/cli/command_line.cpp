@@ -1,0 +1,342 @@
+#include "octet/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+
+#include "octet/cli/verbs.h"
+#include "octet/support/error.h"
+#include "octet/train/data_schemes.h"
+#include "octet/version.h"
+
+namespace octet::cli {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongUsage = 2;
+
+// ---- flags that several verbs share ---------------------------------------------------------------------------------
+
+constexpr const char* kAnyModel = "Float or quantized model, or an int8 .tflite";
+// A lvalue, and not of type const char[]: CLI11 would take it for a variable to set.
+const std::string kCalibratedQat =
+    "The program of quantization-aware training, its ranges calibrated and no step trained";
+constexpr const char* kNpyInputs = ".npy file, one for each input, in order";
+
+void add_allowed_operators(CLI::App& verb, ModelArguments& model) {
+  verb.add_option("--allow-operator", model.allow_operators,
+                  "An operator that a model's file may hold besides octet's list (docs/security.md); may be repeated")
+      ->allow_extra_args(false);
+}
+
+void add_reading(CLI::App& verb, ModelArguments& model) {
+  add_allowed_operators(verb, model);
+  verb.add_option("--input-size", model.input_sizes,
+                  "Sizes of an input, 1,3,224,224; one each, for TorchScript files, which do not hold them");
+}
+
+CLI::Option* add_data(CLI::App& verb, std::string& spec) {
+  return verb.add_option("--data", spec, std::string("Labelled data: ") + data_scheme_help())->required();
+}
+
+void add_target(CLI::App& verb, std::string& target) {
+  target = default_target();
+  verb.add_option("--target", target, "One of octet targets")->capture_default_str();
+}
+
+void add_quantizer_settings(CLI::App& verb, QuantizerArguments& quantizer) {
+  verb.add_option("--config", quantizer.config, "Settings of the quantizer, as written beside a quantized model");
+  verb.add_option("--target", quantizer.target, "One of octet targets (default: " + default_target() + ")");
+  for (const SettingFlag& setting : setting_flags()) {
+    verb.add_option(setting.flag, quantizer.settings[setting.name], setting.help);
+  }
+  verb.add_option("--leave-float", quantizer.leave_float,
+                  "Leave in float what matches: an operator (conv2d, aten.conv2d.default), or a pattern for names of "
+                  "modules and nodes (features.0.*); may be repeated")
+      ->allow_extra_args(false);
+}
+
+void add_quantizer(CLI::App& verb, QuantizerArguments& quantizer) {
+  add_quantizer_settings(verb, quantizer);
+  verb.add_flag("--explain", quantizer.explain, "Print the settings and what becomes of each operator");
+}
+
+void add_writing(CLI::App& verb, OutputArguments& writing) {
+  verb.add_flag("--plain", writing.plain,
+                ".tflite: paddings and activations as operators of their own (default: the target's form)");
+  verb.add_flag("--nhwc-io", writing.nhwc_io, ".tflite: images in and out as NHWC, without transpositions");
+  verb.add_flag("--float-io", writing.float_io, ".tflite: float32 in and out");
+  verb.add_flag("--per-tensor-fc", writing.per_tensor_fc,
+                ".tflite: one weight scale a FULLY_CONNECTED, for runtimes that know no others");
+  verb.add_option("--batch", writing.batch, ".tflite: samples a run (default: as the model was exported)")
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--pt2-layout", writing.pt2_layout, ".pt2: current (torch 2.9 and later) or legacy (torch 2.6)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"current", "legacy"}));
+}
+
+template <typename Arguments>
+void add_json(CLI::App& verb, Arguments& arguments, const std::string& help = "Print JSON") {
+  verb.add_flag("--json", arguments.json, help);
+}
+
+// ---- the verbs' own flags -------------------------------------------------------------------------------------------
+
+void declare(CLI::App& verb, QuantizeArguments& arguments) {
+  verb.add_option("MODEL", arguments.model.path, "Float model")->required();
+  verb.add_option("--calibrate", arguments.data,
+                  std::string("Calibration data (default: the config's): ") + data_scheme_help());
+  verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")
+      ->default_str(std::to_string(kCalibrationSamples))
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--batch-size", arguments.batch_size, "Samples a run (default: as the files hold them, or 32)")
+      ->check(CLI::PositiveNumber);
+  add_quantizer(verb, arguments.quantizer);
+  verb.add_flag("--qat,!--no-qat", kCalibratedQat)->each([&arguments](const std::string& value) {
+    arguments.qat = CLI::detail::to_flag_value(value) > 0;
+  });
+  verb.add_option("-o,--output", arguments.output,
+                  "Quantized model to write: .tflite, .pt2, or octet's own file by any other ending")
+      ->required();
+  add_writing(verb, arguments.writing);
+  add_json(verb, arguments);
+  add_reading(verb, arguments.model);
+}
+
+void declare(CLI::App& verb, TrainArguments& arguments) {
+  verb.add_option("MODEL", arguments.model.path, "Float model")->required();
+  add_data(verb, arguments.data);
+  verb.add_flag("--float", arguments.in_float, "Train in float");
+  verb.add_flag("--qat", arguments.qat, "Train with quantization in the loop and write the quantized model");
+  verb.add_option("--epochs", arguments.epochs, "Passes over the data")->required()->check(CLI::PositiveNumber);
+  verb.add_option("--batch-size", arguments.batch_size, "Samples a step")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--lr", arguments.learning_rate, "Learning rate")->capture_default_str()->check(CLI::PositiveNumber);
+  verb.add_option("--optimizer", arguments.optimizer, "sgd or adamw")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"sgd", "adamw"}));
+  verb.add_option("--momentum", arguments.momentum, "Of sgd")->capture_default_str()->check(CLI::Range(0.0, 1.0));
+  verb.add_option("--weight-decay", arguments.weight_decay, "Weight decay")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--schedule", arguments.schedule, "constant, cosine or step")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"constant", "cosine", "step"}));
+  verb.add_option("--step-epochs", arguments.step_epochs, "Epochs between falls of the step schedule")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--warmup-epochs", arguments.warmup_epochs, "Linear rise of the learning rate")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--label-smoothing", arguments.label_smoothing, "Label smoothing")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  verb.add_option("--freeze-observers-after", arguments.freeze_observers_after,
+                  "Epochs after which ranges stop moving (default: a third)")
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--freeze-bn-after", arguments.freeze_bn_after,
+                  "Epochs after which BatchNorm statistics stop moving (default: never)")
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")->check(CLI::NonNegativeNumber);
+  add_quantizer(verb, arguments.quantizer);
+  verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");
+  verb.add_flag("--no-eval", arguments.no_eval, "Leave out the evaluations on the test data");
+  verb.add_option(
+          "-o,--output", arguments.output,
+          "Model to write, the trained float one or the quantized one: .tflite, .pt2, or octet's own file by any other "
+          "ending")
+      ->required();
+  add_writing(verb, arguments.writing);
+  add_json(verb, arguments);
+  add_reading(verb, arguments.model);
+}
+
+void declare(CLI::App& verb, EvalArguments& arguments) {
+  verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
+  add_data(verb, arguments.data.spec);
+  verb.add_option("--split", arguments.split, "Which part of the data")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"train", "test"}));
+  verb.add_option("--samples", arguments.data.samples, "At most this many samples; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--batch-size", arguments.data.batch_size, "Samples a run")->check(CLI::PositiveNumber);
+  verb.add_flag("--integer", arguments.integer,
+                "Of a quantized model: in integers, as its .tflite computes (default: in float, on quantize and "
+                "dequantize nodes)");
+  add_json(verb, arguments);
+  add_reading(verb, arguments.model);
+}
+
+void declare(CLI::App& verb, RunArguments& arguments) {
+  verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
+  verb.add_option("--input", arguments.inputs, kNpyInputs)->required();
+  verb.add_option("--output", arguments.outputs, ".npy file, one for each output, in order")->required();
+  verb.add_flag(
+      "--dequantize", arguments.dequantize,
+      "Results of a .tflite in float (default: as the program gives them). Its int8 inputs take int8 files as "
+      "they are, and float files quantized");
+  verb.add_flag("--check-overflow", arguments.check_overflow,
+                "Of a .tflite: an accumulator that leaves int32 is an error (slow)");
+  add_reading(verb, arguments.model);
+}
+
+void declare(CLI::App& verb, InspectArguments& arguments) {
+  verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
+  add_json(verb, arguments, "JSON: facts of a float model, a row an operator of a quantized one");
+  verb.add_flag("--graph", arguments.graph, "The program, a line a node");
+  add_reading(verb, arguments.model);
+}
+
+void declare(CLI::App& verb, CompareArguments& arguments) {
+  verb.add_option("FLOAT", arguments.model.path, "Float model")->required();
+  verb.add_option("QUANTIZED", arguments.quantized, "Quantized or prepared model")->required();
+  verb.add_option("--input", arguments.inputs, kNpyInputs)->required();
+  add_json(verb, arguments);
+  add_reading(verb, arguments.model);
+}
+
+void declare(CLI::App& verb, CheckArguments& arguments) {
+  verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
+  add_quantizer_settings(verb, arguments.quantizer);
+  add_json(verb, arguments, "JSON: a row an operator; with several sizes an array of such objects");
+  verb.add_option("--input-size", arguments.model.input_sizes,
+                  "Another input size: 224, 224x160, or whole as 1,3,224,224 (several inputs joined by +). Several of "
+                  "them are compared");
+  add_allowed_operators(verb, arguments.model);
+}
+
+void declare(CLI::App& verb, ExportArguments& arguments) {
+  verb.add_option("MODEL", arguments.model.path, "Quantized model; for --pt2 also a float or a prepared one")
+      ->required();
+  verb.add_option("--tflite", arguments.tflite, "int8 .tflite to write");
+  verb.add_option("--pt2", arguments.pt2, ".pt2 to write");
+  verb.add_option("--encodings", arguments.encodings, "JSON of every scale and zero point to write");
+  add_writing(verb, arguments.writing);
+  add_json(verb, arguments);
+  add_reading(verb, arguments.model);
+}
+
+void declare(CLI::App& verb, VerifyArguments& arguments) {
+  verb.add_option("MODEL", arguments.model.path, "Quantized model")->required();
+  verb.add_option("TFLITE", arguments.program, "The .tflite that was written of it")->required();
+  verb.add_option("--input", arguments.inputs, kNpyInputs)->required();
+  add_json(verb, arguments);
+  add_reading(verb, arguments.model);
+}
+
+void declare(CLI::App& verb, OperatorsArguments& arguments) { add_target(verb, arguments.target); }
+
+void declare(CLI::App& verb, TargetsArguments& arguments) { verb.add_flag("--json", arguments.json, "Print JSON"); }
+
+void declare(CLI::App& verb, DemoArguments& arguments) {
+  verb.add_flag("--full", arguments.full, "Train longer, for the best accuracy");
+  add_target(verb, arguments.target);
+  verb.add_option("--save", arguments.save, "Folder for the three models, the int8 ones as .tflite too")
+      ->check(CLI::ExistingDirectory);
+  add_json(verb, arguments);
+}
+
+// ---- the program ----------------------------------------------------------------------------------------------------
+
+void declare(CLI::App& program, GlobalArguments& globals) {
+  program.add_option("--threads", globals.threads, "Threads (default: all cores)")->check(CLI::PositiveNumber);
+  program.add_option("--seed", globals.seed, "Seed of everything random")->default_str("0");
+  program.add_flag("--quiet", globals.quiet, "Print results and warnings only");
+}
+
+class Program {
+ public:
+  Program()
+      : app_("octet: quantization for edge NPUs. Reads a PyTorch export (.pt2), quantizes or trains it, measures it.",
+             "octet") {
+    app_.set_version_flag("--version", std::string("octet ") + version() + " (libtorch " + torch_version() + ")");
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    declare(app_, globals_);
+    app_.parse_complete_callback([this] { apply(globals_); });
+  }
+
+  /// A verb: its name, its line of help, and the function that runs it on its arguments.
+  template <typename Arguments>
+  void add(const std::string& name, const std::string& help, void (*run)(const Arguments&)) {
+    CLI::App* verb = app_.add_subcommand(name, help);
+    auto arguments = std::make_shared<Arguments>();
+    declare(*verb, *arguments);
+    verb->callback([this, arguments, run] {
+      if constexpr (requires { arguments->seed; }) arguments->seed = globals_.seed;
+      run(*arguments);
+    });
+  }
+
+  CLI::App& app() { return app_; }
+
+ private:
+  CLI::App app_;
+  GlobalArguments globals_;
+};
+
+void add_verbs(Program& program) {
+  program.add("quantize", "Quantize a float model after training, its ranges from calibration data", quantize);
+  program.add("train", "Train a model in float, or quantization-aware", train);
+  program.add("eval", "Accuracy of a model: in float, or in integers as the device computes", eval);
+  program.add("run", "Run a model on .npy files and write its outputs as .npy files", run);
+  program.add("inspect", "Inputs, outputs, operators and sizes; of a quantized model every scale and zero point",
+              inspect);
+  program.add("compare", "Signal to quantization noise of the outputs and of every layer, worst first", compare);
+  program.add("check",
+              "What will run on the NPU, what will not and why: of a float model before calibration, or a quantized "
+              "one",
+              check);
+  program.add("export",
+              "Write a quantized model for other tools: .tflite, .pt2 for PyTorch and ExecuTorch, encodings as JSON",
+              export_model);
+  program.add("verify",
+              "A quantized model in float beside its .tflite in integers, layer by layer: in the run of the whole, and "
+              "alone, each operator on what the float model gives it",
+              verify);
+  program.add("targets", "The targets that octet knows: what each is, its modes, schemes, settings and limits",
+              targets);
+  program.add("operators", "The operators that a target knows, and their limits, as Markdown", operators);
+  program.add("demo",
+              "Fashion-MNIST from nothing: train in float, quantize after training, train quantization-aware, compare",
+              demo);
+}
+
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text;
+}
+
+int wrong_usage(const std::exception& wrong) {
+  std::cerr << "octet: " << one_line(wrong.what()) << "; run octet --help, or octet VERB --help\n";
+  return kWrongUsage;
+}
+
+int run_program(int argc, char** argv) {
+  Program program;
+  add_verbs(program);
+  try {
+    program.app().parse(argc, argv);
+    return 0;
+  } catch (const CLI::Success& asked) {  // --help, --version
+    return program.app().exit(asked);
+  } catch (const CLI::ParseError& wrong) {
+    return wrong_usage(wrong);
+  } catch (const Error& error) {
+    if (error.category() == ErrorCategory::kUsage) return wrong_usage(error);
+    std::cerr << "octet: " << one_line(error.what()) << '\n';
+    return kFailed;
+  } catch (const std::exception& error) {
+    std::cerr << "octet: " << one_line(message_of(error)) << '\n';
+    return kFailed;
+  }
+}
+
+}  // namespace
+}  // namespace octet::cli
+
+extern "C" int octet_main(int argc, char** argv) { return octet::cli::run_program(argc, argv); }

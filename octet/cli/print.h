@@ -1,0 +1,14 @@
+#pragma once
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+namespace octet::cli {
+
+/// A report (octet/report) on stdout, as text or as JSON.
+template <typename Report>
+void print(const Report& report, bool json) {
+  std::cout << (json ? report.json().dump(2) + '\n' : report.text());
+}
+
+}  // namespace octet::cli

@@ -1,0 +1,113 @@
+#include "octet/integer/kernel_table.h"
+
+#include <ATen/Functions.h>
+
+namespace octet::integer {
+
+namespace {
+
+constexpr MakeKernel kNone = nullptr;
+constexpr size_t kAxes = 1, kSize = 1, kOutputShape = 0;
+
+KernelRow moves(tflite::OpCode code, MakeKernel make) { return {code, make, nullptr, nullptr, SIZE_MAX}; }
+
+KernelRow computes(tflite::OpCode code, MakeKernel int8, MakeFloat float32, size_t indices = SIZE_MAX) {
+  return {code, nullptr, int8, std::move(float32), indices};
+}
+
+std::vector<KernelRow> make_rows() {
+  using enum tflite::OpCode;
+  using at::Tensor;
+  using tflite::Options;
+  using Axes = at::IntArrayRef;
+  return {
+      // Products.
+      computes(kConv2d, make_convolution, float_convolution),
+      computes(kDepthwiseConv2d, make_depthwise_convolution, float_depthwise_convolution),
+      computes(kTransposeConv, make_transposed_convolution, float_transposed_convolution, kOutputShape),
+      computes(kFullyConnected, make_fully_connected, float_fully_connected),
+      computes(kBatchMatmul, make_batch_matmul, float_batch_matmul),
+
+      // Two inputs.
+      computes(kAdd, make_addition, of_two([](const Tensor& a, const Tensor& b) { return a + b; })),
+      computes(kSub, make_addition, of_two([](const Tensor& a, const Tensor& b) { return a - b; })),
+      computes(kMul, make_multiplication, of_two([](const Tensor& a, const Tensor& b) { return a * b; })),
+      computes(kDiv, kNone, of_two([](const Tensor& a, const Tensor& b) { return a / b; })),
+      computes(kPow, kNone, of_two([](const Tensor& a, const Tensor& b) { return at::pow(a, b); })),
+      computes(kSquaredDifference, kNone, of_two([](const Tensor& a, const Tensor& b) { return (a - b).square(); })),
+      computes(kMaximum, make_extremum, of_two(at::maximum)),
+      computes(kMinimum, make_extremum, of_two(at::minimum)),
+      computes(kPrelu, make_prelu,
+               of_two([](const Tensor& x, const Tensor& slope) { return at::where(x >= 0, x, x * slope); })),
+
+      // One input, each number by itself.
+      computes(kRelu, make_relu, of_one([](const Tensor& x) { return x.clamp_min(0); })),
+      computes(kRelu6, make_relu6, of_one([](const Tensor& x) { return x.clamp(0, 6); })),
+      computes(kReluN1To1, make_relu_n1_to_1, of_one([](const Tensor& x) { return x.clamp(-1, 1); })),
+      computes(kRelu0To1, make_relu_0_to_1, of_one([](const Tensor& x) { return x.clamp(0, 1); })),
+      computes(kLeakyRelu, make_leaky_relu,
+               with_options([](const Tensor& x, const Options& how) { return at::leaky_relu(x, how.alpha); })),
+      computes(kLogistic, make_logistic, of_one(at::sigmoid)),
+      computes(kTanh, make_tanh, of_one(at::tanh)),
+      computes(kHardSwish, make_hard_swish, of_one(at::hardswish)),
+      computes(kGelu, kNone, with_options([](const Tensor& x, const Options& how) {
+                 return at::gelu(x, how.approximate ? "tanh" : "none");
+               })),
+      computes(kExp, make_exp, of_one(at::exp)),
+      computes(kLog, make_log, of_one(at::log)),
+      computes(kSqrt, kNone, of_one(at::sqrt)),
+      computes(kRsqrt, make_rsqrt, of_one(at::rsqrt)),
+      computes(kAbs, make_abs, of_one(at::abs)),
+      computes(kNeg, kNone, of_one(at::neg)),
+
+      // Along an axis.
+      computes(kSoftmax, make_softmax,
+               with_options([](const Tensor& x, const Options& how) { return at::softmax(x * how.beta, -1); })),
+      computes(kLogSoftmax, kNone, of_one([](const Tensor& x) { return at::log_softmax(x, -1); })),
+      computes(kMean, make_sum, reduction([](const Tensor& x, Axes axes) { return at::mean(x, axes); }), kAxes),
+      computes(kSum, make_sum, reduction([](const Tensor& x, Axes axes) { return at::sum(x, axes); }), kAxes),
+      computes(kReduceMax, make_reduced_extremum,
+               reduction([](const Tensor& x, Axes axes) { return at::amax(x, axes); }), kAxes),
+      computes(kReduceMin, make_reduced_extremum,
+               reduction([](const Tensor& x, Axes axes) { return at::amin(x, axes); }), kAxes),
+
+      // On images.
+      computes(kAveragePool2d, make_pool, float_pool),
+      computes(kMaxPool2d, make_pool, float_pool),
+      computes(kResizeBilinear, make_resize, float_resize, kSize),
+      computes(kResizeNearestNeighbor, make_resize, float_resize, kSize),
+
+      // Moving values.
+      moves(kReshape, make_reshape),
+      moves(kSqueeze, make_reshape),
+      moves(kExpandDims, make_reshape),
+      moves(kTranspose, make_transpose),
+      moves(kConcatenation, make_concatenation),
+      moves(kPack, make_pack),
+      moves(kSplit, make_split),
+      moves(kSplitV, make_split),
+      moves(kSlice, make_slice),
+      moves(kStridedSlice, make_strided_slice),
+      moves(kGather, make_gather),
+      moves(kPad, make_pad),
+      moves(kPadV2, make_pad),
+      moves(kMirrorPad, make_pad),
+      moves(kBroadcastTo, make_broadcast_to),
+      moves(kSpaceToDepth, make_block_move),
+      moves(kDepthToSpace, make_block_move),
+
+      // From type to type.
+      moves(kQuantize, make_quantize),
+      moves(kDequantize, make_dequantize),
+      moves(kCast, make_cast),
+  };
+}
+
+}  // namespace
+
+const tflite::OpTable<KernelRow>& kernel_table() {
+  static const tflite::OpTable<KernelRow> table("the executor's kernels", make_rows());
+  return table;
+}
+
+}  // namespace octet::integer

@@ -1,0 +1,113 @@
+#include "octet/lowering/way_back.h"
+
+namespace octet::lowering {
+namespace way_back {
+namespace {
+
+void leaky_relu(WayBack& g) {
+  g.give(g.call("aten.leaky_relu.default", {g.value(0), static_cast<double>(g.op().options.alpha)}));
+}
+
+void gelu(WayBack& g) {
+  const std::string how = g.op().options.approximate ? "tanh" : "none";
+  g.give(g.call("aten.gelu.default", {g.value(0)}, {{"approximate", Arg(how)}}));
+}
+
+void softmax(WayBack& g) {
+  if (g.op().options.beta != 1.0F) g.refuse("a softmax with beta other than 1");
+  along_channels("aten.softmax.int")(g);
+}
+
+// A grid of its own follows every value.
+void quantize(WayBack& g) { g.give(g.value(0)); }
+void dequantize(WayBack& g) { g.set(g.op().outputs.front(), g.value(0)); }
+
+const Translate kNone;
+
+std::vector<WayBackRow> make_rows() {
+  using enum tflite::OpCode;
+  return {
+      // Products.
+      {kConv2d, convolution},
+      {kDepthwiseConv2d, depthwise_convolution},
+      {kTransposeConv, transposed_convolution},
+      {kFullyConnected, fully_connected},
+      {kBatchMatmul, matmul},
+
+      // Two inputs.
+      {kAdd, binary("aten.add.Tensor")},
+      {kSub, binary("aten.sub.Tensor")},
+      {kMul, binary("aten.mul.Tensor")},
+      {kDiv, binary("aten.div.Tensor")},
+      {kMaximum, binary("aten.maximum.default")},
+      {kMinimum, binary("aten.minimum.default")},
+      {kPrelu, prelu},
+      {kPow, kNone},
+      {kSquaredDifference, kNone},
+
+      // One input, each number by itself.
+      {kRelu, unary("aten.relu.default")},
+      {kRelu6, clip(0.0, 6.0)},
+      {kReluN1To1, clip(-1.0, 1.0)},
+      {kRelu0To1, clip(0.0, 1.0)},
+      {kLeakyRelu, leaky_relu},
+      {kGelu, gelu},
+      {kLogistic, unary("aten.sigmoid.default")},
+      {kTanh, unary("aten.tanh.default")},
+      {kHardSwish, unary("aten.hardswish.default")},
+      {kExp, unary("aten.exp.default")},
+      {kLog, unary("aten.log.default")},
+      {kSqrt, unary("aten.sqrt.default")},
+      {kRsqrt, unary("aten.rsqrt.default")},
+      {kAbs, unary("aten.abs.default")},
+      {kNeg, unary("aten.neg.default")},
+
+      // Along an axis.
+      {kSoftmax, softmax},
+      {kLogSoftmax, along_channels("aten.log_softmax.int")},
+      {kMean, reduction("aten.mean.dim")},
+      {kSum, reduction("aten.sum.dim_IntList")},
+      {kReduceMax, reduction("aten.amax.default")},
+      {kReduceMin, reduction("aten.amin.default")},
+
+      // On images.
+      {kAveragePool2d, average_pool},
+      {kMaxPool2d, max_pool},
+      {kResizeBilinear, bilinear},
+      {kResizeNearestNeighbor, nearest},
+
+      // Moving values.
+      {kReshape, reshape},
+      {kSqueeze, reshape},
+      {kExpandDims, reshape},
+      {kTranspose, transpose},
+      {kConcatenation, concatenation},
+      {kPack, kNone},
+      {kSplit, split},
+      {kSplitV, split_v},
+      {kSlice, slice},
+      {kStridedSlice, kNone},
+      {kGather, kNone},
+      {kPad, pad},
+      {kPadV2, pad},
+      {kMirrorPad, pad},
+      {kBroadcastTo, kNone},
+      {kSpaceToDepth, kNone},
+      {kDepthToSpace, kNone},
+
+      // From type to type.
+      {kQuantize, quantize},
+      {kDequantize, dequantize},
+      {kCast, kNone},
+  };
+}
+
+}  // namespace
+}  // namespace way_back
+
+const tflite::OpTable<WayBackRow>& way_back_table() {
+  static const tflite::OpTable<WayBackRow> table("the way back to a graph", way_back::make_rows());
+  return table;
+}
+
+}  // namespace octet::lowering

@@ -1,0 +1,119 @@
+#include "octet/report/check_report.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "octet/report/numbers.h"
+#include "octet/report/table.h"
+#include "octet/support/error.h"
+
+namespace octet::report {
+namespace {
+
+using targets::Check;
+using targets::OperatorPlacement;
+
+nlohmann::ordered_json size_json(const SizeCheck& size, const std::string& target) {
+  nlohmann::ordered_json json;
+  json["target"] = target;
+  if (!size.check) {
+    json["input_size"] = size.size;
+    json["error"] = size.error;
+    return json;
+  }
+  const targets::Placement& placement = size.check->placement;
+  json["partitions"] = placement.partitions;
+  json["input_sizes"] = size.check->input_sizes;
+  json["calibrated"] = size.check->scales_known;
+  json["nodes"] = nlohmann::ordered_json::array();
+  for (const OperatorPlacement& row : placement.operators) {
+    nlohmann::ordered_json node;
+    node["op"] = row.op;
+    node["name"] = row.name;
+    node["npu"] = row.partition ? nlohmann::ordered_json(*row.partition) : nlohmann::ordered_json(nullptr);
+    node["reason"] = row.reason;
+    node["way_out"] = row.way_out;
+    node["conditions"] = row.conditions;
+    node["macs"] = row.macs;
+    node["bytes"] = row.bytes;
+    json["nodes"].push_back(std::move(node));
+  }
+  json["macs"] = {{"npu", placement.npu_macs()}, {"all", placement.macs()}};
+  json["bytes"] = {{"npu", placement.npu_bytes()}, {"all", placement.bytes()}};
+  json["transitions"] = nlohmann::ordered_json::array();
+  for (const targets::Transition& each : placement.transitions) {
+    json["transitions"].push_back({{"from", each.from}, {"to", each.to}});
+  }
+  json["warnings"] = nlohmann::ordered_json::array();
+  for (const targets::Warning& each : size.check->warnings) {
+    json["warnings"].push_back({{"where", each.where}, {"text", each.text}, {"way_out", each.way_out}});
+  }
+  return json;
+}
+
+std::string one_size_text(const Check& check) {
+  const targets::Placement& placement = check.placement;
+  const auto all = static_cast<int64_t>(placement.operators.size());
+  Table table({"runs on", "op", "name", "why not the NPU"});
+  for (const OperatorPlacement& row : placement.operators) {
+    const std::string place = row.partition ? octet::str("NPU ", *row.partition) : "CPU";
+    table.row({place, row.op, row.name, row.way_out.empty() ? row.reason : row.reason + "; " + row.way_out});
+  }
+  std::string sizes;
+  for (const auto& each : check.input_sizes) sizes += (sizes.empty() ? "" : ", ") + shape_text(each);
+  std::ostringstream out;
+  out << table.text() << '\n'
+      << "input " << sizes << ", " << placement.target << ": " << count_text(all - placement.on_cpu(), "operator")
+      << " on the NPU in " << count_text(placement.partitions, "partition") << ", " << placement.on_cpu()
+      << " on the CPU, " << count_text(static_cast<int64_t>(placement.transitions.size()), "transition")
+      << " between them\n"
+      << "on the NPU: " << share_text(placement.npu_macs(), placement.macs()) << " of "
+      << fixed(static_cast<double>(placement.macs()) / 1e6, 2) << " million multiply-accumulates, "
+      << share_text(placement.npu_bytes(), placement.bytes()) << " of " << bytes_text(placement.bytes())
+      << " of int8 parameters\n";
+  for (const targets::Transition& each : placement.transitions) {
+    out << "transition: " << each.from << " -> " << each.to << '\n';
+  }
+  for (const OperatorPlacement& row : placement.operators) {
+    for (const std::string& condition : row.conditions) {
+      out << "condition: [" << row.where << "] " << condition << " (calibration will tell)\n";
+    }
+  }
+  for (const targets::Warning& each : check.warnings) {
+    out << "warning: [" << each.where << "] " << each.text << (each.way_out.empty() ? "" : "; " + each.way_out) << '\n';
+  }
+  return out.str();
+}
+
+std::string sizes_text(const std::vector<SizeCheck>& sizes) {
+  Table table({"input size", "partitions", "on the NPU", "on the CPU", "MACs on the NPU", "first on the CPU"});
+  for (const SizeCheck& size : sizes) {
+    if (!size.check) {
+      table.row({size.size, "-", "-", "-", "-", "does not run: " + size.error});
+      continue;
+    }
+    const targets::Placement& placement = size.check->placement;
+    const auto all = static_cast<int64_t>(placement.operators.size());
+    const auto first = std::find_if(placement.operators.begin(), placement.operators.end(),
+                                    [](const OperatorPlacement& row) { return !row.partition; });
+    table.row({size.size, std::to_string(placement.partitions), std::to_string(all - placement.on_cpu()),
+               std::to_string(placement.on_cpu()), share_text(placement.npu_macs(), placement.macs()),
+               first != placement.operators.end() ? first->reason : ""});
+  }
+  return table.text();
+}
+
+}  // namespace
+
+std::string CheckReport::text() const {
+  return sizes.size() == 1 && sizes[0].check ? one_size_text(*sizes[0].check) : sizes_text(sizes);
+}
+
+nlohmann::ordered_json CheckReport::json() const {
+  auto array = nlohmann::ordered_json::array();
+  for (const SizeCheck& size : sizes) array.push_back(size_json(size, target));
+  return array.size() == 1 ? array[0] : array;
+}
+
+}  // namespace octet::report

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "octet/support/api.h"
+#include "octet/targets/engine/placement/check.h"
+
+namespace octet::report {
+
+/// One input size, and what came of it.
+struct SizeCheck {
+  std::string size;  ///< as it was asked for; empty: the exported one
+  std::optional<targets::Check> check;
+  std::string error;  ///< why it does not run at this size, where there is no check
+};
+
+/// What runs on the accelerator and why the rest does not: of one input size operator by operator, of several a row a
+/// size.
+struct OCTET_API CheckReport {
+  std::string target;
+  std::vector<SizeCheck> sizes;
+
+  std::string text() const;
+  /// Of one size an object, of several an array of them.
+  nlohmann::ordered_json json() const;
+};
+
+}  // namespace octet::report

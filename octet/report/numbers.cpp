@@ -1,0 +1,45 @@
+#include "octet/report/numbers.h"
+
+#include <cmath>
+#include <sstream>
+
+#include "octet/support/error.h"
+
+namespace octet::report {
+
+std::string fixed(double value, int digits) {
+  std::ostringstream out;
+  out.setf(std::ios::fixed);
+  out.precision(digits);
+  out << value;
+  return out.str();
+}
+
+std::string bytes_text(int64_t bytes) {
+  const char* units[] = {"B", "KB", "MB", "GB"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1000.0 && unit < 3) {
+    value /= 1000.0;
+    ++unit;
+  }
+  return fixed(value, unit == 0 ? 0 : 1) + " " + units[unit];
+}
+
+std::string decibel_text(double sqnr, int digits) { return std::isfinite(sqnr) ? fixed(sqnr, digits) : "equal"; }
+
+std::string count_text(int64_t number, const std::string& noun) {
+  return octet::str(number, ' ', noun, number == 1 ? "" : "s");
+}
+
+std::string share_text(int64_t part, int64_t whole) {
+  return whole == 0 ? "-" : fixed(100.0 * static_cast<double>(part) / static_cast<double>(whole), 1) + " %";
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::string text;
+  for (const int64_t size : shape) text += octet::str(text.empty() ? "" : ", ", size);
+  return "[" + text + "]";
+}
+
+}  // namespace octet::report

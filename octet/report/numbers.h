@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "octet/support/api.h"
+
+namespace octet::report {
+
+/// A number with `digits` behind the point.
+OCTET_API std::string fixed(double value, int digits);
+/// "3.4 MB"
+OCTET_API std::string bytes_text(int64_t bytes);
+/// A signal to noise ratio; "equal" where it is infinite.
+OCTET_API std::string decibel_text(double sqnr, int digits);
+/// "1 partition", "2 partitions"
+OCTET_API std::string count_text(int64_t number, const std::string& noun);
+/// "37.5 %"; "-" of nothing.
+OCTET_API std::string share_text(int64_t part, int64_t whole);
+/// "[1, 3, 224, 224]"
+OCTET_API std::string shape_text(const std::vector<int64_t>& shape);
+
+}  // namespace octet::report

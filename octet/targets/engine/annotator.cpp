@@ -1,0 +1,402 @@
+#include "octet/targets/engine/annotator.h"
+
+#include <map>
+#include <set>
+
+#include "octet/support/error.h"
+#include "octet/targets/engine/passes/rewrite.h"
+
+namespace octet::targets {
+namespace {
+
+bool lends_parameters(const Node* producer) {
+  const QuantizationAnnotation* note = annotation(*producer);
+  return note != nullptr && note->output_qspec.has_value();
+}
+
+bool normalizes(const Node& norm, const Node& input) {
+  return norm.is_call("aten.batch_norm.default") && norm.arg("input").node() == &input;
+}
+
+const AnySpec* spec_at(const EdgeOrNode& place) {
+  if (place.node == nullptr) return nullptr;
+  const QuantizationAnnotation* note =
+      annotation(std::as_const(place.consumer != nullptr ? *place.consumer : *place.node));
+  if (note == nullptr) return nullptr;
+  if (place.consumer != nullptr) return note->input(place.node);
+  return note->output_qspec ? &*note->output_qspec : nullptr;
+}
+
+// Follows shared specs to the one that makes the observer. In a row of nodes each shares the one before it: where that
+// one's row ends is remembered, so that every step is made once. Nodes are asked about once they are decided.
+class SharedRows {
+ public:
+  // The spec that makes the observer of the value, its own or one that it shares; nullptr where it has none.
+  const AnySpec* concrete_output(Node* producer) { return spec_at(end_of(EdgeOrNode(producer)).place); }
+
+  // The grid known beforehand that the value lies on, by its own spec or by the output that it shares; else nullptr.
+  const FixedQParamsQuantizationSpec* fixed_grid(Node* producer) {
+    const End end = end_of(EdgeOrNode(producer));
+    const AnySpec* spec = end.through_edge ? nullptr : spec_at(end.place);
+    return spec == nullptr ? nullptr : std::get_if<FixedQParamsQuantizationSpec>(spec);
+  }
+
+ private:
+  struct End {
+    EdgeOrNode place;
+    bool through_edge = false;  // an edge lies on the way
+  };
+
+  End end_of(const EdgeOrNode& start) {
+    std::vector<EdgeOrNode> row;
+    std::set<EdgeOrNode> seen;
+    End end{start, false};
+    while (true) {
+      const auto known = ends_.find(end.place);
+      if (known != ends_.end()) {
+        end = known->second;
+        break;
+      }
+      const AnySpec* spec = spec_at(end.place);
+      const auto* shared = spec == nullptr ? nullptr : std::get_if<SharedQuantizationSpec>(spec);
+      if (shared == nullptr) break;
+      if (!seen.insert(end.place).second) {  // a circle, which resolve_sharing will tell
+        end = {};
+        break;
+      }
+      row.push_back(end.place);
+      end.place = shared->edge_or_node;
+    }
+    for (auto place = row.rbegin(); place != row.rend(); ++place) {
+      const auto& next = std::get<SharedQuantizationSpec>(*spec_at(*place)).edge_or_node;
+      end.through_edge = end.through_edge || next.consumer != nullptr;
+      ends_[*place] = end;
+    }
+    return end;
+  }
+
+  std::map<EdgeOrNode, End> ends_;  // of places that share another's spec
+};
+
+bool is_float_value(const Node& node) { return !node.meta() || at::isFloatingType(node.meta()->dtype); }
+
+// True where values of the role have a grid before the program runs.
+bool has_known_grid(const RoleConfig* numbers) { return numbers != nullptr && !numbers->dynamic; }
+
+// One walk in graph order: every producer is decided before its readers, so that shared parameters need no second look,
+// and no rule can come too early.
+class Annotator {
+ public:
+  Annotator(const Target& target, const QuantizerOptions& options, Graph& graph)
+      : target_(target), options_(options), graph_(graph), config_(target.config(options.scheme, options)) {
+    for (const Override& choice : options.overrides) {
+      schemes_.push_back(choice.scheme.empty() ? QuantizationConfig() : target.config(choice.scheme, options));
+    }
+    for (const Node* node : graph.nodes()) choices_[node] = choices_for(options.overrides, *node);
+  }
+
+  QuantizationPlan run() {
+    const auto& overrides = options_.overrides;
+    plan_.overrides.resize(overrides.size());
+    for (Node* node : graph_.nodes()) {
+      const bool input = node->kind() == NodeKind::kPlaceholder;
+      if (!input && !node->is_call()) continue;
+      for (size_t i = 0; i < overrides.size(); ++i) {
+        if (selects(overrides[i], *node)) plan_.overrides[i].matched.push_back(node->name());
+      }
+      if (input) {
+        annotate_placeholder(*node);
+      } else if (!is_annotated(*node)) {
+        annotate(*node);
+      }
+    }
+    for (const Node* node : graph_.nodes()) {
+      const bool counts = node->kind() == NodeKind::kPlaceholder || node->is_call();
+      if (counts) plan_.entries.push_back({node, reasons_[node]});
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  // What an override says that is followed is in effect.
+  std::optional<size_t> follow(std::optional<size_t> index) const {
+    if (index) plan_.overrides[*index].in_effect = true;
+    return index;
+  }
+
+  bool is_qat() const { return options_.mode == QuantizationMode::kQat; }
+
+  // The product that a BatchNorm of training goes into: the two are one, in float or quantized.
+  const Node* product_of_batch_norm(const Node& node) const {
+    if (!is_qat() || !node.is_call("aten.batch_norm.default")) return nullptr;
+    const Node* product = node.arg("input").node();
+    const OperatorRule* rule = product == nullptr ? nullptr : target_.rules.find(*product);
+    const bool joined = rule != nullptr && rule->drops_output_before_batch_norm && only_user(*product) == &node;
+    return joined ? product : nullptr;
+  }
+
+  // The override that leaves the node in float.
+  std::optional<size_t> left_in_float(const Node& node) const {
+    const Node* product = product_of_batch_norm(node);
+    return choices_.at(product != nullptr ? product : &node).left_in_float;
+  }
+
+  const QuantizationConfig& config_of(const Node& node) const {
+    const Node* product = product_of_batch_norm(node);
+    const std::optional<size_t> chosen = follow(choices_.at(product != nullptr ? product : &node).scheme);
+    return chosen ? schemes_[*chosen] : config_;
+  }
+
+  // An activation's spec, with the observer that an override of one of the nodes names; the last override wins.
+  AnySpec activation_spec(const RoleConfig& numbers, const std::vector<const Node*>& owners) const {
+    AnySpec made = make_spec(numbers, 0, options_.mode);
+    auto* observed = std::get_if<QuantizationSpec>(&made);
+    std::optional<size_t> chosen;
+    for (const Node* owner : owners) {
+      if (owner != nullptr) chosen = std::max(chosen, choices_.at(owner).activation_observer);
+    }
+    if (observed == nullptr || numbers.dynamic || !follow(chosen)) return made;
+    const std::string where = octet::str(owners.front()->where(), ": overrides[", *chosen, "].activation_observer");
+    observed->observer_or_fake_quant =
+        observer_by_name(options_.overrides[*chosen].activation_observer, numbers, options_.mode, where);
+    return made;
+  }
+
+  AnySpec weight_spec(const RoleConfig& numbers, int64_t channel_axis, const Node& node) const {
+    AnySpec made = make_spec(numbers, channel_axis, options_.mode);
+    auto* observed = std::get_if<QuantizationSpec>(&made);
+    if (observed == nullptr) return made;
+    const std::optional<size_t> chosen = follow(choices_.at(&node).weight_observer);
+    if (!chosen) return made;
+    const std::string where = octet::str(node.where(), ": overrides[", *chosen, "].weight_observer");
+    observed->observer_or_fake_quant =
+        observer_by_name(options_.overrides[*chosen].weight_observer, numbers, options_.mode, where);
+    return made;
+  }
+
+  static void write_output(Node& node, AnySpec output) {
+    QuantizationAnnotation& note = ensure_annotation(node);
+    note.output_qspec = std::move(output);
+    note.annotated = true;
+  }
+
+  // What the node reads in the argument of this input rule: one node, the elements of a list, or none.
+  static std::vector<Node*> producers(const Node& node, const InputRule& input) {
+    std::vector<Node*> found;
+    if (node.has_arg(input.argument)) {
+      node.arg(input.argument).for_each_node([&](Node* producer) { found.push_back(producer); });
+    }
+    return found;
+  }
+
+  void annotate_placeholder(Node& node) {
+    const std::optional<size_t> left = follow(left_in_float(node));
+    if (left) {
+      reasons_[&node] = octet::str("left in float by overrides[", *left, "]");
+      return;
+    }
+    if (!is_float_value(node) || node.user_count() == 0) {
+      reasons_[&node] = node.user_count() == 0 ? "nothing reads it" : "its value is no float tensor";
+      return;
+    }
+    const QuantizationConfig& config = config_of(node);
+    const RoleConfig* numbers = config.find(Role::kActivation);
+    if (!config.quantize_inputs || !has_known_grid(numbers)) {
+      reasons_[&node] = "its readers decide";
+    } else {
+      write_output(node, activation_spec(*numbers, {&node}));
+    }
+  }
+
+  void annotate(Node& node) {
+    const OperatorRule* rule = target_.rules.find(node);
+    const std::optional<size_t> left = follow(left_in_float(node));
+    if (left) {
+      const Node* product = product_of_batch_norm(node);
+      reasons_[&node] = product != nullptr ? octet::str("computed together with '", product->name(), "', in float")
+                                           : octet::str("left in float by overrides[", *left, "]");
+      return;
+    }
+    if (rule == nullptr) {
+      reasons_[&node] = "no rule";
+    } else if (rule->qat_only && !is_qat()) {
+      reasons_[&node] = "no rule after training";
+    } else if (!is_float_value(node)) {
+      reasons_[&node] = "its value is no float tensor";
+    } else {
+      annotate_by(node, *rule, config_of(node));
+    }
+  }
+
+  void annotate_by(Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
+    const RoleConfig* activation = config.find(Role::kActivation);
+    if (!has_known_grid(activation) && (!rule.has_weight() || rule.sharing != Sharing::kNone)) {
+      // A grid that each run finds pays where it meets a weight.
+      reasons_[&node] = activation == nullptr ? "activations stay in float" : "has no weight, and grids are dynamic";
+    } else if (!rule.own_output_at.empty() && clips_at(node, rule.own_output_at)) {
+      annotate_inputs(node, {{rule.inputs[0].argument, Role::kActivation}}, config);
+      write_output(node, activation_spec(*activation, {&node}));
+    } else if (rule.sharing != Sharing::kNone) {
+      annotate_shared(node, rule, *activation);
+    } else {
+      annotate_inputs(node, rule.inputs, config);
+      annotate_output(node, rule, config);
+    }
+  }
+
+  void annotate_shared(Node& node, const OperatorRule& rule, const RoleConfig& activation) {
+    std::vector<Node*> inputs;
+    for (const InputRule& input : rule.inputs) {
+      for (Node* producer : producers(node, input)) inputs.push_back(producer);
+    }
+    if (inputs.empty()) return;
+    reasons_[&node] = octet::str("would share the grid of '", inputs.front()->name(), "', which has none");
+    if (rule.sharing == Sharing::kFirstInput) {
+      if (lends_parameters(inputs.front())) share_all(node, inputs, EdgeOrNode(inputs.front()), activation);
+      return;
+    }
+    // An observed grid first: on another's fixed grid, values beyond it would be cut off.
+    const auto observed = std::find_if(inputs.begin(), inputs.end(), [&](Node* producer) {
+      return lends_parameters(producer) && rows_.fixed_grid(producer) == nullptr;
+    });
+    if (observed != inputs.end()) return share_all(node, inputs, EdgeOrNode(*observed), activation);
+    const bool any = std::any_of(inputs.begin(), inputs.end(), lends_parameters);
+    if (!any && rule.sharing != Sharing::kAnyInputOrOwn) return;
+    const auto* first = rows_.fixed_grid(inputs.front());
+    const bool same_grid = first != nullptr && std::all_of(inputs.begin(), inputs.end(), [&](Node* producer) {
+                             const auto* grid = rows_.fixed_grid(producer);
+                             return grid != nullptr && *grid == *first;
+                           });
+    share_all(node, inputs, same_grid ? EdgeOrNode(inputs.front()) : EdgeOrNode(inputs.front(), &node), activation);
+  }
+
+  // All edges and the output have the parameters of `anchor`; where that is one of the edges, it gets its own.
+  void share_all(Node& node, const std::vector<Node*>& inputs, const EdgeOrNode& anchor, const RoleConfig& activation) {
+    reasons_.erase(&node);
+    QuantizationAnnotation note;
+    note.annotated = true;
+    const AnySpec shared = SharedQuantizationSpec{anchor};
+    for (Node* producer : inputs) {
+      const bool own = EdgeOrNode(producer, &node) == anchor;
+      note.set_input(producer, own ? activation_spec(activation, {&node}) : shared);
+    }
+    note.output_qspec = shared;
+    ensure_annotation(node) = std::move(note);
+  }
+
+  void annotate_inputs(Node& node, const std::vector<InputRule>& rules, const QuantizationConfig& config) {
+    QuantizationAnnotation& note = ensure_annotation(node);
+    note.annotated = true;
+    Node* input = nullptr;
+    Node* weight = nullptr;
+    for (const InputRule& rule : rules) {
+      const RoleConfig* numbers = config.find(rule.role);
+      for (Node* producer : producers(node, rule)) {
+        if (note.input(producer) != nullptr) continue;  // x + x: one edge
+        if (numbers != nullptr && numbers->derived) {
+          note.set_input(producer, make_bias_spec(*numbers, &node, input, weight ? weight : input,
+                                                  numbers->per_channel && reads_transposed(rules)));
+        } else if (numbers != nullptr) {
+          note.set_input(producer, input_spec(rule, *numbers, config, node, producer));
+        }
+        (input == nullptr ? input : weight) = producer;
+      }
+    }
+  }
+
+  static bool reads_transposed(const std::vector<InputRule>& rules) {
+    return std::any_of(rules.begin(), rules.end(),
+                       [](const InputRule& rule) { return rule.role == Role::kTransposedConvWeight; });
+  }
+
+  AnySpec input_spec(const InputRule& rule, const RoleConfig& numbers, const QuantizationConfig& config,
+                     const Node& node, Node* producer) const {
+    // A second grid for the same value would only cost a requantization.
+    if (config.owner(rule.role) == Role::kActivation && !numbers.dynamic) {
+      if (rows_.fixed_grid(producer) != nullptr) return SharedQuantizationSpec{EdgeOrNode(producer)};
+      if (const AnySpec* lent = same_but_observer(producer, numbers)) return *lent;
+    }
+    switch (family(rule.role)) {
+      case Role::kWeight:
+        return weight_spec(numbers, rule.channel_axis, node);
+      case Role::kBias:
+        return make_spec(numbers, rule.channel_axis, options_.mode);
+      default:
+        return activation_spec(numbers, {&node});
+    }
+  }
+
+  // The producer's spec where it is an activation's of these numbers, whatever observes it.
+  const AnySpec* same_but_observer(Node* producer, const RoleConfig& numbers) const {
+    const AnySpec* lent = rows_.concrete_output(producer);
+    const auto* observed = lent == nullptr ? nullptr : std::get_if<QuantizationSpec>(lent);
+    if (observed == nullptr) return nullptr;
+    AnySpec own = make_spec(numbers, 0, options_.mode);
+    auto* spec = std::get_if<QuantizationSpec>(&own);
+    if (spec == nullptr) return nullptr;
+    spec->observer_or_fake_quant = observed->observer_or_fake_quant;
+    return *spec == *observed ? lent : nullptr;
+  }
+
+  void annotate_output(Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
+    const RoleConfig* numbers = config.find(rule.output);
+    if (!has_known_grid(numbers)) {
+      reasons_[&node] = "its result stays in float";
+      return;
+    }
+    if (annotate_fused_activation(node, rule, config)) return;
+    if (is_qat() && rule.drops_output_before_batch_norm) {
+      const Node* user = only_user(node);
+      if (user != nullptr && normalizes(*user, node)) {
+        reasons_[&node] = together(*user);
+        return;
+      }
+    }
+    write_output(node, activation_spec(*numbers, {&node, product_of_batch_norm(node)}));
+  }
+
+  static std::string together(const Node& other) { return octet::str("computed together with '", other.name(), "'"); }
+
+  // The node and the activation behind it become one: nothing is quantized between them.
+  bool annotate_fused_activation(Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
+    if (rule.fusion == Fusion::kNone) return false;
+    if (rule.fusion == Fusion::kActivationIfMatrix && (!node.meta() || node.meta()->rank() > 2)) return false;
+    Node* user = only_user(node);
+    Node* norm = nullptr;
+    if (user != nullptr && is_qat() && rule.fusion == Fusion::kActivationThroughBatchNorm && normalizes(*user, node)) {
+      norm = user;
+      user = only_user(*norm);
+    }
+    if (user == nullptr || is_annotated(*user) || left_in_float(*user)) return false;
+    if (!target_.rules.is_fusable_activation(*user)) return false;
+    const Role output = target_.rules.find(*user)->output;
+    const RoleConfig* numbers = config.find(output == Role::kShared ? Role::kActivation : output);
+    if (!has_known_grid(numbers) || (numbers->fixed && !config.fuse_fixed_activations)) return false;
+    if (norm != nullptr) {
+      ensure_annotation(*norm).annotated = true;
+      reasons_[norm] = together(node);
+    }
+    write_output(*user, activation_spec(*numbers, {user, &node, norm, product_of_batch_norm(node)}));
+    reasons_[&node] = together(*user);
+    reasons_[user] = together(node);
+    return true;
+  }
+
+  const Target& target_;
+  const QuantizerOptions& options_;
+  Graph& graph_;
+  QuantizationConfig config_;                // of the scheme for all
+  std::vector<QuantizationConfig> schemes_;  // of the one that each override names
+  std::map<const Node*, NodeChoices> choices_;
+  std::map<const Node*, std::string> reasons_;
+  mutable QuantizationPlan plan_;
+  mutable SharedRows rows_;
+};
+
+}  // namespace
+
+QuantizationPlan annotate(const Target& target, const QuantizerOptions& options, Graph& graph) {
+  return Annotator(target, options, graph).run();
+}
+
+}  // namespace octet::targets

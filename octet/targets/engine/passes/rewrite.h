@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "octet/graph/graph_module.h"
+
+/// What the passes share.
+namespace octet::targets {
+
+/// The graph's calls for which `wanted` holds, found before the graph changes.
+std::vector<Node*> calls_where(const Graph& graph, const std::function<bool(const Node&)>& wanted);
+
+/// True for a node that reads a parameter, buffer or constant.
+bool is_static(const Node* node);
+/// True for a static node and for an absent (None) argument.
+bool is_static_or_none(const Arg& arg);
+
+/// The one node that reads `node`, or nullptr.
+Node* only_user(const Node& node);
+
+/// A call at the graph's insert point whose value has these sizes and the type of `like`; notes (module path) come from
+/// `like`.
+Node* add_call(const std::string& op, std::vector<Arg> args, const std::vector<int64_t>& sizes, const Node& like,
+               const std::string& name = "");
+
+/// A new tensor of the module and the node that reads it, at the graph's insert point. `base` is made unique.
+Node* add_attr(GraphModule& module, const std::string& base, const at::Tensor& value, AttrKind kind);
+
+/// All nodes read `replacement` instead of `node`, which is erased.
+void replace_node(Node* node, Node* replacement);
+
+/// `dim` counted from the front.
+int64_t positive_dim(int64_t dim, int64_t rank);
+
+/// The notes of a node without what quantizers wrote.
+void copy_notes(const Node& from, Node& to);
+
+}  // namespace octet::targets

@@ -1,0 +1,72 @@
+#include "octet/support/error.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/rewrite.h"
+
+namespace octet::targets {
+namespace {
+
+bool is_convolution(const Node& node) {
+  return node.is_call("aten.conv2d.default") || node.is_call("aten.conv2d.padding");
+}
+
+// The convolution's groups where it is to be split, else 0.
+int64_t groups_to_split(const Node& conv, int64_t least, int64_t most) {
+  const Node* input = conv.arg("input").node();
+  const Node* weight = conv.arg("weight").node();
+  if (input == nullptr || !input->meta() || !conv.meta() || !is_static(weight) || !weight->meta()) return 0;
+  if (!is_static_or_none(conv.arg("bias"))) return 0;
+  const int64_t groups = conv.arg("groups").to_int();
+  const int64_t rank = weight->meta()->rank();
+  if (groups < least || groups > most || input->meta()->rank() != rank) return 0;
+  const int64_t channels_in = input->sizes()[1];
+  const int64_t channels_out = weight->sizes()[0];
+  const bool depthwise = channels_in == groups && channels_out == groups;
+  return depthwise || channels_out % groups != 0 ? 0 : groups;
+}
+
+void split(GraphModule& module, Node* conv, int64_t groups) {
+  Graph& graph = module.graph();
+  const auto here = graph.inserting_before(conv);
+  Node* input = conv->arg("input").node();
+  const Node* weight = conv->arg("weight").node();
+  const Node* bias = conv->arg("bias").node();
+  std::vector<int64_t> in_sizes = input->sizes();
+  std::vector<int64_t> out_sizes = conv->sizes();
+  const int64_t in_step = in_sizes[1] / groups;
+  const int64_t out_step = out_sizes[1] / groups;
+  in_sizes[1] = in_step;
+  out_sizes[1] = out_step;
+  const auto piece_of = [&](const Node* attr, int64_t group) {
+    return add_attr(module, octet::str(attr->target(), "_group_", group),
+                    module.attr(attr->target()).narrow(0, group * out_step, out_step),
+                    module.attr_kind(attr->target()));
+  };
+  std::vector<Arg> pieces;
+  for (int64_t group = 0; group < groups; ++group) {
+    Node* slice =
+        add_call("aten.slice.Tensor", {input, int64_t{1}, group * in_step, (group + 1) * in_step}, in_sizes, *conv);
+    std::vector<Arg> args = conv->args();
+    args[0] = slice;
+    args[1] = piece_of(weight, group);
+    if (bias != nullptr) args[2] = piece_of(bias, group);
+    Node* part = add_call(conv->target(), std::move(args), out_sizes, *conv, octet::str(conv->name(), "_group"));
+    part->set_arg("groups", int64_t{1});
+    pieces.emplace_back(part);
+  }
+  replace_node(conv, add_call("aten.cat.default", {Arg(std::move(pieces)), int64_t{1}}, conv->sizes(), *conv));
+}
+
+}  // namespace
+
+bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most) {
+  bool changed = false;
+  for (Node* node : calls_where(module.graph(), is_convolution)) {
+    const int64_t groups = groups_to_split(*node, least, most);
+    if (groups == 0) continue;
+    split(module, node, groups);
+    changed = true;
+  }
+  return changed;
+}
+
+}  // namespace octet::targets

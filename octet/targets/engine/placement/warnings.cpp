@@ -1,0 +1,206 @@
+#include "octet/targets/engine/placement/warnings.h"
+
+#include <cmath>
+#include <set>
+
+#include "octet/formats/dtype.h"
+#include "octet/graph/constant_value.h"
+#include "octet/quantize/qdq.h"
+#include "octet/support/error.h"
+
+namespace octet::targets {
+namespace {
+
+constexpr double kUnevenChannels = 100.0;
+// Where float32 arithmetic stops at a bias beyond int32: its last float below 2^31.
+constexpr int64_t kLargestBias = (int64_t{1} << 31) - 128;
+
+struct Range {
+  double low;
+  double high;
+};
+
+std::optional<Range> range(const QuantRecord& grid) {
+  if (grid.scale.size() != 1 || grid.zero_point.size() != 1) return std::nullopt;
+  const auto zero_point = static_cast<double>(grid.zero_point.front());
+  return Range{(static_cast<double>(grid.quant_min) - zero_point) * grid.scale.front(),
+               (static_cast<double>(grid.quant_max) - zero_point) * grid.scale.front()};
+}
+
+// "2^-12" for a power of two.
+std::string scale_text(double scale) {
+  int exponent = 0;
+  return std::frexp(scale, &exponent) == 0.5 ? octet::str("2^", exponent - 1) : octet::str(scale);
+}
+
+// The operator that reads a quantize node's value.
+std::string reader_of(const Node& quantize) {
+  for (const Node* dequantize : quantize.users()) {
+    for (const Node* reader : dequantize->users()) {
+      if (reader->is_call()) return reader->where();
+    }
+  }
+  return quantize.where();
+}
+
+std::string list(const std::vector<int64_t>& numbers) {
+  constexpr size_t kShown = 8;
+  std::string text;
+  for (size_t i = 0; i < std::min(numbers.size(), kShown); ++i) text += octet::str(i > 0 ? ", " : "", numbers[i]);
+  return numbers.size() > kShown ? octet::str(text, ", ... (", numbers.size(), " in all)") : text;
+}
+
+class Finder {
+ public:
+  Finder(const GraphModule& module, const Target& target, bool scales_known)
+      : module_(module),
+        rules_(target.rules),
+        config_(target.config("", completed({}, target, target.name))),
+        scales_known_(scales_known) {}
+
+  std::vector<Warning> run() {
+    for (const Node* node : module_.graph().nodes()) {
+      if (node->is(Trait::kQuantize)) {
+        cut_off(*node);
+        if (scales_known_) unseen(*node);
+      } else if (const OperatorRule* rule = rules_.find(*node)) {
+        for (const InputRule& input : rule->inputs) operand(*node, input);
+      }
+    }
+    return std::move(warnings_);
+  }
+
+ private:
+  void warn(std::string where, std::string text, std::string way_out = "") {
+    if (!known_.emplace(where, text).second) return;  // both inputs of one operator
+    warnings_.push_back({std::move(where), std::move(text), std::move(way_out)});
+  }
+
+  // The grid that the target fixes for operands of mul, whatever they are.
+  const FixedGrid* narrow(const QuantRecord& grid) const {
+    const RoleConfig* half = config_.find(Role::kHalf);
+    if (half == nullptr || !half->fixed) return nullptr;
+    const bool same = grid.scale == std::vector<double>{half->fixed->scale} &&
+                      grid.zero_point == std::vector<int64_t>{half->fixed->zero_point};
+    return same ? &*half->fixed : nullptr;
+  }
+
+  // A value on one grid that goes over to another.
+  void cut_off(const Node& quantize) {
+    const Node* source = quantize.args()[0].node();
+    if (source == nullptr || !source->is(Trait::kDequantize)) return;
+    const QuantRecord grid = grid_at(module_, quantize);
+    const auto held = range(grid);
+    const auto values = range(grid_at(module_, *source));
+    if (!held || !values) return;
+    const FixedGrid* fixed = narrow(grid);
+    const std::string way_out = fixed != nullptr ? fixed->way_out : "";
+    if (!scales_known_) {
+      if (fixed != nullptr) {
+        warn(reader_of(quantize), octet::str("values beyond ", held->low, " to ", held->high, " will be cut off"),
+             way_out);
+      }
+      return;
+    }
+    const double step = grid.scale.front();
+    if (values->low >= held->low - step && values->high <= held->high + step) return;
+    warn(
+        reader_of(quantize),
+        octet::str("values in ", values->low, " to ", values->high, " are cut off at ", held->low, " and ", held->high),
+        way_out);
+  }
+
+  void unseen(const Node& quantize) {
+    const QuantRecord grid = grid_at(module_, quantize);
+    const RoleConfig* activation = config_.find(Role::kActivation);
+    if (activation == nullptr || grid.scale.size() != 1 || grid.dtype != dtype_name(activation->dtype)) return;
+    if (!quantize.args()[0].is_node()) return;
+    const std::string where = quantize.args()[0].node()->where();
+    if (grid.scale.front() == 1.0 && grid.zero_point.front() == 0) {
+      warn(where, "scale 1, zero point 0: its observer saw no data", "calibrate with samples that reach it");
+    } else if (grid.scale.front() <= activation->eps) {
+      const double range = activation->eps * static_cast<double>(grid.quant_max - grid.quant_min + 1);
+      warn(where,
+           octet::str("the least scale, ", scale_text(activation->eps),
+                      ": its observer saw a constant 0, or a range below ",
+                      range < 1.0 ? octet::str("1/", std::llround(1.0 / range)) : octet::str(range)),
+           "calibrate with samples that reach it");
+    }
+  }
+
+  void operand(const Node& node, const InputRule& input) {
+    if (!node.has_arg(input.argument)) return;
+    const Node* value = node.arg(input.argument).node();
+    if (value == nullptr || !value->is(Trait::kDequantize)) return;
+    const Node* stored = value->args()[0].node();
+    if (stored == nullptr) return;
+    const at::Tensor levels = constant_value(module_, *stored);
+    if (!levels.defined()) return;
+    switch (family(input.role)) {
+      case Role::kBias:
+        return bias(node, levels);
+      case Role::kWeight:
+        return weight(node, *value, levels, input.channel_axis);
+      default:
+        return constant(node, *value, levels);
+    }
+  }
+
+  void bias(const Node& node, const at::Tensor& levels) {
+    if (levels.scalar_type() != at::kInt) return;
+    const at::Tensor wide = levels.to(at::kLong).abs();
+    const int64_t beyond = wide.ge(kLargestBias).sum().item<int64_t>();
+    if (beyond == 0) return;
+    warn(node.where(), octet::str(beyond, " of ", levels.numel(), " biases lie at the end of int32 and are cut off"),
+         "the scales of its input and weight are too small for its bias: look for weights near zero");
+  }
+
+  void weight(const Node& node, const Node& dequantize, const at::Tensor& levels, int64_t axis) {
+    if (levels.scalar_type() != at::kChar || levels.dim() < 2 || levels.numel() == 0) return;
+    const at::Tensor largest =
+        levels.to(at::kInt).abs().transpose(0, axis).reshape({levels.size(axis), -1}).amax(1).to(at::kLong);
+    std::vector<int64_t> dead;
+    for (int64_t channel = 0; channel < largest.size(0); ++channel) {
+      if (largest[channel].item<int64_t>() == 0) dead.push_back(channel);
+    }
+    if (!dead.empty()) {
+      warn(node.where(), "channels without a weight other than 0: " + list(dead), "prune them, or train them again");
+    }
+    if (grid_at(module_, dequantize).axis) return;
+    const int64_t most = largest.max().item<int64_t>();
+    const at::Tensor alive = largest.masked_select(largest.gt(0));
+    if (alive.numel() == 0) return;
+    const int64_t least = alive.min().item<int64_t>();
+    if (static_cast<double>(most) <= kUnevenChannels * static_cast<double>(least)) return;
+    warn(node.where(),
+         octet::str("one grid for channels whose weights differ ", most / least, " times: the small ones have ", least,
+                    " of ", most, " levels"),
+         "equalize the channels, or train quantization-aware");
+  }
+
+  void constant(const Node& node, const Node& dequantize, const at::Tensor& levels) {
+    const QuantRecord grid = grid_at(module_, dequantize);
+    const FixedGrid* fixed = narrow(grid);
+    if (fixed == nullptr) return;
+    const at::Tensor wide = levels.to(at::kLong);
+    if (!wide.ge(grid.quant_max).any().item<bool>() && !wide.le(grid.quant_min).any().item<bool>()) return;
+    const auto held = range(grid);
+    warn(node.where(), octet::str("its constant lies at the end of ", held->low, " to ", held->high, " and is cut off"),
+         fixed->way_out);
+  }
+
+  const GraphModule& module_;
+  const RuleTable& rules_;
+  QuantizationConfig config_;
+  bool scales_known_;
+  std::vector<Warning> warnings_;
+  std::set<std::pair<std::string, std::string>> known_;  // places and texts
+};
+
+}  // namespace
+
+std::vector<Warning> find_warnings(const GraphModule& quantized, const Target& target, bool scales_known) {
+  return Finder(quantized, target, scales_known).run();
+}
+
+}  // namespace octet::targets

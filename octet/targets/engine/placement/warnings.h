@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
+#include "octet/targets/engine/target.h"
+
+namespace octet::targets {
+
+/// What ruins accuracy without an error.
+struct Warning {
+  std::string where;
+  std::string text;
+  std::string way_out;
+};
+
+/// Of a quantized program: values cut off by a narrower grid (fixed ranges of mul), biases at the end of int32,
+/// channels whose weights are all zero, channels of one per-tensor grid that differ by more than 100 times, grids of
+/// observers that saw no data or a constant. `scales_known` false (before calibration): a fixed grid is named where it
+/// may cut. What is fixed, and the smallest scale, the target's first scheme says.
+OCTET_API std::vector<Warning> find_warnings(const GraphModule& quantized, const Target& target,
+                                             bool scales_known = true);
+
+}  // namespace octet::targets

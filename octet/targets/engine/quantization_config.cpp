@@ -1,0 +1,184 @@
+#include "octet/targets/engine/quantization_config.h"
+
+#include "octet/graph/node.h"
+#include "octet/quantize/factories.h"
+#include "octet/support/error.h"
+
+namespace octet::targets {
+namespace {
+
+at::QScheme scheme_of(const RoleConfig& numbers) {
+  if (numbers.per_channel) return numbers.symmetric ? at::kPerChannelSymmetric : at::kPerChannelAffine;
+  return numbers.symmetric ? at::kPerTensorSymmetric : at::kPerTensorAffine;
+}
+
+ObserverFactory plain_observer(const ObserverChoice& choice, bool per_channel, double eps) {
+  switch (choice.watch) {
+    case Watch::kHistogram:
+      return histogram_observer(eps);
+    case Watch::kMinMax:
+      return per_channel ? per_channel_min_max_observer(eps) : min_max_observer(eps);
+    case Watch::kMovingAverage:
+      return per_channel ? moving_average_per_channel_min_max_observer(choice.averaging_constant, eps)
+                         : moving_average_min_max_observer(choice.averaging_constant, eps);
+    case Watch::kNothing:
+      return placeholder_observer(eps);
+  }
+  throw Error("observer", "is of no known kind");
+}
+
+void check_observer_choice(const ObserverChoice& choice, const RoleConfig& numbers, const std::string& where) {
+  if (choice.watch == Watch::kHistogram && numbers.per_channel) {
+    throw Error(where, "a histogram serves one scale, not one a channel");
+  }
+  if (choice.watch == Watch::kNothing && !numbers.dynamic) {
+    throw Error(where, "nothing finds its range").hint("name an observer, or make it dynamic");
+  }
+  if (choice.rounding == Rounding::kFused && choice.watch != Watch::kMovingAverage) {
+    throw Error(where, "a fused fake quantizer takes a moving average alone");
+  }
+}
+
+void check_derived(const QuantizationConfig& config, Role role, const RoleConfig& numbers, const std::string& where) {
+  if (family(role) != Role::kBias) throw Error(where, "a derived grid is for biases");
+  const RoleConfig* input = config.find(Role::kActivation);
+  if (input == nullptr || input->dynamic)
+    throw Error(where, "is derived from an activation without a grid known before");
+  const Role weights[] = {role == Role::kLinearBias ? Role::kLinearWeight : Role::kConvWeight,
+                          role == Role::kLinearBias ? Role::kLinearWeight : Role::kTransposedConvWeight};
+  for (const Role weight : weights) {
+    const RoleConfig* found = config.find(weight);
+    if (found == nullptr) throw Error(where, octet::str("is derived from a ", text(weight), ", which stays in float"));
+    if (found->per_channel != numbers.per_channel) {
+      const auto count = [](bool per_channel) { return per_channel ? "one a channel" : "one"; };
+      throw expected(where, "scales", octet::str(count(found->per_channel), ", as the ", text(weight), " has"),
+                     count(numbers.per_channel));
+    }
+  }
+}
+
+}  // namespace
+
+Role family(Role role) {
+  switch (role) {
+    case Role::kConvWeight:
+    case Role::kTransposedConvWeight:
+    case Role::kLinearWeight:
+    case Role::kSlopes:
+    case Role::kWeight:
+      return Role::kWeight;
+    case Role::kConvBias:
+    case Role::kLinearBias:
+    case Role::kBias:
+      return Role::kBias;
+    case Role::kShared:
+      return Role::kShared;
+    default:
+      return Role::kActivation;
+  }
+}
+
+const char* text(Role role) {
+  switch (role) {
+    case Role::kActivation:
+      return "activation";
+    case Role::kProductOperand:
+      return "operand of a matrix product";
+    case Role::kHalf:
+      return "operand of mul";
+    case Role::kUnit:
+      return "result within 0 .. 1";
+    case Role::kSignedUnit:
+      return "result within -1 .. 1";
+    case Role::kWeight:
+      return "weight";
+    case Role::kConvWeight:
+      return "weight of a convolution";
+    case Role::kTransposedConvWeight:
+      return "weight of a transposed convolution";
+    case Role::kLinearWeight:
+      return "weight of a linear";
+    case Role::kSlopes:
+      return "slopes";
+    case Role::kBias:
+      return "bias";
+    case Role::kConvBias:
+      return "bias of a convolution";
+    case Role::kLinearBias:
+      return "bias of a linear";
+    case Role::kShared:
+      return "shared";
+  }
+  return "unknown";
+}
+
+Role QuantizationConfig::owner(Role role) const { return roles.count(role) > 0 ? role : family(role); }
+
+const RoleConfig* QuantizationConfig::find(Role role) const {
+  const auto found = roles.find(owner(role));
+  return found != roles.end() && found->second ? &*found->second : nullptr;
+}
+
+void check(const QuantizationConfig& config, const std::string& where) {
+  for (const auto& [role, entry] : config.roles) {
+    if (!entry) continue;
+    const RoleConfig& numbers = *entry;
+    const std::string place = octet::str(where, ": ", text(role));
+    if (role == Role::kShared) throw Error(place, "has the numbers of what it shares, none of its own");
+    if (numbers.fixed.has_value() + numbers.derived + numbers.dynamic > 1) {
+      throw Error(place, "takes its grid from two places").hint("one of fixed, derived and dynamic");
+    }
+    if (numbers.derived) {
+      check_derived(config, role, numbers, place);
+    } else if (!numbers.fixed) {
+      check_observer_choice(numbers.after_training, numbers, place + ", after training");
+      check_observer_choice(numbers.in_training, numbers, place + ", in training");
+    }
+    if (!numbers.derived) validate(make_spec(numbers, 0, QuantizationMode::kPtq), place);
+  }
+}
+
+ObserverFactory observer(const ObserverChoice& choice, bool per_channel, double eps) {
+  if (choice.rounding == Rounding::kFused) return fused_moving_avg_fake_quantize(choice.averaging_constant, eps);
+  const ObserverFactory plain = plain_observer(choice, per_channel, eps);
+  return choice.rounding == Rounding::kFakeQuantize ? fake_quantize(plain) : plain;
+}
+
+AnySpec make_spec(const RoleConfig& numbers, int64_t channel_axis, QuantizationMode mode) {
+  if (numbers.fixed) {
+    FixedQParamsQuantizationSpec spec;
+    spec.dtype = numbers.dtype;
+    spec.scale = numbers.fixed->scale;
+    spec.zero_point = numbers.fixed->zero_point;
+    spec.quant_min = numbers.quant_min;
+    spec.quant_max = numbers.quant_max;
+    spec.qscheme = scheme_of(numbers);
+    return spec;
+  }
+  QuantizationSpec spec;
+  spec.dtype = numbers.dtype;
+  spec.quant_min = numbers.quant_min;
+  spec.quant_max = numbers.quant_max;
+  spec.qscheme = scheme_of(numbers);
+  if (numbers.per_channel) spec.ch_axis = numbers.channel_axis.value_or(channel_axis);
+  spec.is_dynamic = numbers.dynamic;
+  spec.observer_or_fake_quant = observer(mode == QuantizationMode::kQat ? numbers.in_training : numbers.after_training,
+                                         numbers.per_channel, numbers.eps);
+  return spec;
+}
+
+AnySpec make_bias_spec(const RoleConfig& numbers, Node* node, Node* input, Node* weight, bool transposed) {
+  DerivedQuantizationSpec spec;
+  spec.derived_from = {EdgeOrNode(input, node), EdgeOrNode(weight, node)};
+  spec.derive_name = bias_derivation().name;
+  if (transposed) spec.derive_name += octet::str(" for ", node->sizes().at(1), " channels");
+  spec.derive_qparams = find_derivation(spec.derive_name).derive;
+  spec.dtype = numbers.dtype;
+  spec.quant_min = numbers.quant_min;
+  spec.quant_max = numbers.quant_max;
+  spec.qscheme = scheme_of(numbers);
+  if (numbers.per_channel) spec.ch_axis = numbers.channel_axis.value_or(0);
+  return spec;
+}
+
+}  // namespace octet::targets

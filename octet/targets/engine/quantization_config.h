@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "octet/quantize/observers.h"
+#include "octet/quantize/quantizer.h"
+#include "octet/quantize/spec.h"
+#include "octet/support/api.h"
+#include "octet/targets/engine/role.h"
+
+namespace octet::targets {
+
+/// What finds the range of a value: per tensor or per channel, as its role is.
+enum class Watch {
+  kHistogram,  ///< small squared error over a histogram; per tensor alone
+  kMinMax,
+  kMovingAverage,
+  kNothing,  ///< no range is kept: dynamic grids
+};
+
+/// Whether values are rounded to the grid while they are watched.
+enum class Rounding {
+  kNone,
+  kFakeQuantize,  ///< a FakeQuantize around the observer
+  kFused,         ///< FusedMovingAvgObsFakeQuantize; for moving averages
+};
+
+struct ObserverChoice {
+  Watch watch = Watch::kMinMax;
+  Rounding rounding = Rounding::kNone;
+  double averaging_constant = 0.01;  ///< of a moving average
+  bool operator==(const ObserverChoice&) const = default;
+};
+
+/// A grid known beforehand.
+struct FixedGrid {
+  double scale = 1.0;
+  int64_t zero_point = 0;
+  std::string way_out = {};  ///< what helps where values lie beyond it; for warnings, may be empty
+  bool operator==(const FixedGrid&) const = default;
+};
+
+/// In what numbers the values of one role are quantized. At most one of `fixed`, `derived` and `dynamic`; with none of
+/// them the grid is observed.
+struct RoleConfig {
+  at::ScalarType dtype = at::kChar;
+  /// Given both or none; none: the whole range of the dtype, on which a symmetric uint8 grid has zero point 128.
+  std::optional<int64_t> quant_min = {};
+  std::optional<int64_t> quant_max = {};
+  bool symmetric = false;
+  bool per_channel = false;
+  /// In place of the dimension of the output channels, which the row names.
+  std::optional<int64_t> channel_axis = {};
+  std::optional<FixedGrid> fixed = {};
+  bool derived = false;  ///< biases: scale = input scale * weight scale, zero point 0
+  bool dynamic = false;  ///< a grid for each run, from what the operator reads then; results have none
+  ObserverChoice after_training = {};
+  ObserverChoice in_training = {Watch::kMovingAverage, Rounding::kFakeQuantize};
+  double eps = kDefaultEps;  ///< the smallest scale
+  bool operator==(const RoleConfig&) const = default;
+};
+
+/// The numbers of a target, role by role. Static or dynamic, int8 or 16 bits, per tensor or per channel, weights alone,
+/// float biases: each is such a config, none is code.
+struct OCTET_API QuantizationConfig {
+  /// A role whose entry is nullopt, or whose family has none either, stays in float.
+  std::map<Role, std::optional<RoleConfig>> roles = {};
+  bool quantize_inputs = true;         ///< an input of the model has a grid of its own, whoever reads it
+  bool fuse_fixed_activations = true;  ///< an activation with a fixed grid is computed with the operator before it
+
+  /// The role's numbers, or nullptr: it stays in float.
+  const RoleConfig* find(Role role) const;
+  /// The role whose entry serves this one: itself or its family.
+  Role owner(Role role) const;
+  bool operator==(const QuantizationConfig&) const = default;
+};
+
+/// Throws octet::Error naming the role: two sources of one grid, an observer that does not serve the scheme, a derived
+/// grid other than a bias', or without an input and a weight that are quantized or of another granularity than the
+/// weight's.
+OCTET_API void check(const QuantizationConfig& config, const std::string& where);
+
+/// The observer or, as `choice` says, the fake quantizer.
+OCTET_API ObserverFactory observer(const ObserverChoice& choice, bool per_channel, double eps);
+
+/// The spec of a role whose grid is observed, dynamic or fixed. `channel_axis`: of the output channels in this
+/// argument.
+OCTET_API AnySpec make_spec(const RoleConfig& numbers, int64_t channel_axis, QuantizationMode mode);
+
+/// The spec of a derived bias of `node`, from its input and weight edges. `transposed`: the weight of a grouped
+/// transposed convolution holds fewer scales than there are output channels; they are repeated as a whole (its
+/// derivation throws octet::Error where that does not divide).
+OCTET_API AnySpec make_bias_spec(const RoleConfig& numbers, Node* node, Node* input, Node* weight, bool transposed);
+
+}  // namespace octet::targets

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "octet/support/api.h"
+
+namespace octet::targets {
+
+/// What a value is to the operator that reads or gives it. A row of a target's table names roles; the target's
+/// QuantizationConfig says in what numbers a role is quantized. A role without an entry there takes its family's.
+enum class Role {
+  kActivation,      ///< a value that the program computes, or its input
+  kProductOperand,  ///< an operand of a matrix product of two computed values
+  kHalf,            ///< an operand of a product element by element: within -0.5 .. 0.5, if the target fixes it
+  kUnit,            ///< a result within 0 .. 1: sigmoid, softmax
+  kSignedUnit,      ///< a result within -1 .. 1: tanh
+
+  kWeight,
+  kConvWeight,
+  kTransposedConvWeight,
+  kLinearWeight,
+  kSlopes,  ///< of prelu
+
+  kBias,
+  kConvBias,
+  kLinearBias,
+
+  kShared,  ///< on the grid of another edge or output
+};
+
+/// kActivation, kWeight, kBias or kShared.
+OCTET_API Role family(Role role);
+/// "activation", "weight of a convolution", ...: for messages.
+OCTET_API const char* text(Role role);
+
+}  // namespace octet::targets

@@ -1,0 +1,81 @@
+#include "octet/targets/engine/target.h"
+
+#include "octet/support/error.h"
+
+namespace octet::targets {
+namespace {
+
+std::string choice_names(const Setting& setting) {
+  std::string names;
+  for (const Setting::Choice& choice : setting.choices) names += (names.empty() ? "" : ", ") + choice.value;
+  return names;
+}
+
+const Setting* find_setting(const Target& target, const std::string& name) {
+  for (const Setting& setting : target.settings) {
+    if (setting.name == name) return &setting;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+QuantizationConfig Target::config(const std::string& scheme, const QuantizerOptions& options) const {
+  for (const Scheme& known : schemes) {
+    if (scheme.empty() || known.name == scheme) return known.config(options);
+  }
+  throw wrong_choice(octet::str(name, ": scheme"), join(", ", scheme_names()), scheme);
+}
+
+std::vector<std::string> Target::scheme_names() const {
+  std::vector<std::string> names;
+  for (const Scheme& scheme : schemes) names.push_back(scheme.name);
+  return names;
+}
+
+void check_setting(const Target& target, const std::string& name, const std::string& value, const std::string& where) {
+  const Setting* setting = find_setting(target, name);
+  if (setting == nullptr) throw Error(where, octet::str(target.name, " has no such setting"));
+  if (std::none_of(setting->choices.begin(), setting->choices.end(),
+                   [&](const Setting::Choice& choice) { return choice.value == value; })) {
+    throw wrong_choice(where, choice_names(*setting), value);
+  }
+}
+
+QuantizerOptions completed(QuantizerOptions options, const Target& target, const std::string& where) {
+  if (options.target.empty()) options.target = target.name;
+  if (options.target != target.name) throw wrong_choice(below(where, "target"), target.name, options.target);
+  if (std::find(target.modes.begin(), target.modes.end(), options.mode) == target.modes.end()) {
+    throw Error(below(where, "mode"), octet::str(target.name, " is not quantized ", text(options.mode)));
+  }
+  const std::vector<std::string> schemes = target.scheme_names();
+  if (!options.scheme.empty() && std::find(schemes.begin(), schemes.end(), options.scheme) == schemes.end()) {
+    throw wrong_choice(below(where, "scheme"), join(", ", schemes), options.scheme);
+  }
+  for (const auto& [name, value] : options.settings) check_setting(target, name, value, below(where, name));
+  for (const Setting& setting : target.settings) {
+    options.settings.emplace(setting.name, setting.choices.front().value);
+  }
+  check_overrides(options.overrides, options.mode, schemes, where);
+  return options;
+}
+
+void check(const Target& target) {
+  const std::string where = octet::str("target '", target.name, "'");
+  if (target.name.empty()) throw Error(where, "has no name");
+  if (target.schemes.empty()) throw Error(where, "has no scheme");
+  if (target.modes.empty()) throw Error(where, "has no mode");
+  for (const Setting& setting : target.settings) {
+    if (setting.choices.empty()) throw Error(where, octet::str("setting ", setting.name, " has no choice"));
+  }
+  for (const QuantizationMode mode : target.modes) {
+    QuantizerOptions options;
+    options.mode = mode;
+    options = completed(std::move(options), target, where);
+    for (const Scheme& scheme : target.schemes) {
+      check(scheme.config(options), octet::str(where, ", scheme ", scheme.name));
+    }
+  }
+}
+
+}  // namespace octet::targets

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "octet/lowering/lowering.h"
+#include "octet/support/api.h"
+#include "octet/targets/engine/operator_rule.h"
+#include "octet/targets/engine/options.h"
+#include "octet/targets/engine/passes/pass_manager.h"
+#include "octet/targets/engine/quantization_config.h"
+
+namespace octet::targets {
+
+/// A choice that a target offers beside the overrides: a key of its config files, and a flag of the program.
+struct Setting {
+  struct Choice {
+    std::string value;
+    std::string note = {};  ///< behind it where settings are printed: "fixed 1/256 with zero point 0"
+  };
+  std::string name;             ///< "mul_range"; the flag is --mul-range
+  std::string help;             ///< for --help
+  std::vector<Choice> choices;  ///< the first is the default
+};
+
+/// A named way to quantize: static per channel, dynamic, weights alone, ...
+struct Scheme {
+  std::string name;
+  std::function<QuantizationConfig(const QuantizerOptions&)> config;  ///< as the settings and the mode say
+};
+
+/// A device or runtime that models are quantized for, as data. Quantizer, placement, operator table and lowering are
+/// made of it; adding one is a function that returns it, and a line in octet/targets/targets.cpp.
+struct OCTET_API Target {
+  std::string name;         ///< "imxrt700"
+  std::string description;  ///< "NXP i.MX RT700, Neutron-C N3-64"
+  std::vector<QuantizationMode> modes = {QuantizationMode::kPtq, QuantizationMode::kQat};
+  std::vector<Scheme> schemes;                                   ///< at least one; the first serves where none is named
+  RuleTable rules;                                               ///< what no row names stays in float
+  std::vector<Setting> settings = {};                            ///< none: nothing to choose
+  std::vector<std::pair<std::string, std::string>> limits = {};  ///< for people: "stride", "<= 4096"
+  /// Rewrites of the float graph before annotation, for a mode (passes/passes.h); empty: none.
+  std::function<std::vector<Pass>(QuantizationMode)> passes = {};
+
+  // Placement: what its compiler takes.
+  std::vector<std::string> value_types = {"int8"};  ///< of inputs, weights and results; the first is the usual one
+  /// For an operator that no row knows: what could be used in its place, or empty.
+  std::function<std::string(const Node&)> substitute_for = {};
+
+  LoweringForm form = LoweringForm::kFused;  ///< of a .tflite for its compiler
+  std::string document = {};                 ///< head of its operator table, in Markdown
+
+  /// The numbers of a scheme by name; empty: the first. Throws octet::Error for another.
+  QuantizationConfig config(const std::string& scheme, const QuantizerOptions& options) const;
+  std::vector<std::string> scheme_names() const;
+};
+
+/// Throws octet::Error naming `where` for a setting that the target does not have, or a value that is none of its
+/// choices.
+OCTET_API void check_setting(const Target& target, const std::string& name, const std::string& value,
+                             const std::string& where);
+
+/// Throws octet::Error naming the target: without a name, a scheme or a mode, a setting without a choice, and a config
+/// that check() refuses in one of its modes.
+OCTET_API void check(const Target& target);
+
+}  // namespace octet::targets

@@ -1,0 +1,48 @@
+#include "octet/targets/neutron/passes.h"
+
+#include "octet/targets/engine/passes/passes.h"
+
+namespace octet::neutron {
+namespace {
+
+// conv2d, addmm, mm and linear with a matrix as result: what takes an activation with it.
+bool takes_activation(const Node& node) {
+  if (node.is_call("aten.conv2d.default") || node.is_call("aten.addmm.default") || node.is_call("aten.mm.default")) {
+    return true;
+  }
+  return node.is_call("aten.linear.default") && node.meta() && node.meta()->rank() == 2;
+}
+
+}  // namespace
+
+std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const targets::RuleTable& rules,
+                                          QuantizationMode mode) {
+  const bool is_qat = mode == QuantizationMode::kQat;
+  const auto joins = [rules](const Node& node) { return rules.is_fusable_activation(node); };
+  std::vector<targets::Pass> passes = {
+      {"add_batch_to_pools", targets::add_batch_to_pools},
+      {"decompose_splits", targets::decompose_splits},
+      {"split_gru_layers", targets::split_gru_layers},
+      {"fold_known_outputs", [is_qat](GraphModule& module) { return targets::fold_known_outputs(module, is_qat); }},
+      {"fuse_linear_and_add", targets::fuse_linear_and_add},
+      {"move_activations_before_concat",
+       [joins](GraphModule& module) {
+         return targets::move_activations_before_concat(module, takes_activation, joins);
+       }},
+      {"convert_div_to_mul", targets::convert_div_to_mul},
+      {"convert_conv1d_to_conv2d",
+       [joins](GraphModule& module) { return targets::convert_conv1d_to_conv2d(module, joins); }},
+      {"convert_scalars_to_attributes", targets::convert_scalars_to_attributes},
+  };
+  if (!is_qat) {
+    // A BatchNorm folds into the whole convolution; behind the parts it could not.
+    passes.push_back({"fuse_batch_norms", targets::fuse_batch_norms});
+    passes.push_back({"split_group_convolutions", [limits](GraphModule& module) {
+                        return targets::split_group_convolutions(module, limits.min_split_groups,
+                                                                 limits.max_split_groups);
+                      }});
+  }
+  return passes;
+}
+
+}  // namespace octet::neutron

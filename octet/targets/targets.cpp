@@ -1,0 +1,16 @@
+#include "octet/targets/targets.h"
+
+#include "octet/targets/neutron/target.h"
+
+namespace octet {
+
+const targets::Registry& all_targets() {
+  static const targets::Registry registry = [] {
+    targets::Registry known;
+    for (const std::string& name : NeutronTargetSpec::known()) known.add(neutron::target(NeutronTargetSpec(name)));
+    return known;
+  }();
+  return registry;
+}
+
+}  // namespace octet

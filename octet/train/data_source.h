@@ -1,0 +1,75 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "octet/support/api.h"
+
+namespace octet {
+
+enum class Split { kTrain, kTest };
+
+/// Some samples: one tensor a model input, dimension 0 the samples, and what the results are compared with: int64
+/// labels [samples] of a classification, else any tensor of as many samples; undefined where there is nothing.
+struct OCTET_API Batch {
+  std::vector<at::Tensor> inputs;
+  at::Tensor targets;
+  int64_t size() const { return inputs.empty() || inputs[0].dim() == 0 ? 0 : inputs[0].size(0); }
+};
+
+/// What is customary for a set of images: the usual normalisation, and the changes that leave a label true.
+struct ImageFacts {
+  std::vector<double> mean;  ///< a channel, on the scale 0 to 1
+  std::vector<double> std;
+  bool mirror = false;      ///< left and right may be exchanged
+  int64_t crop_margin = 0;  ///< pixels by which an image may be shifted
+};
+
+/// Samples that can be read in any order. Reading is safe from several threads.
+class OCTET_API DataSource {
+ public:
+  explicit DataSource(std::string name) : name_(std::move(name)) {}
+  virtual ~DataSource() = default;
+
+  virtual int64_t size() const = 0;
+  /// Per model input, one sample's shape without the batch dimension.
+  virtual std::vector<std::vector<int64_t>> sample_shapes() const = 0;
+  virtual bool has_targets() const = 0;
+  /// Of labels; 0 where unknown, or where the targets are none.
+  virtual int64_t num_classes() const = 0;
+  /// Images come as float32 from 0 to 1, arrays in their own type. Throws octet::Error for an index out of range.
+  virtual Batch get(const std::vector<int64_t>& indices) const = 0;
+
+  /// Samples that belong in one batch because their file holds them together; 0: no preference.
+  virtual int64_t natural_batch() const { return 0; }
+  /// nullptr for data that is no set of images: it goes into the model as it is.
+  virtual const ImageFacts* image_facts() const { return nullptr; }
+  /// The words that opened it, for messages.
+  const std::string& name() const { return name_; }
+
+ protected:
+  void check_indices(const std::vector<int64_t>& indices) const;
+
+ private:
+  std::string name_;
+};
+
+/// Images in memory: uint8 [N, C, H, W] with labels int64 [N] below `num_classes`. Throws octet::Error where they
+/// disagree.
+OCTET_API std::shared_ptr<DataSource> image_source(std::string name, at::Tensor images, at::Tensor labels,
+                                                   int64_t num_classes, ImageFacts facts);
+
+/// Arrays in memory, one a model input, equal in dimension 0; targets int64 [N] (labels), floating [N, ...], or
+/// undefined. `num_classes` 0: one more than the greatest label.
+OCTET_API std::shared_ptr<DataSource> tensor_source(std::string name, std::vector<at::Tensor> inputs,
+                                                    at::Tensor targets = {}, int64_t num_classes = 0,
+                                                    int64_t natural_batch = 0);
+
+/// The first `count` samples.
+OCTET_API std::shared_ptr<DataSource> first_samples(std::shared_ptr<const DataSource> data, int64_t count);
+
+}  // namespace octet

@@ -1,0 +1,87 @@
+#include "octet/train/task.h"
+
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+void check_logits(const at::Tensor& output, const Batch& batch, const std::string& where) {
+  if (output.dim() != 2 || output.size(0) != batch.size()) {
+    throw expected(where, "model output", str("[", batch.size(), ", classes]"), octet::str(output.sizes()));
+  }
+  if (batch.targets.scalar_type() != at::kLong || batch.targets.dim() != 1) {
+    throw expected(where, "labels", "int64 [samples]", octet::str(batch.targets.scalar_type(), batch.targets.sizes()));
+  }
+  const int64_t highest = batch.targets.numel() == 0 ? -1 : batch.targets.max().item<int64_t>();
+  if (highest >= output.size(1)) throw expected(where, "labels", str("below ", output.size(1)), str(highest));
+}
+
+Metric top(int64_t k) {
+  return {str("top", k), str("top-", k), [k](const at::Tensor& output, const Batch& batch) {
+            return static_cast<double>(count_top(output, batch.targets, k));
+          }};
+}
+
+}  // namespace
+
+void Task::check_data(const DataSource& data, const char* purpose) const {
+  if (!targets.empty() && !data.has_targets()) throw Error(data.name(), str("has no ", targets, " to ", purpose));
+}
+
+Task classification(double label_smoothing) {
+  if (!(label_smoothing >= 0 && label_smoothing < 1)) {
+    throw expected("train", "label smoothing", "from 0 up to but not 1", str(label_smoothing));
+  }
+  Task task;
+  task.name = "classification";
+  task.targets = "labels";
+  task.loss = [label_smoothing](const at::Tensor& output, const Batch& batch) {
+    return at::cross_entropy_loss(output, batch.targets, {}, at::Reduction::Mean, /*ignore_index=*/-100,
+                                  label_smoothing);
+  };
+  task.loss_sum = [](const at::Tensor& output, const Batch& batch) {
+    return at::cross_entropy_loss(output.to(at::kFloat), batch.targets, {}, at::Reduction::Sum).item<double>();
+  };
+  task.metrics = {top(1), top(5)};
+  task.check_output = check_logits;
+  return task;
+}
+
+void Tally::add(const Task& task, const at::Tensor& output, const Batch& batch) {
+  sums.resize(task.metrics.size(), 0);
+  for (size_t i = 0; i < sums.size(); ++i) sums[i] += task.metrics[i].sum(output, batch);
+  samples += batch.size();
+  ++batches;
+}
+
+double Tally::mean(size_t index) const {
+  return index < sums.size() && samples > 0 ? sums[index] / static_cast<double>(samples) : 0;
+}
+
+std::vector<Score> Tally::scores(const Task& task) const {
+  std::vector<Score> values;
+  for (size_t i = 0; i < task.metrics.size(); ++i) {
+    values.push_back({task.metrics[i].key, task.metrics[i].title, mean(i)});
+  }
+  return values;
+}
+
+double score(const std::vector<Score>& scores, const std::string& key) {
+  std::string known;
+  for (const Score& each : scores) {
+    if (each.key == key) return each.value;
+    known += (known.empty() ? "" : ", ") + each.key;
+  }
+  throw expected("task", "metric", known.empty() ? "none" : known, key);
+}
+
+int64_t count_top(const at::Tensor& logits, const at::Tensor& labels, int64_t k) {
+  at::Tensor values = logits.detach().to(at::kFloat);
+  at::Tensor own = values.gather(1, labels.unsqueeze(1));
+  // Rank of the label's own value: a class that is as high counts as higher unless it is the label; NaN never counts as
+  // right.
+  at::Tensor ahead = values.ge(own).sum(1);
+  return at::logical_and(ahead.ge(1), ahead.le(k)).sum().item<int64_t>();
+}
+
+}  // namespace octet

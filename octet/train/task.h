@@ -1,0 +1,82 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "octet/support/api.h"
+#include "octet/train/data_source.h"
+
+namespace octet {
+
+/// A number that is measured of results: its mean over the samples is told.
+struct Metric {
+  std::string key;    ///< "top1", for files
+  std::string title;  ///< "top-1", for people
+  /// Sum over the samples of a batch.
+  std::function<double(const at::Tensor& output, const Batch& batch)> sum;
+  bool higher_is_better = true;
+};
+
+/// What a model is trained for: the loss to minimise and what is counted of its results. The loop knows nothing else of
+/// it, so a new task is such a structure:
+///
+///     Task autoencoder;
+///     autoencoder.name = "autoencoder";
+///     autoencoder.loss = [](const at::Tensor& output, const Batch& batch) {
+///       return at::mse_loss(output, batch.inputs[0]);
+///     };
+///     autoencoder.loss_sum = [=](const at::Tensor& output, const Batch& batch) {
+///       return at::mse_loss(output, batch.inputs[0]).item<double>() * batch.size();
+///     };
+struct OCTET_API Task {
+  std::string name;
+  /// What the data must hold beside the inputs, in a word: "labels"; empty: nothing.
+  std::string targets;
+  /// What training minimises: a mean over the batch, with a gradient.
+  std::function<at::Tensor(const at::Tensor& output, const Batch& batch)> loss;
+  /// The loss that is told of an evaluation, summed over the batch: without what training adds, such as label
+  /// smoothing.
+  std::function<double(const at::Tensor& output, const Batch& batch)> loss_sum;
+  /// The first says which epoch is best; where there are none, the loss does.
+  std::vector<Metric> metrics;
+  /// Throws octet::Error, which names `where`, for results that do not fit the batch. May be empty.
+  std::function<void(const at::Tensor& output, const Batch& batch, const std::string& where)> check_output;
+
+  /// Throws octet::Error that ends in "to `purpose`" where `data` lacks the targets.
+  void check_data(const DataSource& data, const char* purpose) const;
+};
+
+/// Logits [N, classes] against int64 labels [N]: cross entropy, top-1 and top-5. `label_smoothing` from 0 up to but not
+/// 1, else octet::Error.
+OCTET_API Task classification(double label_smoothing = 0);
+
+/// A metric's value.
+struct Score {
+  std::string key;
+  std::string title;
+  double value = 0;
+};
+
+/// Sums over some batches.
+struct OCTET_API Tally {
+  double loss = 0;           ///< as the loop adds it up
+  std::vector<double> sums;  ///< one a metric of the task
+  int64_t samples = 0;
+  int64_t batches = 0;
+
+  /// The metrics of one more batch; its loss is the caller's to add.
+  void add(const Task& task, const at::Tensor& output, const Batch& batch);
+  /// Mean of metric `index` over the samples; 0 where there is no such metric.
+  double mean(size_t index) const;
+  std::vector<Score> scores(const Task& task) const;
+};
+
+/// Of the metric `key`; throws octet::Error listing what there is otherwise.
+OCTET_API double score(const std::vector<Score>& scores, const std::string& key);
+
+/// How many of `labels` (int64 [N]) are among the `k` greatest of each row of `logits` [N, classes]. Ties count against
+/// it.
+OCTET_API int64_t count_top(const at::Tensor& logits, const at::Tensor& labels, int64_t k);
+
+}  // namespace octet
