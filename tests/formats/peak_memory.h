@@ -7,6 +7,8 @@
 #include <functional>
 #include <string>
 
+#include "tests/support/sanitizer.h"
+
 namespace octet::test {
 
 /// A line of /proc/self/status in bytes: "VmRSS", "VmHWM".
@@ -25,12 +27,8 @@ inline uint64_t peak_memory_of(const std::function<void()>& action) {
   std::ofstream("/proc/self/clear_refs") << "5";  // the highest mark is where we stand
   const uint64_t before = process_memory("VmRSS");
   action();
-#if defined(__SANITIZE_ADDRESS__)
-  return 0;
-#else
   const uint64_t peak = process_memory("VmHWM");
-  return peak > before ? peak - before : 0;
-#endif
+  return peak > before && !kAddressSanitizer ? peak - before : 0;
 }
 
 /// Bytes that are allocated on the heap.
