@@ -95,16 +95,20 @@ Arg Arg::map_nodes(const std::function<Node*(Node*)>& map) const {
   return Arg(std::move(mapped));
 }
 
-int Arg::replace_node(const Node* from, Node* to) {
+void Arg::replace_node(const Node* from, Node* to) {
   if (is_node() && node() == from) {
     value_ = to;
-    return 1;
+  } else if (auto* elements = std::get_if<std::vector<Arg>>(&value_)) {
+    for (Arg& element : *elements) element.replace_node(from, to);
   }
-  int replaced = 0;
+}
+
+void Arg::replace_node(const Node* from, Node* to, size_t element) {
   if (auto* elements = std::get_if<std::vector<Arg>>(&value_)) {
-    for (Arg& element : *elements) replaced += element.replace_node(from, to);
+    elements->at(element).replace_node(from, to);
+  } else {
+    replace_node(from, to);
   }
-  return replaced;
 }
 
 std::string Arg::text() const {

@@ -56,8 +56,10 @@ class OCTET_API Arg {
   /// A copy in which every node went through `map`.
   Arg map_nodes(const std::function<Node*(Node*)>& map) const;
 
-  /// In the argument, lists included, `from` becomes `to`. Returns how many times it stood there.
-  int replace_node(const Node* from, Node* to);
+  /// In the argument, lists included, `from` becomes `to`.
+  void replace_node(const Node* from, Node* to);
+  /// The same in element `element` alone where the argument is a list.
+  void replace_node(const Node* from, Node* to, size_t element);
 
   /// As the printer shows it: `%relu`, `[1, 1]`, `None`, `0.1`.
   std::string text() const;

@@ -93,28 +93,28 @@ Node* Graph::call(const Op& op, std::vector<Arg> args, NamedArgs named, const st
   Node* node = insert(NodeKind::kCall, op.text(), wanted);
   node->op_ = op;
   node->args_ = std::move(bound);
-  for (const Arg& arg : node->args_) node->add_uses(arg);
+  node->add_uses();
   return node;
 }
 
 Node* Graph::get_item(Node* tuple, int64_t index, const std::string& name) {
   Node* node = insert(NodeKind::kGetItem, "", name.empty() ? "getitem" : name);
   node->args_ = {Arg(tuple), Arg(index)};
-  node->add_uses(node->args_[0]);
+  node->add_uses();
   return node;
 }
 
 Node* Graph::call_module(const std::string& target, std::vector<Arg> args, const std::string& name) {
   Node* node = insert(NodeKind::kCallModule, target, name.empty() ? last_part(target) : name);
   node->args_ = std::move(args);
-  for (const Arg& arg : node->args_) node->add_uses(arg);
+  node->add_uses();
   return node;
 }
 
 Node* Graph::output(std::vector<Arg> results) {
   Node* node = insert(NodeKind::kOutput, "", "output");
   node->args_ = {Arg(std::move(results))};
-  node->add_uses(node->args_[0]);
+  node->add_uses();
   return node;
 }
 
@@ -122,7 +122,7 @@ void Graph::erase(Node* node) {
   if (node->user_count() > 0) {
     throw Error(node->where(), str("cannot be erased: '", node->users().front()->name(), "' still reads it"));
   }
-  for (const Arg& arg : node->args_) node->remove_uses(arg);
+  node->remove_uses();
   if (node->is_get_attr()) forget_read(node);
   by_name_.erase(node->name_);
   by_id_[static_cast<size_t>(node->id_)] = nullptr;
@@ -152,12 +152,12 @@ size_t Graph::eliminate_dead_code() {
 void Graph::move_before(Node* node, Node* position) {
   if (node == position) return;
   // Its label orders it among the readers of what it reads: out before it changes, and in again.
-  for (const Arg& arg : node->args_) node->remove_uses(arg);
+  node->remove_uses();
   if (node->is_get_attr()) forget_read(node);
   nodes_.splice(position->position_, nodes_, node->position_);
   give_label(node->position_);
   if (node->is_get_attr()) remember_read(node);
-  for (const Arg& arg : node->args_) node->add_uses(arg);
+  node->add_uses();
   touch();
 }
 
@@ -222,16 +222,16 @@ void Graph::forget_read(Node* node) {
 
 void Graph::verify() const {
   std::unordered_set<const Node*> defined;
-  std::unordered_map<const Node*, std::unordered_map<const Node*, int>> uses;
+  std::unordered_map<const Node*, std::unordered_map<const Node*, Node::Uses>> uses;
   const Node* output_node = nullptr;
   const Node* previous = nullptr;
   for (const auto& owned : nodes_) {
     const Node* node = owned.get();
     if (output_node != nullptr) throw Error(node->where(), "stands after the output node");
-    for (const Arg& arg : node->args()) {
-      arg.for_each_node([&](Node* input) {
+    for (size_t i = 0; i < node->args().size(); ++i) {
+      node->for_each_use(i, [&](Node* input, const Node::Use& use) {
         if (!defined.count(input)) throw Error(node->where(), str("reads '", input->name(), "' before it is defined"));
-        ++uses[input][node];
+        uses[input][node].push_back(use);
       });
     }
     if (node->is_call()) bind_arguments(node->op(), node->args(), {}, node->where());
@@ -246,7 +246,10 @@ void Graph::verify() const {
     const auto& kept = owned->users_;
     const bool same = counted.size() == kept.size() && std::all_of(kept.begin(), kept.end(), [&](const auto& entry) {
                         const auto found = counted.find(entry.first);
-                        return found != counted.end() && found->second == entry.second;
+                        if (found == counted.end()) return false;
+                        Node::Uses places = entry.second;
+                        std::sort(places.begin(), places.end());
+                        return found->second == places;
                       });
     if (!same) throw Error(owned->where(), "the list of its users is wrong");
   }
@@ -266,8 +269,8 @@ NodeMap Graph::copy_from(const Graph& source) {
     copy->notes_ = node.notes_;
     for (const Arg& arg : node.args_) {
       copy->args_.push_back(arg.map_nodes([&](Node* input) { return copies.at(input); }));
-      copy->add_uses(copy->args_.back());
     }
+    copy->add_uses();
     copies[&node] = copy;
   }
   by_id_.assign(source.by_id_.size(), nullptr);

@@ -1,5 +1,7 @@
 #include "octet/graph/match.h"
 
+#include <unordered_set>
+
 #include "octet/support/error.h"
 
 namespace octet {
@@ -28,19 +30,6 @@ struct Pattern::Term {
   bool sole_use = false;
   bool commutative = false;
 };
-
-namespace {
-
-// How often `node` is read, every place counted.
-int64_t use_count(const Node* node) {
-  int64_t count = 0;
-  for (const Node* user : node->users()) {
-    for (const Arg& arg : user->args()) arg.for_each_node([&](const Node* input) { count += input == node ? 1 : 0; });
-  }
-  return count;
-}
-
-}  // namespace
 
 Pattern::Pattern(const Term& term) : term_(std::make_shared<Term>(term)) {}
 
@@ -149,7 +138,7 @@ bool Pattern::matches(const Term& term, const Arg& arg, Match& match) {
   if (term.kind == Term::Kind::kEither) {
     for (const Pattern& choice : term.inputs) {
       Match attempt = match;
-      if (!(term.sole_use && node != nullptr && use_count(node) != 1) && matches(*choice.term_, arg, attempt) &&
+      if (!(term.sole_use && node != nullptr && node->use_count() != 1) && matches(*choice.term_, arg, attempt) &&
           capture(term, arg, attempt)) {
         match = std::move(attempt);
         return true;
@@ -179,7 +168,7 @@ bool Pattern::matches(const Term& term, const Arg& arg, Match& match) {
       return false;
   }
   if (node == nullptr) return false;
-  if (term.sole_use && use_count(node) != 1) return false;
+  if (term.sole_use && node->use_count() != 1) return false;
   for (const auto& condition : term.conditions) {
     if (!condition(*node)) return false;
   }
@@ -239,6 +228,28 @@ std::vector<Match> Pattern::find_all(const Graph& graph) const {
 Node* sole_user(const Node* node) {
   if (node->user_count() != 1) return nullptr;
   return node->users().front();
+}
+
+std::vector<Node*> readers_through(const Node& value, const std::function<bool(const Node&)>& through) {
+  std::vector<Node*> found;
+  std::unordered_set<const Node*> seen;
+  std::vector<Node*> open;
+  const auto open_users = [&](const Node& node) {
+    const std::vector<Node*> users = node.users();
+    open.insert(open.end(), users.rbegin(), users.rend());
+  };
+  open_users(value);
+  while (!open.empty()) {
+    Node* reader = open.back();
+    open.pop_back();
+    if (!seen.insert(reader).second) continue;
+    if (through(*reader)) {
+      open_users(*reader);
+    } else {
+      found.push_back(reader);
+    }
+  }
+  return found;
 }
 
 bool is_any_of(const Node* node, const std::vector<OpName>& ops) {

@@ -89,6 +89,8 @@ class OCTET_API Pattern {
 
 /// The only node that reads this one, or nullptr where none or several do. A result of the program counts as a reader.
 OCTET_API Node* sole_user(const Node* node);
+/// The readers of a value, each once and depth first; in place of one that `through` holds for stand its own readers.
+OCTET_API std::vector<Node*> readers_through(const Node& value, const std::function<bool(const Node&)>& through);
 /// True for a call of any of these ops.
 OCTET_API bool is_any_of(const Node* node, const std::vector<OpName>& ops);
 /// The calls of any of these ops, in graph order.

@@ -73,9 +73,9 @@ void Node::set_arg(size_t index, Arg value) {
   if (index >= args_.size())
     throw expected(where(), "argument index", str("below ", args_.size()), std::to_string(index));
   if (op_) value = bind_argument(*op_, index, value, where());
-  remove_uses(args_[index]);
+  remove_uses(index);
   args_[index] = std::move(value);
-  add_uses(args_[index]);
+  add_uses(index);
   graph_->touch();
 }
 
@@ -95,15 +95,43 @@ void Node::set_target(const std::string& target) {
   graph_->touch();
 }
 
-void Node::add_uses(const Arg& arg) {
-  arg.for_each_node([this](Node* node) { ++node->users_[this]; });
+void Node::for_each_use(size_t index, const std::function<void(Node*, const Use&)>& visit) const {
+  const Arg& arg = args_[index];
+  const auto visit_at = [&](const Arg& part, size_t element) {
+    const Use use{static_cast<uint32_t>(index), static_cast<uint32_t>(element)};
+    part.for_each_node([&](Node* node) { visit(node, use); });
+  };
+  if (!arg.is_list()) return visit_at(arg, 0);
+  for (size_t element = 0; element < arg.list().size(); ++element) visit_at(arg.list()[element], element);
 }
 
-void Node::remove_uses(const Arg& arg) {
-  arg.for_each_node([this](Node* node) {
+void Node::add_uses(size_t index) {
+  for_each_use(index, [this](Node* node, const Use& use) { node->users_[this].push_back(use); });
+}
+
+void Node::add_uses() {
+  for (size_t i = 0; i < args_.size(); ++i) add_uses(i);
+}
+
+void Node::remove_uses(size_t index) {
+  for_each_use(index, [this](Node* node, const Use& use) {
     const auto found = node->users_.find(this);
-    if (found != node->users_.end() && --found->second == 0) node->users_.erase(found);
+    if (found == node->users_.end()) return;  // its uses in this argument went together
+    Uses& uses = found->second;
+    uses.erase(std::remove_if(uses.begin(), uses.end(), [&](const Use& each) { return each.arg == use.arg; }),
+               uses.end());
+    if (uses.empty()) node->users_.erase(found);
   });
+}
+
+void Node::remove_uses() {
+  for (size_t i = 0; i < args_.size(); ++i) remove_uses(i);
+}
+
+size_t Node::use_count() const {
+  size_t count = 0;
+  for (const auto& [user, uses] : users_) count += uses.size();
+  return count;
 }
 
 std::vector<Node*> Node::inputs() const {
@@ -137,9 +165,14 @@ void Node::replace_all_uses_with(Node* replacement, const std::function<bool(Nod
 }
 
 void Node::replace_input(Node* from, Node* to) {
-  if (from == to || from->users_.erase(this) == 0) return;
-  int& uses = to->users_[this];
-  for (Arg& arg : args_) uses += arg.replace_node(from, to);
+  if (from == to) return;
+  const auto moved = from->users_.extract(this);
+  if (moved.empty()) return;
+  Uses& uses = to->users_[this];
+  for (const Use& use : moved.mapped()) {
+    args_[use.arg].replace_node(from, to, use.element);
+    uses.push_back(use);
+  }
   graph_->touch();
 }
 

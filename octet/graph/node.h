@@ -1,5 +1,8 @@
 #pragma once
 
+#include <c10/util/SmallVector.h>
+
+#include <compare>
 #include <list>
 #include <map>
 #include <optional>
@@ -82,6 +85,8 @@ class OCTET_API Node {
   /// The nodes that read it, each once, in graph order: a snapshot, so that readers may be changed while it is walked.
   std::vector<Node*> users() const;
   size_t user_count() const { return users_.size(); }
+  /// How often it is read, every place counted: `add(x, x)` reads x twice.
+  size_t use_count() const;
 
   /// Every reader of this node reads `replacement` instead, but those for which `keep(user)` holds.
   void replace_all_uses_with(Node* replacement, const std::function<bool(Node*)>& keep = nullptr);
@@ -109,8 +114,19 @@ class OCTET_API Node {
   friend struct InGraphOrder;
   Node() = default;
 
-  void add_uses(const Arg& arg);
-  void remove_uses(const Arg& arg);
+  // Where a reader holds what it reads, so that one of thousands of results is replaced without a look at the others.
+  struct Use {
+    uint32_t arg = 0;
+    uint32_t element = 0;  // of an argument that is a list; what lies deeper counts as the list's own element
+    auto operator<=>(const Use&) const = default;
+  };
+  using Uses = c10::SmallVector<Use, 1>;
+
+  void for_each_use(size_t index, const std::function<void(Node*, const Use&)>& visit) const;
+  void add_uses(size_t index);
+  void add_uses();
+  void remove_uses(size_t index);
+  void remove_uses();
 
   NodeKind kind_ = NodeKind::kCall;
   int64_t id_ = -1;
@@ -118,7 +134,7 @@ class OCTET_API Node {
   std::string target_;
   std::optional<Op> op_;
   std::vector<Arg> args_;
-  std::map<Node*, int, InGraphOrder> users_;  // how many times each reads this node
+  std::map<Node*, Uses, InGraphOrder> users_;  // the places at which each reads this node
   std::optional<TensorMeta> meta_;
   std::vector<TensorMeta> element_metas_;
   Notes notes_;

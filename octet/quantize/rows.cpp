@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "octet/formats/dtype.h"
+#include "octet/graph/match.h"
 #include "octet/quantize/observer.h"
 #include "octet/quantize/qat_conv_bn.h"
 #include "octet/quantize/qdq.h"
@@ -13,17 +14,9 @@ namespace {
 
 // The grid of the first quantize behind the value, elements of tuples looked through.
 std::optional<QuantRecord> output_record(const GraphModule& module, const Node& node) {
-  std::vector<Node*> open;
-  const auto open_users = [&](const Node& value) {
-    const std::vector<Node*> users = value.users();
-    open.insert(open.end(), users.rbegin(), users.rend());
-  };
-  open_users(node);
-  while (!open.empty()) {
-    const Node* user = open.back();
-    open.pop_back();
-    if (user->is(Trait::kQuantize)) return grid_at(module, *user);
-    if (user->kind() == NodeKind::kGetItem) open_users(*user);
+  const auto is_element = [](const Node& reader) { return reader.kind() == NodeKind::kGetItem; };
+  for (const Node* reader : readers_through(node, is_element)) {
+    if (reader->is(Trait::kQuantize)) return grid_at(module, *reader);
   }
   return std::nullopt;
 }

@@ -104,6 +104,21 @@ TEST(Match, Helpers) {
   EXPECT_EQ(calls_of(net.g, {"aten.conv2d.default"}), (std::vector<Node*>{net.conv1, net.conv2}));
 }
 
+TEST(Match, ReadersThroughOthersComeOnceAndInOrder) {
+  Graph graph;
+  Node* x = graph.placeholder("x");
+  Node* split = graph.call("aten.split.Tensor", {x, 2, 1});
+  Node* first = graph.get_item(split, 0);
+  Node* second = graph.get_item(split, 1);
+  Node* add = graph.call("aten.add.Tensor", {first, second});
+  Node* relu = graph.call("aten.relu", {second});
+  Node* out = graph.output({add, relu, first});
+  const auto is_element = [](const Node& node) { return node.kind() == NodeKind::kGetItem; };
+  EXPECT_EQ(readers_through(*split, is_element), (std::vector<Node*>{add, out, relu}));
+  EXPECT_EQ(readers_through(*x, is_element), std::vector<Node*>{split});
+  EXPECT_TRUE(readers_through(*out, is_element).empty());
+}
+
 TEST(Match, ReplaceKeepsWhatOthersRead) {
   TwoConvolutions net;
   const Pattern conv_relu =

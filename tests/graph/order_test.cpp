@@ -118,6 +118,37 @@ TEST(GraphOrder, IdsAreNeverUsedAgain) {
   EXPECT_FALSE(copy.holds(next));
 }
 
+// A place that a reader remembers wrongly would leave a use behind, or change another.
+TEST(GraphOrder, UsesKeepTheirPlacesThroughEveryEdit) {
+  Graph graph;
+  Node* x = graph.placeholder("x");
+  Node* y = graph.placeholder("y");
+  Node* z = graph.placeholder("z");
+  Node* index = graph.call("aten.index.Tensor", {x, Arg(std::vector<Arg>{y, Arg(), z})});
+  Node* add = graph.call("aten.add.Tensor", {y, y});
+  Node* out = graph.output({Arg(x), Arg(std::vector<Arg>{y, add, y}), Arg(index)});  // a list in a list
+  graph.verify();
+  EXPECT_EQ(y->use_count(), 5U);
+  add->replace_input(y, z);
+  EXPECT_EQ(add->arg(0).node(), z);
+  EXPECT_EQ(add->arg(1).node(), z);
+  index->set_arg("indices", Arg(std::vector<Arg>{Arg(), z, y, z}));
+  index->replace_input(z, y);
+  EXPECT_EQ(index->arg(1).text(), "[None, %y, %y, %y]");
+  out->replace_input(y, x);
+  EXPECT_EQ(out->args()[0].text(), "[%x, [%x, %add, %x], %index]");
+  index->replace_input(y, x);
+  EXPECT_EQ(index->arg(0).node(), x);
+  EXPECT_EQ(x->use_count(), 7U);
+  EXPECT_EQ(y->user_count(), 0U);
+  graph.verify();
+  Graph copy;
+  const NodeMap copies = copy.copy_from(graph);
+  copies.at(index)->replace_input(copies.at(x), copies.at(z));
+  EXPECT_EQ(copies.at(index)->arg(1).text(), "[None, %z, %z, %z]");
+  copy.verify();
+}
+
 TEST(GraphOrder, AReaderThatReadsAValueOftenGivesItUpAsOne) {
   Graph graph;
   Node* x = graph.placeholder("x");

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "octet/graph/constant_value.h"
+#include "octet/graph/match.h"
 #include "octet/lowering/layout.h"
 #include "octet/lowering/stats.h"
 #include "octet/quantize/qdq.h"
@@ -224,9 +225,9 @@ class Placer {
     placement.partitions = static_cast<int64_t>(numbers.size());
     for (const Node* node : graph_.nodes()) {
       if (!is_operator(*node)) continue;
-      for_each_reader(*node, [&](const Node& reader) {
-        if (places.at(node) != places.at(&reader)) placement.transitions.push_back({node->where(), reader.where()});
-      });
+      for (const Node* reader : operators_behind(*node)) {
+        if (places.at(node) != places.at(reader)) placement.transitions.push_back({node->where(), reader->where()});
+      }
     }
     return placement;
   }
@@ -243,24 +244,11 @@ class Placer {
   }
 
   // Operators that read a value, quantize, dequantize and getitem looked through.
-  static void for_each_reader(const Node& node, const std::function<void(const Node&)>& visit) {
-    std::unordered_set<const Node*> seen;
-    std::vector<Node*> open;
-    const auto open_users = [&](const Node& value) {
-      const std::vector<Node*> users = value.users();
-      open.insert(open.end(), users.rbegin(), users.rend());
-    };
-    open_users(node);
-    while (!open.empty()) {
-      const Node* user = open.back();
-      open.pop_back();
-      if (!seen.insert(user).second) continue;
-      if (is_operator(*user)) {
-        visit(*user);
-      } else if (user->kind() != NodeKind::kOutput) {
-        open_users(*user);
-      }
-    }
+  static std::vector<Node*> operators_behind(const Node& node) {
+    std::vector<Node*> readers = readers_through(
+        node, [](const Node& reader) { return !is_operator(reader) && reader.kind() != NodeKind::kOutput; });
+    std::erase_if(readers, [](const Node* reader) { return !is_operator(*reader); });
+    return readers;
   }
 
   int64_t static_bytes(const Node& node) const {
