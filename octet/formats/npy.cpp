@@ -17,16 +17,16 @@ namespace {
 
 constexpr std::string_view kMagic("\x93NUMPY", 6);
 
-struct Code {
+struct NpyCode {
   at::ScalarType dtype;
   const char* code;  // NumPy's kind and size
 };
-constexpr std::array kCodes = {
-    Code{at::kFloat, "f4"},        Code{at::kDouble, "f8"},         Code{at::kHalf, "f2"},
-    Code{at::kChar, "i1"},         Code{at::kShort, "i2"},          Code{at::kInt, "i4"},
-    Code{at::kLong, "i8"},         Code{at::kByte, "u1"},           Code{at::kUInt16, "u2"},
-    Code{at::kUInt32, "u4"},       Code{at::kUInt64, "u8"},         Code{at::kBool, "b1"},
-    Code{at::kComplexFloat, "c8"}, Code{at::kComplexDouble, "c16"},
+constexpr std::array kNpyCodes = {
+    NpyCode{at::kFloat, "f4"},        NpyCode{at::kDouble, "f8"},         NpyCode{at::kHalf, "f2"},
+    NpyCode{at::kChar, "i1"},         NpyCode{at::kShort, "i2"},          NpyCode{at::kInt, "i4"},
+    NpyCode{at::kLong, "i8"},         NpyCode{at::kByte, "u1"},           NpyCode{at::kUInt16, "u2"},
+    NpyCode{at::kUInt32, "u4"},       NpyCode{at::kUInt64, "u8"},         NpyCode{at::kBool, "b1"},
+    NpyCode{at::kComplexFloat, "c8"}, NpyCode{at::kComplexDouble, "c16"},
 };
 
 struct Header {
@@ -113,7 +113,7 @@ class HeaderParser {
     const std::string type = code.empty() ? "" : code.substr(1);
     header.big_endian = !code.empty() && code[0] == '>';
     if (!code.empty() && std::string_view("<>|=").find(code[0]) != std::string_view::npos) {
-      for (const Code& entry : kCodes) {
+      for (const NpyCode& entry : kNpyCodes) {
         if (type == entry.code) {
           header.dtype = entry.dtype;
           return;
@@ -193,7 +193,7 @@ at::Tensor read_npy(const std::string& path) {
 
 std::string npy_bytes(const at::Tensor& tensor, const std::string& where) {
   const char* code = nullptr;
-  for (const Code& entry : kCodes) {
+  for (const NpyCode& entry : kNpyCodes) {
     if (entry.dtype == tensor.scalar_type()) code = entry.code;
   }
   if (code == nullptr) {

@@ -19,27 +19,27 @@
 namespace octet {
 namespace {
 
-struct Code {
+struct DtypeName {
   at::ScalarType dtype;
   const char* code;
 };
-constexpr std::array kCodes = {
-    Code{at::kFloat, "F32"},
-    Code{at::kHalf, "F16"},
-    Code{at::kBFloat16, "BF16"},
-    Code{at::kDouble, "F64"},
-    Code{at::kByte, "U8"},
-    Code{at::kChar, "I8"},
-    Code{at::kShort, "I16"},
-    Code{at::kInt, "I32"},
-    Code{at::kLong, "I64"},
-    Code{at::kBool, "BOOL"},
-    Code{at::kUInt16, "U16"},
-    Code{at::kUInt32, "U32"},
-    Code{at::kUInt64, "U64"},
-    Code{at::kFloat8_e4m3fn, "F8_E4M3"},
-    Code{at::kFloat8_e5m2, "F8_E5M2"},
-    Code{at::kComplexFloat, "C64"},
+constexpr std::array kDtypeNames = {
+    DtypeName{at::kFloat, "F32"},
+    DtypeName{at::kHalf, "F16"},
+    DtypeName{at::kBFloat16, "BF16"},
+    DtypeName{at::kDouble, "F64"},
+    DtypeName{at::kByte, "U8"},
+    DtypeName{at::kChar, "I8"},
+    DtypeName{at::kShort, "I16"},
+    DtypeName{at::kInt, "I32"},
+    DtypeName{at::kLong, "I64"},
+    DtypeName{at::kBool, "BOOL"},
+    DtypeName{at::kUInt16, "U16"},
+    DtypeName{at::kUInt32, "U32"},
+    DtypeName{at::kUInt64, "U64"},
+    DtypeName{at::kFloat8_e4m3fn, "F8_E4M3"},
+    DtypeName{at::kFloat8_e5m2, "F8_E5M2"},
+    DtypeName{at::kComplexFloat, "C64"},
 };
 
 struct Entry {
@@ -52,7 +52,7 @@ struct Entry {
 
 at::ScalarType read_dtype(const JsonCursor& cursor) {
   const std::string code = cursor.to_string();
-  for (const Code& entry : kCodes) {
+  for (const DtypeName& entry : kDtypeNames) {
     if (code == entry.code) return entry.dtype;
   }
   throw Error(cursor.where(), "the type '" + code + "' cannot be read");
@@ -141,9 +141,9 @@ void write_safetensors(const std::string& path, const StateDict& tensors,
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const auto* code =
-        std::find_if(kCodes.begin(), kCodes.end(), [&](const Code& c) { return c.dtype == tensor.scalar_type(); });
-    if (code == kCodes.end())
+    const auto* code = std::find_if(kDtypeNames.begin(), kDtypeNames.end(),
+                                    [&](const DtypeName& c) { return c.dtype == tensor.scalar_type(); });
+    if (code == kDtypeNames.end())
       throw Error(path, "'" + name + "' is " + dtype_name(tensor.scalar_type()) + ", which safetensors lacks");
     if (name == "__metadata__" || header.contains(name))
       throw Error(path, "the name '" + name + "' cannot be written twice");

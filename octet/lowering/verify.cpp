@@ -45,9 +45,9 @@ Deviation deviation(const tflite::Tensor& tensor, const at::Tensor& integers, co
 }
 
 // The two programs on the same inputs.
-class Comparison {
+class Verifier {
  public:
-  Comparison(GraphModule& converted, const tflite::Model& program, const std::vector<at::Tensor>& inputs)
+  Verifier(GraphModule& converted, const tflite::Model& program, const std::vector<at::Tensor>& inputs)
       : program_(program), nodes_(lowering::node_values(program, converted.graph())) {
     for (size_t i = 0; i < program.operators.size(); ++i) {
       for (const int32_t output : program.operators[i].outputs) producers_[output] = i;
@@ -207,7 +207,7 @@ const ValueDeviation* Verification::first_difference() const {
 Verification verify(GraphModule& converted, const tflite::Model& program, const std::vector<at::Tensor>& inputs) {
   const at::NoGradGuard no_grad;
   converted.train(false);
-  return Comparison(converted, program, inputs).run();
+  return Verifier(converted, program, inputs).run();
 }
 
 }  // namespace octet

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "octet/support/sanitizer.h"
+
 namespace octet {
 namespace {
 
@@ -43,14 +45,13 @@ uint64_t available_memory() {
 }
 
 void limit_memory_to_available() {
-#if !defined(__SANITIZE_ADDRESS__)  // whose shadow counts as memory
+  if (kAddressSanitizer) return;
   const auto held = number_in("/proc/self/status", "VmData:");
   const uint64_t available = available_memory();
   struct rlimit limit {};
   if (!held || available == 0 || getrlimit(RLIMIT_DATA, &limit) != 0) return;
   limit.rlim_cur = std::min<rlim_t>(limit.rlim_cur, (*held << 10) + std::max(available, kLeast));
   setrlimit(RLIMIT_DATA, &limit);
-#endif
 }
 
 }  // namespace octet

@@ -9,8 +9,8 @@
 #include "octet/formats/container.h"
 #include "octet/formats/npy.h"
 #include "octet/support/memory_limit.h"
+#include "octet/support/sanitizer.h"
 #include "tests/cli/program.h"
-#include "tests/support/sanitizer.h"
 
 namespace octet {
 namespace {
@@ -46,7 +46,7 @@ class Hostile : public test::Program {
     if (test::lines(err) != 1) return ::testing::AssertionFailure() << "not one line: " << err;
     if (err.find(message) == std::string::npos) return ::testing::AssertionFailure() << err;
     if (test::slurp(file("victim.txt")) != kVictim) return ::testing::AssertionFailure() << "another file was changed";
-    if (memory > 300 * kMegabyte && !test::kAddressSanitizer) {
+    if (memory > 300 * kMegabyte && !kAddressSanitizer) {
       return ::testing::AssertionFailure() << "took " << memory << " bytes";
     }
     return ::testing::AssertionSuccess();
@@ -84,7 +84,7 @@ TEST_F(Hostile, WhatReachesOutIsNeverLetIn) {
 
 // Memory that is not there is an error of the program, and not its end.
 TEST_F(Hostile, TensorsBeyondTheMachineAreAnError) {
-  if (test::kAddressSanitizer) GTEST_SKIP() << "its shadow counts as memory";
+  if (kAddressSanitizer) GTEST_SKIP() << "its shadow counts as memory";
   const uint64_t available = available_memory();
   ASSERT_GT(available, 0U);
   GraphModule module;

@@ -7,7 +7,7 @@
 #include <functional>
 #include <string>
 
-#include "tests/support/sanitizer.h"
+#include "octet/support/sanitizer.h"
 
 namespace octet::test {
 

@@ -1,8 +1,9 @@
 #pragma once
 
-namespace octet::test {
+namespace octet {
 
-/// True under the address sanitizer, which keeps what was freed: memory cannot be measured there.
+/// True under the address sanitizer: its shadow counts as memory, and what was freed is kept for a while, so that
+/// memory can be neither limited nor measured. GCC defines a macro, clang answers a question.
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr bool kAddressSanitizer = true;
 #elif defined(__has_feature)
@@ -15,4 +16,4 @@ inline constexpr bool kAddressSanitizer = false;
 inline constexpr bool kAddressSanitizer = false;
 #endif
 
-}  // namespace octet::test
+}  // namespace octet
