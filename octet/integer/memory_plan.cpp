@@ -83,9 +83,19 @@ MemoryPlan plan_memory(const tflite::Model& model) {
     change[static_cast<size_t>(lives[i].last) + 1] -= lives[i].bytes;
   }
   int64_t alive = 0;
-  for (const int64_t bytes : change) plan.peak_bytes = std::max(plan.peak_bytes, alive += bytes);
+  int64_t peak_step = 0;
+  for (int64_t step = 0; step <= steps; ++step) {
+    alive += change[static_cast<size_t>(step)];
+    if (alive <= plan.peak_bytes) continue;
+    plan.peak_bytes = alive;
+    peak_step = step;
+  }
+  if (steps > 0) plan.peak_step = std::min(peak_step, steps - 1);  // results live on behind the last
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return lives[a].bytes > lives[b].bytes; });
   const auto lower = [&](size_t a, size_t b) { return plan.offsets[a] < plan.offsets[b]; };
+  for (const size_t i : order) {
+    if (lives[i].first <= peak_step && peak_step <= lives[i].last) plan.at_peak.push_back(static_cast<int32_t>(i));
+  }
   Timeline timeline(static_cast<size_t>(steps) + 1);
   std::vector<size_t> placed;  // by offset
   for (const size_t i : order) {
@@ -106,6 +116,12 @@ MemoryPlan plan_memory(const tflite::Model& model) {
     timeline.add(i, lives[i]);
   }
   return plan;
+}
+
+int64_t constant_bytes(const tflite::Model& model) {
+  int64_t bytes = 0;
+  for (const tflite::Tensor& tensor : model.tensors) bytes += static_cast<int64_t>(tensor.data.size());
+  return bytes;
 }
 
 }  // namespace octet::integer

@@ -12,7 +12,40 @@ namespace octet::report {
 namespace {
 
 using targets::Check;
+using targets::MemoryEstimate;
 using targets::OperatorPlacement;
+
+nlohmann::ordered_json memory_json(const MemoryEstimate& memory) {
+  if (!memory.is_known()) return {{"missing", memory.missing}};
+  nlohmann::ordered_json json = {{"arena_bytes", memory.arena_bytes},
+                                 {"peak_bytes", memory.peak_bytes},
+                                 {"constant_bytes", memory.constant_bytes},
+                                 {"on_chip_bytes", memory.on_chip_bytes},
+                                 {"fits", memory.fits()},
+                                 {"peak_at", memory.peak_at}};
+  json["at_peak"] = nlohmann::ordered_json::array();
+  for (const MemoryEstimate::Tensor& each : memory.at_peak) {
+    json["at_peak"].push_back({{"name", each.name}, {"shape", each.shape}, {"bytes", each.bytes}});
+  }
+  return json;
+}
+
+std::string memory_text(const MemoryEstimate& memory) {
+  if (!memory.is_known()) return "memory: no estimate, for the program cannot be written: " + memory.missing + '\n';
+  std::string text = octet::str("memory, estimated: arena ", bytes_text(memory.arena_bytes));
+  if (memory.on_chip_bytes > 0) {
+    text += octet::str(" of ", bytes_text(memory.on_chip_bytes), " on the chip");
+  }
+  text += octet::str(", constants ", bytes_text(memory.constant_bytes), " in flash");
+  if (memory.peak_at.empty()) return text + '\n';
+  text += octet::str("; most alive at ", memory.peak_at, ": ", bytes_text(memory.peak_bytes));
+  constexpr size_t kNamed = 3;
+  for (size_t i = 0; i < std::min(kNamed, memory.at_peak.size()); ++i) {
+    const MemoryEstimate::Tensor& each = memory.at_peak[i];
+    text += octet::str(i > 0 ? ", " : " (", each.name, ' ', shape_text(each.shape));
+  }
+  return text + (memory.at_peak.empty() ? "\n" : ")\n");
+}
 
 nlohmann::ordered_json size_json(const SizeCheck& size, const std::string& target) {
   nlohmann::ordered_json json;
@@ -45,6 +78,7 @@ nlohmann::ordered_json size_json(const SizeCheck& size, const std::string& targe
   for (const targets::Transition& each : placement.transitions) {
     json["transitions"].push_back({{"from", each.from}, {"to", each.to}});
   }
+  json["memory"] = memory_json(size.check->memory);
   json["warnings"] = nlohmann::ordered_json::array();
   for (const targets::Warning& each : size.check->warnings) {
     json["warnings"].push_back({{"where", each.where}, {"text", each.text}, {"way_out", each.way_out}});
@@ -71,7 +105,8 @@ std::string one_size_text(const Check& check) {
       << "on the NPU: " << share_text(placement.npu_macs(), placement.macs()) << " of "
       << fixed(static_cast<double>(placement.macs()) / 1e6, 2) << " million multiply-accumulates, "
       << share_text(placement.npu_bytes(), placement.bytes()) << " of " << bytes_text(placement.bytes())
-      << " of int8 parameters\n";
+      << " of int8 parameters\n"
+      << memory_text(check.memory);
   for (const targets::Transition& each : placement.transitions) {
     out << "transition: " << each.from << " -> " << each.to << '\n';
   }
@@ -87,18 +122,22 @@ std::string one_size_text(const Check& check) {
 }
 
 std::string sizes_text(const std::vector<SizeCheck>& sizes) {
-  Table table({"input size", "partitions", "on the NPU", "on the CPU", "MACs on the NPU", "first on the CPU"});
+  Table table({"input size", "partitions", "on the NPU", "on the CPU", "MACs on the NPU", "arena", "fits the chip",
+               "first on the CPU"});
   for (const SizeCheck& size : sizes) {
     if (!size.check) {
-      table.row({size.size, "-", "-", "-", "-", "does not run: " + size.error});
+      table.row({size.size, "-", "-", "-", "-", "-", "-", "does not run: " + size.error});
       continue;
     }
     const targets::Placement& placement = size.check->placement;
     const auto all = static_cast<int64_t>(placement.operators.size());
+    const MemoryEstimate& memory = size.check->memory;
     const auto first = std::find_if(placement.operators.begin(), placement.operators.end(),
                                     [](const OperatorPlacement& row) { return !row.partition; });
     table.row({size.size, std::to_string(placement.partitions), std::to_string(all - placement.on_cpu()),
                std::to_string(placement.on_cpu()), share_text(placement.npu_macs(), placement.macs()),
+               memory.is_known() ? bytes_text(memory.arena_bytes) : "-",
+               memory.is_known() && memory.on_chip_bytes > 0 ? (memory.fits() ? "yes" : "no") : "-",
                first != placement.operators.end() ? first->reason : ""});
   }
   return table.text();

@@ -96,12 +96,6 @@ nlohmann::ordered_json tensors_json(const tflite::Model& program, const std::vec
   return array;
 }
 
-int64_t constant_bytes(const tflite::Model& program) {
-  int64_t bytes = 0;
-  for (const tflite::Tensor& tensor : program.tensors) bytes += static_cast<int64_t>(tensor.data.size());
-  return bytes;
-}
-
 }  // namespace
 
 ModelReport model_report(const GraphModule& module) {
@@ -158,7 +152,7 @@ std::string ProgramReport::text() const {
   std::ostringstream out;
   for (const int32_t index : program.inputs) out << "input   " << tensor_text(tensor_of(program, index)) << '\n';
   for (const int32_t index : program.outputs) out << "output  " << tensor_text(tensor_of(program, index)) << '\n';
-  out << "constants " << bytes_text(constant_bytes(program)) << "; arena " << bytes_text(memory.arena_bytes)
+  out << "constants " << bytes_text(integer::constant_bytes(program)) << "; arena " << bytes_text(memory.arena_bytes)
       << ", most alive at one step " << bytes_text(memory.peak_bytes) << "\n\n";
   Table table({"op", "inputs", "output"});
   for (const tflite::Operator& op : program.operators) {
@@ -186,7 +180,7 @@ nlohmann::ordered_json ProgramReport::json() const {
                                  {"inputs", tensors_json(program, op.inputs)},
                                  {"outputs", tensors_json(program, op.outputs)}});
   }
-  json["constant_bytes"] = constant_bytes(program);
+  json["constant_bytes"] = integer::constant_bytes(program);
   json["arena_bytes"] = memory.arena_bytes;
   json["peak_bytes"] = memory.peak_bytes;
   return json;

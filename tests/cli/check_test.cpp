@@ -78,6 +78,28 @@ TEST_F(CheckVerb, VariesTheInputSize) {
   EXPECT_EQ(answers[0].at("partitions"), 1);
 }
 
+TEST_F(CheckVerb, SaysWhatMemoryItTakesAndWhereItFallsOffTheChip) {
+  const std::string model = golden("net_mobilenet_v2_w025") + "/model.pt2";
+  const auto done = run("check --json --input-size 96 --input-size 192 --input-size 1536 " + model);
+  ASSERT_EQ(done.status, 0) << done.err;
+  const nlohmann::json answers = nlohmann::json::parse(done.out);
+  const auto arena = [&](size_t i) { return answers[i].at("memory").at("arena_bytes").get<double>(); };
+  EXPECT_NEAR(arena(1) / arena(0), 4.0, 0.4) << "images four times as large";
+  EXPECT_EQ(answers[0].at("memory").at("constant_bytes"), answers[1].at("memory").at("constant_bytes"));
+  EXPECT_EQ(answers[0].at("memory").at("fits"), true);
+  EXPECT_TRUE(answers[0].at("warnings").empty());
+  const nlohmann::json& large = answers[2];
+  EXPECT_EQ(large.at("memory").at("fits"), false);
+  ASSERT_EQ(large.at("warnings").size(), 1u) << large.at("warnings");
+  const nlohmann::json& warning = large.at("warnings")[0];
+  EXPECT_EQ(warning.at("where"), large.at("memory").at("peak_at"));
+  const std::string largest = large.at("memory").at("at_peak")[0].at("name");
+  EXPECT_NE(warning.at("text").get<std::string>().find("'" + largest + "' "), std::string::npos) << warning;
+  int64_t alive = 0;
+  for (const nlohmann::json& tensor : large.at("memory").at("at_peak")) alive += tensor.at("bytes").get<int64_t>();
+  EXPECT_EQ(alive, large.at("memory").at("peak_bytes"));
+}
+
 TEST_F(CheckVerb, TakesTheQuantizersSettings) {
   const std::string model = golden("op_mul") + "/model.pt2";
   EXPECT_EQ(nlohmann::json::parse(run("check --json " + model).out).at("warnings").size(), 1u)

@@ -115,15 +115,28 @@ TEST(CheckReport, OfSeveralSizesIsARowEach) {
   on_cpu.reason = "too wide";
   on_cpu.way_out = "make it narrow";
   check.placement.operators = {on_npu, on_cpu};
+  check.memory.missing = "no such operator";
   report.sizes = {{"8", check, ""}};
   EXPECT_NE(report.text().find("too wide; make it narrow"), std::string::npos) << report.text();
   EXPECT_NE(report.text().find("input [1, 3, 8, 8], a target: 1 operator on the NPU in 1 partition, 1 on the CPU"),
             std::string::npos)
       << report.text();
+  EXPECT_NE(report.text().find("memory: no estimate, for the program cannot be written: no such operator\n"),
+            std::string::npos)
+      << report.text();
+  EXPECT_EQ(report.json().at("memory"), Json::parse(R"({"missing": "no such operator"})"));
+  report.sizes[0].check->memory = {5000, 4000, 300, 4500, "conv2d 'c'", {{"c", {1, 8, 8, 40}, 2560}}, ""};
+  EXPECT_NE(report.text().find("memory, estimated: arena 5.0 KB of 4.5 KB on the chip, constants 300 B in flash; most "
+                               "alive at conv2d 'c': 4.0 KB (c [1, 8, 8, 40])\n"),
+            std::string::npos)
+      << report.text();
+  EXPECT_EQ(report.json().at("memory").at("fits"), false);
+  EXPECT_EQ(report.json().at("memory").at("at_peak")[0].at("bytes"), 2560);
   EXPECT_EQ(report.json().at("nodes")[0].at("npu"), 0);
   EXPECT_TRUE(report.json().at("nodes")[1].at("npu").is_null());
   report.sizes.push_back({"4", std::nullopt, "it breaks"});
   EXPECT_NE(report.text().find("does not run: it breaks\n"), std::string::npos) << report.text();
+  EXPECT_NE(report.text().find("5.0 KB  no"), std::string::npos) << report.text();
   EXPECT_EQ(report.json()[1], Json::parse(R"({"target": "a target", "input_size": "4", "error": "it breaks"})"));
 }
 

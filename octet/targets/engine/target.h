@@ -51,6 +51,7 @@ struct OCTET_API Target {
   std::function<std::string(const Node&)> substitute_for = {};
 
   LoweringForm form = LoweringForm::kFused;  ///< of a .tflite for its compiler
+  int64_t on_chip_bytes = 0;                 ///< RAM for activations, shared with the application; 0: not known
   std::string document = {};                 ///< head of its operator table, in Markdown
 
   /// The numbers of a scheme by name; empty: the first. Throws octet::Error for another.

@@ -3,9 +3,14 @@
 #include "octet/support/error.h"
 
 namespace octet {
+namespace {
+
+constexpr int64_t kKibibyte = 1024;
+
+}  // namespace
 
 NeutronTargetSpec NeutronTargetSpec::row(std::string name, std::string core, int64_t hardware_version, int64_t units,
-                                         int64_t pipes, int64_t macs, NeutronLimits limits) {
+                                         int64_t pipes, int64_t macs, int64_t on_chip_bytes, NeutronLimits limits) {
   NeutronTargetSpec spec;
   spec.name_ = std::move(name);
   spec.core_ = std::move(core);
@@ -13,6 +18,7 @@ NeutronTargetSpec NeutronTargetSpec::row(std::string name, std::string core, int
   spec.units_ = units;
   spec.pipes_ = pipes;
   spec.macs_ = macs;
+  spec.on_chip_bytes_ = on_chip_bytes;
   spec.limits_ = std::move(limits);
   return spec;
 }
@@ -20,8 +26,8 @@ NeutronTargetSpec NeutronTargetSpec::row(std::string name, std::string core, int
 // A row a target.
 const std::vector<NeutronTargetSpec>& NeutronTargetSpec::table() {
   static const std::vector<NeutronTargetSpec> targets = {
-      //  name        core     version  units  pipes  MACs  limits
-      row("imxrt700", "N3-64", 2, 1, 8, 8, NeutronLimits{}),
+      //  name        core     version  units  pipes  MACs  RAM            limits
+      row("imxrt700", "N3-64", 2, 1, 8, 8, 7680 * kKibibyte, NeutronLimits{}),
   };
   return targets;
 }

@@ -44,14 +44,15 @@ class OCTET_API NeutronTargetSpec {
   int64_t hardware_version() const { return hardware_version_; }  ///< 2 stands for N3
   int64_t units() const { return units_; }
   int64_t pipes() const { return pipes_; }
-  int64_t macs() const { return macs_; }  ///< of one pipe in one cycle
+  int64_t macs() const { return macs_; }                    ///< of one pipe in one cycle
+  int64_t on_chip_bytes() const { return on_chip_bytes_; }  ///< RAM of the chip, which activations share with all else
   const NeutronLimits& limits() const { return limits_; }
 
  private:
   NeutronTargetSpec() = default;
   static const std::vector<NeutronTargetSpec>& table();
   static NeutronTargetSpec row(std::string name, std::string core, int64_t hardware_version, int64_t units,
-                               int64_t pipes, int64_t macs, NeutronLimits limits);
+                               int64_t pipes, int64_t macs, int64_t on_chip_bytes, NeutronLimits limits);
 
   std::string name_;
   std::string core_;
@@ -59,6 +60,7 @@ class OCTET_API NeutronTargetSpec {
   int64_t units_ = 0;
   int64_t pipes_ = 0;
   int64_t macs_ = 0;
+  int64_t on_chip_bytes_ = 0;
   NeutronLimits limits_;
 };
 

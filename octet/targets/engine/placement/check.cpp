@@ -69,6 +69,8 @@ Check check_model(const GraphModule& model, TableQuantizer& quantizer,
   }
   result.placement = place(*program, quantizer.target(), result.scales_known);
   result.warnings = find_warnings(*program, quantizer.target(), result.scales_known);
+  result.memory = estimate_memory(*program, quantizer.target());
+  for (Warning& each : memory_warnings(result.memory, quantizer.target())) result.warnings.push_back(std::move(each));
   return result;
 }
 

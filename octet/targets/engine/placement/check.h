@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "octet/support/api.h"
+#include "octet/targets/engine/placement/memory_estimate.h"
 #include "octet/targets/engine/placement/placement.h"
 #include "octet/targets/engine/placement/warnings.h"
 #include "octet/targets/engine/table_quantizer.h"
@@ -12,6 +13,7 @@ namespace octet::targets {
 struct Check {
   Placement placement;
   std::vector<Warning> warnings;
+  MemoryEstimate memory;
   bool scales_known = false;
   std::vector<std::vector<int64_t>> input_sizes;
 };
