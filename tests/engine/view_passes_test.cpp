@@ -209,6 +209,11 @@ std::vector<PassCase> arithmetic() {
          return g.finish({g.call("aten.mul.Tensor", {wide, g.input({2, 1})})});
        },
        drop_expands, ""},
+      {"roll", of_input("aten.roll.default", {2, 5, 6}, {Sizes{2, -1}, Sizes{1, -1}}), decompose_rolls,
+       "slice.Tensor slice.Tensor cat.default slice.Tensor slice.Tensor cat.default relu.default"},
+      {"roll_all_around", of_input("aten.roll.default", {2, 5}, {Sizes{-10}, Sizes{1}}), decompose_rolls,
+       "relu.default"},
+      {"roll_of_samples_declines", of_input("aten.roll.default", {2, 5}, {Sizes{1}, Sizes{0}}), decompose_rolls, ""},
       {"select",
        [](auto& g) {
          return g.finish({g.call("aten.select.int", {g.input({2, 5, 3}), int64_t{1}, int64_t{-1}})});

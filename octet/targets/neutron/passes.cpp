@@ -26,6 +26,7 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
       {"add_batch_to_pools", targets::add_batch_to_pools},
       {"decompose_splits", targets::decompose_splits},
       {"decompose_selects", targets::decompose_selects},
+      {"decompose_rolls", targets::decompose_rolls},
       {"decompose_arithmetic", targets::decompose_arithmetic},
       {"decompose_attention", targets::decompose_attention},
       {"decompose_einsum", targets::decompose_einsum},

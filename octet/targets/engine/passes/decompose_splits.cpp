@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
@@ -113,7 +115,44 @@ void decompose_select(Node* select) {
   replace_by_parts(select, without_dim(part_of(input, dim, index, 1, *select), dim, *select));
 }
 
+// Along other dimensions than the batch, by numbers that are known.
+bool is_roll(const Node& node) {
+  if (!node.is_call("aten.roll.default") || !node.meta() || node.arg("self").node() == nullptr) return false;
+  if (!node.arg("shifts").is_constant() || !node.arg("dims").is_constant() || node.meta()->numel() == 0) return false;
+  const std::vector<int64_t> dims = node.arg("dims").to_ints();
+  return !dims.empty() && dims.size() == node.arg("shifts").to_ints().size() &&
+         std::all_of(dims.begin(), dims.end(),
+                     [&](int64_t dim) { return positive_dim(dim, node.meta()->rank()) != 0; });
+}
+
+void decompose_roll(Node* roll) {
+  const std::vector<int64_t> shifts = roll->arg("shifts").to_ints();
+  const std::vector<int64_t> dims = roll->arg("dims").to_ints();
+  Node* rolled = roll->arg("self").node();
+  const auto here = roll->graph().inserting_before(roll);
+  for (size_t i = 0; i < dims.size(); ++i) {
+    const int64_t dim = positive_dim(dims[i], roll->meta()->rank());
+    const int64_t length = roll->sizes().at(static_cast<size_t>(dim));
+    const int64_t first = ((-shifts[i]) % length + length) % length;  // what comes to the front
+    if (first == 0) continue;
+    const std::vector<Arg> parts = {part_of(rolled, dim, first, length - first, *roll),
+                                    part_of(rolled, dim, 0, first, *roll)};
+    rolled = add_call("aten.cat.default", {Arg(parts), dim}, roll->sizes(), *roll);
+  }
+  if (rolled == roll->arg("self").node()) {
+    replace_node(roll, rolled);
+  } else {
+    replace_by_parts(roll, rolled);
+  }
+}
+
 }  // namespace
+
+bool decompose_rolls(GraphModule& module) {
+  const std::vector<Node*> found = calls_where(module.graph(), is_roll);
+  for (Node* node : found) decompose_roll(node);
+  return !found.empty();
+}
 
 bool decompose_splits(GraphModule& module) {
   bool changed = false;

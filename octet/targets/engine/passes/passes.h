@@ -38,6 +38,9 @@ bool decompose_splits(GraphModule& module);
 /// select becomes slice and squeeze. Declined where the index is computed.
 bool decompose_selects(GraphModule& module);
 
+/// roll becomes two slices and a cat for each dimension. Declined along dimension 0, and without dimensions.
+bool decompose_rolls(GraphModule& module);
+
 /// scaled_dot_product_attention becomes products, the sum with its mask, and a softmax. A causal mask and one of
 /// booleans become constants of 0 and -inf. Declined with dropout, with grouped queries (enable_gqa), and where a mask
 /// of booleans is computed.
