@@ -73,6 +73,23 @@ TEST(NeutronPasses, AttentionKeepsTheBatchFree) {
   }
 }
 
+TEST(NeutronPasses, ProductsKeepTheBatchFree) {
+  at::manual_seed(5);
+  GraphBuilder g;
+  Node* x = g.input({1, 3, 4, 4});
+  Node* by_head = g.call("aten.matmul.default", {x, g.parameter("v", {3, 4, 4})});
+  const std::vector<Arg> factors = {by_head, g.parameter("w", {3, 4, 6})};
+  Node* by_einsum = g.call("aten.einsum.default", {"bhnd,hde->bnhe", Arg(factors)});
+  const auto module = g.finish({by_einsum});
+  make_batch_flexible(*module);
+  const auto before = module->copy();
+  EXPECT_GT(run(*module, QuantizationMode::kPtq), 0);
+  for (const int64_t batch : {1, 3}) {
+    const at::Tensor input = at::randn({batch, 3, 4, 4});
+    EXPECT_TRUE(at::allclose(module->run({input}).at(0), before->run({input}).at(0), 1e-5, 1e-5)) << batch;
+  }
+}
+
 // No value changes its grid on the way: that would be a step between partitions, on the CPU.
 TEST(NeutronPasses, AttentionIsOnePartition) {
   for (const bool is_qat : {false, true}) {

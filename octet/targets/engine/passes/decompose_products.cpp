@@ -102,12 +102,14 @@ class ProductWriter {
 
     const int64_t count = total(common);
     const Sizes folded = {count, total(left_only) * rows, depth};
-    const size_t open = common.empty() ? 1 : 0;  // where the left factor's samples are
+    // Dimension 0 of the left factor has the samples.
+    const auto samples = static_cast<size_t>(std::find(order.begin(), order.end(), 0) - order.begin());
+    const size_t open = samples < common.size() ? 0 : 1;
     Node* left = lead == 0 ? with_a_batch(a) : add_reshape(add_permute(a, all, like_), folded, open, like_);
     Node* right = b->sizes().size() == 2 ? with_a_batch(b) : add_reshape(b, {count, depth, columns}, 0, like_);
     Node* product = add_call("aten.bmm.default", {left, right}, {count, folded[1], columns}, like_);
     if (lead == 0) return add_call("aten.squeeze.dim", {product, int64_t{0}}, {rows, columns}, like_);
-    return add_permute(add_reshape(product, unfolded, 0, like_), inverse(all), like_);
+    return add_permute(add_reshape(product, unfolded, samples, like_), inverse(all), like_);
   }
 
   Node* with_a_batch(Node* matrix) const {

@@ -32,6 +32,7 @@ Node* add_call(const std::string& op, std::vector<Arg> args, const std::vector<i
   Node* node = like.graph().call(op, std::move(args), {}, name);
   node->set_meta(TensorMeta{like.meta() ? like.meta()->dtype : at::kFloat, sizes});
   copy_notes(like, *node);
+  node->notes().erase(kFloatNameNote);  // a part is not the whole
   return node;
 }
 
