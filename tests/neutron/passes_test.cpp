@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "octet/lowering/batch.h"
+#include "octet/targets/engine/placement/check.h"
+#include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/targets/neutron/operator_rules.h"
 #include "tests/engine/graph_builder.h"
 
@@ -41,6 +44,64 @@ TEST(NeutronPasses, KeepsConvolutionsWithTheirBatchNormForTraining) {
   const auto module = g.finish({g.batch_norm("n", g.conv2d("c", g.input({2, 4, 6, 6}), 4, 6, 2), 6)});
   EXPECT_EQ(run(*module, QuantizationMode::kQat), 0);
   EXPECT_EQ(ops_of(*module), "conv2d.default batch_norm.default");
+}
+
+// Multi-head attention as networks write it: one product for queries, keys and values, taken apart by unbind.
+std::shared_ptr<GraphModule> attention(GraphBuilder& g) {
+  Node* qkv = g.linear("qkv", g.input({1, 6, 8}), 8, 24);
+  Node* heads = g.call("aten.reshape.default", {qkv, Ints{1, 6, 3, 2, 4}});
+  Node* apart = g.call("aten.unbind.int", {g.call("aten.permute.default", {heads, Ints{2, 0, 3, 1, 4}}), int64_t{0}});
+  std::vector<Arg> parts;
+  for (const int64_t i : {0, 1, 2}) parts.emplace_back(g.item(apart, i));
+  Node* attended = g.call("aten.scaled_dot_product_attention.default", std::move(parts));
+  Node* turned = g.call("aten.transpose.int", {attended, int64_t{1}, int64_t{2}});
+  Node* joined = g.call("aten.reshape.default", {g.call("aten.contiguous.default", {turned}), Ints{1, 6, 8}});
+  return g.finish({g.linear("out", joined, 8, 8)});
+}
+
+TEST(NeutronPasses, AttentionKeepsTheBatchFree) {
+  at::manual_seed(5);
+  GraphBuilder g;
+  const auto module = attention(g);
+  make_batch_flexible(*module);
+  const auto before = module->copy();
+  EXPECT_GT(run(*module, QuantizationMode::kPtq), 0);
+  EXPECT_EQ(run(*module, QuantizationMode::kPtq), 0);
+  for (const int64_t batch : {1, 5}) {
+    const at::Tensor x = at::randn({batch, 6, 8});
+    EXPECT_TRUE(at::allclose(module->run({x}).at(0), before->run({x}).at(0), 1e-5, 1e-6)) << batch;
+  }
+}
+
+TEST(NeutronPasses, ProductsKeepTheBatchFree) {
+  at::manual_seed(5);
+  GraphBuilder g;
+  Node* x = g.input({1, 3, 4, 4});
+  Node* by_head = g.call("aten.matmul.default", {x, g.parameter("v", {3, 4, 4})});
+  const std::vector<Arg> factors = {by_head, g.parameter("w", {3, 4, 6})};
+  Node* by_einsum = g.call("aten.einsum.default", {"bhnd,hde->bnhe", Arg(factors)});
+  const auto module = g.finish({by_einsum});
+  make_batch_flexible(*module);
+  const auto before = module->copy();
+  EXPECT_GT(run(*module, QuantizationMode::kPtq), 0);
+  for (const int64_t batch : {1, 3}) {
+    const at::Tensor input = at::randn({batch, 3, 4, 4});
+    EXPECT_TRUE(at::allclose(module->run({input}).at(0), before->run({input}).at(0), 1e-5, 1e-5)) << batch;
+  }
+}
+
+// No value changes its grid on the way: that would be a step between partitions, on the CPU.
+TEST(NeutronPasses, AttentionIsOnePartition) {
+  for (const bool is_qat : {false, true}) {
+    GraphBuilder g;
+    NeutronOptions options;
+    options.is_qat = is_qat;
+    options.mul_range = MulRange::kObserved;
+    NeutronQuantizer quantizer(options);
+    const targets::Placement placement = targets::check_model(*attention(g), quantizer).placement;
+    EXPECT_EQ(placement.partitions, 1) << is_qat;
+    EXPECT_EQ(placement.on_cpu(), 0) << is_qat;
+  }
 }
 
 }  // namespace

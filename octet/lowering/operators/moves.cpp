@@ -153,6 +153,25 @@ void lower_split(OperatorLowering& op) {
   }
 }
 
+void lower_unbind(OperatorLowering& op) {
+  const Node& source = first_value(op);
+  std::vector<int64_t> size = source.sizes(), begin(size.size(), 0);
+  const auto dim = static_cast<size_t>(op.dimension("dim", 0, static_cast<int64_t>(size.size())));
+  size[dim] = 1;
+  for (const Node* element : op.node().users()) {
+    begin[dim] = element->arg(size_t{1}).to_int();
+    const std::string name = octet::str("piece_", begin[dim]);
+    const ValueId part =
+        op.step(name, OpCode::kSlice,
+                {op.input(source, false), op.indices(name + "_begin", begin), op.indices(name + "_size", size)}, size);
+    const std::vector<int64_t>& shape = element->sizes();
+    const ValueId narrowed = op.reshaped(name + "_narrowed", part, shape);
+    const bool is_nhwc = op.keeps_channels_last(*element) && shape.size() > 2;
+    op.set_element(*element,
+                   is_nhwc ? op.transposed(name + "_nhwc", narrowed, to_channels_last(shape.size())) : narrowed);
+  }
+}
+
 void lower_pad(OperatorLowering& op) {
   const std::vector<int64_t> pad = op.integers("pad");
   const std::string mode = op.text("mode", "constant");

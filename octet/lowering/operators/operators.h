@@ -67,6 +67,7 @@ void lower_permutation(OperatorLowering& op);
 void lower_slice(OperatorLowering& op);
 void lower_select(OperatorLowering& op);
 void lower_split(OperatorLowering& op);
+void lower_unbind(OperatorLowering& op);
 void lower_pad(OperatorLowering& op);
 void lower_expand(OperatorLowering& op);
 void lower_pixel_shuffle(OperatorLowering& op);

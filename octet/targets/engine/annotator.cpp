@@ -2,6 +2,7 @@
 
 #include <map>
 #include <set>
+#include <unordered_set>
 
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/rewrite.h"
@@ -93,6 +94,7 @@ class Annotator {
       schemes_.push_back(choice.scheme.empty() ? QuantizationConfig() : target.config(choice.scheme, options));
     }
     for (const Node* node : graph.nodes()) choices_[node] = choices_for(options.overrides, *node);
+    find_factors();
   }
 
   QuantizationPlan run() {
@@ -125,6 +127,35 @@ class Annotator {
   }
 
   bool is_qat() const { return options_.mode == QuantizationMode::kQat; }
+
+  // The values that a product of two computed values reads, itself or behind operators that share their grid. Readers
+  // stand behind what they read: one walk backwards.
+  void find_factors() {
+    const std::vector<Node*> nodes = graph_.nodes();
+    for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+      const OperatorRule* rule = (*it)->is_call() ? target_.rules.find(**it) : nullptr;
+      if (rule == nullptr || choices_.at(*it).left_in_float) continue;
+      const bool passes_on = rule->sharing != Sharing::kNone && factors_.count(*it) > 0;
+      for (const InputRule& input : rule->inputs) {
+        if (!passes_on && input.role != Role::kProductOperand) continue;
+        for (const Node* producer : producers(**it, input)) factors_.insert(producer);
+      }
+    }
+  }
+
+  // The numbers of such products where the target has any of their own, known beforehand.
+  static const RoleConfig* product_numbers(const QuantizationConfig& config) {
+    const RoleConfig* numbers = config.find(Role::kProductOperand);
+    const bool own = config.owner(Role::kProductOperand) == Role::kProductOperand;
+    return own && has_known_grid(numbers) && !numbers->fixed ? numbers : nullptr;
+  }
+
+  // The numbers of a result. On those of a product from the start, a factor needs no second grid in front of it.
+  const RoleConfig* result_numbers(const Node& value, Role role, const QuantizationConfig& config) const {
+    const RoleConfig* factor = product_numbers(config);
+    const bool is_factor = factor != nullptr && config.owner(role) == Role::kActivation && factors_.count(&value) > 0;
+    return is_factor ? factor : config.find(role);
+  }
 
   // The product that a BatchNorm of training goes into: the two are one, in float or quantized.
   const Node* product_of_batch_norm(const Node& node) const {
@@ -235,7 +266,7 @@ class Annotator {
       reasons_[&node] = activation == nullptr ? "activations stay in float" : "has no weight, and grids are dynamic";
     } else if (!rule.own_output_at.empty() && clips_at(node, rule.own_output_at)) {
       annotate_inputs(node, {{rule.inputs[0].argument, Role::kActivation}}, config);
-      write_output(node, activation_spec(*activation, {&node}));
+      write_output(node, activation_spec(*result_numbers(node, Role::kActivation, config), {&node}));
     } else if (rule.sharing != Sharing::kNone) {
       annotate_shared(node, rule, *activation);
     } else {
@@ -312,9 +343,14 @@ class Annotator {
   AnySpec input_spec(const InputRule& rule, const RoleConfig& numbers, const QuantizationConfig& config,
                      const Node& node, Node* producer) const {
     // A second grid for the same value would only cost a requantization.
-    if (config.owner(rule.role) == Role::kActivation && !numbers.dynamic) {
-      if (rows_.fixed_grid(producer) != nullptr) return SharedQuantizationSpec{EdgeOrNode(producer)};
-      if (const AnySpec* lent = same_but_observer(producer, numbers)) return *lent;
+    const Role owner = config.owner(rule.role);
+    if ((owner == Role::kActivation || owner == Role::kProductOperand) && !numbers.dynamic) {
+      const bool takes_any = owner == Role::kActivation;
+      if (takes_any && rows_.fixed_grid(producer) != nullptr) return SharedQuantizationSpec{EdgeOrNode(producer)};
+      for (const RoleConfig* lender : {&numbers, takes_any ? product_numbers(config) : nullptr}) {
+        if (lender == nullptr) continue;
+        if (const AnySpec* lent = same_but_observer(producer, *lender)) return *lent;
+      }
     }
     switch (family(rule.role)) {
       case Role::kWeight:
@@ -339,7 +375,7 @@ class Annotator {
   }
 
   void annotate_output(Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
-    const RoleConfig* numbers = config.find(rule.output);
+    const RoleConfig* numbers = result_numbers(node, rule.output, config);
     if (!has_known_grid(numbers)) {
       reasons_[&node] = "its result stays in float";
       return;
@@ -370,7 +406,7 @@ class Annotator {
     if (user == nullptr || is_annotated(*user) || left_in_float(*user)) return false;
     if (!target_.rules.is_fusable_activation(*user)) return false;
     const Role output = target_.rules.find(*user)->output;
-    const RoleConfig* numbers = config.find(output == Role::kShared ? Role::kActivation : output);
+    const RoleConfig* numbers = result_numbers(*user, output == Role::kShared ? Role::kActivation : output, config);
     if (!has_known_grid(numbers) || (numbers->fixed && !config.fuse_fixed_activations)) return false;
     if (norm != nullptr) {
       ensure_annotation(*norm).annotated = true;
@@ -390,6 +426,7 @@ class Annotator {
   std::map<const Node*, NodeChoices> choices_;
   std::map<const Node*, std::string> reasons_;
   mutable QuantizationPlan plan_;
+  std::unordered_set<const Node*> factors_;
   mutable SharedRows rows_;
 };
 

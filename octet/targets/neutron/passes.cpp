@@ -20,8 +20,20 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
   const bool is_qat = mode == QuantizationMode::kQat;
   const auto joins = [rules](const Node& node) { return rules.is_fusable_activation(node); };
   std::vector<targets::Pass> passes = {
+      {"drop_no_ops", targets::drop_no_ops},
+      {"rename_views", targets::rename_views},
+      {"drop_pool_flags", targets::drop_pool_flags},
       {"add_batch_to_pools", targets::add_batch_to_pools},
       {"decompose_splits", targets::decompose_splits},
+      {"decompose_selects", targets::decompose_selects},
+      {"decompose_rolls", targets::decompose_rolls},
+      {"decompose_arithmetic", targets::decompose_arithmetic},
+      {"decompose_attention", targets::decompose_attention},
+      {"decompose_einsum", targets::decompose_einsum},
+      {"decompose_products", targets::decompose_products},
+      {"add_relus_before_products", targets::add_relus_before_products},
+      {"drop_expands", targets::drop_expands},
+      {"turn_softmax", targets::turn_softmax},
       {"split_gru_layers", targets::split_gru_layers},
       {"fold_known_outputs", [is_qat](GraphModule& module) { return targets::fold_known_outputs(module, is_qat); }},
       {"fuse_linear_and_add", targets::fuse_linear_and_add},

@@ -12,9 +12,59 @@ namespace octet::targets {
 /// A 2-D pool over [C, H, W] becomes reshape to [1, C, H, W], pool, reshape back.
 bool add_batch_to_pools(GraphModule& module);
 
-/// split, split_with_sizes and chunk become one slice for each chunk that is read; a split into one chunk vanishes.
-/// Declined where the pieces are read other than one by one.
+/// What gives its input back vanishes: alias, detach, clone, contiguous, conversions to the type that a value has,
+/// expand to the sizes that it has, slices of everything, permutations that move nothing, repetitions by 1, padding by
+/// 0. Views behind become reshapes, since a copy also put elements in order. Declined for a copy of which one side is
+/// written behind it, and where another batch would make it do something.
+bool drop_no_ops(GraphModule& module);
+
+/// Views under other names become reshape, permute, transpose, slice and expand: reshape_as, view_as, unflatten, t,
+/// numpy_T, movedim, moveaxis, swapaxes, swapdims, narrow, expand_as. Declined where an argument is computed.
+bool rename_views(GraphModule& module);
+
+/// ceil_mode that makes no window more, and count_include_pad=False without padding, are switched off in 1-D and 2-D
+/// pools.
+bool drop_pool_flags(GraphModule& module);
+
+/// Arithmetic on floats becomes add, sub, mul, rsqrt, cat and products of matrices: rsub, square, pow (2, 3, 4, -0.5),
+/// addcmul, stack, baddbmm, addmm of two computed matrices, and mul, sub, div and cat under their other names. Declined
+/// where a factor is computed.
+bool decompose_arithmetic(GraphModule& module);
+
+/// split, split_with_sizes, chunk, tensor_split and unbind become one slice for each piece that is read, for unbind
+/// with a squeeze behind it; a split into one piece vanishes. Declined where the pieces are read other than one by one.
 bool decompose_splits(GraphModule& module);
+
+/// select becomes slice and squeeze. Declined where the index is computed.
+bool decompose_selects(GraphModule& module);
+
+/// roll becomes two slices and a cat for each dimension. Declined along dimension 0, and without dimensions.
+bool decompose_rolls(GraphModule& module);
+
+/// scaled_dot_product_attention becomes products, the sum with its mask, and a softmax. A causal mask and one of
+/// booleans become constants of 0 and -inf. Declined with dropout, with grouped queries (enable_gqa), and where a mask
+/// of booleans is computed.
+bool decompose_attention(GraphModule& module);
+
+/// einsum of two factors becomes permutations, reshapes and a matmul. Declined for dots, for a letter twice in a term,
+/// for sums over a letter of one factor alone, and where there is nothing but an elementwise product.
+bool decompose_einsum(GraphModule& module);
+
+/// matmul, and mm of two computed matrices, become bmm on three dimensions between reshapes, or linear and mm where one
+/// factor is a constant matrix. Matrices that one factor has but once become rows of the other. Declined for the
+/// product of two vectors, and where each factor has matrices along dimensions that the other lacks.
+bool decompose_products(GraphModule& module);
+
+/// What a softmax or sigmoid gives, on the fixed grid that it gives it on, goes through a relu before a bmm reads it,
+/// which leaves it as it is: for targets whose bmm takes a grid with zero point 0 alone.
+bool add_relus_before_products(GraphModule& module);
+
+/// add, sub, mul and div read what stands in front of an expand where their other operand has the result's sizes.
+bool drop_expands(GraphModule& module);
+
+/// A softmax along another dimension than its target's kernel takes (the channels of an image, the last one of other
+/// values) becomes permute, softmax along the last, permute.
+bool turn_softmax(GraphModule& module);
 
 /// A convolution with `least` to `most` groups becomes slices of the input, a convolution each, and a concatenation.
 /// Declined for depthwise ones (groups = input channels = output channels), for transposed ones, and where weight or

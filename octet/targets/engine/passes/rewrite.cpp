@@ -1,5 +1,8 @@
 #include "octet/targets/engine/passes/rewrite.h"
 
+#include <numeric>
+
+#include "octet/quantize/compare.h"
 #include "octet/quantize/spec.h"
 #include "octet/support/error.h"
 
@@ -29,6 +32,7 @@ Node* add_call(const std::string& op, std::vector<Arg> args, const std::vector<i
   Node* node = like.graph().call(op, std::move(args), {}, name);
   node->set_meta(TensorMeta{like.meta() ? like.meta()->dtype : at::kFloat, sizes});
   copy_notes(like, *node);
+  node->notes().erase(kFloatNameNote);  // a part is not the whole
   return node;
 }
 
@@ -42,9 +46,43 @@ Node* add_attr(GraphModule& module, const std::string& base, const at::Tensor& v
   return node;
 }
 
+Node* add_reshape(Node* x, std::vector<int64_t> sizes, size_t open, const Node& like) {
+  if (x->sizes() == sizes) return x;
+  const std::vector<int64_t> shape = sizes;
+  sizes.at(open) = -1;
+  return add_call("aten.reshape.default", {x, sizes}, shape, like);
+}
+
+Node* add_permute(Node* x, const std::vector<int64_t>& order, const Node& like) {
+  std::vector<int64_t> same(order.size());
+  std::iota(same.begin(), same.end(), 0);
+  if (order == same) return x;
+  std::vector<int64_t> sizes;
+  for (const int64_t dim : order) sizes.push_back(x->sizes().at(static_cast<size_t>(dim)));
+  return add_call("aten.permute.default", {x, order}, sizes, like);
+}
+
+Node* add_matrix_transpose(Node* x, const Node& like) {
+  std::vector<int64_t> sizes = x->sizes();
+  std::swap(sizes.at(sizes.size() - 2), sizes.back());
+  return add_call("aten.transpose.int", {x, int64_t{-2}, int64_t{-1}}, sizes, like);
+}
+
+Node* add_scaled(GraphModule& module, Node* x, double factor, const Node& like) {
+  if (factor == 1.0) return x;
+  const at::Tensor value = at::scalar_tensor(factor, at::TensorOptions(x->meta()->dtype));
+  Node* multiplier = add_attr(module, octet::str("factor_", like.name()), value, AttrKind::kConstant);
+  return add_call("aten.mul.Tensor", {x, multiplier}, x->sizes(), like);
+}
+
 void replace_node(Node* node, Node* replacement) {
   node->replace_all_uses_with(replacement);
   node->graph().erase(node);
+}
+
+void replace_by_parts(Node* node, Node* replacement) {
+  replacement->notes()[kFloatNameNote] = float_name(*node);
+  replace_node(node, replacement);
 }
 
 int64_t positive_dim(int64_t dim, int64_t rank) { return dim < 0 ? dim + rank : dim; }

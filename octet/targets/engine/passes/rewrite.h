@@ -28,8 +28,20 @@ Node* add_call(const std::string& op, std::vector<Arg> args, const std::vector<i
 /// A new tensor of the module and the node that reads it, at the graph's insert point. `base` is made unique.
 Node* add_attr(GraphModule& module, const std::string& base, const at::Tensor& value, AttrKind kind);
 
+/// `x` with these sizes, at the graph's insert point; `x` itself where it has them. The size of dimension `open` is
+/// left to follow from the others, so that a batch in it stays free.
+Node* add_reshape(Node* x, std::vector<int64_t> sizes, size_t open, const Node& like);
+/// `x` with its dimensions in this order; `x` itself where they are.
+Node* add_permute(Node* x, const std::vector<int64_t>& order, const Node& like);
+/// `x` with its last two dimensions swapped.
+Node* add_matrix_transpose(Node* x, const Node& like);
+/// `x` times a constant; `x` itself where that is 1.
+Node* add_scaled(GraphModule& module, Node* x, double factor, const Node& like);
+
 /// All nodes read `replacement` instead of `node`, which is erased.
 void replace_node(Node* node, Node* replacement);
+/// The same where the replacement is made of new nodes: the last of them counts as the float model's `node`.
+void replace_by_parts(Node* node, Node* replacement);
 
 /// `dim` counted from the front.
 int64_t positive_dim(int64_t dim, int64_t rank);

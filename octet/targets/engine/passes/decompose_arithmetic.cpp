@@ -1,0 +1,177 @@
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+#include "octet/support/error.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/rewrite.h"
+
+namespace octet::targets {
+namespace {
+
+using Parts = Node* (*)(GraphModule&, Node*);
+
+bool is_float_node(const Node* node) {
+  return node != nullptr && node->meta() && at::isFloatingType(node->meta()->dtype);
+}
+
+// The factor of an argument; nullopt where the program computes it.
+std::optional<double> factor_of(const Node& node, const char* argument) {
+  if (!node.arg(argument).is_constant()) return std::nullopt;
+  return node.arg(argument).to_double();
+}
+
+// The sizes of what `a` and `b` broadcast to.
+std::vector<int64_t> broadcast_sizes(const std::vector<int64_t>& a, const std::vector<int64_t>& b) {
+  std::vector<int64_t> sizes = a.size() > b.size() ? a : b;
+  const std::vector<int64_t>& shorter = a.size() > b.size() ? b : a;
+  for (size_t i = 1; i <= shorter.size(); ++i) {
+    int64_t& size = sizes[sizes.size() - i];
+    if (size == 1) size = shorter[shorter.size() - i];
+  }
+  return sizes;
+}
+
+Node* sum_of(Node* a, Node* b, const Node& like) { return add_call("aten.add.Tensor", {a, b}, like.sizes(), like); }
+
+// other - alpha * self
+Node* reversed_difference(GraphModule& module, Node* node) {
+  Node* self = node->arg("self").node();
+  const Arg& other = node->arg("other");
+  const auto alpha = factor_of(*node, "alpha");
+  if (!is_float_node(self) || !alpha) return nullptr;
+  Node* from = other.node();
+  if (from == nullptr) {
+    if (!other.is_constant() || other.constant().isTensor()) return nullptr;
+    const at::Tensor number = at::scalar_tensor(other.to_double(), at::TensorOptions(node->meta()->dtype));
+    from = add_attr(module, octet::str("minuend_", node->name()), number, AttrKind::kConstant);
+  }
+  return add_call("aten.sub.Tensor", {from, add_scaled(module, self, *alpha, *node)}, node->sizes(), *node);
+}
+
+Node* product_with_itself(Node* x, const Node& like) { return add_call("aten.mul.Tensor", {x, x}, x->sizes(), like); }
+
+Node* squared(GraphModule&, Node* node) {
+  Node* self = node->arg("self").node();
+  return is_float_node(self) ? product_with_itself(self, *node) : nullptr;
+}
+
+Node* powered(GraphModule&, Node* node) {
+  Node* self = node->arg("self").node();
+  const auto exponent = factor_of(*node, "exponent");
+  if (!is_float_node(self) || !exponent) return nullptr;
+  if (*exponent == -0.5) return add_call("aten.rsqrt.default", {self}, node->sizes(), *node);
+  if (*exponent != 2.0 && *exponent != 3.0 && *exponent != 4.0) return nullptr;
+  Node* square = product_with_itself(self, *node);
+  if (*exponent == 2.0) return square;
+  if (*exponent == 4.0) return product_with_itself(square, *node);
+  return add_call("aten.mul.Tensor", {square, self}, node->sizes(), *node);
+}
+
+// self + value * tensor1 * tensor2; the value goes into a constant where there is one, and is folded.
+Node* product_added(GraphModule& module, Node* node) {
+  Node* self = node->arg("self").node();
+  Node* first = node->arg("tensor1").node();
+  Node* second = node->arg("tensor2").node();
+  const auto value = factor_of(*node, "value");
+  if (!is_float_node(self) || !is_float_node(first) || !is_float_node(second) || !value) return nullptr;
+  Node*& scaled = is_static(second) ? second : first;
+  scaled = add_scaled(module, scaled, *value, *node);
+  const std::vector<int64_t> sizes = broadcast_sizes(first->sizes(), second->sizes());
+  return sum_of(self, add_call("aten.mul.Tensor", {first, second}, sizes, *node), *node);
+}
+
+// beta * self + alpha * left @ right, for an operator of two factors.
+Node* matrix_product_added(GraphModule& module, Node* node, const char* op, const char* left, const char* right) {
+  Node* self = node->arg("self").node();
+  Node* a = node->arg(left).node();
+  Node* b = node->arg(right).node();
+  const auto alpha = factor_of(*node, "alpha");
+  const auto beta = factor_of(*node, "beta");
+  if (!is_float_node(self) || !is_float_node(a) || !is_float_node(b) || !alpha || !beta) return nullptr;
+  Node* product = add_call(op, {a, b}, node->sizes(), *node);
+  return sum_of(add_scaled(module, product, *alpha, *node), add_scaled(module, self, *beta, *node), *node);
+}
+
+Node* batched_product_added(GraphModule& module, Node* node) {
+  return matrix_product_added(module, node, "aten.bmm.default", "batch1", "batch2");
+}
+
+// With a constant matrix it is a linear.
+Node* computed_product_added(GraphModule& module, Node* node) {
+  if (is_static(node->arg("mat2").node())) return nullptr;
+  return matrix_product_added(module, node, "aten.mm.default", "mat1", "mat2");
+}
+
+Node* stacked(GraphModule&, Node* node) {
+  if (!node->arg("tensors").is_list() || !node->arg("dim").is_constant()) return nullptr;
+  const std::vector<int64_t>& sizes = node->sizes();
+  const int64_t dim = positive_dim(node->arg("dim").to_int(), static_cast<int64_t>(sizes.size()));
+  std::vector<int64_t> one = sizes;
+  one.at(static_cast<size_t>(dim)) = 1;
+  std::vector<Arg> parts;
+  for (const Arg& tensor : node->arg("tensors").list()) {
+    if (!tensor.is_node()) return nullptr;
+    parts.emplace_back(tensor);
+  }
+  for (Arg& part : parts) part = add_call("aten.unsqueeze.default", {part, dim}, one, *node);
+  return add_call("aten.cat.default", {Arg(std::move(parts)), dim}, sizes, *node);
+}
+
+// Another name of the operator, with the same arguments.
+template <size_t N>
+Node* renamed(Node* node, const char (&op)[N]) {
+  return add_call(op, node->args(), node->sizes(), *node);
+}
+
+struct ArithmeticRow {
+  OpName op;
+  Parts parts;  // nullptr: declined, and nothing made
+};
+
+constexpr ArithmeticRow kArithmetic[] = {
+    {"aten.rsub.Scalar", reversed_difference},
+    {"aten.rsub.Tensor", reversed_difference},
+    {"aten.square.default", squared},
+    {"aten.pow.Tensor_Scalar", powered},
+    {"aten.addcmul.default", product_added},
+    {"aten.baddbmm.default", batched_product_added},
+    {"aten.addmm.default", computed_product_added},
+    {"aten.stack.default", stacked},
+    {"aten.multiply.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.mul.Tensor"); }},
+    {"aten.subtract.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.sub.Tensor"); }},
+    {"aten.divide.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.div.Tensor"); }},
+    {"aten.true_divide.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.div.Tensor"); }},
+    {"aten.concat.default", [](GraphModule&, Node* node) { return renamed(node, "aten.cat.default"); }},
+    {"aten.concatenate.default", [](GraphModule&, Node* node) { return renamed(node, "aten.cat.default"); }},
+};
+
+const ArithmeticRow* arithmetic_row(const Node& node) {
+  const ArithmeticRow* row = std::find_if(std::begin(kArithmetic), std::end(kArithmetic),
+                                          [&](const ArithmeticRow& each) { return node.is_call(each.op); });
+  return row == std::end(kArithmetic) ? nullptr : row;
+}
+
+// What is computed from constants alone is folded.
+bool is_taken_apart(const Node& node) {
+  if (arithmetic_row(node) == nullptr || !is_float_node(&node)) return false;
+  const std::vector<Node*> inputs = node.inputs();
+  return !std::all_of(inputs.begin(), inputs.end(), [](const Node* input) { return is_static(input); });
+}
+
+}  // namespace
+
+bool decompose_arithmetic(GraphModule& module) {
+  const at::NoGradGuard no_grad;
+  bool changed = false;
+  for (Node* node : calls_where(module.graph(), is_taken_apart)) {
+    const auto here = module.graph().inserting_before(node);
+    Node* parts = arithmetic_row(*node)->parts(module, node);
+    if (parts == nullptr) continue;
+    replace_by_parts(node, parts);
+    changed = true;
+  }
+  return changed;
+}
+
+}  // namespace octet::targets

@@ -1,0 +1,131 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "octet/support/error.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/rewrite.h"
+
+namespace octet::targets {
+namespace {
+
+using Sizes = std::vector<int64_t>;
+
+constexpr float kHidden = -std::numeric_limits<float>::infinity();
+
+bool is_float_tensor(const Node* node) {
+  return node != nullptr && node->meta() && at::isFloatingType(node->meta()->dtype);
+}
+
+// The mask can be added to the scores: there is none, it is a float, or a constant of booleans.
+bool has_additive_mask(const Node& attention) {
+  if (attention.arg("attn_mask").is_none()) return true;
+  const Node* mask = attention.arg("attn_mask").node();
+  if (attention.arg("is_causal").to_bool() || mask == nullptr || !mask->meta()) return false;
+  return is_float_tensor(mask) || (is_static(mask) && mask->meta()->dtype == at::kBool);
+}
+
+bool is_attention(const Node& node) {
+  if (!node.is_call("aten.scaled_dot_product_attention.default") || !node.meta()) return false;
+  for (const char* argument : {"query", "key", "value"}) {
+    const Node* tensor = node.arg(argument).node();
+    if (!is_float_tensor(tensor) || tensor->meta()->rank() != node.meta()->rank() || tensor->meta()->numel() == 0) {
+      return false;
+    }
+  }
+  const bool is_plain = node.arg("dropout_p").is_constant() && node.arg("dropout_p").to_double() == 0.0 &&
+                        !node.arg("enable_gqa").to_bool() && node.arg("scale").is_constant();
+  return is_plain && node.meta()->rank() >= 2 && has_additive_mask(node);
+}
+
+double scale_of(const Node& attention) {
+  if (!attention.arg("scale").is_none()) return attention.arg("scale").to_double();
+  return 1.0 / std::sqrt(static_cast<double>(attention.arg("query").node()->sizes().back()));
+}
+
+at::Tensor added_mask(const at::Tensor& seen) {
+  return at::zeros(seen.sizes(), at::kFloat).masked_fill(seen.logical_not(), kHidden);
+}
+
+bool is_one_matrix(const Sizes& sizes) {
+  return sizes.size() >= 2 && std::all_of(sizes.begin(), sizes.end() - 2, [](int64_t size) { return size == 1; });
+}
+
+// A constant mask of one matrix without the dimensions in front of it.
+Node* matrix_of(GraphModule& module, const Node* mask, const Node& attention) {
+  const at::Tensor value = module.attr(mask->target());
+  return add_attr(module, octet::str("mask_", attention.name()), value.reshape({value.size(-2), value.size(-1)}),
+                  module.attr_kind(mask->target()));
+}
+
+// What is added to the scores, or nullptr.
+Node* mask_of(GraphModule& module, const Node& attention, const Sizes& scores) {
+  Node* given = attention.arg("attn_mask").node();
+  if (given != nullptr && given->meta()->dtype != at::kBool) return given;
+  at::Tensor seen;
+  if (given != nullptr) {
+    seen = module.attr(given->target());
+  } else if (attention.arg("is_causal").to_bool()) {
+    seen = at::ones({scores[scores.size() - 2], scores.back()}, at::kBool).tril();
+  } else {
+    return nullptr;
+  }
+  return add_attr(module, octet::str("mask_", attention.name()), added_mask(seen), AttrKind::kConstant);
+}
+
+// softmax(scale * q @ k' + mask) @ v
+Node* attended(GraphModule& module, const Node& node, Node* query, Node* key, Node* value, const Sizes& scores) {
+  query = add_scaled(module, query, scale_of(node), node);
+  Node* weights = add_call("aten.matmul.default", {query, add_matrix_transpose(key, node)}, scores, node);
+  if (Node* mask = mask_of(module, node, scores); mask != nullptr) {
+    if (mask->sizes().size() > scores.size()) mask = matrix_of(module, mask, node);
+    weights = add_call("aten.add.Tensor", {weights, mask}, scores, node);
+  }
+  weights = add_call("aten.softmax.int", {weights, int64_t{-1}}, scores, node);
+  Sizes sizes = scores;
+  sizes.back() = value->sizes().back();
+  return add_call("aten.matmul.default", {weights, value}, sizes, node);
+}
+
+// Samples and heads as one dimension, where no mask tells them apart: no view stands between the products then.
+bool is_one_row_of_matrices(const Node& node) {
+  const Sizes& query = node.arg("query").node()->sizes();
+  if (query.size() < 4) return false;
+  for (const char* argument : {"key", "value"}) {
+    const Sizes& other = node.arg(argument).node()->sizes();
+    if (!std::equal(query.begin(), query.end() - 2, other.begin())) return false;
+  }
+  const Node* mask = node.arg("attn_mask").node();
+  return mask == nullptr || mask->meta()->rank() == 2 || (is_static(mask) && is_one_matrix(mask->sizes()));
+}
+
+Node* decomposed(GraphModule& module, Node* node) {
+  Node* query = node->arg("query").node();
+  Node* key = node->arg("key").node();
+  Node* value = node->arg("value").node();
+  Sizes scores = node->sizes();
+  scores.back() = key->sizes()[key->sizes().size() - 2];
+  if (!is_one_row_of_matrices(*node)) return attended(module, *node, query, key, value, scores);
+  const int64_t matrices = std::accumulate(scores.begin(), scores.end() - 2, int64_t{1}, std::multiplies<>());
+  const auto in_a_row = [&](Node* tensor) {
+    const Sizes& sizes = tensor->sizes();
+    return add_reshape(tensor, {matrices, sizes[sizes.size() - 2], sizes.back()}, 0, *node);
+  };
+  const Sizes row = {matrices, scores[scores.size() - 2], scores.back()};
+  return add_reshape(attended(module, *node, in_a_row(query), in_a_row(key), in_a_row(value), row), node->sizes(), 0,
+                     *node);
+}
+
+}  // namespace
+
+bool decompose_attention(GraphModule& module) {
+  const std::vector<Node*> found = calls_where(module.graph(), is_attention);
+  for (Node* node : found) {
+    const auto here = module.graph().inserting_before(node);
+    replace_by_parts(node, decomposed(module, node));
+  }
+  return !found.empty();
+}
+
+}  // namespace octet::targets

@@ -1,0 +1,221 @@
+// Passes that make bmm on three dimensions of products of matrices, of attention and of einsum.
+
+#include <gtest/gtest.h>
+
+#include "octet/targets/engine/passes/pass_manager.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "tests/engine/graph_builder.h"
+#include "tests/engine/pass_case.h"
+
+namespace octet::targets {
+namespace {
+
+using test::GraphBuilder;
+using test::PassCase;
+using Dims = std::vector<int64_t>;
+
+PassCase matmul(const std::string& name, Dims a, Dims b, const std::string& ops) {
+  return {name,
+          [=](GraphBuilder& g) {
+            return g.finish({g.call("aten.matmul.default", {g.input(a), g.input(b)})});
+          },
+          decompose_products, ops};
+}
+
+PassCase by_weight(const std::string& name, Dims a, Dims b, bool left, const std::string& ops) {
+  return {name,
+          [=](GraphBuilder& g) {
+            Node* first = left ? g.parameter("w", a) : g.input(a);
+            Node* second = left ? g.input(b) : g.parameter("w", b);
+            return g.finish({g.call("aten.matmul.default", {first, second})});
+          },
+          decompose_products, ops};
+}
+
+std::vector<PassCase> products() {
+  const std::string folded = "reshape.default reshape.default bmm.default reshape.default";
+  return {
+      matmul("matrices_of_heads", {2, 3, 4, 5}, {2, 3, 5, 6}, folded),
+      matmul("five_dimensions", {2, 3, 2, 4, 5}, {2, 3, 2, 5, 6}, folded),
+      matmul("three_dimensions", {2, 4, 5}, {2, 5, 6}, "bmm.default"),
+      matmul("two_dimensions", {4, 5}, {5, 6}, "unsqueeze.default unsqueeze.default bmm.default squeeze.dim"),
+      matmul("one_matrix_for_all", {2, 3, 4, 5}, {5, 6},
+             "reshape.default unsqueeze.default bmm.default reshape.default"),
+      matmul("one_matrix_for_all_heads", {2, 3, 4, 5}, {2, 1, 5, 6}, folded),
+      matmul("one_matrix_for_all_samples", {2, 3, 4, 5}, {3, 5, 6},
+             "permute.default reshape.default bmm.default reshape.default permute.default"),
+      matmul("many_on_the_right", {4, 5}, {2, 3, 5, 6},
+             "transpose.int transpose.int reshape.default unsqueeze.default bmm.default reshape.default transpose.int"),
+      matmul("each_has_others_declines", {2, 1, 4, 5}, {1, 3, 5, 6}, ""),
+      matmul("vector_on_the_left", {5}, {2, 5, 6},
+             "unsqueeze.default transpose.int transpose.int reshape.default unsqueeze.default bmm.default "
+             "reshape.default transpose.int squeeze.dim"),
+      matmul("vector_on_the_right", {2, 4, 5}, {5},
+             "unsqueeze.default reshape.default unsqueeze.default bmm.default reshape.default squeeze.dim"),
+      matmul("two_vectors_declines", {5}, {5}, ""),
+      by_weight("weight", {2, 3, 4}, {4, 5}, false, "transpose.int linear.default"),
+      by_weight("weight_matrix", {3, 4}, {4, 5}, false, "mm.default"),
+      by_weight("weight_on_the_left", {6, 3}, {2, 3, 5}, true, "transpose.int linear.default transpose.int"),
+      by_weight("weights_of_heads", {2, 3, 4, 5}, {1, 3, 5, 6}, false,
+                "permute.default reshape.default reshape.default bmm.default reshape.default permute.default"),
+      {"mm_computed",
+       [](auto& g) {
+         return g.finish({g.call("aten.mm.default", {g.input({3, 4}), g.input({4, 5})})});
+       },
+       decompose_products, "unsqueeze.default unsqueeze.default bmm.default squeeze.dim"},
+      {"mm_by_weight_declines",
+       [](auto& g) {
+         return g.finish({g.call("aten.mm.default", {g.input({3, 4}), g.parameter("w", {4, 5})})});
+       },
+       decompose_products, ""},
+  };
+}
+
+// A vector's product is taken apart in two steps.
+bool to_the_end(GraphModule& module) { return run_passes(module, {{"decompose_products", decompose_products}}) > 0; }
+
+PassCase attention(const std::string& name, NamedArgs named, const std::string& ops, Dims mask = {},
+                   bool boolean = false) {
+  return {name,
+          [=](GraphBuilder& g) {
+            NamedArgs rest = named;
+            if (!mask.empty()) {
+              const at::Tensor seen = at::rand(mask) > 0.3;
+              const at::Tensor value = boolean ? seen.logical_or(at::eye(mask.back()).to(at::kBool)) : at::randn(mask);
+              rest.emplace_back("attn_mask", g.tensor("mask", value));
+            }
+            return g.finish({g.call("aten.scaled_dot_product_attention.default",
+                                    {g.input({2, 3, 4, 5}), g.input({2, 3, 4, 5}), g.input({2, 3, 4, 6})}, rest)});
+          },
+          decompose_attention, ops};
+}
+
+std::vector<PassCase> attentions() {
+  const auto in_a_row = [](const std::string& ops) {
+    return "reshape.default reshape.default reshape.default " + ops + " reshape.default";
+  };
+  const std::string plain = "mul.Tensor transpose.int matmul.default softmax.int matmul.default";
+  const std::string masked = "mul.Tensor transpose.int matmul.default add.Tensor softmax.int matmul.default";
+  return {
+      attention("plain", {}, in_a_row(plain)),
+      attention("scale", {{"scale", 0.3}}, in_a_row(plain)),
+      attention("scale_1", {{"scale", 1.0}}, in_a_row("transpose.int matmul.default softmax.int matmul.default")),
+      attention("causal", {{"is_causal", true}}, in_a_row(masked)),
+      attention("mask", {}, in_a_row(masked), {4, 4}),
+      attention("mask_of_one_matrix", {}, in_a_row(masked), {1, 1, 4, 4}),
+      attention("mask_of_heads", {}, masked, {1, 3, 4, 4}),
+      attention("mask_of_booleans", {}, in_a_row(masked), {4, 4}, true),
+      {"three_dimensions",
+       [](auto& g) {
+         return g.finish({g.call("aten.scaled_dot_product_attention.default",
+                                 {g.input({2, 4, 5}), g.input({2, 6, 5}), g.input({2, 6, 3})})});
+       },
+       decompose_attention, plain},
+      {"dropout_declines",
+       [](auto& g) {
+         Node* x = g.input({2, 3, 4, 5});
+         return g.finish({g.call("aten.scaled_dot_product_attention.default", {x, x, x, Arg(), 0.5})});
+       },
+       decompose_attention, "", true},
+      {"grouped_queries_decline",
+       [](auto& g) {
+         Node* few = g.input({2, 2, 4, 5});
+         return g.finish({g.call("aten.scaled_dot_product_attention.default", {g.input({2, 4, 4, 5}), few, few},
+                                 {{"enable_gqa", true}})});
+       },
+       decompose_attention, ""},
+      {"computed_booleans_decline",
+       [](auto& g) {
+         Node* x = g.input({2, 3, 4, 5});
+         Node* mask = g.call("aten.ge.Scalar", {g.call("aten.exp.default", {g.input({4, 4})}), 0.0});
+         return g.finish({g.call("aten.scaled_dot_product_attention.default", {x, x, x, mask})});
+       },
+       decompose_attention, ""},
+  };
+}
+
+PassCase einsum(const std::string& name, const std::string& equation, Dims a, Dims b, const std::string& ops) {
+  return {name,
+          [=](GraphBuilder& g) {
+            const std::vector<Arg> factors = {g.input(a), g.input(b)};
+            return g.finish({g.call("aten.einsum.default", {equation, Arg(factors)})});
+          },
+          decompose_einsum, ops};
+}
+
+std::vector<PassCase> einsums() {
+  return {
+      einsum("scores", "bhqd,bhkd->bhqk", {2, 3, 4, 5}, {2, 3, 6, 5}, "permute.default matmul.default"),
+      einsum("scores_heads_last", "bqhd, bkhd -> bhqk", {2, 4, 3, 5}, {2, 6, 3, 5},
+             "permute.default permute.default matmul.default"),
+      einsum("values", "bhqk,bkhd->bqhd", {2, 3, 4, 6}, {2, 6, 3, 5}, "permute.default matmul.default permute.default"),
+      einsum("projection", "bnd,dhe->bnhe", {2, 4, 5}, {5, 3, 2},
+             "reshape.default reshape.default matmul.default reshape.default"),
+      einsum("summed_heads", "bnhe,hed->bnd", {2, 4, 3, 2}, {3, 2, 5},
+             "reshape.default reshape.default matmul.default reshape.default"),
+      einsum("outer", "bi,bj->bij", {2, 3}, {2, 4}, "reshape.default reshape.default matmul.default"),
+      einsum("matrix", "ij,jk->ki", {3, 4}, {4, 5}, "matmul.default permute.default"),
+      einsum("elementwise_declines", "bi,bi->bi", {2, 3}, {2, 3}, ""),
+      einsum("dots_decline", "...ij,...jk->...ik", {2, 3, 4}, {2, 4, 5}, ""),
+      einsum("diagonal_declines", "bii,bij->bj", {2, 3, 3}, {2, 3, 4}, ""),
+      einsum("sum_of_one_declines", "bij,bk->bik", {2, 3, 4}, {2, 5}, ""),
+      einsum("spread_size_declines", "bij,bjk->bik", {2, 3, 4}, {1, 4, 5}, ""),
+  };
+}
+
+std::vector<PassCase> softmaxes() {
+  const auto softmax = [](Dims sizes, int64_t dim) {
+    return [=](GraphBuilder& g) { return g.finish({g.call("aten.softmax.int", {g.input(sizes), dim})}); };
+  };
+  const auto of_image = [](int64_t dim) {
+    return [=](GraphBuilder& g) {
+      return g.finish({g.call("aten.softmax.int", {g.conv2d("c", g.input({2, 3, 4, 5}), 3, 6), dim})});
+    };
+  };
+  const std::string turned = "permute.default softmax.int permute.default";
+  return {
+      {"middle", softmax({2, 3, 4}, 1), turn_softmax, turned},
+      {"first", softmax({2, 3, 4, 5}, 0), turn_softmax, turned},
+      {"last_declines", softmax({2, 3, 4}, -1), turn_softmax, ""},
+      {"channels_of_an_image_decline", of_image(1), turn_softmax, ""},
+      {"width_of_an_image", of_image(3), turn_softmax, "conv2d.default permute.default softmax.int permute.default"},
+  };
+}
+
+std::vector<PassCase> shares() {
+  const auto product = [](const std::string& gate) {
+    return [=](GraphBuilder& g) {
+      const std::vector<Arg> more = gate == "aten.softmax.int" ? std::vector<Arg>{int64_t{-1}} : std::vector<Arg>{};
+      std::vector<Arg> args = {g.input({2, 4, 3})};
+      args.insert(args.end(), more.begin(), more.end());
+      Node* share = g.call("aten.transpose.int", {g.call(gate, std::move(args)), int64_t{1}, int64_t{2}});
+      return g.finish({g.call("aten.bmm.default", {share, g.input({2, 4, 5})})});
+    };
+  };
+  return {
+      {"softmax", product("aten.softmax.int"), add_relus_before_products,
+       "softmax.int transpose.int relu.default bmm.default"},
+      {"sigmoid", product("aten.sigmoid.default"), add_relus_before_products,
+       "sigmoid.default transpose.int relu.default bmm.default"},
+      {"tanh_declines", product("aten.tanh.default"), add_relus_before_products, ""},
+  };
+}
+
+class AttentionPassTest : public testing::TestWithParam<PassCase> {};
+
+TEST_P(AttentionPassTest, KeepsResultsShapesAndRests) {
+  PassCase each = GetParam();
+  if (each.name.rfind("vector_on", 0) == 0) each.pass = to_the_end;
+  test::expect_pass(each);
+}
+
+const auto kCase = [](const auto& each) { return each.param.name; };
+
+INSTANTIATE_TEST_SUITE_P(Products, AttentionPassTest, testing::ValuesIn(products()), kCase);
+INSTANTIATE_TEST_SUITE_P(Attention, AttentionPassTest, testing::ValuesIn(attentions()), kCase);
+INSTANTIATE_TEST_SUITE_P(Einsum, AttentionPassTest, testing::ValuesIn(einsums()), kCase);
+INSTANTIATE_TEST_SUITE_P(Shares, AttentionPassTest, testing::ValuesIn(shares()), kCase);
+INSTANTIATE_TEST_SUITE_P(Softmax, AttentionPassTest, testing::ValuesIn(softmaxes()), kCase);
+
+}  // namespace
+}  // namespace octet::targets

@@ -1,0 +1,242 @@
+// Passes that drop what does nothing, and write views and sums of products in the operators that targets know.
+
+#include <gtest/gtest.h>
+
+#include "octet/targets/engine/passes/pass_manager.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "tests/engine/graph_builder.h"
+#include "tests/engine/pass_case.h"
+
+namespace octet::targets {
+namespace {
+
+using test::GraphBuilder;
+using test::PassCase;
+using Sizes = std::vector<int64_t>;
+using Nodes = std::vector<Arg>;
+
+// op(x, rest...), and a relu behind it where the op may vanish.
+std::function<std::shared_ptr<GraphModule>(GraphBuilder&)> of_input(const std::string& op, Sizes sizes, Nodes rest) {
+  return [=](GraphBuilder& g) {
+    Nodes args = {g.input(sizes)};
+    args.insert(args.end(), rest.begin(), rest.end());
+    return g.finish({g.call("aten.relu.default", {g.call(op, std::move(args))})});
+  };
+}
+
+std::function<std::shared_ptr<GraphModule>(GraphBuilder&)> of_two(const std::string& op, Sizes first, Sizes second,
+                                                                  NamedArgs named = {}) {
+  return [=](GraphBuilder& g) { return g.finish({g.call(op, {g.input(first), g.input(second)}, named)}); };
+}
+
+PassCase no_op(const std::string& name, const std::string& op, Sizes sizes, Nodes rest) {
+  return {name, of_input(op, std::move(sizes), std::move(rest)), drop_no_ops, "relu.default"};
+}
+
+PassCase something(const std::string& name, const std::string& op, Sizes sizes, Nodes rest) {
+  return {name + "_declines", of_input(op, std::move(sizes), std::move(rest)), drop_no_ops, ""};
+}
+
+std::vector<PassCase> no_ops() {
+  return {
+      no_op("alias", "aten.alias.default", {2, 3}, {}),
+      no_op("detach", "aten.detach.default", {2, 3}, {}),
+      no_op("clone", "aten.clone.default", {2, 3}, {}),
+      no_op("contiguous", "aten.contiguous.default", {2, 3}, {}),
+      no_op("lift_fresh_copy", "aten.lift_fresh_copy.default", {2, 3}, {}),
+      no_op("to_same", "aten.to.dtype", {2, 3}, {at::kFloat}),
+      something("to_other", "aten.to.dtype", {2, 3}, {at::kDouble}),
+      no_op("expand", "aten.expand.default", {2, 3}, {Sizes{-1, 3}}),
+      something("expand_wider", "aten.expand.default", {2, 1}, {Sizes{-1, 3}}),
+      something("expand_more_dims", "aten.expand.default", {2, 3}, {Sizes{1, 2, 3}}),
+      no_op("slice_all", "aten.slice.Tensor", {2, 3}, {int64_t{1}, int64_t{0}, int64_t{3}}),
+      no_op("slice_of_every_sample", "aten.slice.Tensor", {2, 3}, {int64_t{0}, int64_t{0}, INT64_MAX}),
+      something("slice_of_two_samples", "aten.slice.Tensor", {2, 3}, {int64_t{0}, int64_t{0}, int64_t{2}}),
+      something("slice_less", "aten.slice.Tensor", {2, 3}, {int64_t{1}, int64_t{1}, int64_t{3}}),
+      no_op("permute", "aten.permute.default", {2, 3, 4}, {Sizes{0, -2, 2}}),
+      something("permute_moves", "aten.permute.default", {2, 3, 4}, {Sizes{0, 2, 1}}),
+      no_op("transpose", "aten.transpose.int", {2, 3}, {int64_t{1}, int64_t{-1}}),
+      something("transpose_of_ones", "aten.transpose.int", {1, 1}, {int64_t{0}, int64_t{1}}),
+      no_op("repeat_once", "aten.repeat.default", {2, 3}, {Sizes{1, 1}}),
+      something("repeat", "aten.repeat.default", {2, 3}, {Sizes{1, 2}}),
+      no_op("pad_nothing", "aten.pad.default", {2, 3}, {Sizes{0, 0}}),
+      something("pad", "aten.pad.default", {2, 3}, {Sizes{0, 1}}),
+      {"contiguous_between_views",
+       [](auto& g) {
+         Node* cells = g.call("aten.view.default", {g.input({2, 6, 5}), Sizes{2, 2, 3, 5}});
+         Node* turned = g.call("aten.transpose.int", {cells, int64_t{1}, int64_t{2}});
+         Node* relu = g.call("aten.relu.default", {g.call("aten.contiguous.default", {turned})});
+         return g.finish({g.call("aten.view.default", {relu, Sizes{2, 6, 5}})});
+       },
+       drop_no_ops, "view.default transpose.int relu.default reshape.default"},
+      {"clone_after_a_write",
+       [](auto& g) {
+         Node* x = g.call("aten.relu_.default", {g.call("aten.neg.default", {g.input({2, 3})})});
+         return g.finish({g.call("aten.neg.default", {g.call("aten.clone.default", {x})})});
+       },
+       drop_no_ops, "neg.default relu_.default neg.default"},
+      {"clone_that_is_written_declines",
+       [](auto& g) {
+         Node* x = g.call("aten.neg.default", {g.input({2, 3})});
+         Node* copy = g.call("aten.view.default", {g.call("aten.clone.default", {x}), Sizes{3, 2}});
+         Node* written = g.call("aten.relu_.default", {copy});
+         return g.finish({g.call("aten.exp.default", {x}), written});
+       },
+       drop_no_ops, ""},
+      {"clone_of_what_is_written_declines",
+       [](auto& g) {
+         Node* x = g.call("aten.neg.default", {g.input({2, 3})});
+         Node* copy = g.call("aten.clone.default", {x});
+         Node* written = g.call("aten.relu_.default", {x});
+         return g.finish({g.call("aten.exp.default", {copy}), written});
+       },
+       drop_no_ops, ""},
+  };
+}
+
+PassCase view(const std::string& name, const std::string& op, Sizes sizes, Nodes rest, const std::string& ops) {
+  return {name, of_input(op, std::move(sizes), std::move(rest)), rename_views,
+          ops.empty() ? "" : (ops == "-" ? "" : ops + " ") + "relu.default"};
+}
+
+std::vector<PassCase> views() {
+  return {
+      {"reshape_as", of_two("aten.reshape_as.default", {2, 12}, {2, 3, 4}), rename_views, "reshape.default"},
+      {"view_as", of_two("aten.view_as.default", {2, 3, 4}, {6, 4}), rename_views, "reshape.default"},
+      view("reshape_as_itself_vanishes", "aten.unflatten.int", {2, 3}, {int64_t{1}, Sizes{3}}, "-"),
+      view("unflatten", "aten.unflatten.int", {2, 12, 5}, {int64_t{-2}, Sizes{3, -1}}, "reshape.default"),
+      view("unflatten_batch", "aten.unflatten.int", {12, 5}, {int64_t{0}, Sizes{-1, 4}}, "reshape.default"),
+      view("swapaxes", "aten.swapaxes.default", {2, 3, 4}, {int64_t{-1}, int64_t{1}}, "transpose.int"),
+      view("t", "aten.t.default", {2, 3}, {}, "transpose.int"),
+      view("t_of_a_vector_declines", "aten.t.default", {3}, {}, ""),
+      view("numpy_T", "aten.numpy_T.default", {2, 3, 4}, {}, "permute.default"),
+      view("movedim", "aten.movedim.int", {2, 3, 4, 5}, {int64_t{1}, int64_t{-1}}, "permute.default"),
+      view("movedim_list", "aten.movedim.intlist", {2, 3, 4, 5}, {Sizes{0, 1}, Sizes{2, 0}}, "permute.default"),
+      view("narrow", "aten.narrow.default", {2, 9}, {int64_t{1}, int64_t{-4}, int64_t{3}}, "slice.Tensor"),
+      {"expand_as", of_two("aten.expand_as.default", {2, 3, 1, 1}, {2, 3, 4, 5}), rename_views, "expand.default"},
+      {"expand_as_more_samples_declines", of_two("aten.expand_as.default", {1, 3}, {2, 3}), rename_views, ""},
+  };
+}
+
+std::vector<PassCase> pool_flags() {
+  const auto pool = [](const std::string& op, Sizes sizes, Sizes kernel, Sizes stride, Sizes padding, NamedArgs named) {
+    return [=](GraphBuilder& g) { return g.finish({g.call(op, {g.input(sizes), kernel, stride, padding}, named)}); };
+  };
+  const NamedArgs ceil = {{"ceil_mode", true}};
+  const NamedArgs excluded = {{"count_include_pad", false}};
+  const NamedArgs both = {{"ceil_mode", true}, {"count_include_pad", false}};
+  const std::string max2 = "aten.max_pool2d.default", avg2 = "aten.avg_pool2d.default";
+  return {
+      {"max", pool(max2, {1, 2, 8, 9}, {2, 3}, {2, 3}, {0, 0}, ceil), drop_pool_flags, "max_pool2d.default"},
+      {"max_padded", pool(max2, {1, 2, 9, 9}, {3, 3}, {2, 2}, {1, 1}, ceil), drop_pool_flags, "max_pool2d.default"},
+      {"max_default_stride", pool(max2, {1, 2, 8, 8}, {2}, {}, {0}, ceil), drop_pool_flags, "max_pool2d.default"},
+      {"max_overhangs_declines", pool(max2, {1, 2, 8, 8}, {3, 3}, {2, 2}, {0, 0}, ceil), drop_pool_flags, ""},
+      {"max_line", pool("aten.max_pool1d.default", {1, 2, 8}, {2}, {2}, {0}, ceil), drop_pool_flags,
+       "max_pool1d.default"},
+      {"average_line", pool("aten.avg_pool1d.default", {1, 2, 8}, {2}, {2}, {0}, both), drop_pool_flags,
+       "avg_pool1d.default"},
+      {"average", pool(avg2, {1, 2, 8, 8}, {2, 2}, {2, 2}, {0, 0}, both), drop_pool_flags, "avg_pool2d.default"},
+      {"average_excluding_nothing", pool(avg2, {1, 2, 8, 8}, {2, 2}, {2, 2}, {0, 0}, excluded), drop_pool_flags,
+       "avg_pool2d.default"},
+      {"average_excluding_padding_declines", pool(avg2, {1, 2, 8, 8}, {2, 2}, {2, 2}, {1, 1}, excluded),
+       drop_pool_flags, ""},
+      {"average_overhangs_declines", pool(avg2, {1, 2, 8, 8}, {3, 3}, {2, 2}, {0, 0}, both), drop_pool_flags, ""},
+  };
+}
+
+std::vector<PassCase> arithmetic() {
+  const auto three = [](const std::string& op, std::vector<Sizes> sizes, NamedArgs named) {
+    return [=](GraphBuilder& g) {
+      Nodes args;
+      for (const Sizes& each : sizes) args.emplace_back(g.input(each));
+      return g.finish({g.call(op, std::move(args), named)});
+    };
+  };
+  const auto pow = [](double exponent) {
+    return [=](GraphBuilder& g) {
+      Node* positive = g.call("aten.exp.default", {g.input({2, 3})});
+      return g.finish({g.call("aten.pow.Tensor_Scalar", {positive, exponent})});
+    };
+  };
+  return {
+      {"rsub_number",
+       [](auto& g) {
+         return g.finish({g.call("aten.rsub.Scalar", {g.input({2, 3}), 1.5}, {{"alpha", 2.0}})});
+       },
+       decompose_arithmetic, "mul.Tensor sub.Tensor"},
+      {"rsub", of_two("aten.rsub.Tensor", {2, 3}, {3}), decompose_arithmetic, "sub.Tensor"},
+      {"square",
+       [](auto& g) {
+         return g.finish({g.call("aten.square.default", {g.input({2, 3})})});
+       },
+       decompose_arithmetic, "mul.Tensor"},
+      {"pow_2", pow(2.0), decompose_arithmetic, "exp.default mul.Tensor"},
+      {"pow_3", pow(3.0), decompose_arithmetic, "exp.default mul.Tensor mul.Tensor"},
+      {"pow_4", pow(4.0), decompose_arithmetic, "exp.default mul.Tensor mul.Tensor"},
+      {"pow_rsqrt", pow(-0.5), decompose_arithmetic, "exp.default rsqrt.default"},
+      {"pow_fraction_declines", pow(1.7), decompose_arithmetic, ""},
+      {"addcmul", three("aten.addcmul.default", {{2, 3}, {2, 3}, {3}}, {}), decompose_arithmetic,
+       "mul.Tensor add.Tensor"},
+      {"addcmul_value", three("aten.addcmul.default", {{2, 3}, {3}, {2, 1}}, {{"value", 0.5}}), decompose_arithmetic,
+       "mul.Tensor mul.Tensor add.Tensor"},
+      {"baddbmm", three("aten.baddbmm.default", {{2, 1, 5}, {2, 3, 4}, {2, 4, 5}}, {{"alpha", 0.5}, {"beta", 2.0}}),
+       decompose_arithmetic, "bmm.default mul.Tensor mul.Tensor add.Tensor"},
+      {"addmm_computed", three("aten.addmm.default", {{5}, {3, 4}, {4, 5}}, {}), decompose_arithmetic,
+       "mm.default add.Tensor"},
+      {"addmm_by_weight_declines",
+       [](auto& g) {
+         return g.finish(
+             {g.call("aten.addmm.default", {g.parameter("b", {5}), g.input({3, 4}), g.parameter("w", {4, 5})})});
+       },
+       decompose_arithmetic, ""},
+      {"stack",
+       [](auto& g) {
+         Node* x = g.input({2, 3});
+         return g.finish({g.call("aten.stack.default", {Arg(Nodes{x, g.input({2, 3}), x}), int64_t{-1}})});
+       },
+       decompose_arithmetic, "unsqueeze.default unsqueeze.default unsqueeze.default cat.default"},
+      {"multiply", of_two("aten.multiply.Tensor", {2, 3}, {3}), decompose_arithmetic, "mul.Tensor"},
+      {"expand_before_mul",
+       [](auto& g) {
+         Node* x = g.input({2, 3, 4, 4});
+         Node* gate = g.call("aten.expand.default", {g.input({2, 3, 1, 1}), Sizes{-1, -1, 4, 4}});
+         return g.finish({g.call("aten.mul.Tensor", {x, gate})});
+       },
+       drop_expands, "mul.Tensor"},
+      {"expand_that_makes_the_size_declines",
+       [](auto& g) {
+         Node* wide = g.call("aten.expand.default", {g.input({2, 1}), Sizes{-1, 4}});
+         return g.finish({g.call("aten.mul.Tensor", {wide, g.input({2, 1})})});
+       },
+       drop_expands, ""},
+      {"roll", of_input("aten.roll.default", {2, 5, 6}, {Sizes{2, -1}, Sizes{1, -1}}), decompose_rolls,
+       "slice.Tensor slice.Tensor cat.default slice.Tensor slice.Tensor cat.default relu.default"},
+      {"roll_all_around", of_input("aten.roll.default", {2, 5}, {Sizes{-10}, Sizes{1}}), decompose_rolls,
+       "relu.default"},
+      {"roll_of_samples_declines", of_input("aten.roll.default", {2, 5}, {Sizes{1}, Sizes{0}}), decompose_rolls, ""},
+      {"select",
+       [](auto& g) {
+         return g.finish({g.call("aten.select.int", {g.input({2, 5, 3}), int64_t{1}, int64_t{-1}})});
+       },
+       decompose_selects, "slice.Tensor squeeze.dim"},
+      {"select_the_only_one",
+       [](auto& g) {
+         return g.finish({g.call("aten.select.int", {g.input({2, 1, 3}), int64_t{1}, int64_t{0}})});
+       },
+       decompose_selects, "squeeze.dim"},
+  };
+}
+
+class ViewPassTest : public testing::TestWithParam<PassCase> {};
+
+TEST_P(ViewPassTest, KeepsResultsShapesAndRests) { test::expect_pass(GetParam()); }
+
+const auto kName = [](const auto& each) { return each.param.name; };
+
+INSTANTIATE_TEST_SUITE_P(NoOps, ViewPassTest, testing::ValuesIn(no_ops()), kName);
+INSTANTIATE_TEST_SUITE_P(Views, ViewPassTest, testing::ValuesIn(views()), kName);
+INSTANTIATE_TEST_SUITE_P(PoolFlags, ViewPassTest, testing::ValuesIn(pool_flags()), kName);
+INSTANTIATE_TEST_SUITE_P(Arithmetic, ViewPassTest, testing::ValuesIn(arithmetic()), kName);
+
+}  // namespace
+}  // namespace octet::targets
