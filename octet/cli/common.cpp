@@ -51,7 +51,7 @@ std::shared_ptr<GraphModule> open_model(const ModelArguments& model) {
 
 std::vector<at::Tensor> read_npy_files(const std::vector<std::string>& paths) {
   std::vector<at::Tensor> arrays;
-  for (const std::string& path : paths) arrays.push_back(read_npy(path));
+  for (const std::string& path : paths) arrays.push_back(read_npy_input(path));
   return arrays;
 }
 

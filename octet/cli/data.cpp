@@ -7,7 +7,7 @@
 namespace octet::cli {
 namespace {
 
-// A model's input: its name, and the shape of one sample.
+// A model's input: its name, and the shape of one sample, or of all where the data comes in sets.
 struct Input {
   std::string name;
   std::vector<int64_t> sample;
@@ -37,6 +37,10 @@ ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<Data
   ModelData data;
   data.source = std::move(source);
   check_inputs(inputs, *data.source);
+  if (data.source->gives_sets() && choice.batch_size > 1) {
+    throw expected(data.source->name(), "--batch-size", "1, since its inputs are not batched along dimension 0",
+                   std::to_string(choice.batch_size));
+  }
   data.batch_size = choice.batch_size > 0              ? choice.batch_size
                     : data.source->natural_batch() > 0 ? data.source->natural_batch()
                                                        : std::min<int64_t>(default_batch, data.source->size());
@@ -59,10 +63,14 @@ std::vector<int64_t> as_chw(const std::vector<int64_t>& sample, const std::vecto
 }  // namespace
 
 ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split split, int64_t default_batch) {
+  std::shared_ptr<DataSource> source = open_choice(choice, split);
   std::vector<Input> inputs;
-  for (const Node* node : module.graph().placeholders()) inputs.push_back({node->name(), without_batch(node->sizes())});
-  ModelData data = open_for_inputs(inputs, open_choice(choice, split), choice, default_batch);
+  for (const Node* node : module.graph().placeholders()) {
+    inputs.push_back({node->name(), source->gives_sets() ? node->sizes() : without_batch(node->sizes())});
+  }
+  ModelData data = open_for_inputs(inputs, std::move(source), choice, default_batch);
   const std::vector<int64_t>& sizes = module.graph().placeholders().at(0)->sizes();
+  if (data.source->gives_sets()) return data;
   if (sizes.empty() || data.batch_size != sizes[0]) make_batch_flexible(module);
   return data;
 }
@@ -73,9 +81,12 @@ ModelData open_data_for(const tflite::Model& program, const DataArguments& choic
   std::vector<Input> inputs;
   for (size_t j = 0; j < program.inputs.size(); ++j) {
     const tflite::Tensor& tensor = program.tensors[static_cast<size_t>(program.inputs[j])];
-    const std::vector<int64_t> sample = without_batch(tensor.shape);
-    inputs.push_back({tensor.name, j < shapes.size() ? as_chw(sample, shapes[j]) : sample});
+    std::vector<int64_t> sample = without_batch(tensor.shape);
+    if (j < shapes.size()) sample = as_chw(sample, source->gives_sets() ? without_batch(shapes[j]) : shapes[j]);
+    if (source->gives_sets() && !tensor.shape.empty()) sample.insert(sample.begin(), tensor.shape[0]);
+    inputs.push_back({tensor.name, sample});
   }
+  if (source->gives_sets()) return open_for_inputs(inputs, std::move(source), choice, 1);
   ModelData data = open_for_inputs(inputs, std::move(source), choice, default_batch);
   const auto& shape = program.tensors[static_cast<size_t>(program.inputs.at(0))].shape;
   const int64_t batch = shape.empty() ? 1 : std::max<int64_t>(shape[0], 1);

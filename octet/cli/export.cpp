@@ -4,6 +4,7 @@
 #include "octet/cli/output.h"
 #include "octet/cli/print.h"
 #include "octet/cli/verbs.h"
+#include "octet/cli/written.h"
 #include "octet/integer/memory_plan.h"
 #include "octet/quantize/encodings.h"
 #include "octet/report/model_reports.h"
@@ -26,6 +27,7 @@ void export_model(const ExportArguments& arguments) {
     });
     report.tflite = {arguments.tflite, static_cast<int64_t>(program.operators.size()), in_float,
                      integer::plan_memory(program)};
+    warn_where_they_part(*model, program, config, arguments.tflite);
   }
   if (!arguments.pt2.empty()) {
     write_pt2_file(*model, arguments.pt2, arguments.writing.pt2_layout);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "octet/cli/written.h"
 #include "octet/formats/container.h"
 #include "octet/formats/json.h"
 #include "octet/formats/pt2_writer.h"
@@ -65,9 +66,10 @@ void write_pt2_file(const GraphModule& model, const std::string& path, const std
 }
 
 void write_model(const GraphModule& model, const std::string& path, const OutputArguments& writing,
-                 const std::string& config) {
+                 const std::string& config, const std::vector<at::Tensor>& sample) {
   if (ends_with(path, ".tflite")) {
-    write_tflite(model, path, lowering_options(writing, config), config);
+    const tflite::Model program = write_tflite(model, path, lowering_options(writing, config), config);
+    if (!sample.empty()) warn_where_they_part(model, program, sample, path);
   } else if (ends_with(path, ".pt2")) {
     write_pt2_file(model, path, writing.pt2_layout);
   } else {

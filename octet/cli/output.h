@@ -11,8 +11,9 @@ namespace octet::cli {
 
 /// Writes the model in the form that the file's ending names: .tflite (lowered to int8), .pt2 (prepared models frozen),
 /// and octet's own container for any other. `config`: the JSON text of the quantizer's settings, kept in a .tflite.
+/// `sample`: a batch of inputs on which a .tflite is compared with the model (written.h).
 void write_model(const GraphModule& model, const std::string& path, const OutputArguments& writing,
-                 const std::string& config = {});
+                 const std::string& config = {}, const std::vector<at::Tensor>& sample = {});
 
 /// In the form that the arguments ask for, else the target that `config` names, else the standard target.
 LoweringOptions lowering_options(const OutputArguments& writing, const std::string& config = {});

@@ -74,7 +74,7 @@ void quantize(const QuantizeArguments& arguments) {
   calibration.batch_size = data.batch_size;
   config.calibration = calibration;
   config.training.clear();  // of the run that the config came from
-  write_model(*quantized, arguments.output, arguments.writing, to_json(config).dump());
+  write_model(*quantized, arguments.output, arguments.writing, to_json(config).dump(), samples.at(0));
   write_config(config, arguments.output);
   std::set<std::string> left;  // it may still read and give quantized values
   for (const QuantizationPlan::Entry& entry : explanation.plan.entries) {

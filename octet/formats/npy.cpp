@@ -191,6 +191,12 @@ at::Tensor read_npy(const std::string& path) {
   return guard_loading(path, [&] { return parse_npy(read_file(path), path); });
 }
 
+at::Tensor read_npy_input(const std::string& path) {
+  const at::Tensor array = read_npy(path);
+  const bool is_other_float = array.scalar_type() == at::kDouble || array.scalar_type() == at::kHalf;
+  return is_other_float ? array.to(at::kFloat) : array;
+}
+
 std::string npy_bytes(const at::Tensor& tensor, const std::string& where) {
   const char* code = nullptr;
   for (const NpyCode& entry : kNpyCodes) {

@@ -12,6 +12,8 @@ namespace octet {
 /// Reads a NumPy array file (.npy, format 1 to 3): bool, integers, floats and complex numbers of any byte order, in C
 /// or Fortran order. The tensor is contiguous and owns its memory. Throws octet::Error naming the file and the reason.
 OCTET_API at::Tensor read_npy(const std::string& path);
+/// The same as an input of a model: float64 and float16 as float32, which is all that octet's models take.
+OCTET_API at::Tensor read_npy_input(const std::string& path);
 /// The same from memory; `where` names it in errors.
 OCTET_API at::Tensor parse_npy(std::string_view bytes, const std::string& where);
 

@@ -1,13 +1,17 @@
 #include "octet/formats/pt2.h"
 
+#include "octet/formats/float32.h"
 #include "octet/formats/guard.h"
 #include "octet/formats/json.h"
 #include "octet/formats/pt2_archive.h"
+#include "octet/formats/pt2_bodies.h"
 #include "octet/formats/pt2_builder.h"
 #include "octet/formats/pt2_schema.h"
 #include "octet/formats/pt2_symbols.h"
 #include "octet/formats/zip.h"
+#include "octet/graph/compose.h"
 #include "octet/support/error.h"
+#include "octet/support/log.h"
 
 namespace octet {
 namespace {
@@ -59,9 +63,16 @@ std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& sourc
   const pt2::Archive archive = pt2::read_archive(ZipReader(source), options.model);
   const nlohmann::json document = parse_program(archive);
   archive.budget->charge(archive.program.size(), kProgramBytes, "its program");
-  const pt2::Program program = pt2::read_program(JsonCursor(document, archive.program_where));
+  pt2::Program program = pt2::read_program(JsonCursor(document, archive.program_where));
+  const pt2::EnteredBlocks blocks = pt2::enter_bodies(program);
   const pt2::Symbols symbols(program, options.batch);
-  std::shared_ptr<GraphModule> module = pt2::build_module(program, archive, symbols, options.operators);
+  std::shared_ptr<GraphModule> module = pt2::build_module(program, blocks, archive, symbols, options.operators);
+  if (!blocks.without_gradients.empty()) {
+    log::info("[", source->name(), "] ", blocks.without_gradients.size(),
+              " parameters stand in blocks without gradients: training leaves them as they are");
+  }
+  if (dialect(program) == "aten") compose_operators(*module);
+  convert_to_float32(*module, blocks.autocast, source->name());
   module->facts()["source"] = "pt2";
   module->facts()["torch_version"] = program.torch_version;
   module->facts()["schema"] = str(program.schema_major, ".", program.schema_minor);

@@ -30,8 +30,10 @@ bool is_symbolic(const Argument& argument) {
 
 class Builder {
  public:
-  Builder(const Program& program, const Archive& archive, const Symbols& symbols, const AllowedOperators& operators)
+  Builder(const Program& program, const EnteredBlocks& blocks, const Archive& archive, const Symbols& symbols,
+          const AllowedOperators& operators)
       : program_(program),
+        blocks_(blocks),
         archive_(archive),
         symbols_(symbols),
         operators_(operators),
@@ -146,7 +148,8 @@ class Builder {
     AttrKind kind = AttrKind::kConstant;
     if (spec.kind == "parameter") {
       kind = AttrKind::kParameter;
-      tensor.set_requires_grad(weight.requires_grad && tensor.is_floating_point());
+      const bool learns = weight.requires_grad && blocks_.without_gradients.count(argument.names[0]) == 0;
+      tensor.set_requires_grad(learns && tensor.is_floating_point());
     } else if (spec.kind == "buffer") {
       kind = AttrKind::kBuffer;
     }
@@ -188,7 +191,7 @@ class Builder {
       text = text.substr(kOpPrefix.size());
       if (text.compare(0, 13, "higher_order.") == 0) {
         throw Error(node.where, "the higher-order operator '" + text.substr(13) + "' is not supported")
-            .hint("export the model without control flow, autocast and no_grad blocks");
+            .hint("export the model without control flow");
       }
       return operators_.find(text, name_in_file(node));
     }
@@ -221,6 +224,7 @@ class Builder {
         for (const Symbol& symbol : argument.symbols) list.push_back(Arg(symbols_.evaluate(symbol, argument.where)));
         return Arg(std::move(list));
       }
+      case ArgumentKind::kGraph:
       case ArgumentKind::kOther:
         break;
     }
@@ -370,6 +374,7 @@ class Builder {
   }
 
   const Program& program_;
+  const EnteredBlocks& blocks_;
   const Archive& archive_;
   const Symbols& symbols_;
   const AllowedOperators& operators_;
@@ -386,9 +391,9 @@ class Builder {
 
 }  // namespace
 
-std::shared_ptr<GraphModule> build_module(const Program& program, const Archive& archive, const Symbols& symbols,
-                                          const AllowedOperators& operators) {
-  return Builder(program, archive, symbols, operators).run();
+std::shared_ptr<GraphModule> build_module(const Program& program, const EnteredBlocks& blocks, const Archive& archive,
+                                          const Symbols& symbols, const AllowedOperators& operators) {
+  return Builder(program, blocks, archive, symbols, operators).run();
 }
 
 }  // namespace octet::pt2

@@ -143,6 +143,8 @@ bool read_constant(const std::string& tag, const JsonCursor& payload, c10::IValu
   return true;
 }
 
+ProgramGraph read_graph(const JsonCursor& graph);
+
 Argument read_argument(const JsonCursor& cursor) {
   Argument argument;
   argument.where = cursor.where();
@@ -169,6 +171,9 @@ Argument read_argument(const JsonCursor& cursor) {
   } else if (tag == "as_sym_ints" || tag == "as_sym_floats" || tag == "as_sym_bools") {
     argument.kind = ArgumentKind::kSymbols;
     argument.symbols = read_list<Symbol>(payload, read_symbol);
+  } else if (tag == "as_graph") {  // no deeper than the document may be
+    argument.kind = ArgumentKind::kGraph;
+    argument.graph = std::make_shared<ProgramGraph>(read_graph(payload.at("graph")));
   } else {
     argument.kind = ArgumentKind::kOther;
   }
@@ -223,6 +228,20 @@ void read_symbols(const JsonCursor& graph, const char* field, std::map<std::stri
   for (const auto& [name, cursor] : graph.at(field).members()) to[name] = read_symbolic(cursor);
 }
 
+ProgramGraph read_graph(const JsonCursor& cursor) {
+  ProgramGraph graph;
+  graph.inputs = read_list<Argument>(cursor.at("inputs"), read_argument);
+  graph.outputs = read_list<Argument>(cursor.at("outputs"), read_argument);
+  graph.nodes = read_list<ProgramNode>(cursor.at("nodes"), read_node);
+  for (const auto& [name, value] : cursor.at("tensor_values").members()) {
+    graph.tensor_values[name] = read_tensor_value(value);
+  }
+  for (const char* field : {"sym_int_values", "sym_bool_values", "sym_float_values"}) {
+    read_symbols(cursor, field, graph.symbol_values);
+  }
+  return graph;
+}
+
 }  // namespace
 
 TensorValue read_tensor_value(const JsonCursor& cursor) {
@@ -256,19 +275,10 @@ Program read_program(const JsonCursor& document) {
         read_list<std::string>(document.at("verifiers"), [](const JsonCursor& c) { return c.to_string(); });
   }
   const JsonCursor module = document.at("graph_module");
-  const JsonCursor graph = module.at("graph");
   const JsonCursor signature = module.at("signature");
-  program.inputs = read_list<Argument>(graph.at("inputs"), read_argument);
-  program.outputs = read_list<Argument>(graph.at("outputs"), read_argument);
-  program.nodes = read_list<ProgramNode>(graph.at("nodes"), read_node);
+  static_cast<ProgramGraph&>(program) = read_graph(module.at("graph"));
   program.input_specs = read_list<Spec>(signature.at("input_specs"), read_spec);
   program.output_specs = read_list<Spec>(signature.at("output_specs"), read_spec);
-  for (const auto& [name, cursor] : graph.at("tensor_values").members()) {
-    program.tensor_values[name] = read_tensor_value(cursor);
-  }
-  for (const char* field : {"sym_int_values", "sym_bool_values", "sym_float_values"}) {
-    read_symbols(graph, field, program.symbol_values);
-  }
   program.call_signature = read_call_signature(module);
   if (program.inputs.size() != program.input_specs.size()) {
     throw expected(signature.where(), "input_specs", str(program.inputs.size()), str(program.input_specs.size()));

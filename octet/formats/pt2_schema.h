@@ -3,6 +3,7 @@
 #include <ATen/core/ivalue.h>
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,7 +37,8 @@ enum class ArgumentKind {
   kTensors,   ///< names; an empty one is None
   kSymbol,    ///< symbols[0]
   kSymbols,   ///< a list of symbols
-  kOther      ///< sub-graphs, custom objects: what octet cannot run
+  kGraph,     ///< the body of a higher-order operator
+  kOther      ///< custom objects: what octet cannot run
 };
 
 /// A symbolic value by name, or a constant where the name is empty.
@@ -45,12 +47,15 @@ struct Symbol {
   c10::IValue value;
 };
 
+struct ProgramGraph;
+
 struct Argument {
   ArgumentKind kind = ArgumentKind::kConstant;
   std::string tag;  ///< "as_tensor"
   std::vector<std::string> names;
   std::vector<Symbol> symbols;
   c10::IValue constant;
+  std::shared_ptr<ProgramGraph> graph;
   std::string where;
 };
 
@@ -64,6 +69,15 @@ struct ProgramNode {
   std::string where;
 };
 
+/// Nodes with what they read and give: of a program, or of a higher-order operator's body.
+struct ProgramGraph {
+  std::vector<Argument> inputs;
+  std::vector<Argument> outputs;
+  std::vector<ProgramNode> nodes;
+  std::map<std::string, TensorValue> tensor_values;
+  std::map<std::string, SymValue> symbol_values;
+};
+
 struct Spec {
   std::string kind;        ///< "parameter", "buffer", "user_input", "buffer_mutation", ...
   std::string target;      ///< the parameter's, buffer's or constant's dotted name
@@ -71,18 +85,13 @@ struct Spec {
   std::string where;
 };
 
-struct Program {
+struct Program : ProgramGraph {
   int64_t schema_major = 0;
   int64_t schema_minor = 0;
   std::string torch_version;
   std::vector<std::string> verifiers;
-  std::vector<Argument> inputs;
-  std::vector<Argument> outputs;
   std::vector<Spec> input_specs;   ///< one per input
   std::vector<Spec> output_specs;  ///< one per output
-  std::vector<ProgramNode> nodes;
-  std::map<std::string, TensorValue> tensor_values;
-  std::map<std::string, SymValue> symbol_values;
   CallSignature call_signature;
 };
 

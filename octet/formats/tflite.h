@@ -98,7 +98,7 @@ enum class OpCode : int32_t {
   kGelu = 150,
   kRelu0To1 = 152,
 };
-/// "CONV_2D"; "operator 199" for a code that octet does not name.
+/// "CONV_2D"; "operator 999" for a code that the schema does not name.
 OCTET_API std::string op_name(OpCode code);
 
 enum class Padding : int8_t { kSame = 0, kValid = 1 };

@@ -3,6 +3,7 @@
 #include <limits>
 #include <tuple>
 
+#include "octet/formats/tflite_names.h"
 #include "octet/formats/tflite_ops.h"
 #include "octet/support/error.h"
 
@@ -70,7 +71,7 @@ void check_quantization(const Tensor& tensor, const std::string& where) {
 
 void check_tensor(const Tensor& tensor, const std::string& where) {
   if (!is_known(tensor.type)) {
-    throw Error(where, octet::str("type ", static_cast<int>(tensor.type), " is not one that octet knows"));
+    throw Error(where, "is of a type that octet does not read: " + tensor_type_name(static_cast<int32_t>(tensor.type)));
   }
   const uint64_t bytes = checked_bytes(tensor, where);
   check_quantization(tensor, where);

@@ -3,6 +3,7 @@
 #include <array>
 #include <limits>
 
+#include "octet/formats/tflite_names.h"
 #include "octet/formats/tflite_options.h"
 #include "octet/formats/tflite_table.h"
 #include "octet/formats/tflite_versions.h"
@@ -110,7 +111,7 @@ const OpFacts* find_op(int32_t code) {
 
 std::string op_name(OpCode code) {
   const OpFacts* facts = find_op(static_cast<int32_t>(code));
-  return facts != nullptr ? facts->name : octet::str("operator ", static_cast<int32_t>(code));
+  return facts != nullptr ? facts->name : builtin_name(static_cast<int32_t>(code));
 }
 
 const char* type_name(Type type) {
@@ -147,7 +148,7 @@ int64_t type_size(Type type) {
     case Type::kInt64:
       return 8;
   }
-  throw Error("", octet::str("type ", static_cast<int>(type), " of tflite is not known"));
+  throw Error("", tensor_type_name(static_cast<int32_t>(type)) + " of tflite is not a type that octet reads");
 }
 
 std::optional<LevelRange> level_range(Type type) {

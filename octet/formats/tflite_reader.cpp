@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "octet/formats/guard.h"
+#include "octet/formats/tflite_names.h"
 #include "octet/formats/tflite_ops.h"
 #include "octet/formats/tflite_options.h"
 #include "octet/support/budget.h"
@@ -137,7 +138,7 @@ class Reader {
     const int32_t number = std::max<int32_t>(code.deprecated_builtin_code(), code.builtin_code());
     if (number == kCustom) throw Error(where, "is the custom operator '" + text(code.custom_code()) + "'");
     const OpFacts* facts = find_op(number);
-    if (facts == nullptr) throw Error(where, octet::str("operator ", number, " is not one that octet knows"));
+    if (facts == nullptr) throw Error(where, builtin_name(number) + " is not an operator that octet reads");
     charge(2 * sizeof(Operator));
     Operator op;
     op.code = facts->code;

@@ -96,6 +96,7 @@ Node* linear(Graph& graph, const Match& match) {
   std::vector<Arg> args = {match["x"], match["weight"]};
   if (match.has("bias")) args.emplace_back(match["bias"]);
   Node* made = graph.call("aten.linear.default", std::move(args));
+  made->set_meta(match.root()->meta());
   made->notes() = match.root()->notes();
   for (const Node* part : match.nodes()) {
     if (const std::string* path = part->notes().find(kModulePathNote)) made->notes()[kModulePathNote] = *path;
@@ -109,7 +110,9 @@ void put_linears_together(GraphModule& module) {
   Graph& graph = module.graph();
   const Pattern x = Pattern::value("x");
   const Pattern bias = Pattern::get_attr("bias").where([](const Node& node) { return is_vector(&node); });
-  const Pattern weight = Pattern::call({"aten.t.default"}, {Pattern::get_attr("weight")});
+  const Pattern turned = Pattern::call({"aten.permute.default"}, {Pattern::get_attr("weight")})
+                             .with("dims", Arg(std::vector<int64_t>{1, 0}));
+  const Pattern weight = Pattern::either({Pattern::call({"aten.t.default"}, {Pattern::get_attr("weight")}), turned});
   const Pattern addmm =
       Pattern::call({"aten.addmm.default"}, {bias, x, weight}).with("beta", Arg(1)).with("alpha", Arg(1));
   const Pattern matmul = Pattern::call({"aten.matmul.default", "aten.mm.default"}, {x, weight});

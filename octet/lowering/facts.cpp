@@ -1,5 +1,6 @@
 #include "octet/lowering/facts.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "octet/formats/json.h"
@@ -11,16 +12,19 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// "conv2d", or ["conv2d", "features.0.bn"] where passes changed it.
+// "conv2d", or ["conv2d", "features.0.bn"] where passes changed it; ["silu", "", "aten.silu.default"] in float.
 Json to_json(const OperatorSource& source) {
+  if (!source.op.empty()) return Json::array({source.node, source.model_node, source.op});
   if (source.model_node.empty()) return source.node;
   return Json::array({source.node, source.model_node});
 }
 
 std::optional<OperatorSource> operator_source(const nlohmann::json& json) {
-  if (json.is_string()) return OperatorSource{json.get<std::string>(), ""};
-  if (!json.is_array() || json.size() != 2 || !json[0].is_string() || !json[1].is_string()) return std::nullopt;
-  return OperatorSource{json[0].get<std::string>(), json[1].get<std::string>()};
+  if (json.is_string()) return OperatorSource{json.get<std::string>(), "", ""};
+  if (!json.is_array() || json.size() < 2 || json.size() > 3) return std::nullopt;
+  if (!std::all_of(json.begin(), json.end(), [](const auto& each) { return each.is_string(); })) return std::nullopt;
+  return OperatorSource{json[0].get<std::string>(), json[1].get<std::string>(),
+                        json.size() > 2 ? json[2].get<std::string>() : ""};
 }
 
 std::optional<ProgramFacts> parse(const nlohmann::json& json, const tflite::Model& model) {

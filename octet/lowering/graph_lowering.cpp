@@ -8,6 +8,7 @@
 #include "octet/lowering/operator_lowering.h"
 #include "octet/lowering/rule.h"
 #include "octet/lowering/simplify.h"
+#include "octet/lowering/unwritten.h"
 #include "octet/quantize/compare.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
@@ -20,7 +21,7 @@ namespace {
 
 OperatorSource source_of(const Node& node) {
   const std::string model_node = float_name(node);
-  return {node.name(), model_node == node.name() ? "" : model_node};
+  return {node.name(), model_node == node.name() ? "" : model_node, node.is_call() ? node.op().text() : ""};
 }
 
 }  // namespace
@@ -129,8 +130,11 @@ void GraphLowering::lower_quantize(const Node& node) {
 void GraphLowering::lower_node(const Node& node) {
   const OperatorRow* rule = find_lowering_rule(node);
   if (rule == nullptr) {
-    throw Error(node.where(), octet::str("TFLite has no operator for ", node.op().text()))
-        .hint("replace it in the model, or cut the model there");
+    const std::string_view builtin = unwritten_builtin(node.op().short_name());
+    const std::string why = builtin.empty()
+                                ? octet::str("TFLite has no operator for ", node.op().text())
+                                : octet::str(node.op().text(), " is not written by octet, though TFLite has ", builtin);
+    throw Error(node.where(), why).hint("replace it in the model, or cut the model there");
   }
   if (!moves_values(node)) require_int8(node);
   OperatorLowering op(*this, node);

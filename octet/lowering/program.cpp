@@ -292,6 +292,9 @@ tflite::Model Program::to_model() const {
     made.outputs = indices_of(from.outputs);
     model.operators.push_back(std::move(made));
     facts.operators.push_back(from.source);
+    const bool in_float = std::any_of(from.outputs.begin(), from.outputs.end(),
+                                      [&](ValueId value) { return at(value).type == tflite::Type::kFloat32; });
+    if (!in_float || from.code == tflite::OpCode::kDequantize) facts.operators.back().op.clear();
   }
   model.outputs = indices_of(outputs_);
   for (size_t j = 0; j < inputs_.size(); ++j) model.signature_inputs.emplace_back(input_names_[j], model.inputs[j]);

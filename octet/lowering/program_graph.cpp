@@ -41,7 +41,7 @@ std::string plain_name(const std::string& name) {
 
 }  // namespace
 
-WayBack::WayBack(const tflite::Model& program) : program_(program) { find_borders(); }
+WayBack::WayBack(const tflite::Model& program) : program_(program), facts_(facts_of(program)) { find_borders(); }
 
 std::shared_ptr<GraphModule> WayBack::build() {
   for (const int32_t index : program_.inputs) {
@@ -98,7 +98,18 @@ void WayBack::refuse(const std::string& why) const {
 }
 
 Node* WayBack::call(const std::string& op, std::vector<Arg> args, NamedArgs named) {
-  return graph().call(op, std::move(args), std::move(named), plain_name(output().name));
+  Node* node = graph().call(op, std::move(args), std::move(named), plain_name(output().name));
+  if (output().type == Type::kFloat32) note_float(*node);
+  return node;
+}
+
+void WayBack::note_float(Node& node) const {
+  node.notes()[kInFloatNote] = true;
+  if (!facts_) return;
+  const OperatorSource& source = facts_->operators.at(static_cast<size_t>(op_ - program_.operators.data()));
+  if (source.op.empty()) return;
+  node.notes()[kPartOfNodeNote] = source.node;
+  node.notes()[kPartOfOpNote] = source.op;
 }
 
 Node* WayBack::on_grid(Node* node, const Tensor& tensor) {

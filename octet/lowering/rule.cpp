@@ -182,7 +182,7 @@ std::vector<OperatorRow> make_rules() {
       on_line({"aten.max_pool1d.default"}, kMoves, "MAX_POOL_2D", lower_max_pool),
       on_image({"aten.max_pool2d.default"}, kMoves, "MAX_POOL_2D", lower_max_pool),
       on_image({"aten.upsample_bilinear2d.vec"}, kMoves, "RESIZE_BILINEAR", lower_resize_bilinear),
-      on_image({"aten.upsample_nearest2d.vec"}, kMoves, "RESIZE_NEAREST_NEIGHBOR", lower_resize_nearest),
+      on_image({"aten.upsample_nearest2d.vec"}, kMoves, "RESIZE_NEAREST_NEIGHBOR, else GATHER", lower_resize_nearest),
       not_lowered({"aten.adaptive_max_pool2d.default"}, samples::apart),
 
       // Moving values.

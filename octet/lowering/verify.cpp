@@ -25,16 +25,35 @@ namespace {
 // The value on the tensor's grid, as the graph's quantize rounds it.
 at::Tensor levels_of(const Grid& grid, const at::Tensor& value) { return lowering::quantized(value, grid).values; }
 
+// What counts as a step where there is no grid: 1/256 of the range. A constant, but for rounding, has none: of its
+// distance from 0, or of 1.
+double step_without_grid(const at::Tensor& values) {
+  constexpr double kRounding = 1e-5;
+  const double range = (values.max() - values.min()).item<double>();
+  const double reach = values.abs().max().item<double>();
+  if (range > kRounding * reach) return range / 256.0;
+  return (reach > 0.0 ? reach : 1.0) / 256.0;
+}
+
+// True where an operator of the graph writes into what it reads, so that values change after they were seen.
+bool writes_in_place(const Graph& graph) {
+  const std::vector<Node*> nodes = graph.nodes();
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [](const Node* node) { return node->is_call() && node->op().mutates(); });
+}
+
 Deviation deviation(const tflite::Tensor& tensor, const at::Tensor& integers, const at::Tensor& floats) {
   Deviation found;
   const at::Tensor got = integers.to(at::kDouble);
   if (got.numel() == 0) return found;
   at::Tensor wanted = floats.to(at::kDouble);
-  double step = (wanted.max() - wanted.min()).item<double>() / 256.0;
+  double step = 0.0;
   if (const std::optional<Grid> grid = integer::grid_of(tensor)) {
     step = static_cast<double>(grid->scale);
     const auto zero = static_cast<double>(grid->zero_point);
     wanted = (levels_of(*grid, floats).to(at::kDouble) - zero) * step;
+  } else {
+    step = step_without_grid(wanted);
   }
   const at::Tensor steps = (got - wanted).abs() / std::max(step, 1e-30);
   found.different = steps.ge(0.5).sum().item<int64_t>();
@@ -52,8 +71,13 @@ class Verifier {
     for (size_t i = 0; i < program.operators.size(); ++i) {
       for (const int32_t output : program.operators[i].outputs) producers_[output] = i;
     }
-    wanted_ = converted.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
-      if (value.isTensor() && !node.is(Trait::kDequantize) && !node.is_get_attr()) values_[&node] = value.toTensor();
+    const bool changes = writes_in_place(converted.graph());
+    const auto kept = [changes](const at::Tensor& value) { return changes ? value.clone() : value; };
+    std::vector<at::Tensor> given;
+    for (const at::Tensor& input : inputs) given.push_back(kept(input));
+    wanted_ = converted.run_observed(given, [&](const Node& node, const c10::IValue& value) {
+      if (!value.isTensor() || node.is(Trait::kDequantize) || node.is_get_attr()) return;
+      values_[&node] = kept(value.toTensor());
     });
     if (program.inputs.size() != inputs.size() || program.outputs.size() != wanted_.size()) {
       throw expected("verify", "inputs and outputs of the program", octet::str(inputs.size(), " and ", wanted_.size()),

@@ -13,8 +13,9 @@ namespace octet {
 struct Deviation {
   int64_t different = 0;      ///< elements that are off by half a step or more
   int64_t beyond_a_step = 0;  ///< by more than one step
-  double most_steps = 0.0;    ///< the largest, in steps of the value's scale; where it is float: 1/256 of its range
-  double sqnr_db = 0.0;       ///< infinite where equal
+  double most_steps = 0.0;  ///< the largest, in steps of the value's scale; where it is float: 1/256 of its range, or,
+                            ///< where all of it is one number, of that number (of 1 where that is 0)
+  double sqnr_db = 0.0;     ///< infinite where equal
 };
 
 /// One value of the int8 program beside that of the quantize-dequantize program.

@@ -6,6 +6,7 @@
 
 #include "octet/formats/tflite_table.h"
 #include "octet/graph/graph_module.h"
+#include "octet/lowering/facts.h"
 
 /// From a program back to a graph: what each operator of `.tflite` becomes (octet/lowering/program_graph.h).
 namespace octet::lowering {
@@ -54,7 +55,10 @@ class WayBack {
   Graph& graph() { return module_->graph(); }
   void find_borders();
 
+  void note_float(Node& node) const;
+
   const tflite::Model& program_;
+  std::optional<ProgramFacts> facts_;
   const tflite::Operator* op_ = nullptr;
   std::shared_ptr<GraphModule> module_ = std::make_shared<GraphModule>();
   std::map<int32_t, Node*> values_;
@@ -91,7 +95,14 @@ void slice(WayBack& g);
 void split(WayBack& g);
 void split_v(WayBack& g);
 void concatenation(WayBack& g);
+void strided_slice(WayBack& g);
+void gather(WayBack& g);
+void pack(WayBack& g);
+void broadcast_to(WayBack& g);
+void space_to_depth(WayBack& g);
+void depth_to_space(WayBack& g);
 void prelu(WayBack& g);
+void squared_difference(WayBack& g);
 /// Calls of this op.
 Translate unary(const std::string& op);
 Translate binary(const std::string& op);

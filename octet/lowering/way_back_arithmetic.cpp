@@ -30,7 +30,7 @@ void make_reduction(WayBack& g, const std::string& op) {
 }
 
 // Broadcasting follows the program's order of axes: ranks are made equal first.
-void make_binary(WayBack& g, const std::string& op) {
+std::pair<Node*, Node*> operands(WayBack& g) {
   const auto operand = [&](size_t i) {
     const tflite::Tensor& tensor = g.input(i);
     if (!g.is_image(g.output()) || g.is_image(tensor) || tensor.numel() == 1) return g.value(i);
@@ -40,7 +40,11 @@ void make_binary(WayBack& g, const std::string& op) {
     return g.constant(i, {}, reordered(shape, to_channels_first(4)));
   };
   Node* left = operand(0);
-  Node* right = operand(1);
+  return {left, operand(1)};
+}
+
+void make_binary(WayBack& g, const std::string& op) {
+  const auto [left, right] = operands(g);
   g.give(g.call(op, {left, right}));
 }
 
@@ -76,6 +80,12 @@ void matmul(WayBack& g) {
   Node* right = factor(1, g.op().options.adj_y);
   Node* product = g.call(g.output().shape.size() == 3 ? "aten.bmm.default" : "aten.matmul.default", {left, right});
   g.give(g.is_image(g.output()) ? g.from_nhwc(product) : product);
+}
+
+void squared_difference(WayBack& g) {
+  const auto [left, right] = operands(g);
+  Node* difference = g.call("aten.sub.Tensor", {left, right});
+  g.give(g.call("aten.mul.Tensor", {difference, difference}));
 }
 
 void prelu(WayBack& g) {

@@ -1,5 +1,6 @@
 // What moves values.
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 
@@ -31,6 +32,25 @@ void split_at(WayBack& g, size_t image, int64_t axis) {
     end[place] += g.at(part).shape.at(place);
     g.set(part, sliced(g, g.value(image), g.input(image), begin, end));
   }
+}
+
+// A value in the program's order of axes, and the result back from it.
+Node* plain(WayBack& g, size_t i) {
+  Node* node = g.value(i);
+  return g.is_image(g.input(i)) ? g.on_grid(g.as_it_lies(node, g.input(i)), g.input(i)) : node;
+}
+
+void give_plain(WayBack& g, Node* node) { g.give(g.is_image(g.output()) ? g.from_nhwc(node) : node); }
+
+// What TFLite numbers as (row, column, channel) of a block, PyTorch does as (channel, row, column): axis 1 of
+// these sizes is taken as two parts, which change places.
+Node* turned_blocks(WayBack& g, Node* node, const Ints& sizes, const Ints& parts) {
+  Ints taken = sizes;
+  taken.erase(taken.begin() + 1);
+  taken.insert(taken.begin() + 1, parts.begin(), parts.end());
+  node = g.on_grid(g.call("aten.reshape.default", {node, taken}), g.output());
+  node = g.on_grid(g.call("aten.permute.default", {node, Ints{0, 2, 1, 3, 4}}), g.output());
+  return g.on_grid(g.call("aten.reshape.default", {node, sizes}), g.output());
 }
 
 }  // namespace
@@ -106,6 +126,64 @@ void slice(WayBack& g) {
     end[axis] = end[axis] < 0 ? g.input(0).shape.at(axis) : begin.at(axis) + end[axis];
   }
   g.set(g.op().outputs.front(), sliced(g, g.value(0), g.input(0), begin, end));
+}
+
+void strided_slice(WayBack& g) {
+  const Ints begin = g.integers(1), end = g.integers(2), stride = g.integers(3);
+  const tflite::SliceMasks& masks = g.op().options.masks;
+  const Ints& shape = g.input(0).shape;
+  if (masks.ellipsis != 0 || masks.new_axis != 0) g.refuse("a slice with an ellipsis or new axes");
+  if (begin.size() != shape.size() || end.size() != shape.size() || stride.size() != shape.size()) {
+    g.refuse("a slice that does not name each dimension");
+  }
+  Node* node = g.value(0);
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (stride[d] < 1) g.refuse("a slice backwards");
+    const auto has = [d](int32_t mask) { return (mask >> d & 1) != 0; };
+    const auto bound = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + shape[d] : at, 0, shape[d]); };
+    const int64_t first = has(masks.begin) ? 0 : bound(begin[d]);
+    int64_t last = has(masks.end) ? shape[d] : bound(end[d]);
+    if (has(masks.shrink_axis)) last = first + 1;
+    if (first == 0 && last == shape[d] && stride[d] == 1) continue;
+    node = g.on_grid(
+        g.call("aten.slice.Tensor", {node, g.graph_axis(static_cast<int64_t>(d), g.input(0)), first, last, stride[d]}),
+        g.input(0));
+  }
+  if (masks.shrink_axis == 0) return g.set(g.op().outputs.front(), node);
+  // Without the dimensions of which one place was taken, in the program's order.
+  if (g.is_image(g.input(0))) {
+    node = g.on_grid(g.call("aten.permute.default", {node, to_channels_last(4)}), g.input(0));
+  }
+  give_plain(g, g.call("aten.reshape.default", {node, g.output().shape}));
+}
+
+void gather(WayBack& g) {
+  if (!g.input(1).is_constant || g.input(1).shape.size() != 1 || g.op().options.batch_dims != 0) {
+    g.refuse("a gather by other than a line of constants");
+  }
+  g.give(
+      g.call("aten.index_select.default", {g.value(0), g.graph_axis(g.op().options.axis, g.input(0)), g.constant(1)}));
+}
+
+void pack(WayBack& g) {
+  std::vector<Arg> parts;
+  for (size_t i = 0; i < g.op().inputs.size(); ++i) parts.emplace_back(plain(g, i));
+  give_plain(g, g.call("aten.stack.default", {parts, int64_t{g.op().options.axis}}));
+}
+
+void broadcast_to(WayBack& g) { give_plain(g, g.call("aten.expand.default", {plain(g, 0), g.output().shape})); }
+
+void space_to_depth(WayBack& g) {
+  const int64_t block = g.op().options.block_size;
+  Node* node = g.on_grid(g.call("aten.pixel_unshuffle.default", {g.value(0), block}), g.output());
+  g.set(g.op().outputs.front(),
+        turned_blocks(g, node, g.graph_sizes(g.output()), {g.input(0).shape.at(3), block * block}));
+}
+
+void depth_to_space(WayBack& g) {
+  const int64_t block = g.op().options.block_size;
+  Node* node = turned_blocks(g, g.value(0), g.graph_sizes(g.input(0)), {block * block, g.output().shape.at(3)});
+  g.give(g.call("aten.pixel_shuffle.default", {node, block}));
 }
 
 void split(WayBack& g) { split_at(g, 1, g.integers(0).at(0)); }

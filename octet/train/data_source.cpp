@@ -142,6 +142,53 @@ class TensorSource : public DataSource {
   int64_t natural_batch_;
 };
 
+class SetSource : public DataSource {
+ public:
+  SetSource(std::string name, std::vector<std::vector<at::Tensor>> sets, at::Tensor targets)
+      : DataSource(std::move(name)), sets_(std::move(sets)), targets_(std::move(targets)) {
+    if (sets_.empty() || sets_[0].empty()) throw Error(this->name(), "a source of data needs at least one input");
+    for (const std::vector<at::Tensor>& set : sets_) {
+      if (set.size() != sets_[0].size()) {
+        throw expected(this->name(), "inputs of a set", str(sets_[0].size()), str(set.size()));
+      }
+      for (size_t i = 0; i < set.size(); ++i) {
+        if (set[i].sizes() != sets_[0][i].sizes()) {
+          throw expected(this->name(), str("sizes of input ", i), octet::str(sets_[0][i].sizes()),
+                         octet::str(set[i].sizes()));
+        }
+      }
+    }
+    if (targets_.defined()) targets_ = targets_.contiguous();
+    check_labels(this->name(), targets_, size(), 0);
+    if (targets_.defined() && targets_.numel() > 0) num_classes_ = targets_.max().item<int64_t>() + 1;
+  }
+
+  int64_t size() const override { return static_cast<int64_t>(sets_.size()); }
+  std::vector<std::vector<int64_t>> sample_shapes() const override {
+    std::vector<std::vector<int64_t>> shapes;
+    for (const at::Tensor& input : sets_[0]) shapes.push_back(input.sizes().vec());
+    return shapes;
+  }
+  bool has_targets() const override { return targets_.defined(); }
+  int64_t num_classes() const override { return num_classes_; }
+  int64_t natural_batch() const override { return 1; }
+  bool gives_sets() const override { return true; }
+
+  Batch get(const std::vector<int64_t>& indices) const override {
+    check_indices(indices);
+    if (indices.size() != 1) {
+      throw expected(name(), "samples at a time", "1, since its inputs are not batched along dimension 0",
+                     str(indices.size()));
+    }
+    return {sets_[static_cast<size_t>(indices[0])], pick(targets_, indices)};
+  }
+
+ private:
+  std::vector<std::vector<at::Tensor>> sets_;
+  at::Tensor targets_;
+  int64_t num_classes_ = 0;
+};
+
 class FirstSamples : public DataSource {
  public:
   FirstSamples(std::shared_ptr<const DataSource> whole, int64_t count)
@@ -151,6 +198,7 @@ class FirstSamples : public DataSource {
   bool has_targets() const override { return whole_->has_targets(); }
   int64_t num_classes() const override { return whole_->num_classes(); }
   int64_t natural_batch() const override { return whole_->natural_batch(); }
+  bool gives_sets() const override { return whole_->gives_sets(); }
   const ImageFacts* image_facts() const override { return whole_->image_facts(); }
   Batch get(const std::vector<int64_t>& indices) const override {
     check_indices(indices);
@@ -180,6 +228,11 @@ std::shared_ptr<DataSource> tensor_source(std::string name, std::vector<at::Tens
                                           int64_t num_classes, int64_t natural_batch) {
   return std::make_shared<TensorSource>(std::move(name), std::move(inputs), std::move(targets), num_classes,
                                         natural_batch);
+}
+
+std::shared_ptr<DataSource> set_source(std::string name, std::vector<std::vector<at::Tensor>> sets,
+                                       at::Tensor targets) {
+  return std::make_shared<SetSource>(std::move(name), std::move(sets), std::move(targets));
 }
 
 std::shared_ptr<DataSource> first_samples(std::shared_ptr<const DataSource> data, int64_t count) {

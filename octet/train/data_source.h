@@ -36,7 +36,7 @@ class OCTET_API DataSource {
   virtual ~DataSource() = default;
 
   virtual int64_t size() const = 0;
-  /// Per model input, one sample's shape without the batch dimension.
+  /// Per model input, one sample's shape without the batch dimension; of sets, with all dimensions.
   virtual std::vector<std::vector<int64_t>> sample_shapes() const = 0;
   virtual bool has_targets() const = 0;
   /// Of labels; 0 where unknown, or where the targets are none.
@@ -44,6 +44,9 @@ class OCTET_API DataSource {
   /// Images come as float32 from 0 to 1, arrays in their own type. Throws octet::Error for an index out of range.
   virtual Batch get(const std::vector<int64_t>& indices) const = 0;
 
+  /// True where a sample is a set of inputs as the model takes them, batch and all: states of shape [layers, N, H], a
+  /// scalar, a table. get() gives one at a time.
+  virtual bool gives_sets() const { return false; }
   /// Samples that belong in one batch because their file holds them together; 0: no preference.
   virtual int64_t natural_batch() const { return 0; }
   /// nullptr for data that is no set of images: it goes into the model as it is.
@@ -68,6 +71,10 @@ OCTET_API std::shared_ptr<DataSource> image_source(std::string name, at::Tensor 
 OCTET_API std::shared_ptr<DataSource> tensor_source(std::string name, std::vector<at::Tensor> inputs,
                                                     at::Tensor targets = {}, int64_t num_classes = 0,
                                                     int64_t natural_batch = 0);
+
+/// Sets of inputs in memory, all alike; targets as above, one a set. Throws octet::Error where they differ.
+OCTET_API std::shared_ptr<DataSource> set_source(std::string name, std::vector<std::vector<at::Tensor>> sets,
+                                                 at::Tensor targets = {});
 
 /// The first `count` samples.
 OCTET_API std::shared_ptr<DataSource> first_samples(std::shared_ptr<const DataSource> data, int64_t count);

@@ -82,12 +82,6 @@ std::vector<std::vector<std::string>> arrange(const std::string& name, const std
   return columns;
 }
 
-at::Tensor read_input(const std::string& path) {
-  at::Tensor array = read_npy(path);
-  if (array.dim() == 0) throw Error(path, "a single number holds no samples");
-  return array.scalar_type() == at::kDouble ? array.to(at::kFloat) : array;
-}
-
 at::Tensor read_labels(const std::string& beside, int64_t count) {
   std::filesystem::path path = std::filesystem::path(beside).replace_filename("labels.npy");
   if (!std::filesystem::exists(path)) return {};
@@ -100,33 +94,70 @@ at::Tensor read_labels(const std::string& beside, int64_t count) {
   return labels;
 }
 
+// Files of one input hold the same but for the number of samples.
+void check_alike(const std::vector<std::string>& paths, const std::vector<at::Tensor>& arrays) {
+  const at::Tensor& first = arrays[0];
+  const auto sample = [](const at::Tensor& array) { return array.sizes().slice(array.dim() == 0 ? 0 : 1); };
+  for (size_t i = 1; i < arrays.size(); ++i) {
+    if (arrays[i].dim() == first.dim() && sample(arrays[i]) == sample(first) && arrays[i].dtype() == first.dtype()) {
+      continue;
+    }
+    throw expected(paths[i], str("an array like '", paths[0], "'"), octet::str(first.scalar_type(), first.sizes()),
+                   octet::str(arrays[i].scalar_type(), arrays[i].sizes()));
+  }
+}
+
+// True where dimension 0 counts samples in every input.
+bool is_batched(const std::vector<std::vector<at::Tensor>>& arrays) {
+  for (const auto& parts : arrays) {
+    for (size_t i = 0; i < parts.size(); ++i) {
+      if (parts[i].dim() == 0 || arrays[0][i].dim() == 0 || parts[i].size(0) != arrays[0][i].size(0)) return false;
+    }
+  }
+  return true;
+}
+
+// One set of inputs a sample. Throws octet::Error naming the file that has other sizes than the first.
+std::vector<std::vector<at::Tensor>> by_sample(const std::vector<std::vector<std::string>>& columns,
+                                               const std::vector<std::vector<at::Tensor>>& arrays) {
+  std::vector<std::vector<at::Tensor>> sets(arrays[0].size());
+  for (size_t j = 0; j < arrays.size(); ++j) {
+    for (size_t i = 0; i < arrays[j].size(); ++i) {
+      if (arrays[j][i].sizes() != arrays[j][0].sizes()) {
+        throw expected(columns[j][i], str("sizes, as in '", columns[j][0], "'"), octet::str(arrays[j][0].sizes()),
+                       octet::str(arrays[j][i].sizes()));
+      }
+      sets[i].push_back(arrays[j][i]);
+    }
+  }
+  return sets;
+}
+
 }  // namespace
 
 std::shared_ptr<DataSource> npy(const std::string& name, const std::string& pattern) {
   std::vector<std::vector<std::string>> columns = arrange(name, matches(name, pattern));
-  std::vector<at::Tensor> inputs;
-  std::vector<int64_t> rows;  // a file
+  std::vector<std::vector<at::Tensor>> arrays;  // of each input
   for (const auto& column : columns) {
-    std::vector<at::Tensor> arrays;
-    for (size_t i = 0; i < column.size(); ++i) {
-      at::Tensor array = read_input(column[i]);
-      if (i > 0 && (array.sizes().slice(1) != arrays[0].sizes().slice(1) || array.dtype() != arrays[0].dtype())) {
-        throw expected(column[i], str("an array like '", column[0], "'"),
-                       octet::str(arrays[0].scalar_type(), arrays[0].sizes()),
-                       octet::str(array.scalar_type(), array.sizes()));
-      }
-      if (inputs.empty()) {
-        rows.push_back(array.size(0));
-      } else if (array.size(0) != rows[i]) {
-        throw expected(column[i], "samples, as in input 0", str(rows[i]), str(array.size(0)));
-      }
-      arrays.push_back(array);
+    arrays.emplace_back();
+    for (const std::string& path : column) {
+      at::Tensor array = read_npy_input(path);
+      if (array.dim() == 0 && columns.size() == 1) throw Error(path, "a single number holds no samples");
+      arrays.back().push_back(std::move(array));
     }
-    inputs.push_back(arrays.size() == 1 ? arrays[0] : at::cat(arrays));
+    check_alike(column, arrays.back());
   }
-  bool uniform = std::all_of(rows.begin(), rows.end(), [&](int64_t r) { return r == rows[0]; });
+  if (!is_batched(arrays))
+    return set_source(name, by_sample(columns, arrays),
+                      read_labels(columns[0][0], static_cast<int64_t>(columns[0].size())));
+  std::vector<at::Tensor> inputs;
+  inputs.reserve(arrays.size());
+  for (const auto& parts : arrays) inputs.push_back(parts.size() == 1 ? parts[0] : at::cat(parts));
+  const std::vector<at::Tensor>& first = arrays[0];
+  const bool uniform =
+      std::all_of(first.begin(), first.end(), [&](const at::Tensor& part) { return part.size(0) == first[0].size(0); });
   at::Tensor labels = read_labels(columns[0][0], inputs[0].size(0));
-  return tensor_source(name, inputs, labels, /*num_classes=*/0, uniform ? rows[0] : 0);
+  return tensor_source(name, inputs, labels, /*num_classes=*/0, uniform ? first[0].size(0) : 0);
 }
 
 }  // namespace octet::readers

@@ -308,6 +308,27 @@ std::vector<test::PassCase> cases() {
          return g.finish({g.call("aten.div.Tensor", {g.input({3, 2}), g.input({3, 2})})});
        },
        convert_div_to_mul, ""},
+      // pads that cut
+      {"pad_cuts",
+       [](auto& g) {
+         return g.finish({g.call("aten.pad.default", {g.input({1, 2, 6, 7}), Ints{-1, 2, 1, -3}, "constant", 0.5})});
+       },
+       cut_negative_pads, "slice.Tensor slice.Tensor pad.default"},
+      {"pad_only_cuts",
+       [](auto& g) {
+         return g.finish({g.call("aten.constant_pad_nd.default", {g.input({2, 6}), Ints{-2, -1}, 1.0})});
+       },
+       cut_negative_pads, "slice.Tensor"},
+      {"pad_adds_declines",
+       [](auto& g) {
+         return g.finish({g.call("aten.pad.default", {g.input({1, 2, 6, 7}), Ints{1, 2}, "constant", 0.5})});
+       },
+       cut_negative_pads, ""},
+      {"pad_reflects_declines",
+       [](auto& g) {
+         return g.finish({g.call("aten.pad.default", {g.input({1, 2, 6, 7}), Ints{1, -1}, "reflect"})});
+       },
+       cut_negative_pads, ""},
       // one-dimensional convolutions
       {"conv1d_relu",
        [](auto& g) {

@@ -77,7 +77,7 @@ void read_program_with(const std::string& target) {
                             {{"input_specs", {{{"user_input", {{"arg", tensor}}}}}},
                              {"output_specs", {{{"user_output", {{"arg", out}}}}}}}}}}};
   const pt2::Program program = pt2::read_program(JsonCursor(document, "m.pt2"));
-  pt2::build_module(program, pt2::Archive{}, pt2::Symbols(program, 0), {});
+  pt2::build_module(program, {}, pt2::Archive{}, pt2::Symbols(program, 0), {});
 }
 
 TEST(Operators, EveryOneOutsideTheListIsRefusedWithTheNodesName) {

@@ -213,6 +213,15 @@ TEST(Lowering, NamesWhatItCannotWrite) {
               std::string::npos)
         << error.what();
   }
+  GraphBuilder known;
+  try {
+    lower(*known.finish({known.call("aten.argmax.default", {known.input({1, 4}), int64_t{1}})}));
+    FAIL() << "octet does not write it";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("aten.argmax.default is not written by octet, though TFLite has ARG_MAX"),
+              std::string::npos)
+        << error.what();
+  }
   GraphBuilder other;
   const auto prepared = other.finish({other.conv2d("c", other.input({1, 3, 8, 8}), 3, 4)});
   NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"));

@@ -216,6 +216,28 @@ TEST(NpyData, KeepsTheBatchesOfTheFiles) {
   EXPECT_EQ(data->natural_batch(), 4);
 }
 
+// A state of [layers, N, H], a table, a number: nothing to batch along dimension 0.
+TEST(NpyData, GivesSetsWhereInputsAreNotBatchedAlike) {
+  test::TemporaryFolder folder;
+  for (int i = 0; i < 3; ++i) {
+    write_npy(folder.file(str("calib_", i, "_0.npy")), at::full({1, 8, 16}, i, at::kFloat));
+    write_npy(folder.file(str("calib_", i, "_1.npy")), at::full({2, 1, 4}, 10 * i, at::kFloat));
+    write_npy(folder.file(str("calib_", i, "_2.npy")), at::full({}, 100 * i, at::kDouble));
+  }
+  write_npy(folder.file("labels.npy"), at::tensor({0, 3, 1}, at::kLong));
+  const auto data = open_data("npy:" + folder.path() + "/calib_*.npy", Split::kTrain);
+  EXPECT_TRUE(data->gives_sets());
+  EXPECT_TRUE(first_samples(data, 2)->gives_sets());
+  EXPECT_EQ(data->size(), 3);
+  EXPECT_EQ(data->num_classes(), 4);
+  EXPECT_EQ(data->sample_shapes(), (std::vector<std::vector<int64_t>>{{1, 8, 16}, {2, 1, 4}, {}}));
+  const Batch batch = data->get({2});
+  EXPECT_TRUE(at::equal(batch.inputs[1], at::full({2, 1, 4}, 20, at::kFloat)));
+  EXPECT_TRUE(at::equal(batch.inputs[2], at::scalar_tensor(200, at::kFloat)));
+  EXPECT_TRUE(at::equal(batch.targets, at::tensor({1}, at::kLong)));
+  EXPECT_SAYS(data->get({0, 1}), "samples at a time: expected 1");
+}
+
 TEST(NpyData, RefusesWhatDoesNotFitTogether) {
   test::TemporaryFolder folder;
   const std::string spec = "npy:" + folder.path() + "/*.npy";
@@ -231,7 +253,7 @@ TEST(NpyData, RefusesWhatDoesNotFitTogether) {
   write_npy(folder.file("x_1_1.npy"), at::randn({1, 4}));
   EXPECT_SAYS(open(), "expected Float[1, 3], got Float[1, 4]");
   write_npy(folder.file("x_1_1.npy"), at::randn({2, 3}));
-  EXPECT_SAYS(open(), "samples, as in input 0: expected 1, got 2");
+  EXPECT_SAYS(open(), "x_0_1.npy': expected [1, 3], got [2, 3]");
   write_npy(folder.file("x_1_1.npy"), at::randn({1, 3}));
   write_npy(folder.file("labels.npy"), at::tensor({0, 1, 2}, at::kLong));
   EXPECT_SAYS(open(), "labels: expected 2, got 3");

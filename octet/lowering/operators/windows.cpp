@@ -2,6 +2,7 @@
 
 #include "octet/lowering/operators/operators.h"
 #include "octet/lowering/operators/window.h"
+#include "octet/lowering/resampling.h"
 #include "octet/lowering/rule.h"
 #include "octet/support/error.h"
 
@@ -263,12 +264,28 @@ void emit_resize(OperatorLowering& op, OpCode code, const Options& options) {
 }  // namespace
 
 void lower_resize_bilinear(OperatorLowering& op) {
+  if (!resizes_by_sizes(op.node())) {
+    op.refuse("a bilinear resize by a scale that is not the ratio of its sizes",
+              "interpolate(size=...), or recompute_scale_factor=True");
+  }
   Options options;
   options.align_corners = op.flag("align_corners");
   options.half_pixel_centers = !options.align_corners;
   emit_resize(op, OpCode::kResizeBilinear, options);
 }
 
-void lower_resize_nearest(OperatorLowering& op) { emit_resize(op, OpCode::kResizeNearestNeighbor, {}); }
+void lower_resize_nearest(OperatorLowering& op) {
+  if (resizes_by_sizes(op.node())) return emit_resize(op, OpCode::kResizeNearestNeighbor, {});
+  // Row by row, then column by column, what PyTorch reads.
+  const auto [rows, columns] = nearest_places(op.node());
+  const ValueId image = op.input("input", true);
+  std::vector<int64_t> shape = op.shape_of(image);
+  shape[1] = static_cast<int64_t>(rows.size());
+  Options by_row, by_column;
+  by_row.axis = 1;
+  by_column.axis = 2;
+  const ValueId tall = op.step("tall", OpCode::kGather, {image, op.indices("rows", rows)}, shape, by_row);
+  op.emit(OpCode::kGather, {tall, op.indices("columns", columns)}, by_column);
+}
 
 }  // namespace octet::lowering

@@ -16,8 +16,11 @@ RuleTable::RuleTable(std::vector<OperatorRule> rows) : rows_(std::move(rows)) {
 }
 
 const OperatorRule* RuleTable::find(const Node& node) const {
-  if (!node.is_call()) return nullptr;
-  const auto found = row_of_.find(node.op().name().id());
+  return node.is_call() ? find(node.op().name()) : nullptr;
+}
+
+const OperatorRule* RuleTable::find(OpName op) const {
+  const auto found = row_of_.find(op.id());
   return found != row_of_.end() ? &rows_[found->second] : nullptr;
 }
 

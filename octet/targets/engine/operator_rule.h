@@ -69,6 +69,7 @@ class OCTET_API RuleTable {
   const std::vector<OperatorRule>& rows() const { return rows_; }
   /// The row of a node's op, or nullptr where the op stays in float.
   const OperatorRule* find(const Node& node) const;
+  const OperatorRule* find(OpName op) const;
   /// True for an activation that the target computes together with the operator before it.
   bool is_fusable_activation(const Node& node) const;
 

@@ -47,8 +47,8 @@ struct OCTET_API Target {
 
   // Placement: what its compiler takes.
   std::vector<std::string> value_types = {"int8"};  ///< of inputs, weights and results; the first is the usual one
-  /// For an operator that no row knows: what could be used in its place, or empty.
-  std::function<std::string(const Node&)> substitute_for = {};
+  /// For an operator that no row knows, "gelu": what could be used in its place, or empty.
+  std::function<std::string(std::string_view short_name)> substitute_for = {};
 
   LoweringForm form = LoweringForm::kFused;  ///< of a .tflite for its compiler
   int64_t on_chip_bytes = 0;                 ///< RAM for activations, shared with the application; 0: not known

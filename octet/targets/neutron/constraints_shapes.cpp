@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "octet/lowering/resampling.h"
 #include "octet/support/error.h"
 #include "octet/targets/engine/operator_rule.h"
 #include "octet/targets/engine/passes/rewrite.h"
@@ -275,23 +276,31 @@ Constraint slice() {
 }
 
 Constraint padding() {
-  return fixed_text("mode constant or reflect", [](const OperatorView& view) -> std::optional<Refusal> {
-    const std::string mode = view.node().arg("mode").to_string();
-    if (mode == "constant" || mode == "reflect") return std::nullopt;
-    return Refusal{"mode", "constant or reflect", mode, "reflect"};
-  });
+  return fixed_text("mode constant or reflect, by no less than 0",
+                    [](const OperatorView& view) -> std::optional<Refusal> {
+                      const std::string mode = view.node().arg("mode").to_string();
+                      if (mode != "constant" && mode != "reflect")
+                        return Refusal{"mode", "constant or reflect", mode, "reflect"};
+                      for (const int64_t by : view.node().arg("pad").to_ints()) {
+                        if (by < 0) return Refusal{"padding", ">= 0", std::to_string(by), "cut by a slice"};
+                      }
+                      return std::nullopt;
+                    });
 }
 
 Constraint resize(const NeutronLimits& limits, bool aligned_corners) {
   const std::vector<int64_t> known = limits.upsample_scales;
-  return {octet::str("four dimensions, scale of height and width each one of ", join(", ", known)),
+  return {octet::str("four dimensions, scale of height and width each one of ", join(", ", known),
+                     ", the ratio of its sizes"),
           [=](const OperatorView& view) -> std::optional<Refusal> {
             const Sizes& in = view.sizes("input");
             const Sizes& out = view.output_sizes();
             if (in.size() != 4) return Refusal{"rank", "4", std::to_string(in.size()), ""};
             const bool aligned = aligned_corners && view.node().arg("align_corners").to_bool();
             if (auto refusal = scale_is_supported(known, "height", in[2], out[2], aligned)) return refusal;
-            return scale_is_supported(known, "width", in[3], out[3], aligned);
+            if (auto refusal = scale_is_supported(known, "width", in[3], out[3], aligned)) return refusal;
+            if (lowering::resizes_by_sizes(view.node())) return std::nullopt;
+            return Refusal{"scale_factor", "the ratio of its sizes", "another", "interpolate(size=...)"};
           }};
 }
 

@@ -209,7 +209,7 @@ std::vector<OperatorRule> operator_rules(const NeutronTargetSpec& target) {
            {must::divides_evenly(), must::pool_sizes(limits), must::same_grid({"self"})}),
       with(shared({"aten.adaptive_avg_pool2d.default"}, "self"),
            {must::divides_evenly(), must::pool_sizes(limits), must::same_grid({"self"})}),
-      with(shared({"aten.avg_pool1d.default"}, "self"), {must::pool_sizes(limits), must::same_grid({"self"})}),
+      with(shared({"aten.avg_pool1d.default"}, "self"), average_pools),
       with(shared({"aten.avg_pool2d.default"}, "self"), average_pools),
       with(shared({"aten.max_pool1d.default"}, "self"), max_pools),
       with(shared({"aten.max_pool2d.default"}, "self"), max_pools),

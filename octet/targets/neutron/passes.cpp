@@ -42,6 +42,7 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
          return targets::move_activations_before_concat(module, takes_activation, joins);
        }},
       {"convert_div_to_mul", targets::convert_div_to_mul},
+      {"cut_negative_pads", targets::cut_negative_pads},
       {"convert_conv1d_to_conv2d",
        [joins](GraphModule& module) { return targets::convert_conv1d_to_conv2d(module, joins); }},
       {"convert_scalars_to_attributes", targets::convert_scalars_to_attributes},

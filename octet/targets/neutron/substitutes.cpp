@@ -2,7 +2,7 @@
 
 namespace octet::neutron {
 
-std::string substitute_for(const Node& node) {
+std::string substitute_for(std::string_view short_name) {
   struct Row {
     std::string_view op;
     std::string_view text;
@@ -32,9 +32,8 @@ std::string substitute_for(const Node& node) {
       {"gru", "a convolution over time"},
       {"lstm", "a convolution over time"},
   };
-  if (!node.is_call()) return "";
   for (const Row& row : rows) {
-    if (row.op == node.op().short_name()) return std::string(row.text);
+    if (row.op == short_name) return std::string(row.text);
   }
   return "";
 }

@@ -90,3 +90,52 @@ torch.save(legacy, "weights_legacy.pth", _use_new_zipfile_serialization=False)
 torch.save({"epoch": 3, "lr": 0.1, "state_dict": net.state_dict(), "note": "text", "steps": [1, 2, None, True]}, "checkpoint.pth")
 torch.save(net, "whole_module.pth")
 torch.jit.save(torch.jit.trace(net, torch.randn(1, 3, 6, 6)), "torchscript.pt")
+
+
+class Blocks(nn.Module):
+    """A frozen part under no_grad, with a block without autocast in it, and a part that learns."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(6, 5), nn.Linear(5, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        with torch.no_grad():
+            y = torch.relu(self.a(x))
+            with torch.autocast("cpu", enabled=False):
+                z = self.b(y)
+            y = y + z
+        return self.c(y), y
+
+
+class Mixed(nn.Module):
+    """What run_decompositions() takes apart, and what other types of floats change."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn, self.fc = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Linear(4, 5)
+        self.gn, self.ln, self.up = nn.GroupNorm(2, 4), nn.LayerNorm(5), nn.ConvTranspose2d(4, 4, 2, stride=2)
+
+    def forward(self, x):
+        x = torch.relu(self.bn(self.conv(x)))
+        x = self.gn(self.up(nn.functional.max_pool2d(x, 2)))
+        x = self.ln(self.fc(nn.functional.adaptive_avg_pool2d(x, (2, 1)).mean((2, 3)).to(x.dtype)))
+        return torch.softmax(x.masked_fill(x < -1.5, torch.finfo(x.dtype).min), -1)
+
+
+x = torch.randn(2, 6)
+blocks = Blocks().eval()
+case("blocks", blocks, (x,))
+torch.save({"x": x, "out_0": blocks(x)[0].detach(), "out_1": blocks(x)[1].detach()}, "blocks.pth")
+
+x = torch.randn(1, 3, 6, 6)
+mixed = Mixed().eval()
+case("decomposed", mixed, (x,), decompose=True)
+data = {"x": x, "decomposed": mixed(x).detach()}
+for dtype in ("float64", "bfloat16"):
+    other = Mixed().eval()
+    other.load_state_dict(mixed.state_dict())
+    other = other.to(getattr(torch, dtype))
+    case(dtype, other, (x.to(getattr(torch, dtype)),))
+    data[dtype] = other(x.to(getattr(torch, dtype))).float().detach()
+torch.save(data, "mixed.pth")

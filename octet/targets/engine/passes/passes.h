@@ -91,6 +91,9 @@ bool move_activations_before_concat(GraphModule& module, const std::function<boo
 /// x / constant becomes x * (1 / constant). Declined where an element is within 1e-12 of zero.
 bool convert_div_to_mul(GraphModule& module);
 
+/// A constant pad by negative amounts, which cuts, becomes slices, and a pad by what is left. Declined for other modes.
+bool cut_negative_pads(GraphModule& module);
+
 /// conv1d and conv_transpose1d become unsqueeze, 2-D convolution, squeeze; a BatchNorm and an activation behind, for
 /// which `joins` holds, stay beside the convolution. Declined where weight or bias is computed, and for inputs without
 /// a batch.

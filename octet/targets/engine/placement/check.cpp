@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "octet/graph/constant_value.h"
+#include "octet/lowering/program_graph.h"
 #include "octet/quantize/observer.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/quantize_pt2e.h"
@@ -25,6 +26,12 @@ std::vector<at::Tensor> inputs_of(const GraphModule& module, const std::vector<s
     inputs.push_back(at::zeros(sizes[i], at::TensorOptions(dtype)));
   }
   return inputs;
+}
+
+// True for the graph of a .tflite, which is placed as it is: what it computes in float stays so.
+bool is_of_program(const GraphModule& model) {
+  const std::vector<Node*> nodes = model.graph().nodes();
+  return std::any_of(nodes.begin(), nodes.end(), [](const Node* node) { return node->notes().contains(kInFloatNote); });
 }
 
 // Gives every observer of a prepared model a range of its own, no two alike, and weights their real one.
@@ -58,7 +65,7 @@ Check check_model(const GraphModule& model, TableQuantizer& quantizer,
   std::shared_ptr<GraphModule> program = model.copy();
   const std::vector<at::Tensor> inputs = inputs_of(model, input_sizes);
   for (const at::Tensor& input : inputs) result.input_sizes.push_back(input.sizes().vec());
-  result.scales_known = is_quantized(model);
+  result.scales_known = is_quantized(model) || is_of_program(model);
   program->eval();
   propagate_shapes(*program, inputs);
   if (!result.scales_known) {

@@ -7,6 +7,7 @@
 #include "octet/graph/constant_value.h"
 #include "octet/graph/match.h"
 #include "octet/lowering/layout.h"
+#include "octet/lowering/program_graph.h"
 #include "octet/lowering/stats.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
@@ -58,11 +59,12 @@ class Placer {
   void refuse(const Node& node, Verdict why) { refused_.emplace(&node, std::move(why)); }
 
   void judge(const Node& node) {
+    if (node.notes().contains(kInFloatNote)) return refuse(node, why_float_in_file(node));
     if (clusters_.owners(node).empty()) return refuse(node, why_float(node));
     const bool is_own = has_own_cluster(node);
     const OperatorRule* rule = target_.rules.find(node);
     if (rule == nullptr) {
-      return refuse(node, {octet::str("no rule of ", target_.name, " knows ", node.target()), substitute(node)});
+      return refuse(node, {octet::str("no rule of ", target_.name, " knows ", node.target()), substitute(node.op())});
     }
     if (!is_own) return;  // goes with the operator that it is computed with
     const OperatorView subject = view(node);
@@ -87,7 +89,9 @@ class Placer {
     return false;
   }
 
-  std::string substitute(const Node& node) const { return target_.substitute_for ? target_.substitute_for(node) : ""; }
+  std::string substitute(const Op& op) const {
+    return target_.substitute_for ? target_.substitute_for(op.short_name()) : "";
+  }
 
   // Biases have constraints of their own.
   std::optional<Verdict> wrong_type(const OperatorView& subject, const OperatorRule& rule) const {
@@ -109,12 +113,33 @@ class Placer {
     return Verdict{octet::str("result: expected ", types.front(), ", got ", output ? output->dtype : "float"), ""};
   }
 
+  Verdict no_rule(const Op& op) const {
+    return {octet::str("no rule of ", target_.name, " knows ", op.text(), "; it stays in float"), substitute(op)};
+  }
+
+  // The operator that a node stands for: of a file that says it, the one that the node is a part of.
+  static Op whole_op(const Node& node) {
+    const std::string* whole = node.notes().find(kPartOfOpNote);
+    const std::optional<Op> op = whole != nullptr ? Op::try_find(*whole) : std::nullopt;
+    return op ? *op : node.op();
+  }
+
+  // What a .tflite computes in float stays so.
+  Verdict why_float_in_file(const Node& node) const {
+    const Op op = whole_op(node);
+    const OperatorRule* rule = target_.rules.find(op.name());
+    if (rule == nullptr) return no_rule(op);
+    if (rule->qat_only) {
+      for (const Constraint& constraint : rule->constraints) {
+        if (const auto refusal = constraint.check(view(node))) return verdict(*refusal);
+      }
+    }
+    return {"it computes in float in this file", ""};
+  }
+
   Verdict why_float(const Node& node) const {
     const OperatorRule* rule = target_.rules.find(node);
-    if (rule == nullptr) {
-      return {octet::str("no rule of ", target_.name, " knows ", node.target(), "; it stays in float"),
-              substitute(node)};
-    }
+    if (rule == nullptr) return no_rule(node.op());
     if (rule->qat_only) {
       for (const Constraint& constraint : rule->constraints) {
         if (const auto refusal = constraint.check(view(node))) return verdict(*refusal);
@@ -200,6 +225,7 @@ class Placer {
     placement.target = target_.name;
     std::unordered_map<int64_t, int64_t> numbers;
     std::unordered_map<const Node*, std::optional<int64_t>> places;
+    std::unordered_map<std::string, size_t> wholes;  // rows of operators that a file has in parts
     for (const Node* node : graph_.nodes()) {
       if (!is_operator(*node)) continue;
       OperatorPlacement row;
@@ -208,6 +234,19 @@ class Placer {
       row.where = node->where();
       row.macs = macs(module_, *node);
       row.bytes = static_bytes(*node);
+      if (const std::string* whole = node->notes().find(kPartOfNodeNote); whole && groups.count(node) == 0) {
+        const auto [known, is_first] = wholes.try_emplace(*whole, placement.operators.size());
+        if (!is_first) {
+          placement.operators[known->second].macs += row.macs;
+          placement.operators[known->second].bytes += row.bytes;
+          places[node] = std::nullopt;
+          continue;
+        }
+        const Op op = whole_op(*node);
+        row.op = op.text();
+        row.name = *whole;
+        row.where = octet::str(op.short_name(), " '", *whole, "'");
+      }
       const auto group = groups.find(node);
       if (group != groups.end()) {
         row.partition = numbers.emplace(group->second, static_cast<int64_t>(numbers.size())).first->second;
