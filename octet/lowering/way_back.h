@@ -92,6 +92,7 @@ void split(WayBack& g);
 void split_v(WayBack& g);
 void concatenation(WayBack& g);
 void prelu(WayBack& g);
+void squared_difference(WayBack& g);
 /// Calls of this op.
 Translate unary(const std::string& op);
 Translate binary(const std::string& op);

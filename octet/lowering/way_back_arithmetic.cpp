@@ -30,7 +30,7 @@ void make_reduction(WayBack& g, const std::string& op) {
 }
 
 // Broadcasting follows the program's order of axes: ranks are made equal first.
-void make_binary(WayBack& g, const std::string& op) {
+Node* make_binary(WayBack& g, const std::string& op) {
   const auto operand = [&](size_t i) {
     const tflite::Tensor& tensor = g.input(i);
     if (!g.is_image(g.output()) || g.is_image(tensor) || tensor.numel() == 1) return g.value(i);
@@ -41,7 +41,7 @@ void make_binary(WayBack& g, const std::string& op) {
   };
   Node* left = operand(0);
   Node* right = operand(1);
-  g.give(g.call(op, {left, right}));
+  return g.call(op, {left, right});
 }
 
 void make_along_channels(WayBack& g, const std::string& op) {
@@ -89,7 +89,12 @@ Translate unary(const std::string& op) {
 }
 
 Translate binary(const std::string& op) {
-  return [=](WayBack& g) { make_binary(g, op); };
+  return [=](WayBack& g) { g.give(make_binary(g, op)); };
+}
+
+void squared_difference(WayBack& g) {
+  Node* difference = make_binary(g, "aten.sub.Tensor");
+  g.give(g.call("aten.mul.Tensor", {difference, difference}));
 }
 
 Translate reduction(const std::string& op) {

@@ -43,7 +43,7 @@ std::vector<WayBackRow> make_rows() {
       {kMinimum, binary("aten.minimum.default")},
       {kPrelu, prelu},
       {kPow, kNone},
-      {kSquaredDifference, kNone},
+      {kSquaredDifference, squared_difference},
 
       // One input, each number by itself.
       {kRelu, unary("aten.relu.default")},
