@@ -56,6 +56,9 @@ void add_quantizer_settings(CLI::App& verb, QuantizerArguments& quantizer) {
                   "Leave in float what matches: an operator (conv2d, aten.conv2d.default), or a pattern for names of "
                   "modules and nodes (features.0.*); may be repeated")
       ->allow_extra_args(false);
+  verb.add_option("--without-pass", quantizer.without_passes,
+                  "Leave out this rewrite of the float graph (octet targets names them); may be repeated")
+      ->allow_extra_args(false);
 }
 
 void add_quantizer(CLI::App& verb, QuantizerArguments& quantizer) {

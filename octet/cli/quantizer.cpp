@@ -120,6 +120,10 @@ QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<Quant
                   [&](const Override& other) { return other.module == choice.module && other.op == choice.op; });
     options.overrides.push_back(choice);
   }
+  for (const std::string& pass : arguments.without_passes) {
+    std::vector<std::string>& left_out = options.without_passes;
+    if (std::find(left_out.begin(), left_out.end(), pass) == left_out.end()) left_out.push_back(pass);
+  }
   options = targets::completed(std::move(options), *target, "options");
   return config;
 }
@@ -142,6 +146,7 @@ void print(const TableQuantizer::Explanation& explanation, const TableQuantizer&
     }
     out << '\n';
   }
+  if (!options.without_passes.empty()) out << "without passes: " << join(", ", options.without_passes) << '\n';
   for (size_t i = 0; i < options.overrides.size(); ++i) {
     const QuantizationPlan::Override& outcome = explanation.plan.overrides[i];
     out << "overrides[" << i << "]: " << options.overrides[i].selector() << ": " << says(options.overrides[i]) << ": "

@@ -21,6 +21,19 @@ std::vector<std::string> modes_of(const targets::Target& target) {
   return names;
 }
 
+// With the default settings, in every mode.
+std::vector<std::string> passes_of(const targets::Target& target) {
+  std::vector<std::string> names;
+  for (const QuantizationMode mode : target.modes) {
+    targets::QuantizerOptions options;
+    options.mode = mode;
+    for (const targets::Pass& pass : target.chosen_passes(targets::completed(options, target, target.name))) {
+      if (std::find(names.begin(), names.end(), pass.name) == names.end()) names.push_back(pass.name);
+    }
+  }
+  return names;
+}
+
 void print_target(const targets::Target& target, bool standard) {
   std::cout << target.name << (standard ? " (default)" : "") << ": " << target.description << '\n'
             << "  modes: " << join(", ", modes_of(target)) << '\n'
@@ -29,6 +42,9 @@ void print_target(const targets::Target& target, bool standard) {
             << ")\n";
   for (const targets::Setting& setting : target.settings) {
     std::cout << "  " << setting.name << ": " << join(" or ", choices_of(setting)) << '\n';
+  }
+  if (const std::vector<std::string> passes = passes_of(target); !passes.empty()) {
+    std::cout << "  passes: " << join(", ", passes) << '\n';
   }
   for (const auto& [what, limit] : target.limits) std::cout << "  limit: " << what << ' ' << limit << '\n';
 }
@@ -41,6 +57,7 @@ nlohmann::ordered_json to_json(const targets::Target& target) {
   json["schemes"] = target.scheme_names();
   json["settings"] = nlohmann::ordered_json::object();
   for (const targets::Setting& setting : target.settings) json["settings"][setting.name] = choices_of(setting);
+  json["passes"] = passes_of(target);
   json["limits"] = nlohmann::ordered_json::object();
   for (const auto& [what, limit] : target.limits) json["limits"][what] = limit;
   return json;

@@ -40,7 +40,7 @@ bool any_given(const QuantizerArguments& quantizer) {
   const bool any_setting = std::any_of(quantizer.settings.begin(), quantizer.settings.end(),
                                        [](const auto& setting) { return !setting.second.empty(); });
   return quantizer.explain || !quantizer.config.empty() || !quantizer.target.empty() || any_setting ||
-         !quantizer.leave_float.empty();
+         !quantizer.leave_float.empty() || !quantizer.without_passes.empty();
 }
 
 void check_arguments(const TrainArguments& arguments) {
@@ -49,7 +49,8 @@ void check_arguments(const TrainArguments& arguments) {
   if (arguments.in_float && any_given(arguments.quantizer)) {
     std::string flags = "--config, --target, ";
     for (const SettingFlag& setting : setting_flags()) flags += setting.flag + ", ";
-    throw Error("", "train: " + flags + "--leave-float and --explain are for --qat", ErrorCategory::kUsage);
+    throw Error("", "train: " + flags + "--leave-float, --without-pass and --explain are for --qat",
+                ErrorCategory::kUsage);
   }
 }
 

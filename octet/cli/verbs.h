@@ -43,6 +43,7 @@ struct QuantizerArguments {
   std::string target;
   std::map<std::string, std::string> settings;  ///< by the names of setting_flags()
   std::vector<std::string> leave_float;
+  std::vector<std::string> without_passes;
   bool explain = false;
 };
 

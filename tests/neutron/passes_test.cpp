@@ -15,9 +15,12 @@ using test::GraphBuilder;
 using test::ops_of;
 using Ints = std::vector<int64_t>;
 
-int64_t run(GraphModule& module, QuantizationMode mode) {
+int64_t run(GraphModule& module, QuantizationMode mode, const std::string& mul_range = "observed") {
   const NeutronTargetSpec target("imxrt700");
-  return targets::run_passes(module, default_passes(target.limits(), operator_rules(target), mode));
+  targets::QuantizerOptions options;
+  options.mode = mode;
+  options.settings = {{"mul_range", mul_range}, {"sigmoid_input", "observed"}, {"gelu", "float"}};
+  return targets::run_passes(module, default_passes(target.limits(), operator_rules(target), options));
 }
 
 TEST(NeutronPasses, OnePassSeesWhatAnotherMakes) {
@@ -102,6 +105,50 @@ TEST(NeutronPasses, AttentionIsOnePartition) {
     EXPECT_EQ(placement.partitions, 1) << is_qat;
     EXPECT_EQ(placement.on_cpu(), 0) << is_qat;
   }
+}
+
+// On the reference's fixed range of mul a product cuts its inputs off.
+TEST(NeutronPasses, TakesActivationsApartOnObservedRangesAlone) {
+  for (const std::string op : {"aten.silu.default", "aten.hardsigmoid.default", "aten.mish.default"}) {
+    GraphBuilder g;
+    const auto module = g.finish({g.call(op, {g.input({1, 4, 6, 6})})});
+    EXPECT_EQ(run(*module, QuantizationMode::kPtq, "reference"), 0) << op;
+    EXPECT_GT(run(*module, QuantizationMode::kPtq), 0) << op;
+    EXPECT_EQ(run(*module, QuantizationMode::kPtq), 0) << op;
+  }
+}
+
+// A linear of three dimensions, flattened for a BatchNorm, as LeViT has it.
+TEST(NeutronPasses, FoldsBatchNormThroughAFlatten) {
+  at::manual_seed(3);
+  GraphBuilder g;
+  Node* flat = g.call("aten.flatten.using_ints", {g.linear("l", g.input({2, 5, 4}), 4, 6), int64_t{0}, int64_t{1}});
+  const auto module = g.finish({g.batch_norm("n", flat, 6)});
+  const auto before = module->copy();
+  run(*module, QuantizationMode::kPtq);
+  EXPECT_EQ(ops_of(*module), "flatten.using_ints linear.default");
+  EXPECT_TRUE(at::allclose(module->run(g.inputs()).at(0), before->run(g.inputs()).at(0), 1e-4, 1e-5));
+}
+
+// Three branches of a re-parametrized block, one of them a BatchNorm alone.
+TEST(NeutronPasses, MakesOneConvolutionOfARepVggBlock) {
+  at::manual_seed(3);
+  GraphBuilder g;
+  Node* x = g.input({2, 4, 6, 6});
+  Node* wide = g.batch_norm("a", g.conv2d("c", x, 4, 4), 4);
+  Node* point = g.batch_norm(
+      "b", g.call("aten.conv2d.default", {x, g.parameter("p.weight", {4, 4, 1, 1}), Arg(), Ints{1, 1}, Ints{0, 0}}), 4);
+  Node* sum = g.call("aten.add.Tensor", {g.call("aten.add.Tensor", {wide, point}), g.batch_norm("i", x, 4)});
+  const auto module = g.finish({g.call("aten.relu.default", {sum})});
+  const auto before = module->copy();
+  run(*module, QuantizationMode::kPtq);
+  EXPECT_EQ(ops_of(*module), "conv2d.default relu.default");
+  EXPECT_TRUE(at::allclose(module->run(g.inputs()).at(0), before->run(g.inputs()).at(0), 1e-4, 1e-5));
+  const auto training = before->copy();
+  run(*training, QuantizationMode::kQat);
+  EXPECT_EQ(ops_of(*training),
+            "conv2d.default batch_norm.default conv2d.default batch_norm.default add.Tensor conv2d.default "
+            "batch_norm.default add.Tensor relu.default");
 }
 
 }  // namespace

@@ -48,6 +48,7 @@ const std::map<std::string, PlacementDeviation>& deviations() {
       {"conv_groups", {sliced, {1, {}}}},
       {"limit_conv_depthwise_multiplier", {sliced, {1, {}}}},
       {"net_shuffle_unit", {sliced, {1, {}}}},
+      {"limit_batchnorm_alone", {"A BatchNorm of its own is a depthwise convolution", {1, {}}}},
       {"op_relu6", {"relu6 is an activation", {1, {}}}},
       {"island_hardsigmoid", {counted, {2, {"hardsigmoid"}}}},
       {"island_silu", {counted, {2, {"silu"}}}},

@@ -28,6 +28,57 @@ at::Tensor float_constant(const OperatorLowering& op, std::string_view argument,
   return dequantized(*value);
 }
 
+// The last `count` axes of the graph's result.
+std::vector<int64_t> last_axes(const OperatorLowering& op, size_t count) {
+  const auto rank = static_cast<size_t>(op.rank());
+  std::vector<int64_t> axes;
+  for (size_t d = rank - std::min(count, rank); d < rank; ++d) axes.push_back(static_cast<int64_t>(d));
+  return axes;
+}
+
+// [1, C, 1, ...]
+std::vector<int64_t> channel_shape(const std::vector<int64_t>& sizes) {
+  std::vector<int64_t> shape(sizes.size(), 1);
+  shape.at(1) = sizes.at(1);
+  return shape;
+}
+
+// The mean along `axes`, which stay with size 1.
+ValueId mean(OperatorLowering& op, const std::string& name, ValueId x, const std::vector<int64_t>& axes) {
+  Options keep;
+  keep.keep_dims = true;
+  std::vector<int64_t> reduced = op.shape_of(x);
+  for (const int64_t axis : axes) reduced[static_cast<size_t>(axis)] = 1;
+  return op.step(name, OpCode::kMean, {x, op.indices("axes", axes)}, reduced, keep);
+}
+
+// 1 / sqrt(mean(squares) + eps)
+ValueId inverse_root(OperatorLowering& op, ValueId squares, const std::vector<int64_t>& axes, double missing_eps) {
+  const ValueId variance = mean(op, "variance", squares, axes);
+  const std::vector<int64_t> shape = op.shape_of(variance);
+  const ValueId eps = number_tensor(op, "eps", op.number("eps", missing_eps));
+  return op.step("factor", OpCode::kRsqrt, {op.step("safe", OpCode::kAdd, {variance, eps}, shape)}, shape);
+}
+
+// (x - mean) / sqrt(variance + eps), both along `axes`.
+ValueId normalized(OperatorLowering& op, ValueId x, const std::vector<int64_t>& axes) {
+  const std::vector<int64_t> shape = op.shape_of(x);
+  const ValueId center = mean(op, "mean", x, axes);
+  const ValueId squares = op.step("squares", OpCode::kSquaredDifference, {x, center}, shape);
+  const ValueId factor = inverse_root(op, squares, axes, 1e-5);
+  return op.step("normalized", OpCode::kMul, {op.step("centered", OpCode::kSub, {x, center}, shape), factor}, shape);
+}
+
+// x * weight + bias, as far as there are such, in this shape.
+ValueId with_affine(OperatorLowering& op, ValueId x, const std::vector<int64_t>& shape) {
+  for (const auto& [argument, code] : {std::pair("weight", OpCode::kMul), std::pair("bias", OpCode::kAdd)}) {
+    if (!op.node().has_arg(argument) || op.is_none(argument)) continue;
+    const at::Tensor values = float_constant(op, argument, at::Tensor()).reshape(shape);
+    x = op.step(octet::str("with_", argument), code, {x, op.numbers(argument, values, std::nullopt)}, op.shape_of(x));
+  }
+  return x;
+}
+
 }  // namespace
 
 void lower_silu(OperatorLowering& op) {
@@ -61,30 +112,38 @@ void lower_batch_norm(OperatorLowering& op) {
 }
 
 void lower_layer_norm(OperatorLowering& op) {
+  const std::vector<int64_t> axes = last_axes(op, op.integers("normalized_shape").size());
+  const ValueId x = normalized(op, op.input("input", false), axes);
+  give_as_given(op, with_affine(op, x, op.integers("normalized_shape")));
+}
+
+// Each group of channels as one row.
+void lower_group_norm(OperatorLowering& op) {
   const std::vector<int64_t> sizes = op.node().sizes();
-  const std::vector<int64_t> normalized = op.integers("normalized_shape");
-  std::vector<int64_t> axes, reduced = sizes;
-  for (size_t d = sizes.size() - normalized.size(); d < sizes.size(); ++d) {
-    axes.push_back(static_cast<int64_t>(d));
-    reduced[d] = 1;
-  }
-  Options keep;
-  keep.keep_dims = true;
+  const int64_t groups = op.integer("num_groups", 1);
+  int64_t count = 1;
+  for (const int64_t size : sizes) count *= size;
+  const std::vector<int64_t> rows = {sizes.at(0), groups, count / std::max<int64_t>(sizes[0] * groups, 1)};
+  const ValueId grouped = op.reshaped("grouped", op.input("input", false), rows);
+  const ValueId x = op.reshaped("ungrouped", normalized(op, grouped, {2}), sizes);
+  give_as_given(op, with_affine(op, x, channel_shape(sizes)));
+}
+
+void lower_instance_norm(OperatorLowering& op) {
+  if (!op.flag("use_input_stats")) op.refuse("instance norm with running statistics", "use BatchNorm in eval mode");
+  const std::vector<int64_t> sizes = op.node().sizes();
+  if (sizes.size() < 3) op.refuse("instance norm of less than three dimensions");
+  const ValueId x = normalized(op, op.input("input", false), last_axes(op, sizes.size() - 2));
+  give_as_given(op, with_affine(op, x, channel_shape(sizes)));
+}
+
+void lower_rms_norm(OperatorLowering& op) {
+  const std::vector<int64_t> shape = op.integers("normalized_shape");
+  const std::vector<int64_t> axes = last_axes(op, shape.size());
   const ValueId x = op.input("input", false);
-  const ValueId mean = op.step("mean", OpCode::kMean, {x, op.indices("axes", axes)}, reduced, keep);
-  const ValueId squares = op.step("squares", OpCode::kSquaredDifference, {x, mean}, sizes);
-  const ValueId variance = op.step("variance", OpCode::kMean, {squares, op.indices("axes", axes)}, reduced, keep);
-  const ValueId safe =
-      op.step("safe", OpCode::kAdd, {variance, number_tensor(op, "eps", op.number("eps", 1e-5))}, reduced);
-  const ValueId factor = op.step("factor", OpCode::kRsqrt, {safe}, reduced);
-  const ValueId centered = op.step("centered", OpCode::kSub, {x, mean}, sizes);
-  ValueId result = op.step("normalized", OpCode::kMul, {centered, factor}, sizes);
-  for (const auto& [argument, code] : {std::pair("weight", OpCode::kMul), std::pair("bias", OpCode::kAdd)}) {
-    if (op.is_none(argument)) continue;
-    const at::Tensor values = float_constant(op, argument, at::Tensor());
-    result = op.step(octet::str("with_", argument), code, {result, op.numbers(argument, values, std::nullopt)}, sizes);
-  }
-  give_as_given(op, result);
+  const ValueId squares = op.step("squares", OpCode::kMul, {x, x}, op.shape_of(x));
+  const ValueId factor = inverse_root(op, squares, axes, std::numeric_limits<float>::epsilon());
+  give_as_given(op, with_affine(op, op.step("normalized", OpCode::kMul, {x, factor}, op.shape_of(x)), shape));
 }
 
 }  // namespace octet::lowering

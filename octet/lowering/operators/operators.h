@@ -47,6 +47,9 @@ void lower_silu(OperatorLowering& op);
 void lower_hardsigmoid(OperatorLowering& op);
 void lower_batch_norm(OperatorLowering& op);
 void lower_layer_norm(OperatorLowering& op);
+void lower_group_norm(OperatorLowering& op);
+void lower_instance_norm(OperatorLowering& op);
+void lower_rms_norm(OperatorLowering& op);
 
 // windows.cpp
 void lower_max_pool(OperatorLowering& op);

@@ -81,7 +81,7 @@ QuantizerConfig parse_config(std::string_view text, const std::string& where, co
   const std::shared_ptr<const Target> target = target_of(document, targets);
   std::vector<std::string> keys = {"version", "target", "qat", "scheme"};
   for (const Setting& setting : target->settings) keys.push_back(setting.name);
-  for (const char* key : {"overrides", "calibration", "training"}) keys.emplace_back(key);
+  for (const char* key : {"without_passes", "overrides", "calibration", "training"}) keys.emplace_back(key);
   check_keys(document, keys);
   check_version(document);
   QuantizerConfig config;
@@ -93,6 +93,9 @@ QuantizerConfig parse_config(std::string_view text, const std::string& where, co
   if (const auto value = member(document, "scheme")) options.scheme = filled(*value);
   for (const Setting& setting : target->settings) {
     if (const auto value = member(document, setting.name)) options.settings[setting.name] = value->to_string();
+  }
+  if (const auto value = member(document, "without_passes")) {
+    for (const JsonCursor& element : value->elements()) options.without_passes.push_back(filled(element));
   }
   if (const auto value = member(document, "overrides")) {
     for (const JsonCursor& element : value->elements()) options.overrides.push_back(read_override(element));
@@ -114,6 +117,7 @@ nlohmann::ordered_json to_json(const QuantizerConfig& config) {
   json["qat"] = options.mode == QuantizationMode::kQat;
   if (!options.scheme.empty()) json["scheme"] = options.scheme;
   for (const auto& [name, value] : options.settings) json[name] = value;
+  if (!options.without_passes.empty()) json["without_passes"] = options.without_passes;
   json["overrides"] = nlohmann::ordered_json::array();
   for (const Override& choice : options.overrides) {
     nlohmann::ordered_json object;

@@ -39,7 +39,7 @@ struct CalibrationFacts {
 ///     }
 ///
 /// Only "version" must be there; of "calibration", "data". "scheme" names one of the target's, and the target's
-/// settings are keys of their own.
+/// settings are keys of their own; "without_passes": ["decompose_silu"] leaves rewrites of the float graph out.
 struct QuantizerConfig {
   QuantizerOptions options;
   std::optional<CalibrationFacts> calibration;

@@ -15,7 +15,7 @@ TableQuantizer::TableQuantizer(std::shared_ptr<const Target> target, QuantizerOp
 }
 
 void TableQuantizer::run_passes(GraphModule& module) const {
-  targets::run_passes(module, target_->passes ? target_->passes(options_.mode) : std::vector<Pass>());
+  targets::run_passes(module, target_->chosen_passes(options_));
 }
 
 void TableQuantizer::transform_for_annotation(GraphModule& module) { run_passes(module); }

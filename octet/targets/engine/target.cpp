@@ -33,6 +33,29 @@ std::vector<std::string> Target::scheme_names() const {
   return names;
 }
 
+std::vector<Pass> Target::chosen_passes(const QuantizerOptions& options) const {
+  std::vector<Pass> chosen = passes ? passes(options) : std::vector<Pass>();
+  std::erase_if(chosen, [&](const Pass& pass) {
+    return std::find(options.without_passes.begin(), options.without_passes.end(), pass.name) !=
+           options.without_passes.end();
+  });
+  return chosen;
+}
+
+namespace {
+
+void check_passes(const QuantizerOptions& options, const Target& target, const std::string& where) {
+  if (options.without_passes.empty()) return;
+  std::vector<std::string> known;
+  for (const Pass& pass : target.passes ? target.passes(options) : std::vector<Pass>()) known.push_back(pass.name);
+  for (const std::string& name : options.without_passes) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    throw wrong_choice(below(where, "without_passes"), join(", ", known), name);
+  }
+}
+
+}  // namespace
+
 void check_setting(const Target& target, const std::string& name, const std::string& value, const std::string& where) {
   const Setting* setting = find_setting(target, name);
   if (setting == nullptr) throw Error(where, octet::str(target.name, " has no such setting"));
@@ -56,6 +79,7 @@ QuantizerOptions completed(QuantizerOptions options, const Target& target, const
   for (const Setting& setting : target.settings) {
     options.settings.emplace(setting.name, setting.choices.front().value);
   }
+  check_passes(options, target, where);
   check_overrides(options.overrides, options.mode, schemes, where);
   return options;
 }

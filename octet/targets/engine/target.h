@@ -42,8 +42,8 @@ struct OCTET_API Target {
   RuleTable rules;                                               ///< what no row names stays in float
   std::vector<Setting> settings = {};                            ///< none: nothing to choose
   std::vector<std::pair<std::string, std::string>> limits = {};  ///< for people: "stride", "<= 4096"
-  /// Rewrites of the float graph before annotation, for a mode (passes/passes.h); empty: none.
-  std::function<std::vector<Pass>(QuantizationMode)> passes = {};
+  /// Rewrites of the float graph before annotation, as mode and settings say (passes/passes.h); empty: none.
+  std::function<std::vector<Pass>(const QuantizerOptions&)> passes = {};
 
   // Placement: what its compiler takes.
   std::vector<std::string> value_types = {"int8"};  ///< of inputs, weights and results; the first is the usual one
@@ -57,6 +57,8 @@ struct OCTET_API Target {
   /// The numbers of a scheme by name; empty: the first. Throws octet::Error for another.
   QuantizationConfig config(const std::string& scheme, const QuantizerOptions& options) const;
   std::vector<std::string> scheme_names() const;
+  /// The passes without those that the options leave out; these are completed.
+  std::vector<Pass> chosen_passes(const QuantizerOptions& options) const;
 };
 
 /// Throws octet::Error naming `where` for a setting that the target does not have, or a value that is none of its

@@ -1,4 +1,5 @@
 #include "octet/support/error.h"
+#include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/placement/operator_view.h"
 #include "octet/targets/neutron/constraints.h"
 
@@ -115,19 +116,21 @@ Constraint convolution_sizes(const NeutronLimits& limits) {
 }
 
 Constraint groups_or_depthwise(const NeutronLimits& limits) {
-  return {octet::str("one group, or depthwise; ", limits.min_split_groups, " to ", limits.max_split_groups,
-                     " groups are split beforehand"),
-          [limits](const OperatorView& view) -> std::optional<Refusal> {
-            const int64_t groups = view.node().arg("groups").to_int();
-            const int64_t in = view.sizes("input").at(1);
-            const int64_t out = view.output_sizes().at(1);
-            if (groups == 1 || (groups == in && groups == out)) return std::nullopt;
-            return Refusal{"groups", octet::str("1, or as many as input and output channels (", in, ", ", out, ")"),
-                           std::to_string(groups),
-                           groups <= limits.max_split_groups
-                               ? "quantized after training, it is split into one convolution a group"
-                               : octet::str("at most ", limits.max_split_groups, " groups are split")};
-          }};
+  return {
+      octet::str("one group, or depthwise; ", limits.min_split_groups, " groups and more are split beforehand, into ",
+                 limits.max_split_groups, " parts at most of ", limits.max_joined_groups, " groups at most"),
+      [limits](const OperatorView& view) -> std::optional<Refusal> {
+        const int64_t groups = view.node().arg("groups").to_int();
+        const int64_t in = view.sizes("input").at(1);
+        const int64_t out = view.output_sizes().at(1);
+        if (groups == 1 || (groups == in && groups == out)) return std::nullopt;
+        const int64_t parts = targets::group_parts(groups, limits.max_split_groups, limits.max_joined_groups);
+        return Refusal{"groups", octet::str("1, or as many as input and output channels (", in, ", ", out, ")"),
+                       std::to_string(groups),
+                       parts > 1 ? octet::str("quantized after training, it is split into ", parts, " convolutions")
+                                 : octet::str("no number of parts from 2 to ", limits.max_split_groups, " has at most ",
+                                              limits.max_joined_groups, " whole groups in each")};
+      }};
 }
 
 Constraint transposed_convolution(const NeutronTargetSpec& target) {

@@ -14,8 +14,12 @@ targets::QuantizerOptions in_mode(bool is_qat) {
 
 targets::QuantizerOptions by_name(const NeutronOptions& choices) {
   targets::QuantizerOptions options = in_mode(choices.is_qat);
+  static const std::map<Gelu, std::string> gelu = {
+      {Gelu::kFloat, "float"}, {Gelu::kSigmoid, "sigmoid"}, {Gelu::kTanh, "tanh"}};
   options.settings = {{"mul_range", choices.mul_range == MulRange::kObserved ? "observed" : "reference"},
-                      {"sigmoid_input", choices.sigmoid_input == SigmoidInput::kObserved ? "observed" : "reference"}};
+                      {"sigmoid_input", choices.sigmoid_input == SigmoidInput::kObserved ? "observed" : "reference"},
+                      {"gelu", gelu.at(choices.gelu)}};
+  options.without_passes = choices.without_passes;
   options.overrides = choices.overrides;
   return options;
 }

@@ -19,12 +19,21 @@ enum class SigmoidInput {
                ///< grid, 0 .. 1, between them, and everything below 0 is lost
 };
 
+/// What becomes of gelu, which the NPU has not.
+enum class Gelu {
+  kFloat,    ///< it stays, on the CPU
+  kSigmoid,  ///< x * sigmoid(1.702 x), up to 0.021 beside it
+  kTanh,     ///< its tanh form, in four operators more
+};
+
 /// What can be chosen of a NeutronQuantizer.
 struct NeutronOptions {
   std::string target = "imxrt700";
   bool is_qat = false;
   MulRange mul_range = MulRange::kReference;
   SigmoidInput sigmoid_input = SigmoidInput::kObserved;
+  Gelu gelu = Gelu::kFloat;
+  std::vector<std::string> without_passes = {};  ///< rewrites of the float graph to leave out, by name
   /// Later ones win over earlier ones, setting by setting.
   std::vector<targets::Override> overrides;
 };

@@ -13,11 +13,26 @@ bool takes_activation(const Node& node) {
   return node.is_call("aten.linear.default") && node.meta() && node.meta()->rank() == 2;
 }
 
+// Activations as products of what the NPU has. On the reference's fixed range of mul they would be cut off: there they
+// stay in float.
+void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOptions& options) {
+  if (options.settings.at("mul_range") != "observed") return;
+  passes.push_back({"decompose_silu", targets::decompose_silu});
+  passes.push_back({"decompose_hardsigmoid", targets::decompose_hardsigmoid});
+  passes.push_back({"decompose_softplus", targets::decompose_softplus});
+  passes.push_back({"decompose_mish", targets::decompose_mish});
+  passes.push_back({"decompose_elu", targets::decompose_elu});
+  const std::string& gelu = options.settings.at("gelu");
+  if (gelu == "float") return;
+  const auto form = gelu == "tanh" ? targets::GeluForm::kTanh : targets::GeluForm::kSigmoid;
+  passes.push_back({"decompose_gelu", [form](GraphModule& module) { return targets::decompose_gelu(module, form); }});
+}
+
 }  // namespace
 
 std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const targets::RuleTable& rules,
-                                          QuantizationMode mode) {
-  const bool is_qat = mode == QuantizationMode::kQat;
+                                          const targets::QuantizerOptions& options) {
+  const bool is_qat = options.mode == QuantizationMode::kQat;
   const auto joins = [rules](const Node& node) { return rules.is_fusable_activation(node); };
   std::vector<targets::Pass> passes = {
       {"drop_no_ops", targets::drop_no_ops},
@@ -43,16 +58,21 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
        }},
       {"convert_div_to_mul", targets::convert_div_to_mul},
       {"cut_negative_pads", targets::cut_negative_pads},
+      {"move_views_before_linears", targets::move_views_before_linears},
+      {"put_convolutions_before_batch_norms",
+       [is_qat](GraphModule& module) { return targets::put_convolutions_before_batch_norms(module, is_qat); }},
       {"convert_conv1d_to_conv2d",
        [joins](GraphModule& module) { return targets::convert_conv1d_to_conv2d(module, joins); }},
-      {"convert_scalars_to_attributes", targets::convert_scalars_to_attributes},
   };
+  add_products(passes, options);
+  passes.push_back({"convert_scalars_to_attributes", targets::convert_scalars_to_attributes});
   if (!is_qat) {
     // A BatchNorm folds into the whole convolution; behind the parts it could not.
     passes.push_back({"fuse_batch_norms", targets::fuse_batch_norms});
+    passes.push_back({"merge_parallel_convolutions", targets::merge_parallel_convolutions});
     passes.push_back({"split_group_convolutions", [limits](GraphModule& module) {
                         return targets::split_group_convolutions(module, limits.min_split_groups,
-                                                                 limits.max_split_groups);
+                                                                 limits.max_split_groups, limits.max_joined_groups);
                       }});
   }
   return passes;

@@ -101,10 +101,13 @@ targets::Target target(const NeutronTargetSpec& spec, std::vector<targets::Opera
        "What sigmoid and tanh read of a convolution: observed (a range of its own, the default) or reference (none: "
        "quantized as one)",
        {{"observed"}, {"reference"}}},
+      {"gelu",
+       "gelu: float (on the CPU, the default), or on the NPU as sigmoid (x * sigmoid(1.702 x)) or tanh (its tanh form)",
+       {{"float"}, {"sigmoid"}, {"tanh"}}},
   };
   target.limits = limits_text(spec);
-  target.passes = [limits = spec.limits(), table = target.rules](QuantizationMode mode) {
-    return default_passes(limits, table, mode);
+  target.passes = [limits = spec.limits(), table = target.rules](const QuantizerOptions& options) {
+    return default_passes(limits, table, options);
   };
   target.value_types = {"int8", "uint8"};
   target.substitute_for = substitute_for;

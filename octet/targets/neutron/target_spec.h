@@ -24,8 +24,9 @@ struct NeutronLimits {
   int64_t reshape_rank = 7;
   int64_t inputs_and_outputs = 255;  ///< of one compiled partition, each
   std::vector<int64_t> upsample_scales = {1, 2, 4, 8};
-  int64_t min_split_groups = 2;  ///< a grouped, not depthwise convolution is split for this many groups
-  int64_t max_split_groups = 10;
+  int64_t min_split_groups = 2;   ///< a grouped, not depthwise convolution is split for this many groups
+  int64_t max_split_groups = 10;  ///< into so many parts at most
+  int64_t max_joined_groups = 8;  ///< neighbours in one part, which then multiplies by the zeros between them
   /// Bounds at which clamp and hardtanh are an activation of the NPU.
   std::vector<ActivationBounds> activation_bounds = {{-1.0, 1.0}, {0.0, 1.0}, {0.0, 6.0}, {0.0, std::nullopt}};
   /// Bounds at which hardtanh is computed together with the convolution or matrix product before it.

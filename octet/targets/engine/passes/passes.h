@@ -66,10 +66,16 @@ bool drop_expands(GraphModule& module);
 /// values) becomes permute, softmax along the last, permute.
 bool turn_softmax(GraphModule& module);
 
-/// A convolution with `least` to `most` groups becomes slices of the input, a convolution each, and a concatenation.
-/// Declined for depthwise ones (groups = input channels = output channels), for transposed ones, and where weight or
-/// bias is computed. A 1-D convolution waits until convert_conv1d_to_conv2d made it a 2-D one.
-bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most);
+/// The parts into which split_group_convolutions cuts a convolution of `groups` groups: that many where they are at
+/// most `most`, else their largest divisor that is, with at most `joined` groups in a part; 1: it stays whole.
+int64_t group_parts(int64_t groups, int64_t most, int64_t joined);
+
+/// A convolution of several groups becomes slices of the input, a convolution each, and a concatenation. Where the
+/// groups are more than `most`, neighbours go into one convolution, whose weights are zero between them (group_parts).
+/// Declined for depthwise ones (groups = input channels = output channels), for transposed ones, for fewer groups than
+/// `least`, and where weight or bias is computed. A 1-D convolution waits until convert_conv1d_to_conv2d made it a 2-D
+/// one.
+bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most, int64_t joined);
 
 /// A GRU of several layers becomes a chain of one-layer ones. Declined where dropout between layers is active.
 bool split_gru_layers(GraphModule& module);
@@ -105,5 +111,43 @@ bool convert_scalars_to_attributes(GraphModule& module);
 /// BatchNorm behind a convolution, a transposed one, or a linear with a matrix as result, that it alone reads, goes
 /// into weight and bias. Declined in train mode.
 bool fuse_batch_norms(GraphModule& module);
+
+/// A BatchNorm of its own, behind no convolution or linear that it alone reads, gets a depthwise 1x1 convolution of
+/// ones in front of it, with which it then folds or trains. For values of two to four dimensions; those of two and
+/// three become images of one pixel or one row by conv1d. Declined in train mode unless `trains`.
+bool put_convolutions_before_batch_norms(GraphModule& module, bool trains);
+
+/// linear(x) -> flatten or reshape to a matrix of as many columns -> BatchNorm becomes reshape, linear, BatchNorm, so
+/// that the last two are neighbours. Declined where the linear or the view has other readers.
+bool move_views_before_linears(GraphModule& module);
+
+/// The sum of two convolutions of one input that nothing else reads becomes one convolution, whose kernel is the sum of
+/// theirs: the branches of a re-parametrized block, three and more of them two by two. Declined where strides or output
+/// sizes differ, where the smaller kernel's taps are none of the larger one's, where weights or biases are computed,
+/// and where the sum would hold more weights than the two.
+bool merge_parallel_convolutions(GraphModule& module);
+
+// Activations taken apart into operators that more targets know, with the same result. In-place forms too, unless a
+// reader sees that they write (may_be_replaced).
+
+/// silu(x) = x * sigmoid(x)
+bool decompose_silu(GraphModule& module);
+/// hardsigmoid(x) = (clamp(x, -3, 3) + 3) / 6
+bool decompose_hardsigmoid(GraphModule& module);
+/// softplus(x) = relu(x) - log(max(sigmoid(x), 1 - sigmoid(x))), which is log(1 + exp(x)) without its wide range.
+/// Declined for a threshold below 15, which shows in the result.
+bool decompose_softplus(GraphModule& module);
+/// mish(x) = x * tanh(softplus(x))
+bool decompose_mish(GraphModule& module);
+/// elu(x) = relu(x) + exp(min(x, 0)) - 1 with its factors; selu and celu too.
+bool decompose_elu(GraphModule& module);
+
+/// What may stand for a gelu.
+enum class GeluForm {
+  kSigmoid,  ///< x * sigmoid(1.702 x): up to 0.021 beside gelu
+  kTanh,     ///< x * sigmoid(1.5958 (x + 0.044715 x^3)), which is gelu's tanh form: up to 0.0005 beside gelu
+};
+/// gelu becomes the form: an approximation, unlike all others here, unless it is of the tanh form itself.
+bool decompose_gelu(GraphModule& module, GeluForm form);
 
 }  // namespace octet::targets

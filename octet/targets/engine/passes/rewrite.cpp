@@ -1,5 +1,7 @@
 #include "octet/targets/engine/passes/rewrite.h"
 
+#include <ATen/ops/zeros.h>
+
 #include <numeric>
 
 #include "octet/quantize/compare.h"
@@ -7,6 +9,23 @@
 #include "octet/support/error.h"
 
 namespace octet::targets {
+namespace {
+
+// The node whose memory a node's value lies in, so far as the schema tells; nullptr where the value is a new one.
+const Node* shares_memory_with(const Node& node) {
+  if (node.kind() == NodeKind::kGetItem) return node.args()[0].node();
+  if (!node.is_call()) return nullptr;
+  const c10::FunctionSchema& schema = node.op().schema();
+  // In eval mode dropout gives its input, and the schema does not say so.
+  const bool gives_input = node.is_call("aten.dropout.default");
+  if (!gives_input && (schema.returns().empty() || schema.returns()[0].alias_info() == nullptr)) return nullptr;
+  for (size_t i = 0; i < schema.arguments().size(); ++i) {
+    if (gives_input || schema.arguments()[i].alias_info() != nullptr) return node.arg(i).node();
+  }
+  return nullptr;
+}
+
+}  // namespace
 
 std::vector<Node*> calls_where(const Graph& graph, const std::function<bool(const Node&)>& wanted) {
   std::vector<Node*> found;
@@ -83,6 +102,40 @@ void replace_node(Node* node, Node* replacement) {
 void replace_by_parts(Node* node, Node* replacement) {
   replacement->notes()[kFloatNameNote] = float_name(*node);
   replace_node(node, replacement);
+}
+
+bool may_be_replaced(const Node& node) {
+  if (!node.op().mutates()) return true;
+  const Node* root = &node;
+  while (const Node* below = shares_memory_with(*root)) root = below;
+  if (!root->is_call()) return false;
+  std::vector<const Node*> values = {root};
+  while (!values.empty()) {
+    const Node* value = values.back();
+    values.pop_back();
+    for (const Node* user : value->users()) {
+      if (user == &node) continue;
+      if (node.graph().before(&node, user)) return false;
+      if (shares_memory_with(*user) == value) values.push_back(user);
+    }
+  }
+  return true;
+}
+
+at::Tensor with_groups(const at::Tensor& weight, int64_t from, int64_t to) {
+  if (from == to) return weight;
+  const int64_t outputs = weight.size(0) / from;
+  const int64_t inputs = weight.size(1);
+  const int64_t joined = from / to;
+  std::vector<int64_t> sizes = weight.sizes().vec();
+  sizes[1] = inputs * joined;
+  at::Tensor wide = at::zeros(sizes, weight.options().requires_grad(false));
+  for (int64_t group = 0; group < from; ++group) {
+    wide.narrow(0, group * outputs, outputs)
+        .narrow(1, group % joined * inputs, inputs)
+        .copy_(weight.detach().narrow(0, group * outputs, outputs));
+  }
+  return wide;
 }
 
 int64_t positive_dim(int64_t dim, int64_t rank) { return dim < 0 ? dim + rank : dim; }

@@ -43,6 +43,14 @@ void replace_node(Node* node, Node* replacement);
 /// The same where the replacement is made of new nodes: the last of them counts as the float model's `node`.
 void replace_by_parts(Node* node, Node* replacement);
 
+/// True for an operator that writes nothing, and for one in place whose write nobody sees: no reader behind it, no
+/// input and no tensor of the module. An operator that gives a new value may stand in its place.
+bool may_be_replaced(const Node& node);
+
+/// The weight of a convolution with `from` groups, [out, in / from, ...], as that of one with `to` groups, which divide
+/// `from`: [out, in / to, ...], zero between what was apart.
+at::Tensor with_groups(const at::Tensor& weight, int64_t from, int64_t to);
+
 /// `dim` counted from the front.
 int64_t positive_dim(int64_t dim, int64_t rank);
 

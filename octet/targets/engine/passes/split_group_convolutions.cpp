@@ -1,3 +1,5 @@
+#include <ATen/core/grad_mode.h>
+
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
@@ -9,22 +11,23 @@ bool is_convolution(const Node& node) {
   return node.is_call("aten.conv2d.default") || node.is_call("aten.conv2d.padding");
 }
 
-// The convolution's groups where it is to be split, else 0.
-int64_t groups_to_split(const Node& conv, int64_t least, int64_t most) {
+// The convolution's groups where it can be split, else 0.
+int64_t groups_to_split(const Node& conv, int64_t least) {
   const Node* input = conv.arg("input").node();
   const Node* weight = conv.arg("weight").node();
   if (input == nullptr || !input->meta() || !conv.meta() || !is_static(weight) || !weight->meta()) return 0;
   if (!is_static_or_none(conv.arg("bias"))) return 0;
   const int64_t groups = conv.arg("groups").to_int();
   const int64_t rank = weight->meta()->rank();
-  if (groups < least || groups > most || input->meta()->rank() != rank) return 0;
+  if (groups < least || input->meta()->rank() != rank) return 0;
   const int64_t channels_in = input->sizes()[1];
   const int64_t channels_out = weight->sizes()[0];
   const bool depthwise = channels_in == groups && channels_out == groups;
   return depthwise || channels_out % groups != 0 ? 0 : groups;
 }
 
-void split(GraphModule& module, Node* conv, int64_t groups) {
+void split(GraphModule& module, Node* conv, int64_t groups, int64_t parts) {
+  const at::NoGradGuard no_grad;
   Graph& graph = module.graph();
   const auto here = graph.inserting_before(conv);
   Node* input = conv->arg("input").node();
@@ -32,23 +35,23 @@ void split(GraphModule& module, Node* conv, int64_t groups) {
   const Node* bias = conv->arg("bias").node();
   std::vector<int64_t> in_sizes = input->sizes();
   std::vector<int64_t> out_sizes = conv->sizes();
-  const int64_t in_step = in_sizes[1] / groups;
-  const int64_t out_step = out_sizes[1] / groups;
+  const int64_t in_step = in_sizes[1] / parts;
+  const int64_t out_step = out_sizes[1] / parts;
   in_sizes[1] = in_step;
   out_sizes[1] = out_step;
-  const auto piece_of = [&](const Node* attr, int64_t group) {
-    return add_attr(module, octet::str(attr->target(), "_group_", group),
-                    module.attr(attr->target()).narrow(0, group * out_step, out_step),
+  const at::Tensor weights = with_groups(module.attr(weight->target()), groups, parts);
+  const auto piece_of = [&](const Node* attr, const at::Tensor& values, int64_t part) {
+    return add_attr(module, octet::str(attr->target(), "_group_", part), values.narrow(0, part * out_step, out_step),
                     module.attr_kind(attr->target()));
   };
   std::vector<Arg> pieces;
-  for (int64_t group = 0; group < groups; ++group) {
+  for (int64_t group = 0; group < parts; ++group) {
     Node* slice =
         add_call("aten.slice.Tensor", {input, int64_t{1}, group * in_step, (group + 1) * in_step}, in_sizes, *conv);
     std::vector<Arg> args = conv->args();
     args[0] = slice;
-    args[1] = piece_of(weight, group);
-    if (bias != nullptr) args[2] = piece_of(bias, group);
+    args[1] = piece_of(weight, weights, group);
+    if (bias != nullptr) args[2] = piece_of(bias, module.attr(bias->target()), group);
     Node* part = add_call(conv->target(), std::move(args), out_sizes, *conv, octet::str(conv->name(), "_group"));
     part->set_arg("groups", int64_t{1});
     pieces.emplace_back(part);
@@ -58,12 +61,19 @@ void split(GraphModule& module, Node* conv, int64_t groups) {
 
 }  // namespace
 
-bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most) {
+int64_t group_parts(int64_t groups, int64_t most, int64_t joined) {
+  int64_t parts = std::min(groups, most);
+  while (parts > 1 && groups % parts != 0) --parts;
+  return parts * joined < groups ? 1 : parts;
+}
+
+bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most, int64_t joined) {
   bool changed = false;
   for (Node* node : calls_where(module.graph(), is_convolution)) {
-    const int64_t groups = groups_to_split(*node, least, most);
-    if (groups == 0) continue;
-    split(module, node, groups);
+    const int64_t groups = groups_to_split(*node, least);
+    const int64_t parts = groups > 0 ? group_parts(groups, most, joined) : 1;
+    if (parts == 1) continue;
+    split(module, node, groups, parts);
     changed = true;
   }
   return changed;
