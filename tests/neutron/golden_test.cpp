@@ -106,6 +106,7 @@ class GoldenTest : public testing::TestWithParam<Golden> {
     NeutronOptions options;
     options.is_qat = GetParam().is_qat;
     options.sigmoid_input = SigmoidInput::kReference;
+    options.qat_ranges = QatRanges::kReference;
     NeutronQuantizer quantizer(options);
     return calibrate_and_quantize(load_pt2(file("model.pt2")), samples, quantizer);
   }

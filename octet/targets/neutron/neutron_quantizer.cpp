@@ -15,7 +15,8 @@ targets::QuantizerOptions in_mode(bool is_qat) {
 targets::QuantizerOptions by_name(const NeutronOptions& choices) {
   targets::QuantizerOptions options = in_mode(choices.is_qat);
   options.settings = {{"mul_range", choices.mul_range == MulRange::kObserved ? "observed" : "reference"},
-                      {"sigmoid_input", choices.sigmoid_input == SigmoidInput::kObserved ? "observed" : "reference"}};
+                      {"sigmoid_input", choices.sigmoid_input == SigmoidInput::kObserved ? "observed" : "reference"},
+                      {"qat_ranges", choices.qat_ranges == QatRanges::kJoint ? "joint" : "reference"}};
   options.overrides = choices.overrides;
   return options;
 }

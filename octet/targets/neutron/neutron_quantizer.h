@@ -19,12 +19,19 @@ enum class SigmoidInput {
                ///< grid, 0 .. 1, between them, and everything below 0 is lost
 };
 
+/// How the ranges of training are found.
+enum class QatRanges {
+  kJoint,      ///< calibrate() starts them from all samples, and values that share a grid are averaged as one
+  kReference,  ///< the first range, then a hundredth of the way to each that comes, as in the reference
+};
+
 /// What can be chosen of a NeutronQuantizer.
 struct NeutronOptions {
   std::string target = "imxrt700";
   bool is_qat = false;
   MulRange mul_range = MulRange::kReference;
   SigmoidInput sigmoid_input = SigmoidInput::kObserved;
+  QatRanges qat_ranges = QatRanges::kJoint;
   /// Later ones win over earlier ones, setting by setting.
   std::vector<targets::Override> overrides;
 };
