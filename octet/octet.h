@@ -21,6 +21,7 @@
 
 // Quantization: specs, observers, prepare and convert, what came of it.
 #include "octet/quantize/bias_pass.h"
+#include "octet/quantize/calibrate.h"
 #include "octet/quantize/compare.h"
 #include "octet/quantize/encodings.h"
 #include "octet/quantize/factories.h"

@@ -4,6 +4,8 @@
 #include <ATen/core/Generator.h>
 #include <c10/util/Exception.h>
 
+#include <mutex>
+#include <set>
 #include <sstream>
 
 #include "octet/formats/model_file.h"
@@ -15,7 +17,26 @@
 
 namespace octet::cli {
 
+namespace {
+
+// libtorch warns wherever it is called, often once a call: a line each, once.
+class EachWarningOnce : public c10::WarningHandler {
+ public:
+  void process(const c10::Warning& warning) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (said_.insert(warning.msg()).second) log::warn(warning.msg());
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string> said_;
+};
+
+}  // namespace
+
 void apply(const GlobalArguments& globals) {
+  static EachWarningOnce warnings;
+  c10::WarningUtils::set_warning_handler(&warnings);
   limit_memory_to_available();  // what a file asks for is an error, and no end of this or another process
   if (globals.threads > 0) at::set_num_threads(globals.threads);
   if (globals.quiet) log::set_level(log::Level::kWarning);

@@ -1,5 +1,6 @@
 #include "octet/graph/constant_value.h"
 
+#include <ATen/ScalarOps.h>
 #include <ATen/core/grad_mode.h>
 
 #include <optional>
@@ -16,7 +17,8 @@ constexpr int kLongestChain = 17;
 using Heights = std::unordered_map<const Node*, int>;
 std::optional<int> height(const Node& node, int left, Heights& known) {
   if (node.is_get_attr()) return 0;
-  if (!node.is_call() || left == 0) return std::nullopt;
+  const bool computes = node.is_call() && !node.op().mutates() && !node.is(Trait::kRandom);
+  if ((!computes && node.kind() != NodeKind::kGetItem) || left == 0) return std::nullopt;
   if (const auto found = known.find(&node); found != known.end()) {
     return found->second <= left ? std::optional(found->second) : std::nullopt;
   }
@@ -32,16 +34,29 @@ std::optional<int> height(const Node& node, int left, Heights& known) {
   return highest + 1;
 }
 
+// A number where the schema has a tensor: `x + 1e-6`.
+bool stands_for_tensor(const Node& node, size_t index, const c10::IValue& constant) {
+  return constant.isScalar() && node.op().schema().arguments()[index].real_type()->kind() == c10::TypeKind::TensorType;
+}
+
 using Values = std::unordered_map<const Node*, c10::IValue>;
 c10::IValue evaluate(const GraphModule& module, const Node& node, Values& known) {
   if (node.is_get_attr()) return module.attr(node.target()).detach();
   if (const auto found = known.find(&node); found != known.end()) return found->second;
+  if (node.kind() == NodeKind::kGetItem) {
+    const c10::IValue whole = evaluate(module, *node.arg(size_t{0}).node(), known);
+    const auto index = static_cast<size_t>(node.arg(1).to_int());
+    return whole.isTuple() ? whole.toTupleRef().elements().at(index) : c10::IValue(whole.toListRef().at(index));
+  }
   torch::jit::Stack stack;
-  for (const Arg& arg : node.args()) {
+  for (size_t i = 0; i < node.args().size(); ++i) {
+    const Arg& arg = node.args()[i];
     if (arg.is_node()) {
       stack.push_back(evaluate(module, *arg.node(), known));
     } else if (arg.is_constant()) {
-      stack.push_back(arg.constant());
+      const c10::IValue& constant = arg.constant();
+      const bool is_tensor = stands_for_tensor(node, i, constant);
+      stack.push_back(is_tensor ? at::native::wrapped_scalar_tensor(constant.toScalar()) : constant);
     } else {
       c10::List<at::Tensor> list;
       for (const Arg& element : arg.list()) list.push_back(evaluate(module, *element.node(), known).toTensor());
@@ -49,7 +64,8 @@ c10::IValue evaluate(const GraphModule& module, const Node& node, Values& known)
     }
   }
   node.op().handle().callBoxed(&stack);
-  return known[&node] = stack.front();
+  if (stack.size() == 1) return known[&node] = stack.front();
+  return known[&node] = c10::ivalue::Tuple::create(std::vector<c10::IValue>(stack.begin(), stack.end()));
 }
 
 }  // namespace

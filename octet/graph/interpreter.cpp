@@ -2,6 +2,7 @@
 
 #include "octet/graph/call_check.h"
 #include "octet/graph/graph_module.h"
+#include "octet/graph/run_listener.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -71,6 +72,7 @@ struct GraphModule::Plan {
 
   int64_t version = -1;
   std::vector<Step> steps;
+  std::vector<RunListener*> listeners;  // among the callables of the steps
   size_t inputs = 0;
 };
 
@@ -151,6 +153,7 @@ const GraphModule::Plan& GraphModule::plan() {
           break;
         case NodeKind::kCallModule:
           step.callable = callable(node->target());
+          if (auto* listener = dynamic_cast<RunListener*>(step.callable.get())) fresh->listeners.push_back(listener);
           break;
         case NodeKind::kGetItem:
           step.index = static_cast<size_t>(node->args()[1].to_int());
@@ -191,6 +194,7 @@ std::vector<IValue> GraphModule::execute(const std::vector<at::Tensor>& inputs, 
   if (inputs.size() != current->inputs) {
     throw expected("model", "inputs", std::to_string(current->inputs), std::to_string(inputs.size()));
   }
+  for (RunListener* listener : current->listeners) listener->begin_run();
   std::vector<IValue> values(current->steps.size());
   std::vector<IValue> results;
   size_t next_input = 0;

@@ -131,7 +131,9 @@ std::shared_ptr<CallableModule> made(const std::string& type, const JsonCursor& 
   const auto derivation = [&] { return find_derivation(config.at("derivation").to_string()); };
   if (type == "MinMaxObserver") return std::make_shared<MinMaxObserver>(args, eps());
   if (type == "MovingAverageMinMaxObserver") {
-    return std::make_shared<MovingAverageMinMaxObserver>(args, constant(), eps());
+    const bool each_run = config.has("each_run") && config.at("each_run").to_bool();
+    return std::make_shared<MovingAverageMinMaxObserver>(args, constant(), eps(),
+                                                         each_run ? Averaging::kEachRun : Averaging::kEachCall);
   }
   if (type == "PerChannelMinMaxObserver") return std::make_shared<PerChannelMinMaxObserver>(args, eps());
   if (type == "MovingAveragePerChannelMinMaxObserver") {
@@ -171,10 +173,14 @@ json callable_config(const CallableModule& module, const NameOfModule& name_of) 
     return {{"type", fake->type_name()}, {"observer", callable_config(*fake->observer(), name_of)}};
   }
   json config = args_json(*observer);
-  if (const auto* range = dynamic_cast<const RangeObserver*>(observer)) config["eps"] = range->eps();
+  if (const auto* range = dynamic_cast<const RangeObserver*>(observer)) {
+    config["eps"] = range->eps();
+    if (range->reading != Reading::kPlain) config["reading"] = text(range->reading);
+  }
   if (const auto* placeholder = dynamic_cast<const PlaceholderObserver*>(observer)) config["eps"] = placeholder->eps();
   if (const auto* moving = dynamic_cast<const MovingAverageMinMaxObserver*>(observer)) {
     config["averaging_constant"] = moving->averaging_constant();
+    config["each_run"] = moving->averaging() == Averaging::kEachRun;
   }
   if (const auto* moving = dynamic_cast<const MovingAveragePerChannelMinMaxObserver*>(observer)) {
     config["averaging_constant"] = moving->averaging_constant();
@@ -184,7 +190,11 @@ json callable_config(const CallableModule& module, const NameOfModule& name_of) 
 }
 
 std::shared_ptr<CallableModule> callable_from_config(const JsonCursor& config, Budget& budget) {
-  return made(config.at("type").to_string(), config, budget);
+  std::shared_ptr<CallableModule> module = made(config.at("type").to_string(), config, budget);
+  if (auto* range = dynamic_cast<RangeObserver*>(module.get()); range != nullptr && config.has("reading")) {
+    range->reading = reading_from(config.at("reading").to_string());
+  }
+  return module;
 }
 
 void resolve_sources(CallableModule& module, const JsonCursor& config, const FindModule& find) {

@@ -64,19 +64,19 @@ Comparison compare_models(GraphModule& float_model, GraphModule& quantized_model
         if (found != references.end() && value.isTensor()) found->second = value.toTensor().detach().clone();
       });
   Comparison comparison;
-  const std::vector<at::Tensor> results =
-      quantized.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
-        const auto found = watched.find(&node);
-        if (found == watched.end() || !value.isTensor()) return;
-        for (const Watched& entry : found->second) {
-          const at::Tensor& reference = references.at(entry.source);
-          const at::Tensor got = value.toTensor().detach();
-          if (!reference.defined() || reference.sizes() != got.sizes() || !reference.is_floating_point()) continue;
-          const std::string op = entry.node->is_call() ? entry.node->op().text() : entry.node->target();
-          comparison.layers.push_back(
-              {entry.node->name(), entry.source->name(), op, compute_error(reference, got.to(reference.dtype()))});
-        }
-      });
+  const std::vector<at::Tensor> results = quantized.run_observed(inputs, [&](const Node& node,
+                                                                             const c10::IValue& value) {
+    const auto found = watched.find(&node);
+    if (found == watched.end() || !value.isTensor()) return;
+    for (const Watched& entry : found->second) {
+      const at::Tensor& reference = references.at(entry.source);
+      const at::Tensor got = value.toTensor().detach();
+      if (!reference.defined() || reference.sizes() != got.sizes() || !reference.is_floating_point()) continue;
+      const std::string op = entry.node->is_call() ? entry.node->op().text() : entry.node->target();
+      const double sqnr = compute_error(reference, got.to(reference.dtype()));
+      comparison.layers.push_back({entry.node->name(), entry.source->name(), op, sqnr, count_infinities(reference)});
+    }
+  });
   if (results.size() != expected_results.size()) {
     throw expected("compare", "results", std::to_string(expected_results.size()), std::to_string(results.size()));
   }
@@ -86,6 +86,7 @@ Comparison compare_models(GraphModule& float_model, GraphModule& quantized_model
                      octet::str(results[i].sizes()));
     }
     comparison.output_sqnr_db.push_back(compute_error(expected_results[i], results[i]));
+    comparison.output_infinities.push_back(count_infinities(expected_results[i]));
   }
   std::stable_sort(comparison.layers.begin(), comparison.layers.end(),
                    [](const LayerComparison& a, const LayerComparison& b) { return a.sqnr_db < b.sqnr_db; });

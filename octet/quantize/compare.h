@@ -21,12 +21,14 @@ struct LayerComparison {
   std::string name;        ///< in the quantized model
   std::string float_name;  ///< in the float model
   std::string op;
-  double sqnr_db = 0.0;  ///< 20 log10(|float| / |float - quantized|): infinite where equal
+  double sqnr_db = 0.0;    ///< 20 log10(|float| / |float - quantized|) of what is finite: infinite where equal
+  int64_t infinities = 0;  ///< elements that are infinite in the float model, which no grid holds
 };
 
 struct Comparison {
-  std::vector<double> output_sqnr_db;   ///< one for each result
-  std::vector<LayerComparison> layers;  ///< worst first
+  std::vector<double> output_sqnr_db;      ///< one for each result
+  std::vector<int64_t> output_infinities;  ///< the same: its infinite elements in the float model
+  std::vector<LayerComparison> layers;     ///< worst first
 };
 
 /// Runs both on `inputs` and compares the results and, by name, the value of every operator that both have: for a

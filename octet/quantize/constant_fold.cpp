@@ -9,11 +9,11 @@ namespace {
 
 // The tensors that the program itself writes, directly or through a view of them. A value that an operator computed
 // anew is no view: relu_ behind a convolution writes the convolution's result, not its weight.
-std::set<std::string> written_attrs(const GraphModule& module) {
+std::set<std::string> written_attrs(const Graph& graph) {
   std::set<std::string> written;
   std::unordered_set<const Node*> traced;
   const auto trace = [&](const Arg& arg) { arg.for_each_node([&](const Node* node) { traced.insert(node); }); };
-  const std::vector<Node*> nodes = module.graph().nodes();
+  const std::vector<Node*> nodes = graph.nodes();
   // Backwards: whoever writes a value or a view of it stands behind it.
   for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
     const Node& node = **it;
@@ -25,21 +25,6 @@ std::set<std::string> written_attrs(const GraphModule& module) {
     }
   }
   return written;
-}
-
-// The nodes whose value is the same in every run.
-std::unordered_set<const Node*> constant_nodes(const GraphModule& module) {
-  const std::set<std::string> written = written_attrs(module);
-  std::unordered_set<const Node*> constant;
-  for (const Node* node : module.graph().nodes()) {
-    if (node->is_get_attr() && !written.count(node->target())) constant.insert(node);
-    if (!node->is_call() || node->op().mutates() || node->is(Trait::kRandom) || node->is(Trait::kDequantize)) continue;
-    const std::vector<Node*> inputs = node->inputs();
-    const bool fixed =
-        std::all_of(inputs.begin(), inputs.end(), [&](const Node* input) { return constant.count(input) > 0; });
-    if (fixed && !inputs.empty()) constant.insert(node);
-  }
-  return constant;
 }
 
 // Runs the part of the program that leads to `targets`, which needs no input.
@@ -59,6 +44,10 @@ std::vector<at::Tensor> evaluate(GraphModule& module, const std::vector<Node*>& 
       copies[node] = part.graph().get_attr(node->target());
       continue;
     }
+    if (node->kind() == NodeKind::kGetItem) {
+      copies[node] = part.graph().get_item(copies.at(node->arg(0).node()), node->arg(1).to_int());
+      continue;
+    }
     std::vector<Arg> args;
     for (const Arg& arg : node->args()) args.push_back(arg.map_nodes([&](Node* input) { return copies.at(input); }));
     copies[node] = part.graph().call(node->op(), std::move(args));
@@ -71,9 +60,24 @@ std::vector<at::Tensor> evaluate(GraphModule& module, const std::vector<Node*>& 
 
 }  // namespace
 
+std::unordered_set<const Node*> constant_nodes(const Graph& graph) {
+  const std::set<std::string> written = written_attrs(graph);
+  std::unordered_set<const Node*> constant;
+  for (const Node* node : graph.nodes()) {
+    if (node->is_get_attr() && !written.count(node->target())) constant.insert(node);
+    const bool computes = node->is_call() && !node->op().mutates() && !node->is(Trait::kRandom);
+    if ((!computes && node->kind() != NodeKind::kGetItem) || node->is(Trait::kDequantize)) continue;
+    const std::vector<Node*> inputs = node->inputs();
+    const bool fixed =
+        std::all_of(inputs.begin(), inputs.end(), [&](const Node* input) { return constant.count(input) > 0; });
+    if (fixed && !inputs.empty()) constant.insert(node);
+  }
+  return constant;
+}
+
 size_t fold_constant_quantizes(GraphModule& module) {
   const at::NoGradGuard no_grad;
-  const auto constant = constant_nodes(module);
+  const auto constant = constant_nodes(module.graph());
   std::vector<Node*> targets;
   for (Node* node : module.graph().nodes()) {
     if (node->is(Trait::kQuantize) && constant.count(node)) targets.push_back(node);

@@ -27,6 +27,8 @@ std::string constant_text(double constant) {
   return constant == 0.01 ? "" : octet::str("averaging_constant=", constant);
 }
 
+std::string averaging_text(Averaging averaging) { return averaging == Averaging::kEachRun ? "averaging=each run" : ""; }
+
 }  // namespace
 
 ObserverFactory min_max_observer(double eps) {
@@ -34,10 +36,11 @@ ObserverFactory min_max_observer(double eps) {
           [eps](const ObserverArgs& args) { return std::make_shared<MinMaxObserver>(args, eps); }};
 }
 
-ObserverFactory moving_average_min_max_observer(double averaging_constant, double eps) {
-  return {named("MovingAverageMinMaxObserver", {constant_text(averaging_constant), eps_text(eps)}),
+ObserverFactory moving_average_min_max_observer(double averaging_constant, double eps, Averaging averaging) {
+  return {named("MovingAverageMinMaxObserver",
+                {constant_text(averaging_constant), eps_text(eps), averaging_text(averaging)}),
           [=](const ObserverArgs& args) {
-            return std::make_shared<MovingAverageMinMaxObserver>(args, averaging_constant, eps);
+            return std::make_shared<MovingAverageMinMaxObserver>(args, averaging_constant, eps, averaging);
           }};
 }
 
@@ -76,10 +79,11 @@ ObserverFactory fake_quantize(const ObserverFactory& observer) {
           [make = observer.make](const ObserverArgs& args) { return std::make_shared<FakeQuantize>(make(args)); }};
 }
 
-ObserverFactory fused_moving_avg_fake_quantize(double averaging_constant, double eps) {
-  return {named("FusedMovingAvgObsFakeQuantize", {constant_text(averaging_constant), eps_text(eps)}),
+ObserverFactory fused_moving_avg_fake_quantize(double averaging_constant, double eps, Averaging averaging) {
+  return {named("FusedMovingAvgObsFakeQuantize",
+                {constant_text(averaging_constant), eps_text(eps), averaging_text(averaging)}),
           [=](const ObserverArgs& args) {
-            return std::make_shared<FusedMovingAvgObsFakeQuantize>(args, averaging_constant, eps);
+            return std::make_shared<FusedMovingAvgObsFakeQuantize>(args, averaging_constant, eps, averaging);
           }};
 }
 

@@ -13,7 +13,8 @@ namespace octet {
 // What a QuantizationSpec's `observer_or_fake_quant` is filled with. Factories of equal settings have equal names.
 
 OCTET_API ObserverFactory min_max_observer(double eps = kDefaultEps);
-OCTET_API ObserverFactory moving_average_min_max_observer(double averaging_constant = 0.01, double eps = kDefaultEps);
+OCTET_API ObserverFactory moving_average_min_max_observer(double averaging_constant = 0.01, double eps = kDefaultEps,
+                                                          Averaging averaging = Averaging::kEachCall);
 OCTET_API ObserverFactory per_channel_min_max_observer(double eps = kDefaultEps);
 OCTET_API ObserverFactory moving_average_per_channel_min_max_observer(double averaging_constant = 0.01,
                                                                       double eps = kDefaultEps);
@@ -24,7 +25,8 @@ OCTET_API ObserverFactory noop_observer();
 /// A FakeQuantize around what `observer` makes.
 OCTET_API ObserverFactory fake_quantize(const ObserverFactory& observer);
 /// Per tensor or per channel as the spec's scheme says.
-OCTET_API ObserverFactory fused_moving_avg_fake_quantize(double averaging_constant = 0.01, double eps = kDefaultEps);
+OCTET_API ObserverFactory fused_moving_avg_fake_quantize(double averaging_constant = 0.01, double eps = kDefaultEps,
+                                                         Averaging averaging = Averaging::kEachCall);
 
 // From a spec to its observer; prepare calls these. Throw octet::Error with the spec's text for a broken spec.
 

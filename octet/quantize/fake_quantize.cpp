@@ -10,11 +10,12 @@ bool is_on(const at::Tensor& flag) {
   return flag.device().is_cpu() ? *flag.const_data_ptr<uint8_t>() != 0 : flag.item<uint8_t>() != 0;
 }
 
-std::shared_ptr<ObserverBase> moving_average(const ObserverArgs& args, double averaging_constant, double eps) {
+std::shared_ptr<ObserverBase> moving_average(const ObserverArgs& args, double averaging_constant, double eps,
+                                             Averaging averaging) {
   if (args.qscheme == at::kPerChannelAffine || args.qscheme == at::kPerChannelSymmetric) {
     return std::make_shared<MovingAveragePerChannelMinMaxObserver>(args, averaging_constant, eps);
   }
-  return std::make_shared<MovingAverageMinMaxObserver>(args, averaging_constant, eps);
+  return std::make_shared<MovingAverageMinMaxObserver>(args, averaging_constant, eps, averaging);
 }
 
 template <typename... Kinds>
@@ -80,6 +81,19 @@ at::Tensor FakeQuantize::forward(const at::Tensor& x) {
   return is_fake_quant_enabled() && has_data() ? quantized(x, {scale, zero_point}) : x;
 }
 
+const RangeObserver* range_observer(const CallableModule& module) {
+  const auto* fake = dynamic_cast<const FakeQuantize*>(&module);
+  return dynamic_cast<const RangeObserver*>(fake != nullptr ? fake->observer().get() : &module);
+}
+
+RangeObserver* range_observer(CallableModule& module) {
+  return const_cast<RangeObserver*>(range_observer(std::as_const(module)));
+}
+
+void FakeQuantize::begin_run() {
+  if (auto* listener = dynamic_cast<RunListener*>(observer_.get())) listener->begin_run();
+}
+
 template <typename T>
 std::shared_ptr<CallableModule> FakeQuantize::copied() const {
   auto twin = std::make_shared<T>(std::dynamic_pointer_cast<ObserverBase>(observer_->copy()));
@@ -92,8 +106,8 @@ std::shared_ptr<CallableModule> FakeQuantize::copied() const {
 std::shared_ptr<CallableModule> FakeQuantize::copy() const { return copied<FakeQuantize>(); }
 
 FusedMovingAvgObsFakeQuantize::FusedMovingAvgObsFakeQuantize(const ObserverArgs& args, double averaging_constant,
-                                                             double eps)
-    : FusedMovingAvgObsFakeQuantize(moving_average(args, averaging_constant, eps)) {}
+                                                             double eps, Averaging averaging)
+    : FusedMovingAvgObsFakeQuantize(moving_average(args, averaging_constant, eps, averaging)) {}
 
 FusedMovingAvgObsFakeQuantize::FusedMovingAvgObsFakeQuantize(std::shared_ptr<ObserverBase> observer)
     : FakeQuantize("FusedMovingAvgObsFakeQuantize",

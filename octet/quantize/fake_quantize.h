@@ -32,10 +32,11 @@ class OCTET_API FakeQuantizeBase : public ObserverBase {
 /// Watches its input through any observer, and rounds it to the observer's grid: buffers `scale`, `zero_point`,
 /// submodule `activation_post_process`. The grid is choose_qparams' of the observed range, the same that convert
 /// writes. Identity until data was seen.
-class OCTET_API FakeQuantize : public FakeQuantizeBase {
+class OCTET_API FakeQuantize : public FakeQuantizeBase, public RunListener {
  public:
   explicit FakeQuantize(std::shared_ptr<ObserverBase> observer);
   at::Tensor forward(const at::Tensor& x) override;
+  void begin_run() override;
   /// The grid of the last forward, or of the loaded state.
   QParams calculate_qparams() const override { return {scale, zero_point}; }
   bool has_data() const override { return observer_->has_data(); }
@@ -57,12 +58,16 @@ class OCTET_API FakeQuantize : public FakeQuantizeBase {
   std::shared_ptr<ObserverBase> observer_;
 };
 
+/// What keeps the range of an observer or fake quantizer: itself, or what it holds; nullptr where nothing does.
+OCTET_API const RangeObserver* range_observer(const CallableModule& module);
+OCTET_API RangeObserver* range_observer(CallableModule& module);
+
 /// The reference's fused class: a moving average of minimum and maximum, per tensor or per channel as the scheme says.
 /// Here it honours eps and uses the one grid.
 class OCTET_API FusedMovingAvgObsFakeQuantize : public FakeQuantize {
  public:
   explicit FusedMovingAvgObsFakeQuantize(const ObserverArgs& args, double averaging_constant = 0.01,
-                                         double eps = kDefaultEps);
+                                         double eps = kDefaultEps, Averaging averaging = Averaging::kEachCall);
   /// Around an existing MovingAverageMinMaxObserver or MovingAveragePerChannelMinMaxObserver.
   explicit FusedMovingAvgObsFakeQuantize(std::shared_ptr<ObserverBase> observer);
   std::string type_name() const override { return "FusedMovingAvgObsFakeQuantize"; }

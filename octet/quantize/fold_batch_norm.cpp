@@ -4,6 +4,7 @@
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "octet/graph/constant_value.h"
 #include "octet/quantize/compare.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
@@ -11,11 +12,9 @@
 namespace octet {
 namespace {
 
-bool is_static_or_none(const Arg& arg) { return arg.is_none() || (arg.is_node() && arg.node()->is_get_attr()); }
-
-at::Tensor static_value(const GraphModule& module, const Arg& arg) {
-  return arg.is_none() ? at::Tensor() : module.attr(arg.node()->target());
-}
+bool is_attr_or_none(const Arg& arg) { return arg.is_none() || (arg.is_node() && arg.node()->is_get_attr()); }
+// The same, or computed from such: a standardized weight.
+bool is_static_or_none(const Arg& arg) { return arg.is_none() || (arg.is_node() && is_constant_value(*arg.node())); }
 
 // The node that others read the normalized tensor from, or nullptr where the statistics are read too.
 Node* value_of(Node* batch_norm) {
@@ -89,8 +88,8 @@ std::vector<ConvBatchNorm> find_conv_batch_norms(Graph& graph) {
     const std::optional<ConvInfo> info = conv_info(*conv);
     if (!info || conv->user_count() != 1) continue;
     if (info->is_linear && (!conv->meta() || conv->meta()->rank() != 2)) continue;
-    bool is_static = conv->arg(1).is_node() && conv->arg(1).node()->is_get_attr() && is_static_or_none(conv->arg(2));
-    for (const char* name : {"weight", "bias"}) is_static = is_static && is_static_or_none(node->arg(name));
+    bool is_static = conv->arg(1).is_node() && is_static_or_none(conv->arg(1)) && is_static_or_none(conv->arg(2));
+    for (const char* name : {"weight", "bias"}) is_static = is_static && is_attr_or_none(node->arg(name));
     for (const char* name : {"running_mean", "running_var"}) {
       is_static = is_static && node->arg(name).is_node() && node->arg(name).node()->is_get_attr();
     }
@@ -98,6 +97,11 @@ std::vector<ConvBatchNorm> find_conv_batch_norms(Graph& graph) {
     if (is_static && value != nullptr) found.push_back({conv, node, value, *info});
   }
   return found;
+}
+
+at::Tensor static_value(const GraphModule& module, const Arg& arg) {
+  if (arg.is_none()) return {};
+  return arg.node()->is_get_attr() ? module.attr(arg.node()->target()) : constant_value(module, *arg.node());
 }
 
 at::Tensor batch_norm_factor(const at::Tensor& gamma, const at::Tensor& running_var, double eps) {
@@ -127,11 +131,11 @@ at::Tensor fold_bias(const at::Tensor& bias, const at::Tensor& beta, const at::T
 
 void set_folded_parameters(GraphModule& module, Node* conv, const at::Tensor& folded_weight,
                            const at::Tensor& folded_bias) {
-  const std::string weight = conv->arg(1).node()->target();
-  const bool is_parameter = module.attr_kind(weight) == AttrKind::kParameter;
-  const auto ready = [&](const at::Tensor& value) {
-    return value.detach().set_requires_grad(is_parameter && module.attr(weight).requires_grad());
-  };
+  const Node* read = conv->arg(1).node();
+  const std::string weight = read->is_get_attr() ? read->target() : conv->name() + "_weight";
+  const bool trains =
+      read->is_get_attr() && module.attr_kind(weight) == AttrKind::kParameter && module.attr(weight).requires_grad();
+  const auto ready = [&](const at::Tensor& value) { return value.detach().set_requires_grad(trains); };
   set_parameter(module, conv, 1, weight, ready(folded_weight));
   set_parameter(module, conv, 2, bias_name(weight), ready(folded_bias));
 }

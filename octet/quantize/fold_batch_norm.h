@@ -22,7 +22,8 @@ struct ConvInfo {
 /// convolution, and linear.
 std::optional<ConvInfo> conv_info(const Node& node);
 
-/// A convolution (or linear with a 2-D output) whose only reader is a BatchNorm with running statistics.
+/// A convolution (or linear with a 2-D output) whose only reader is a BatchNorm with running statistics. Weight and
+/// bias are tensors of the module, or computed from such alone.
 struct ConvBatchNorm {
   Node* conv;
   Node* batch_norm;
@@ -35,6 +36,9 @@ struct ConvBatchNorm {
   bool training() const;
 };
 std::vector<ConvBatchNorm> find_conv_batch_norms(Graph& graph);
+
+/// The value of an argument that reads a tensor of the module, or what is computed from such alone; undefined for None.
+at::Tensor static_value(const GraphModule& module, const Arg& arg);
 
 // The fold, per output channel: factor f = gamma / sqrt(var + eps), weight W * f, bias (b - mean) * f + beta.
 // Undefined gamma, beta and b stand for 1, 0 and 0. Differentiable.

@@ -2,10 +2,8 @@
 
 #include <cmath>
 
-#include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/kernels/histogram_kernel.h"
 #include "octet/support/error.h"
-#include "octet/support/log.h"
 
 namespace octet {
 namespace {
@@ -28,17 +26,8 @@ HistogramObserver::HistogramObserver(const ObserverArgs& args, double eps, int64
 }
 
 void HistogramObserver::observe(const at::Tensor& seen) {
-  at::Tensor x = flat_memory(seen);
-  auto [low, high] = min_max(x);
-  if (std::isnan(number(low)) || std::isnan(number(high))) {
-    throw Error("HistogramObserver", "the observed tensor holds NaN").hint("look for a division by 0 in the model");
-  }
-  if (!std::isfinite(number(low)) || !std::isfinite(number(high))) {
-    log::warn("HistogramObserver: infinite elements are left out of the observed range");
-    x = x.masked_select(at::isfinite(x));
-    if (x.numel() == 0) return;
-    std::tie(low, high) = min_max(x);
-  }
+  auto [x, low, high, left_out] = look_at(seen);
+  if (x.numel() == 0) return;
   at::Tensor counts;
   if (!has_data()) {
     counts = counted(x, bins(), number(low), number(high));

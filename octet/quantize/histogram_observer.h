@@ -10,7 +10,7 @@ namespace octet {
 
 /// Keeps a histogram and picks the range whose quantization error (L2, mass spread evenly within a bin) is least, by
 /// torchao's greedy search: quantiles move in steps of 1e-5 from the side that cuts more bins, until the error first
-/// grows. Buffers `histogram` [bins], `min_val`, `max_val`, `eps`. Infinite elements are left out, with a warning.
+/// grows. Buffers `histogram` [bins], `min_val`, `max_val`, `eps`.
 class OCTET_API HistogramObserver : public RangeObserver {
  public:
   explicit HistogramObserver(const ObserverArgs& args, double eps = kDefaultEps, int64_t bins = 2048);

@@ -4,11 +4,9 @@
 #include <limits>
 
 #include "octet/formats/dtype.h"
-#include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/quantize/assign_buffer.h"
 #include "octet/quantize/spec_text.h"
 #include "octet/support/error.h"
-#include "octet/support/log.h"
 
 namespace octet {
 namespace {
@@ -32,18 +30,6 @@ void check_no_nan(const ObserverBase& observer, bool is_nan) {
     throw Error(observer.type_name(), "the observed tensor holds NaN")
         .hint("look for a diverging loss (lower the learning rate) or a division by 0");
   }
-}
-
-// Range of all finite elements; infinities come from masks and must not make the grid infinite.
-bool finite_range(const ObserverBase& observer, const at::Tensor& x, at::Tensor& low, at::Tensor& high) {
-  std::tie(low, high) = min_max(x);
-  check_no_nan(observer, std::isnan(as_float(low)) || std::isnan(as_float(high)));
-  if (std::isfinite(as_float(low)) && std::isfinite(as_float(high))) return true;
-  log::warn(observer.type_name(), ": infinite elements are left out of the observed range");
-  const at::Tensor finite = x.masked_select(at::isfinite(x));
-  if (finite.numel() == 0) return false;
-  std::tie(low, high) = min_max(finite);
-  return true;
 }
 
 void check_averaging_constant(double constant, const char* where) {
@@ -114,6 +100,13 @@ void RangeObserver::copy_state_from(const RangeObserver& other) {
   assign_buffer(eps_, other.eps_);
   assign_buffer(min_val, other.min_val);
   assign_buffer(max_val, other.max_val);
+  reading = other.reading;
+}
+
+SeenRange RangeObserver::look_at(const at::Tensor& x) {
+  SeenRange seen = seen_range(type_name(), x, reading);
+  left_some_out_ = left_some_out_ || (seen.left_out && reading == Reading::kPlain);
+  return seen;
 }
 
 MinMaxObserver::MinMaxObserver(const std::string& name, const ObserverArgs& args, double eps, bool may_be_dynamic)
@@ -123,9 +116,8 @@ MinMaxObserver::MinMaxObserver(const ObserverArgs& args, double eps)
     : MinMaxObserver("MinMaxObserver", args, eps, false) {}
 
 void MinMaxObserver::observe(const at::Tensor& x) {
-  at::Tensor low;
-  at::Tensor high;
-  if (!finite_range(*this, x, low, high)) return;
+  const auto [elements, low, high, left_out] = look_at(x);
+  if (elements.numel() == 0) return;
   assign_buffer(min_val, at::minimum(min_val, low));
   assign_buffer(max_val, at::maximum(max_val, high));
 }
@@ -137,17 +129,29 @@ std::shared_ptr<CallableModule> MinMaxObserver::copy() const {
 }
 
 MovingAverageMinMaxObserver::MovingAverageMinMaxObserver(const ObserverArgs& args, double averaging_constant,
-                                                         double eps)
+                                                         double eps, Averaging averaging)
     : MinMaxObserver("MovingAverageMinMaxObserver", args, eps, averaging_constant == 1.0),
-      averaging_constant_(averaging_constant) {
+      averaging_constant_(averaging_constant),
+      averaging_(averaging) {
   check_averaging_constant(averaging_constant, "MovingAverageMinMaxObserver");
 }
 
 void MovingAverageMinMaxObserver::observe(const at::Tensor& x) {
-  at::Tensor low;
-  at::Tensor high;
-  if (!finite_range(*this, x, low, high)) return;
-  if (!has_data()) {
+  auto [elements, low, high, left_out] = look_at(x);
+  if (elements.numel() == 0) return;
+  bool is_first = !has_data();
+  if (averaging_ == Averaging::kEachRun) {
+    if (run_) {
+      run_->low = low = at::minimum(run_->low, low);
+      run_->high = high = at::maximum(run_->high, high);
+      is_first = run_->is_first;
+      assign_buffer(min_val, run_->start_low);
+      assign_buffer(max_val, run_->start_high);
+    } else {
+      run_ = Run{is_first, min_val.clone(), max_val.clone(), low, high};
+    }
+  }
+  if (is_first) {
     assign_buffer(min_val, low);
     assign_buffer(max_val, high);
     return;
@@ -156,8 +160,14 @@ void MovingAverageMinMaxObserver::observe(const at::Tensor& x) {
   move_towards(max_val, high, averaging_constant_);
 }
 
+void MovingAverageMinMaxObserver::start_from(const at::Tensor& low, const at::Tensor& high) {
+  run_.reset();
+  assign_buffer(min_val, low);
+  assign_buffer(max_val, high);
+}
+
 std::shared_ptr<CallableModule> MovingAverageMinMaxObserver::copy() const {
-  auto twin = std::make_shared<MovingAverageMinMaxObserver>(args(), averaging_constant_, eps());
+  auto twin = std::make_shared<MovingAverageMinMaxObserver>(args(), averaging_constant_, eps(), averaging_);
   twin->copy_state_from(*this);
   return twin;
 }

@@ -2,11 +2,14 @@
 
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "octet/graph/run_listener.h"
 #include "octet/quantize/observer.h"
+#include "octet/quantize/reading.h"
 #include "octet/support/api.h"
 
 namespace octet {
@@ -27,16 +30,25 @@ class OCTET_API RangeObserver : public ObserverBase {
 
   at::Tensor min_val;
   at::Tensor max_val;
+  /// What the readers of the value make of it; prepare says so.
+  Reading reading = Reading::kPlain;
+  /// True once infinities, or numbers beyond 1e30, were left out of the range of a value that is read plainly.
+  bool left_some_out() const { return left_some_out_; }
 
  protected:
   /// Throws octet::Error where the scheme is of the other kind than `per_channel`, or a dynamic one not allowed.
   RangeObserver(const std::string& name, const ObserverArgs& args, double eps, bool per_channel, bool may_be_dynamic);
   /// `x` is detached, float32 and not empty.
   virtual void observe(const at::Tensor& x) = 0;
+  /// What counts of `x`, and its range.
+  SeenRange look_at(const at::Tensor& x);
   /// Buffers of one equal those of the other.
   void copy_state_from(const RangeObserver& other);
 
   at::Tensor eps_;
+
+ private:
+  bool left_some_out_ = false;
 };
 
 /// The running minimum and maximum of all that was seen.
@@ -51,20 +63,41 @@ class OCTET_API MinMaxObserver : public RangeObserver {
   void observe(const at::Tensor& x) override;
 };
 
-/// The first range, then v += c * (current - v).
-class OCTET_API MovingAverageMinMaxObserver : public MinMaxObserver {
+/// What a moving average takes for one step, where a program reads one observer at several places.
+enum class Averaging {
+  kEachCall,  ///< each place in turn, as the reference does: the average converges to the mean of their ranges
+  kEachRun,   ///< a run of the program: towards the range of all its places together; calibrate() starts it
+};
+
+/// The first range, then v += c * (current - v). With Averaging::kEachRun, `current` is the range of all that came
+/// since the run began (GraphModule says when), and the first run's range is the first.
+class OCTET_API MovingAverageMinMaxObserver : public MinMaxObserver, public RunListener {
  public:
   explicit MovingAverageMinMaxObserver(const ObserverArgs& args, double averaging_constant = 0.01,
-                                       double eps = kDefaultEps);
+                                       double eps = kDefaultEps, Averaging averaging = Averaging::kEachCall);
   std::string type_name() const override { return "MovingAverageMinMaxObserver"; }
   std::shared_ptr<CallableModule> copy() const override;
+  void begin_run() override { run_.reset(); }
   double averaging_constant() const { return averaging_constant_; }
+  Averaging averaging() const { return averaging_; }
+  /// The average goes on from this range, 0-dim float32 each.
+  void start_from(const at::Tensor& low, const at::Tensor& high);
 
  protected:
   void observe(const at::Tensor& x) override;
 
  private:
+  struct Run {
+    bool is_first;         // nothing was seen before it
+    at::Tensor start_low;  // the average when it began
+    at::Tensor start_high;
+    at::Tensor low;  // of what came since
+    at::Tensor high;
+  };
+
   double averaging_constant_;
+  Averaging averaging_;
+  std::optional<Run> run_;  // with kEachRun, once something came
 };
 
 /// Minimum and maximum of each index of `ch_axis`.

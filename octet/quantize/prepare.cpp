@@ -34,7 +34,10 @@ class Inserter {
  public:
   Inserter(GraphModule& module, const SharingGroups& groups, const QatRewrite& rewrite, bool qat)
       : module_(module), groups_(groups), rewrite_(rewrite), states_(values_of_buffers_alone(module)) {
-    for (const SharingGroups::Group& group : groups.groups) observers_.push_back({make(group, qat), ""});
+    for (const SharingGroups::Group& group : groups.groups) {
+      observers_.push_back({make(group, qat), ""});
+      if (RangeObserver* range = range_observer(*observers_.back().module)) range->reading = reading_of_group(group);
+    }
   }
 
   size_t run() {
@@ -63,6 +66,17 @@ class Inserter {
     Node* original;  // the value, whatever observers stand between
     size_t group;
   };
+
+  // A maximum speaks for all that share its grid, since its result cannot be padding; a softmax for itself alone.
+  static Reading reading_of_group(const SharingGroups::Group& group) {
+    std::set<Reading> readings;
+    for (const EdgeOrNode& member : group.members) {
+      readings.insert(member.consumer == nullptr ? reading_of(*member.node)
+                                                 : reading_of(*member.node, *member.consumer));
+    }
+    if (readings.count(Reading::kMaximum) > 0) return Reading::kMaximum;
+    return readings.size() == 1 ? *readings.begin() : Reading::kPlain;
+  }
 
   std::shared_ptr<ObserverBase> make(const SharingGroups::Group& group, bool qat) const {
     try {

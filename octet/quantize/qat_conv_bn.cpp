@@ -120,6 +120,10 @@ at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs) {
                         /*cudnn_enabled=*/true);
 }
 
+void QatConvBn::begin_run() {
+  if (auto* listener = dynamic_cast<RunListener*>(weight_fake_quant_.get())) listener->begin_run();
+}
+
 Node* QatConvBn::emit(Graph& graph, const std::string& name, Node* x, Node* weight, Node* bias) const {
   std::vector<Arg> args(literals_.begin(), literals_.end());
   args[0] = Arg(x);

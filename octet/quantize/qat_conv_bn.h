@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "octet/graph/callable_module.h"
+#include "octet/graph/run_listener.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/fold_batch_norm.h"
 
@@ -21,7 +22,7 @@ namespace octet {
 /// The first form is taken in train mode until the statistics are frozen. There, |gamma| is taken as at least 1e-3 in
 /// f, which cancels between the two, so that gamma = 0 trains. The convolution's and the BatchNorm's own
 /// numbers (stride, eps, momentum, ...) are kept. Formulas: torchao's QAT simulation, in exact arithmetic.
-class QatConvBn : public CallableModule {
+class QatConvBn : public CallableModule, public RunListener {
  public:
   /// `pair` is read for its literals.
   explicit QatConvBn(const ConvBatchNorm& pair);
@@ -31,6 +32,7 @@ class QatConvBn : public CallableModule {
   void set_fake_quantizers(std::shared_ptr<ObserverBase> weight, std::shared_ptr<ObserverBase> bias);
 
   at::Tensor call(const std::vector<at::Tensor>& inputs) override;
+  void begin_run() override;
   std::shared_ptr<CallableModule> copy() const override;
   void relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) override;
 

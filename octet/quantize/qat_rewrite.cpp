@@ -134,7 +134,7 @@ void put_folded_convolution(GraphModule& module, Node* structural, const QatConv
   std::vector<at::Tensor> inputs;
   for (size_t i = 0; i < 7; ++i) {
     const Arg& arg = structural->arg(i);
-    inputs.push_back(i == 0 || arg.is_none() ? at::Tensor() : module.attr(arg.node()->target()));
+    inputs.push_back(i == 0 ? at::Tensor() : static_value(module, arg));
   }
   const QatConvBn::Folded folded = simulated.fold(inputs);
   const std::string* note = structural->notes().find(kConvNameNote);

@@ -44,15 +44,24 @@ std::vector<std::string> value_row(const ValueDeviation& value) {
           value.name};
 }
 
+// Behind a figure that is of the finite elements alone.
+std::string beside_infinities(int64_t infinities) {
+  return infinities == 0 ? std::string() : octet::str(", without ", infinities, " infinite elements");
+}
+
 }  // namespace
 
 std::string ComparisonReport::text() const {
   std::string text;
   for (size_t i = 0; i < found.output_sqnr_db.size(); ++i) {
-    text += octet::str("output ", i, ": SQNR ", decibel_text(found.output_sqnr_db[i], 2), " dB\n");
+    const int64_t infinities = i < found.output_infinities.size() ? found.output_infinities[i] : 0;
+    text += octet::str("output ", i, ": SQNR ", decibel_text(found.output_sqnr_db[i], 2), " dB",
+                       beside_infinities(infinities), "\n");
   }
   Table table({"SQNR dB", "layer", "op"});
-  for (const LayerComparison& layer : found.layers) table.row({decibel_text(layer.sqnr_db, 2), layer.name, layer.op});
+  for (const LayerComparison& layer : found.layers) {
+    table.row({decibel_text(layer.sqnr_db, 2), layer.name, layer.op + beside_infinities(layer.infinities)});
+  }
   return text + '\n' + table.text();
 }
 
@@ -66,6 +75,7 @@ nlohmann::ordered_json ComparisonReport::json() const {
                               {"name", layer.name},
                               {"float_name", layer.float_name},
                               {"sqnr_db", decibel_json(layer.sqnr_db)}});
+    if (layer.infinities > 0) json["layers"].back()["infinities"] = layer.infinities;
   }
   return json;
 }

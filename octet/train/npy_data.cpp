@@ -5,6 +5,7 @@
 
 #include "octet/formats/npy.h"
 #include "octet/support/error.h"
+#include "octet/support/log.h"
 #include "octet/train/data_readers.h"
 
 namespace octet::readers {
@@ -82,6 +83,24 @@ std::vector<std::vector<std::string>> arrange(const std::string& name, const std
   return columns;
 }
 
+// Numbers that are none would make every range meaningless; infinite ones are left out of ranges.
+void check_numbers(const std::string& path, const at::Tensor& array) {
+  if (!array.is_floating_point()) return;
+  const at::Tensor nan = at::isnan(array);
+  if (nan.any().item<bool>()) {
+    const at::Tensor first = at::nonzero(nan)[0];
+    std::vector<int64_t> place(first.const_data_ptr<int64_t>(), first.const_data_ptr<int64_t>() + first.numel());
+    throw Error(path, octet::str(nan.sum().item<int64_t>(), " of ", array.numel(), " numbers are NaN, the first ",
+                                 place.empty() ? "" : octet::str("in sample ", place.front(), " "), "at [",
+                                 join(", ", place), "]"))
+        .hint("mend the data, or leave the file out");
+  }
+  const int64_t infinite = at::isinf(array).sum().item<int64_t>();
+  if (infinite > 0) {
+    log::warn(path, ": ", infinite, " of ", array.numel(), " numbers are infinite; they are left out of every range");
+  }
+}
+
 at::Tensor read_labels(const std::string& beside, int64_t count) {
   std::filesystem::path path = std::filesystem::path(beside).replace_filename("labels.npy");
   if (!std::filesystem::exists(path)) return {};
@@ -142,6 +161,7 @@ std::shared_ptr<DataSource> npy(const std::string& name, const std::string& patt
     arrays.emplace_back();
     for (const std::string& path : column) {
       at::Tensor array = read_npy_input(path);
+      check_numbers(path, array);
       if (array.dim() == 0 && columns.size() == 1) throw Error(path, "a single number holds no samples");
       arrays.back().push_back(std::move(array));
     }

@@ -216,7 +216,7 @@ TEST(Schemes, RoundedWhileCalibrating) {
   const RoleConfig activation = {
       .dtype = at::kByte, .symmetric = true, .after_training = {Watch::kMovingAverage, Rounding::kFakeQuantize}};
   EXPECT_NE(words({.roles = {{Role::kActivation, activation}}})
-                .find("uint8 per_tensor_symmetric FakeQuantize(MovingAverageMinMaxObserver)"),
+                .find("uint8 per_tensor_symmetric FakeQuantize(MovingAverageMinMaxObserver(averaging=each run))"),
             std::string::npos);
 }
 

@@ -289,6 +289,18 @@ std::vector<test::PassCase> cases() {
          return g.finish({tied, g.call("aten.mm.default", {x, g.call("aten.t.default", {w})})});
        },
        known_keep, ""},
+      {"known_computed_from_a_parameter_declines_in_training",
+       [](auto& g) {
+         Node* scaled = g.call("aten.mul.Tensor", {g.parameter("w", {4, 4}), g.parameter("gain", {4, 1})});
+         return g.finish({g.call("aten.mm.default", {g.input({3, 4}), scaled})});
+       },
+       known_keep, ""},
+      {"known_moved_for_one_reader_in_training",
+       [](auto& g) {
+         return g.finish(
+             {g.call("aten.mm.default", {g.input({3, 4}), g.call("aten.t.default", {g.parameter("w", {4, 4})})})});
+       },
+       known_keep, "mm.default"},
       // linear + constant
       {"linear_add_bias", [](auto& g) { return linear_add(g, true, {6}, 1.0, true); }, fuse_linear_and_add,
        "linear.default"},
@@ -398,6 +410,12 @@ std::vector<test::PassCase> cases() {
                                   Ints{1}, Ints{1}, int64_t{1}, Ints{1}})});
        },
        conv1d, "unsqueeze.default conv_transpose2d.input squeeze.dim"},
+      {"conv1d_computed_weight",
+       [](auto& g) {
+         Node* scaled = g.call("aten.mul.Tensor", {g.parameter("w", {6, 4, 3}), g.parameter("gain", {6, 1, 1})});
+         return g.finish({g.call("aten.conv1d.default", {g.input({2, 4, 9}), scaled})});
+       },
+       conv1d, "mul.Tensor unsqueeze.default unsqueeze.default conv2d.default squeeze.dim"},
       {"conv1d_unbatched_declines",
        [](auto& g) {
          return g.finish({conv1d_node(g, g.input({4, 9}), Arg())});

@@ -121,6 +121,7 @@ class GoldenTest : public testing::TestWithParam<Golden> {
     options.sigmoid_input = SigmoidInput::kReference;
     // A fixed grid cuts off what a square reads.
     if (GetParam().name == "island_pow") options.mul_range = MulRange::kObserved;
+    options.qat_ranges = QatRanges::kReference;
     NeutronQuantizer quantizer(options);
     return calibrate_and_quantize(load_pt2(file("model.pt2")), samples, quantizer);
   }

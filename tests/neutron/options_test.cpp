@@ -279,8 +279,9 @@ TEST(Observer, TheReaderKeepsTheGridOfTheProducer) {
     const SharingGroups groups = resolve_sharing(c.model->graph());
     EXPECT_EQ(groups.find(EdgeOrNode(c.relu_a)), groups.find(EdgeOrNode(c.relu_a, c.b)));
     EXPECT_EQ(observer_of(*output_spec(c.x)), observer_of(*annotation(*c.a)->input(c.x)));
-    EXPECT_EQ(observer_of(*output_spec(c.relu_b)),
-              is_qat ? "FusedMovingAvgObsFakeQuantize(eps=2^-12)" : "MovingAverageMinMaxObserver(eps=2^-12)");
+    EXPECT_EQ(observer_of(*output_spec(c.relu_b)), is_qat
+                                                       ? "FusedMovingAvgObsFakeQuantize(eps=2^-12, averaging=each run)"
+                                                       : "MovingAverageMinMaxObserver(eps=2^-12, averaging=each run)");
   }
 }
 
@@ -307,7 +308,7 @@ TEST(Overrides, LaterOnesWin) {
   Chain d;
   d.annotate(options_of({observe("features.*", "min_max"), observe("*", "moving_average_min_max"), leave("head"),
                          observe("features.1.0", "histogram")}));
-  EXPECT_EQ(observer_of(*output_spec(d.relu_a)), "MovingAverageMinMaxObserver(eps=2^-12)");
+  EXPECT_EQ(observer_of(*output_spec(d.relu_a)), "MovingAverageMinMaxObserver(eps=2^-12, averaging=each run)");
   EXPECT_EQ(observer_of(*output_spec(d.relu_b)), "HistogramObserver(eps=2^-12)");
   EXPECT_TRUE(is_float(d.head));
   Chain e;

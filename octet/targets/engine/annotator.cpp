@@ -4,6 +4,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "octet/quantize/constant_fold.h"
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
@@ -89,7 +90,11 @@ bool has_known_grid(const RoleConfig* numbers) { return numbers != nullptr && !n
 class Annotator {
  public:
   Annotator(const Target& target, const QuantizerOptions& options, Graph& graph)
-      : target_(target), options_(options), graph_(graph), config_(target.config(options.scheme, options)) {
+      : target_(target),
+        options_(options),
+        graph_(graph),
+        config_(target.config(options.scheme, options)),
+        constants_(constant_nodes(graph)) {
     for (const Override& choice : options.overrides) {
       schemes_.push_back(choice.scheme.empty() ? QuantizationConfig() : target.config(choice.scheme, options));
     }
@@ -240,6 +245,10 @@ class Annotator {
   }
 
   void annotate(Node& node) {
+    if (constants_.count(&node) > 0) {
+      reasons_[&node] = "computed from parameters alone: a weight, which its readers quantize";
+      return;
+    }
     const OperatorRule* rule = target_.rules.find(node);
     const std::optional<size_t> left = follow(left_in_float(node));
     if (left) {
@@ -421,7 +430,8 @@ class Annotator {
   const Target& target_;
   const QuantizerOptions& options_;
   Graph& graph_;
-  QuantizationConfig config_;                // of the scheme for all
+  QuantizationConfig config_;  // of the scheme for all
+  std::unordered_set<const Node*> constants_;
   std::vector<QuantizationConfig> schemes_;  // of the one that each override names
   std::map<const Node*, NodeChoices> choices_;
   std::map<const Node*, std::string> reasons_;

@@ -1,19 +1,10 @@
 #include "octet/targets/engine/calibrate_and_quantize.h"
 
-#include <ATen/core/grad_mode.h>
-
+#include "octet/quantize/calibrate.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/support/error.h"
 
 namespace octet {
-namespace {
-
-void calibrate(GraphModule& model, const std::vector<std::vector<at::Tensor>>& samples) {
-  const at::NoGradGuard no_grad;
-  for (const std::vector<at::Tensor>& sample : samples) model.run(sample);
-}
-
-}  // namespace
 
 std::shared_ptr<GraphModule> calibrate_and_quantize(std::shared_ptr<GraphModule> model,
                                                     const std::vector<std::vector<at::Tensor>>& samples,

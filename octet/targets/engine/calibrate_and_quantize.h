@@ -13,8 +13,8 @@ namespace octet {
 /// From a float model to a quantized one in one call: prepare, calibrate or train, finish. `model` becomes the prepared
 /// model on the way: pass a copy to keep it. The quantizer's mode says which:
 ///
-/// Post-training: every sample is run.
-/// Quantization-aware: `train` where it is given (called on the model in train mode), else every sample in eval mode.
+/// Post-training: calibrate() on the samples.
+/// Quantization-aware: `train` where it is given (called on the model in train mode), else calibrate() in eval mode.
 ///
 /// `samples`: each holds one tensor for each input of the model. Throws octet::Error where there is neither a sample
 /// nor a use for `train`, and where the quantizer names no mode.

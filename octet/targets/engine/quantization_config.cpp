@@ -20,7 +20,7 @@ ObserverFactory plain_observer(const ObserverChoice& choice, bool per_channel, d
       return per_channel ? per_channel_min_max_observer(eps) : min_max_observer(eps);
     case Watch::kMovingAverage:
       return per_channel ? moving_average_per_channel_min_max_observer(choice.averaging_constant, eps)
-                         : moving_average_min_max_observer(choice.averaging_constant, eps);
+                         : moving_average_min_max_observer(choice.averaging_constant, eps, choice.averaging);
     case Watch::kNothing:
       return placeholder_observer(eps);
   }
@@ -139,7 +139,9 @@ void check(const QuantizationConfig& config, const std::string& where) {
 }
 
 ObserverFactory observer(const ObserverChoice& choice, bool per_channel, double eps) {
-  if (choice.rounding == Rounding::kFused) return fused_moving_avg_fake_quantize(choice.averaging_constant, eps);
+  if (choice.rounding == Rounding::kFused) {
+    return fused_moving_avg_fake_quantize(choice.averaging_constant, eps, choice.averaging);
+  }
   const ObserverFactory plain = plain_observer(choice, per_channel, eps);
   return choice.rounding == Rounding::kFakeQuantize ? fake_quantize(plain) : plain;
 }

@@ -31,7 +31,8 @@ enum class Rounding {
 struct ObserverChoice {
   Watch watch = Watch::kMinMax;
   Rounding rounding = Rounding::kNone;
-  double averaging_constant = 0.01;  ///< of a moving average
+  double averaging_constant = 0.01;           ///< of a moving average
+  Averaging averaging = Averaging::kEachRun;  ///< of one that is kept per tensor
   bool operator==(const ObserverChoice&) const = default;
 };
 

@@ -1,5 +1,7 @@
 #include "octet/targets/neutron/neutron_quantizer.h"
 
+#include <map>
+
 #include "octet/targets/neutron/operator_rules.h"
 #include "octet/targets/neutron/target.h"
 
@@ -18,7 +20,8 @@ targets::QuantizerOptions by_name(const NeutronOptions& choices) {
       {Gelu::kFloat, "float"}, {Gelu::kSigmoid, "sigmoid"}, {Gelu::kTanh, "tanh"}};
   options.settings = {{"mul_range", choices.mul_range == MulRange::kObserved ? "observed" : "reference"},
                       {"sigmoid_input", choices.sigmoid_input == SigmoidInput::kObserved ? "observed" : "reference"},
-                      {"gelu", gelu.at(choices.gelu)}};
+                      {"gelu", gelu.at(choices.gelu)},
+                      {"qat_ranges", choices.qat_ranges == QatRanges::kJoint ? "joint" : "reference"}};
   options.without_passes = choices.without_passes;
   options.overrides = choices.overrides;
   return options;

@@ -26,6 +26,12 @@ enum class Gelu {
   kTanh,     ///< its tanh form, in four operators more
 };
 
+/// How the ranges of training are found.
+enum class QatRanges {
+  kJoint,      ///< calibrate() starts them from all samples, and values that share a grid are averaged as one
+  kReference,  ///< the first range, then a hundredth of the way to each that comes, as in the reference
+};
+
 /// What can be chosen of a NeutronQuantizer.
 struct NeutronOptions {
   std::string target = "imxrt700";
@@ -34,6 +40,7 @@ struct NeutronOptions {
   SigmoidInput sigmoid_input = SigmoidInput::kObserved;
   Gelu gelu = Gelu::kFloat;
   std::vector<std::string> without_passes = {};  ///< rewrites of the float graph to leave out, by name
+  QatRanges qat_ranges = QatRanges::kJoint;
   /// Later ones win over earlier ones, setting by setting.
   std::vector<targets::Override> overrides;
 };

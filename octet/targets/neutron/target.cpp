@@ -18,16 +18,22 @@ using targets::Watch;
 
 constexpr double kActivationEps = 0x1p-12;
 
-RoleConfig activation() {
+RoleConfig activation(Averaging averaging) {
   return {.quant_min = -128,
           .quant_max = 127,
           .after_training = {Watch::kHistogram},
-          .in_training = {Watch::kMovingAverage, Rounding::kFused},
+          .in_training = {.watch = Watch::kMovingAverage, .rounding = Rounding::kFused, .averaging = averaging},
           .eps = kActivationEps};
 }
 
 RoleConfig weight(bool per_channel) {
   return {.quant_min = -127, .quant_max = 127, .symmetric = true, .per_channel = per_channel};
+}
+
+RoleConfig product_operand(Averaging averaging) {
+  RoleConfig operand = weight(false);  // bmm wants zero point 0
+  operand.in_training.averaging = averaging;
+  return operand;
 }
 
 RoleConfig bias(bool per_channel) {
@@ -45,9 +51,11 @@ RoleConfig fixed(double scale, int64_t zero_point, const std::string& way_out = 
 }
 
 QuantizationConfig int8(const QuantizerOptions& options) {
+  const Averaging averaging =
+      options.settings.at("qat_ranges") == "reference" ? Averaging::kEachCall : Averaging::kEachRun;
   QuantizationConfig config;
-  config.roles = {{Role::kActivation, activation()},
-                  {Role::kProductOperand, weight(false)},  // bmm wants zero point 0
+  config.roles = {{Role::kActivation, activation(averaging)},
+                  {Role::kProductOperand, product_operand(averaging)},
                   {Role::kUnit, fixed(1.0 / 256.0, -128)},
                   {Role::kSignedUnit, fixed(1.0 / 128.0, 0)},
                   {Role::kWeight, weight(false)},
@@ -104,6 +112,11 @@ targets::Target target(const NeutronTargetSpec& spec, std::vector<targets::Opera
       {"gelu",
        "gelu: float (on the CPU, the default), or on the NPU as sigmoid (x * sigmoid(1.702 x)) or tanh (its tanh form)",
        {{"float"}, {"sigmoid"}, {"tanh"}}},
+      {"qat_ranges",
+       "Ranges in training: joint (averages start from the whole calibration set, and take what shares a grid "
+       "together, "
+       "the default) or reference (from the first sample, each in turn)",
+       {{"joint"}, {"reference"}}},
   };
   target.limits = limits_text(spec);
   target.passes = [limits = spec.limits(), table = target.rules](const QuantizerOptions& options) {

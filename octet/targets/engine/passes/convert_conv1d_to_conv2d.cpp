@@ -1,3 +1,4 @@
+#include "octet/graph/constant_value.h"
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
@@ -13,10 +14,13 @@ const char* two_dimensional(const Node& node) {
   return nullptr;
 }
 
+// A tensor of the module, or computed from such alone.
+bool is_weight(const Node* node) { return node != nullptr && node->meta() && is_constant_value(*node); }
+
 bool can_convert(const Node& conv) {
   const Node* input = conv.arg("input").node();
   return input != nullptr && input->meta() && input->meta()->rank() == 3 && conv.meta() &&
-         is_static(conv.arg("weight").node()) && is_static_or_none(conv.arg("bias"));
+         is_weight(conv.arg("weight").node()) && (conv.arg("bias").is_none() || is_weight(conv.arg("bias").node()));
 }
 
 // The length becomes the width; the height is 1.
@@ -32,7 +36,10 @@ Arg widened(const Arg& arg, int64_t height) {
 }
 
 // The weight with a height; tied convolutions share it as they shared theirs.
-Node* two_dimensional_weight(GraphModule& module, const Node& weight, std::map<std::string, std::string>& made) {
+Node* two_dimensional_weight(GraphModule& module, Node& weight, std::map<std::string, std::string>& made) {
+  if (!weight.is_get_attr()) {
+    return add_call("aten.unsqueeze.default", {&weight, int64_t{-2}}, with_height(weight.sizes()), weight);
+  }
   const auto found = made.find(weight.target());
   if (found != made.end()) {
     Node* again = module.graph().get_attr(found->second);

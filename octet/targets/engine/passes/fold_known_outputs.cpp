@@ -29,6 +29,14 @@ void add_readers(const GraphModule& module, const Node& attr, AllReaders& reader
   }
 }
 
+// Its result holds its input's own numbers, in another arrangement.
+bool only_moves(const Node& node) {
+  const auto& arguments = node.op().schema().arguments();
+  return !arguments.empty() && arguments[0].alias_info() != nullptr;
+}
+
+// `keep_shared`: parameters will be trained, and what is computed from them through that computation. One that is only
+// moved, for one reader, is trained in its new place.
 bool can_fold(const GraphModule& module, const Node& node, const AllReaders& readers, bool keep_shared) {
   if (node.op().mutates() || node.user_count() == 0) return false;
   if (node.is(Trait::kDecomposed)) return false;  // an int8 constant stays one
@@ -38,7 +46,7 @@ bool can_fold(const GraphModule& module, const Node& node, const AllReaders& rea
     if (!input->is_get_attr()) return false;
     const Readers& of = readers.at(real_name(module, input->target()));
     const bool trains = module.attr_kind(input->target()) == AttrKind::kParameter;
-    if (of.written || (keep_shared && trains && of.count > 1)) return false;
+    if (of.written || (keep_shared && trains && (of.count > 1 || !only_moves(node)))) return false;
   }
   if (node.meta()) return true;
   for (const Node* user : node.users()) {

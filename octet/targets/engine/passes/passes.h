@@ -80,8 +80,9 @@ bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most, 
 /// A GRU of several layers becomes a chain of one-layer ones. Declined where dropout between layers is active.
 bool split_gru_layers(GraphModule& module);
 
-/// A computation on constants alone becomes a constant. Declined for random and mutating ops, for tensors that another
-/// node writes, and, where `keep_shared`, for those that another node reads too (training would part them).
+/// A computation on constants alone becomes a constant. Declined for random and mutating ops, and for tensors that
+/// another node writes. Where `keep_shared`, parameters are to be trained through what is computed from them: only a
+/// parameter that is moved (a view, permute, ...) for one reader becomes the moved one.
 bool fold_known_outputs(GraphModule& module, bool keep_shared);
 
 /// linear(x) + constant[out_features] becomes a linear with that bias. Declined where the linear has other readers or
@@ -101,8 +102,8 @@ bool convert_div_to_mul(GraphModule& module);
 bool cut_negative_pads(GraphModule& module);
 
 /// conv1d and conv_transpose1d become unsqueeze, 2-D convolution, squeeze; a BatchNorm and an activation behind, for
-/// which `joins` holds, stay beside the convolution. Declined where weight or bias is computed, and for inputs without
-/// a batch.
+/// which `joins` holds, stay beside the convolution. Declined where weight or bias is computed from more than
+/// parameters, and for inputs without a batch.
 bool convert_conv1d_to_conv2d(GraphModule& module, const std::function<bool(const Node&)>& joins);
 
 /// Numbers in add, sub, mul and their in-place forms (and the .Scalar forms of these) become constants of the module.

@@ -1,0 +1,150 @@
+#include "octet/quantize/reading.h"
+
+#include <cmath>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "octet/kernels/fake_quantize_kernel.h"
+#include "octet/support/error.h"
+
+namespace octet {
+namespace {
+
+constexpr float kBeyondAll = 1e30F;    // of a finite number that no network computes
+constexpr float kSentinel = -1e4F;     // in front of a maximum, from here on down
+constexpr float kFarBeyond = 64.0F;    // times the reach of all other elements
+constexpr float kNoShare = 64.0F;      // below a row's greatest: a share of the softmax below 2^-92
+constexpr float kHalfAStep = 8.0F;     // exp(-8) is below half of 1/256
+constexpr float kSpreadOfSum = 32.0F;  // that the other summand may take off the distance
+
+constexpr std::pair<Reading, const char*> kNames[] = {{Reading::kPlain, "plain"},
+                                                      {Reading::kMaximum, "maximum"},
+                                                      {Reading::kSoftmax, "softmax"},
+                                                      {Reading::kSummed, "summed softmax"}};
+
+float as_number(const at::Tensor& scalar) { return scalar.item<float>(); }
+
+bool is_one_of(const Node& node, std::initializer_list<const char*> ops) {
+  return std::any_of(ops.begin(), ops.end(), [&](const char* op) { return node.is_call(op); });
+}
+
+int64_t last_size(const Node& node) { return node.meta() && node.meta()->rank() > 0 ? node.sizes().back() : -1; }
+
+// Every element stays what it is, and rows along the last dimension stay whole.
+bool keeps_rows(const Node& node) {
+  const bool may_keep =
+      node.is(Trait::kView) || is_one_of(node, {"aten.unsqueeze.default", "aten.squeeze.dim", "aten.expand.default",
+                                                "aten.clone.default", "aten.contiguous.default", "aten.alias.default"});
+  return may_keep && node.arg(size_t{0}).is_node() && last_size(node) > 0 &&
+         last_size(node) == last_size(*node.arg(size_t{0}).node());
+}
+
+bool is_softmax_of_rows(const Node& node) {
+  if (!is_one_of(node, {"aten.softmax.int", "aten._softmax.default"}) || !node.meta()) return false;
+  const int64_t dim = node.arg("dim").to_int();
+  return dim == -1 || dim == node.meta()->rank() - 1;
+}
+
+bool is_maximum(const Node& node) {
+  return is_one_of(node, {"aten.max_pool1d.default", "aten.max_pool2d.default", "aten.amax.default"});
+}
+
+bool pads(const Node& node) { return is_one_of(node, {"aten.constant_pad_nd.default", "aten.pad.default"}); }
+
+bool adds(const Node& node) { return is_one_of(node, {"aten.add.Tensor", "aten.add_.Tensor"}); }
+
+// Through a few steps: what stands between a mask and its softmax is short.
+constexpr int kMostSteps = 8;
+
+Reading by_readers(const Node& value, int left);
+
+Reading by_reader(const Node& value, const Node& reader, int left) {
+  if (left == 0 || !reader.is_call()) return Reading::kPlain;
+  if (is_softmax_of_rows(reader)) return Reading::kSoftmax;
+  if (is_maximum(reader)) return Reading::kMaximum;
+  if (pads(reader)) return by_readers(reader, left - 1) == Reading::kMaximum ? Reading::kMaximum : Reading::kPlain;
+  if (keeps_rows(reader)) return by_readers(reader, left - 1);
+  if (adds(reader) && last_size(reader) > 0 && last_size(reader) == last_size(value)) {
+    const Reading of_sum = by_readers(reader, left - 1);
+    return of_sum == Reading::kSoftmax || of_sum == Reading::kSummed ? Reading::kSummed : Reading::kPlain;
+  }
+  return Reading::kPlain;
+}
+
+Reading by_readers(const Node& value, int left) {
+  std::optional<Reading> common;
+  for (const Node* reader : value.users()) {
+    const Reading reading = by_reader(value, *reader, left);
+    if (reading == Reading::kPlain || (common && *common != reading)) return Reading::kPlain;
+    common = reading;
+  }
+  return common.value_or(Reading::kPlain);
+}
+
+at::Tensor with_rows_lifted(const at::Tensor& x, Reading reading) {
+  if (x.dim() == 0) return x;
+  const at::Tensor greatest = x.amax(-1, /*keepdim=*/true);
+  const at::Tensor masked = x < greatest - kNoShare;
+  if (!masked.any().item<bool>()) return x;
+  const float distance =
+      kHalfAStep + std::log(static_cast<float>(x.size(-1))) + (reading == Reading::kSummed ? kSpreadOfSum : 0.0F);
+  return at::where(masked, greatest - distance, x);
+}
+
+// Without what lies at the sentinel or below, where all else is far from that.
+at::Tensor without_padding(const at::Tensor& x) {
+  const at::Tensor is_low = x <= kSentinel;
+  const at::Tensor others = x.masked_select(is_low.logical_not());
+  const at::Tensor sentinels = x.masked_select(is_low);
+  if (others.numel() == 0 || sentinels.numel() == 0) return x;
+  const bool far = -as_number(sentinels.max()) >= kFarBeyond * as_number(others.abs().max());
+  return far ? others : x;
+}
+
+bool is_counted(float value) { return std::abs(value) < kBeyondAll; }  // false for infinities
+
+}  // namespace
+
+Reading reading_of(const Node& value) { return by_readers(value, kMostSteps); }
+Reading reading_of(const Node& value, const Node& reader) { return by_reader(value, reader, kMostSteps); }
+
+const char* text(Reading reading) {
+  for (const auto& [known, word] : kNames) {
+    if (known == reading) return word;
+  }
+  return "plain";
+}
+
+Reading reading_from(const std::string& word) {
+  for (const auto& [known, name] : kNames) {
+    if (name == word) return known;
+  }
+  return Reading::kPlain;
+}
+
+SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading reading) {
+  SeenRange seen{x, {}, {}};
+  const bool of_softmax = reading == Reading::kSoftmax || reading == Reading::kSummed;
+  if (of_softmax) seen.elements = with_rows_lifted(x, reading);
+  seen.elements = flat_memory(seen.elements);
+  const auto measure = [&] { std::tie(seen.low, seen.high) = min_max(seen.elements); };
+  measure();
+  if (std::isnan(as_number(seen.low)) || std::isnan(as_number(seen.high))) {
+    throw Error(observer, "the observed tensor holds NaN")
+        .hint("look for a diverging loss (lower the learning rate) or a division by 0");
+  }
+  if (!is_counted(as_number(seen.low)) || !is_counted(as_number(seen.high))) {
+    seen.left_out = true;
+    seen.elements = seen.elements.masked_select(seen.elements.abs() < kBeyondAll);
+    if (seen.elements.numel() == 0) return seen;
+    measure();
+  }
+  if (reading == Reading::kMaximum && as_number(seen.low) <= kSentinel) {
+    seen.elements = without_padding(seen.elements);
+    measure();
+  }
+  return seen;
+}
+
+}  // namespace octet

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "octet/graph/node.h"
+#include "octet/support/api.h"
+
+namespace octet {
+
+/// What the readers of a value make of its lowest elements. Networks write "nothing here" as a number so low that it
+/// never counts: -inf, float32's least, -1e4, in front of a softmax or a maximum. A grid that holds such a number holds
+/// nothing else; so the range comes from the others, and the sentinel becomes the lowest level.
+enum class Reading {
+  kPlain,    ///< all elements count that are finite and within 1e30
+  kMaximum,  ///< only maxima read it: elements of -1e4 and below do not count where all others are far from them
+  kSoftmax,  ///< only softmaxes along the last dimension read it: see seen_range()
+  kSummed,   ///< the same behind a sum: a mask, or what it is added to
+};
+
+/// As the readers of the value say; all of them must be of one mind. What only moves rows is looked through.
+Reading reading_of(const Node& value);
+/// As this one of its readers says.
+Reading reading_of(const Node& value, const Node& reader);
+
+const char* text(Reading reading);
+/// The inverse; kPlain for unknown words.
+Reading reading_from(const std::string& word);
+
+/// What an observer takes notice of, and its range; 0-dim float32 each.
+struct SeenRange {
+  at::Tensor elements;  ///< in any order
+  at::Tensor low;
+  at::Tensor high;
+  bool left_out = false;  ///< infinities, or numbers beyond 1e30, were there
+};
+
+/// The elements of `x` that count. With kSoftmax, an element that lies 64 or more below the greatest of its row (its
+/// share is under 2^-92) is taken for one 8 + log(row) below it, where all such together have less than half a step of
+/// an 8-bit share; with kSummed for one 32 lower, since the other summand lifts it again. Without elements where none
+/// counts. Throws octet::Error naming `observer` for NaN.
+SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading reading);
+
+}  // namespace octet
