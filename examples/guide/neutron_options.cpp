@@ -22,7 +22,7 @@ int main(int argc, char** argv) try {
 
   NeutronOptions options;
   options.target = "imxrt700";
-  options.mul_range = MulRange::kObserved;
+  options.mul_range = MulRange::kReference;
   options.overrides.push_back(head);
   NeutronQuantizer quantizer(options);
   // [/options]

@@ -23,14 +23,14 @@ class Config : public test::Program {
 
 TEST_F(Config, AFileBesideTheResultRepeatsTheRunBitForBit) {
   const Outcome first =
-      quantize(calibration() + " --samples 3 --seed 5 --qat --mul-range observed --leave-float linear" +
+      quantize(calibration() + " --samples 3 --seed 5 --qat --mul-range reference --leave-float linear" +
                " --leave-float '*conv1*' -o " + file("a.octet"));
   ASSERT_EQ(first.status, 0) << first.err;
   const auto config = nlohmann::json::parse(slurp(file("a.octet.json")));
   EXPECT_EQ(config.at("version"), 1);
   EXPECT_EQ(config.at("target"), "imxrt700");
   EXPECT_EQ(config.at("qat"), true);
-  EXPECT_EQ(config.at("mul_range"), "observed");
+  EXPECT_EQ(config.at("mul_range"), "reference");
   ASSERT_EQ(config.at("overrides").size(), 2u);
   EXPECT_EQ(config.at("overrides")[0].at("op"), "linear");
   EXPECT_EQ(config.at("overrides")[1].at("module"), "*conv1*");
@@ -82,7 +82,7 @@ TEST_F(Config, ExplainSaysWhatBecomesOfEachOperator) {
       quantize(calibration() + " --leave-float linear --leave-float 'no.such.*' --explain -o " + file("q.octet"));
   ASSERT_EQ(result.status, 0) << result.err;
   for (const char* part :
-       {"target: imxrt700\n", "mode: post-training\n", "mul range: reference, fixed 1/256",
+       {"target: imxrt700\n", "mode: post-training\n", "mul range: observed\n",
         "overrides[0]: op 'linear': leave in float: linear",
         "overrides[1]: module 'no.such.*': leave in float: matches no node", "left in float by overrides[0]",
         "HistogramObserver", "PerChannelMinMaxObserver", "bias = input * weight"}) {

@@ -68,7 +68,7 @@ const std::vector<Mutation>& mutations() {
       {"/qat", "null", {"config.json: qat]", "true or false, got null"}},
       {"/qat", "[true]", {"config.json: qat]", "true or false, got an array"}},
       // mul_range
-      {"/mul_range", "\"fixed\"", {"config.json: mul_range]", "reference, observed", "'fixed'"}},
+      {"/mul_range", "\"fixed\"", {"config.json: mul_range]", "observed, reference", "'fixed'"}},
       {"/mul_range", "\"Observed\"", {"config.json: mul_range]", "'Observed'"}},
       {"/mul_range", "\"\"", {"config.json: mul_range]", "''"}},
       {"/mul_range", "false", {"config.json: mul_range]", "expected a string, got false"}},

@@ -342,6 +342,7 @@ TEST(MulRange, ObservedIsBetterBeyondAHalf) {
     };
     EXPECT_LT(sqnr(MulRange::kReference), 10.0);
     EXPECT_GT(sqnr(MulRange::kObserved), 30.0);
+    EXPECT_EQ(sqnr(NeutronOptions().mul_range), sqnr(MulRange::kObserved)) << "the default";
   }
 }
 
@@ -362,7 +363,7 @@ QuantizerConfig full_config() {
   targets::Override back = leave("head");
   back.quantize = true;
   config.options.overrides = {leave("features.0.*"), leave("", "aten.relu.default"), both, back};
-  config.options.settings["mul_range"] = "observed";
+  config.options.settings["mul_range"] = "reference";
   config.calibration = targets::CalibrationFacts{"npy:calib_*.npy", 256, 32, 7};
   config.training = {{"epochs", "3"}, {"lr", "0.01"}};
   return config;
@@ -375,7 +376,7 @@ TEST(Config, IsWrittenAndReadBackTheSame) {
   EXPECT_EQ(to_json(parsed(text)).dump(2), text);
   const QuantizerConfig plain = parsed("{\"version\": 1}");
   EXPECT_EQ(plain.options.target, "imxrt700");
-  EXPECT_EQ(plain.options.settings.at("mul_range"), "reference");
+  EXPECT_EQ(plain.options.settings.at("mul_range"), "observed");
   EXPECT_EQ(plain.options.mode, QuantizationMode::kPtq);
   EXPECT_EQ(parsed(to_json(plain).dump()), plain);
   EXPECT_EQ(parsed("{\"version\": 1, \"qat\": false}", QuantizationMode::kQat).options.mode, QuantizationMode::kQat);
@@ -385,7 +386,7 @@ TEST(Config, ARunIsRepeatedBitForBit) {
   for (const bool is_qat : {false, true}) {
     at::manual_seed(9);
     Chain c;
-    QuantizerConfig config = parsed("{\"version\": 1, \"mul_range\": \"observed\"}");
+    QuantizerConfig config = parsed("{\"version\": 1, \"mul_range\": \"reference\"}");
     config.options.overrides = {leave("features.0.0"), observe("head", "min_max")};
     config.options.mode = is_qat ? QuantizationMode::kQat : QuantizationMode::kPtq;
     const auto first = quantized(c.model, config, c.g.inputs());

@@ -158,6 +158,33 @@ TEST(NeutronQuantizer, ReadersOfAFixedGridKeepIt) {
   EXPECT_EQ(output_word(conv), "own");
 }
 
+// On a sigmoid's grid, 0 .. 1, every negated value would be 0 and every sum 1.
+TEST(NeutronQuantizer, WhatLeavesAFixedRangeIsObserved) {
+  for (const char* op : {"aten.neg.default", "aten.sum.default"}) {
+    GraphBuilder g;
+    Node* x = g.input({2, 8});
+    Node* sigmoid = g.call("aten.sigmoid.default", {x});
+    Node* beyond = g.call(op, {sigmoid});
+    Node* on_observed = g.call(op, {x});
+    const auto model = g.finish({beyond, on_observed});
+    NeutronQuantizer quantizer{NeutronTargetSpec(kTarget)};
+    quantizer.annotate(*model);
+    EXPECT_EQ(input_word(beyond, sigmoid), "own") << op;
+    EXPECT_EQ(output_word(beyond), "shared sigmoid") << op;
+    EXPECT_EQ(output_word(on_observed), "shared " + x->name()) << op;
+  }
+}
+
+TEST(NeutronQuantizer, ExpHasARangeOfItsOwn) {
+  GraphBuilder g;
+  Node* x = g.input({2, 8});
+  Node* exp = g.call("aten.exp.default", {x});
+  const auto model = g.finish({exp});
+  NeutronQuantizer(NeutronTargetSpec(kTarget)).annotate(*model);
+  EXPECT_EQ(input_word(exp, x), "own");
+  EXPECT_EQ(output_word(exp), "own");
+}
+
 TEST(NeutronQuantizer, ConcatDoesNotSqueezeIntoAFixedGrid) {
   const auto concat = [](const char* first, const char* second) {
     GraphBuilder g;

@@ -21,12 +21,15 @@ namespace {
 using targets::Warning;
 using test::GraphBuilder;
 
-std::shared_ptr<GraphModule> calibrated(GraphBuilder& b, Node* result, double reach = 1.0) {
+std::shared_ptr<GraphModule> calibrated(GraphBuilder& b, Node* result, double reach = 1.0,
+                                        MulRange mul_range = MulRange::kReference) {
   at::manual_seed(0);
   auto module = b.finish({result});
   std::vector<std::vector<at::Tensor>> samples(1);
   for (const at::Tensor& input : b.inputs()) samples[0].push_back((at::rand_like(input) * 2 - 1) * reach);
-  NeutronQuantizer quantizer{NeutronTargetSpec("imxrt700")};
+  NeutronOptions options;
+  options.mul_range = mul_range;
+  NeutronQuantizer quantizer(options);
   auto result_module = calibrate_and_quantize(module, samples, quantizer);
   propagate_shapes(*result_module, b.inputs());
   return result_module;
@@ -55,6 +58,11 @@ TEST(Warnings, FixedRangesThatCutOff) {
     expect_warning(found, "are cut off at -0.5 and 0.496");
     EXPECT_EQ(found[0].way_out, "--mul-range observed");
   }
+  {
+    GraphBuilder b;
+    Node* result = product_of_relus(b);
+    EXPECT_TRUE(warnings(*calibrated(b, result, 3.0, MulRange::kObserved)).empty());
+  }
   GraphBuilder within;
   Node* result = product_of_relus(within);
   EXPECT_TRUE(warnings(*calibrated(within, result, 0.49)).empty());
@@ -78,9 +86,12 @@ TEST(Warnings, BeforeCalibrationWhatMayBeCutOff) {
   GraphBuilder b;
   Node* result = product_of_relus(b);
   const auto module = b.finish({result});
-  NeutronQuantizer quantizer{NeutronTargetSpec("imxrt700")};
-  const targets::Check check = targets::check_model(*module, quantizer);
-  expect_warning(check.warnings, "values beyond -0.5 to 0.496");
+  NeutronOptions options;
+  NeutronQuantizer observed(options);
+  EXPECT_TRUE(targets::check_model(*module, observed).warnings.empty());
+  options.mul_range = MulRange::kReference;
+  NeutronQuantizer fixed(options);
+  expect_warning(targets::check_model(*module, fixed).warnings, "values beyond -0.5 to 0.496");
 }
 
 Node* conv_with(GraphBuilder& b, const at::Tensor& weight, const at::Tensor& bias) {

@@ -292,7 +292,9 @@ class Annotator {
     if (inputs.empty()) return;
     reasons_[&node] = octet::str("would share the grid of '", inputs.front()->name(), "', which has none");
     if (rule.sharing == Sharing::kFirstInput) {
-      if (lends_parameters(inputs.front())) share_all(node, inputs, EdgeOrNode(inputs.front()), activation);
+      if (!lends_parameters(inputs.front())) return;
+      const bool cut_off = rule.leaves_range && rows_.fixed_grid(inputs.front()) != nullptr;
+      share_all(node, inputs, cut_off ? EdgeOrNode(inputs.front(), &node) : EdgeOrNode(inputs.front()), activation);
       return;
     }
     // An observed grid first: on another's fixed grid, values beyond it would be cut off.

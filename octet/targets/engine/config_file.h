@@ -29,7 +29,7 @@ struct CalibrationFacts {
 ///       "version": 1,
 ///       "target": "imxrt700",
 ///       "qat": false,
-///       "mul_range": "observed",
+///       "mul_range": "reference",
 ///       "sigmoid_input": "observed",
 ///       "overrides": [
 ///         {"module": "features.0.*", "quantize": false},

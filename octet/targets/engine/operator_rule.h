@@ -16,7 +16,8 @@ namespace octet::targets {
 /// How the inputs of an operator find a spec that they share.
 enum class Sharing {
   kNone,
-  kFirstInput,  ///< the first argument's producer lends its parameters; where it has none, nothing is quantized
+  kFirstInput,  ///< the first argument's producer lends its parameters; where it has none, nothing is quantized. Where
+                ///< they are fixed and the result leaves their range, input and output are observed together instead
   kAnyInput,    ///< the first producer with an observed range lends it to all inputs and the output; with fixed grids
               ///< alone that differ, they get one of their own; where no producer has parameters, nothing is quantized
   kAnyInputOrOwn,  ///< the same; where none has any, inputs and output get one of their own
@@ -45,6 +46,7 @@ struct OCTET_API OperatorRule {
   std::vector<InputRule> inputs;
   Role output = Role::kActivation;
   Sharing sharing = Sharing::kNone;
+  bool leaves_range = false;  ///< of a shared grid: the result may lie beyond what the input can hold (neg, sum)
   Fusion fusion = Fusion::kNone;
   bool is_activation = false;                   ///< may be computed together with the operator before it
   std::vector<ActivationBounds> fuses_at = {};  ///< and that at these clipping bounds alone; empty: wherever it clips

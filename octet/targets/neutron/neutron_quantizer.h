@@ -8,8 +8,8 @@ namespace octet {
 
 /// The grid of what mul reads.
 enum class MulRange {
-  kReference,  ///< fixed: scale 1/256, zero point 0, as in the reference; saturates beyond -0.5 .. 0.496
   kObserved,   ///< an observed range, as of any activation
+  kReference,  ///< fixed: scale 1/256, zero point 0, as in the reference; saturates beyond -0.5 .. 0.496
 };
 
 /// The grid of what sigmoid and tanh read of the convolution or product before them.
@@ -36,7 +36,7 @@ enum class QatRanges {
 struct NeutronOptions {
   std::string target = "imxrt700";
   bool is_qat = false;
-  MulRange mul_range = MulRange::kReference;
+  MulRange mul_range = MulRange::kObserved;
   SigmoidInput sigmoid_input = SigmoidInput::kObserved;
   Gelu gelu = Gelu::kFloat;
   std::vector<std::string> without_passes = {};  ///< rewrites of the float graph to leave out, by name

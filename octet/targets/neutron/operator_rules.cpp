@@ -39,6 +39,12 @@ OperatorRule shared_by_all(std::string_view op, std::vector<InputRule> inputs, S
   return rule;
 }
 
+// What it gives may lie where its input never does.
+OperatorRule leaves_range(OperatorRule rule) {
+  rule.leaves_range = true;
+  return rule;
+}
+
 // Input and output have ranges of their own.
 OperatorRule basic(std::vector<std::string_view> ops, Role output = kActivation) {
   OperatorRule rule;
@@ -191,9 +197,9 @@ std::vector<OperatorRule> operator_rules(const NeutronTargetSpec& target) {
       droppable(NoOp::kIfIdentity, elementwise(two_inputs({"aten.mul.Tensor", "aten.mul_.Tensor"}, kHalf))),
       basic({"aten.log.default"}),
       basic({"aten.rsqrt.default"}),
+      basic({"aten.exp.default"}),
       shared({"aten.abs.default"}, "self"),
-      shared({"aten.exp.default"}, "self"),
-      shared({"aten.neg.default"}, "self"),
+      leaves_range(shared({"aten.neg.default"}, "self")),
       elementwise(shared_by_all("aten.maximum.default", pair, Sharing::kAnyInput),
                   {must::same_grid({"self", "other"})}),
       elementwise(shared_by_all("aten.minimum.default", pair, Sharing::kAnyInput),
@@ -203,8 +209,8 @@ std::vector<OperatorRule> operator_rules(const NeutronTargetSpec& target) {
       reduction("aten.amax.default", NoOp::kIfIdentity),
       reduction("aten.amin.default", NoOp::kIfIdentity),
       reduction("aten.mean.dim", NoOp::kNever, {must::reduces_something()}),
-      reduction("aten.sum.default", NoOp::kIfIdentity),
-      reduction("aten.sum.dim_IntList", NoOp::kIfIdentity),
+      leaves_range(reduction("aten.sum.default", NoOp::kIfIdentity)),
+      leaves_range(reduction("aten.sum.dim_IntList", NoOp::kIfIdentity)),
       with(shared({"aten.adaptive_avg_pool1d.default"}, "self"),
            {must::divides_evenly(), must::pool_sizes(limits), must::same_grid({"self"})}),
       with(shared({"aten.adaptive_avg_pool2d.default"}, "self"),

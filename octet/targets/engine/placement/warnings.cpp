@@ -50,12 +50,29 @@ std::string list(const std::vector<int64_t>& numbers) {
   return numbers.size() > kShown ? octet::str(text, ", ... (", numbers.size(), " in all)") : text;
 }
 
+// The grids with a way out that a choice among the target's settings fixes for operands of mul, whatever they are: a
+// program does not say with which it was quantized.
+std::vector<FixedGrid> narrow_grids(const Target& target) {
+  std::vector<FixedGrid> grids;
+  const auto collect = [&](QuantizerOptions options) {
+    const QuantizationConfig config = target.config("", completed(std::move(options), target, target.name));
+    const RoleConfig* half = config.find(Role::kHalf);
+    if (half != nullptr && half->fixed) grids.push_back(*half->fixed);
+  };
+  collect({});
+  for (const Setting& setting : target.settings) {
+    for (const Setting::Choice& choice : setting.choices) collect({.settings = {{setting.name, choice.value}}});
+  }
+  return grids;
+}
+
 class Finder {
  public:
   Finder(const GraphModule& module, const Target& target, bool scales_known)
       : module_(module),
         rules_(target.rules),
         config_(target.config("", completed({}, target, target.name))),
+        narrow_(narrow_grids(target)),
         scales_known_(scales_known) {}
 
   std::vector<Warning> run() {
@@ -76,13 +93,12 @@ class Finder {
     warnings_.push_back({std::move(where), std::move(text), std::move(way_out)});
   }
 
-  // The grid that the target fixes for operands of mul, whatever they are.
+  // The fixed grid of mul's operands that this is, or nullptr.
   const FixedGrid* narrow(const QuantRecord& grid) const {
-    const RoleConfig* half = config_.find(Role::kHalf);
-    if (half == nullptr || !half->fixed) return nullptr;
-    const bool same = grid.scale == std::vector<double>{half->fixed->scale} &&
-                      grid.zero_point == std::vector<int64_t>{half->fixed->zero_point};
-    return same ? &*half->fixed : nullptr;
+    const auto found = std::find_if(narrow_.begin(), narrow_.end(), [&](const FixedGrid& fixed) {
+      return grid.scale == std::vector<double>{fixed.scale} && grid.zero_point == std::vector<int64_t>{fixed.zero_point};
+    });
+    return found != narrow_.end() ? &*found : nullptr;
   }
 
   // A value on one grid that goes over to another.
@@ -192,6 +208,7 @@ class Finder {
   const GraphModule& module_;
   const RuleTable& rules_;
   QuantizationConfig config_;
+  std::vector<FixedGrid> narrow_;
   bool scales_known_;
   std::vector<Warning> warnings_;
   std::set<std::pair<std::string, std::string>> known_;  // places and texts

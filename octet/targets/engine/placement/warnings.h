@@ -19,7 +19,7 @@ struct Warning {
 /// Of a quantized program: values cut off by a narrower grid (fixed ranges of mul), biases at the end of int32,
 /// channels whose weights are all zero, channels of one per-tensor grid that differ by more than 100 times, grids of
 /// observers that saw no data or a constant. `scales_known` false (before calibration): a fixed grid is named where it
-/// may cut. What is fixed, and the smallest scale, the target's first scheme says.
+/// may cut. What is fixed, and the smallest scale, the target's first scheme says, under any of its settings.
 OCTET_API std::vector<Warning> find_warnings(const GraphModule& quantized, const Target& target,
                                              bool scales_known = true);
 
