@@ -5,9 +5,11 @@
 namespace octet::targets {
 
 bool turn_softmax(GraphModule& module) {
+  const auto found = calls_where(module.graph(), [](const Node& node) { return node.is_call("aten.softmax.int"); });
+  if (found.empty()) return false;
   const std::unordered_set<const Node*> images = lowering::channels_first_values(module.graph());
   bool changed = false;
-  for (Node* softmax : calls_where(module.graph(), [](const Node& node) { return node.is_call("aten.softmax.int"); })) {
+  for (Node* softmax : found) {
     Node* input = softmax->arg("self").node();
     if (input == nullptr || !input->meta() || !softmax->meta() || softmax->meta()->rank() < 2) continue;
     const int64_t rank = softmax->meta()->rank();
