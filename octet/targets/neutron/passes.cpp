@@ -43,6 +43,7 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
       {"decompose_selects", targets::decompose_selects},
       {"decompose_rolls", targets::decompose_rolls},
       {"decompose_arithmetic", targets::decompose_arithmetic},
+      {"decompose_powers", targets::decompose_powers},
       {"decompose_attention", targets::decompose_attention},
       {"decompose_einsum", targets::decompose_einsum},
       {"decompose_products", targets::decompose_products},

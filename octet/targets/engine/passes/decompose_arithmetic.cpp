@@ -1,6 +1,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <span>
 
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/passes.h"
@@ -129,12 +130,16 @@ struct ArithmeticRow {
   Parts parts;  // nullptr: declined, and nothing made
 };
 
-constexpr ArithmeticRow kArithmetic[] = {
-    {"aten.rsub.Scalar", reversed_difference},
-    {"aten.rsub.Tensor", reversed_difference},
+// Products of two computed values.
+constexpr ArithmeticRow kPowers[] = {
     {"aten.square.default", squared},
     {"aten.pow.Tensor_Scalar", powered},
     {"aten.addcmul.default", product_added},
+};
+
+constexpr ArithmeticRow kArithmetic[] = {
+    {"aten.rsub.Scalar", reversed_difference},
+    {"aten.rsub.Tensor", reversed_difference},
     {"aten.baddbmm.default", batched_product_added},
     {"aten.addmm.default", computed_product_added},
     {"aten.stack.default", stacked},
@@ -146,32 +151,38 @@ constexpr ArithmeticRow kArithmetic[] = {
     {"aten.concatenate.default", [](GraphModule&, Node* node) { return renamed(node, "aten.cat.default"); }},
 };
 
-const ArithmeticRow* arithmetic_row(const Node& node) {
-  const ArithmeticRow* row = std::find_if(std::begin(kArithmetic), std::end(kArithmetic),
-                                          [&](const ArithmeticRow& each) { return node.is_call(each.op); });
-  return row == std::end(kArithmetic) ? nullptr : row;
+using Rows = std::span<const ArithmeticRow>;
+
+const ArithmeticRow* arithmetic_row(Rows rows, const Node& node) {
+  const auto row =
+      std::find_if(rows.begin(), rows.end(), [&](const ArithmeticRow& each) { return node.is_call(each.op); });
+  return row == rows.end() ? nullptr : &*row;
 }
 
 // What is computed from constants alone is folded.
-bool is_taken_apart(const Node& node) {
-  if (arithmetic_row(node) == nullptr || !is_float_node(&node)) return false;
+bool is_taken_apart(Rows rows, const Node& node) {
+  if (arithmetic_row(rows, node) == nullptr || !is_float_node(&node)) return false;
   const std::vector<Node*> inputs = node.inputs();
   return !std::all_of(inputs.begin(), inputs.end(), [](const Node* input) { return is_static(input); });
 }
 
-}  // namespace
-
-bool decompose_arithmetic(GraphModule& module) {
+bool take_apart(GraphModule& module, Rows rows) {
   const at::NoGradGuard no_grad;
   bool changed = false;
-  for (Node* node : calls_where(module.graph(), is_taken_apart)) {
+  for (Node* node : calls_where(module.graph(), [&](const Node& each) { return is_taken_apart(rows, each); })) {
     const auto here = module.graph().inserting_before(node);
-    Node* parts = arithmetic_row(*node)->parts(module, node);
+    Node* parts = arithmetic_row(rows, *node)->parts(module, node);
     if (parts == nullptr) continue;
     replace_by_parts(node, parts);
     changed = true;
   }
   return changed;
 }
+
+}  // namespace
+
+bool decompose_arithmetic(GraphModule& module) { return take_apart(module, kArithmetic); }
+
+bool decompose_powers(GraphModule& module) { return take_apart(module, kPowers); }
 
 }  // namespace octet::targets

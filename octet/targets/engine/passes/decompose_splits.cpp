@@ -78,7 +78,7 @@ Node* without_dim(Node* x, int64_t dim, const Node& like) {
   return add_call("aten.squeeze.dim", {x, dim}, sizes, like);
 }
 
-bool decompose(Node* split) {
+bool decompose_split(Node* split) {
   Node* input = split->arg("self").node();
   if (input == nullptr || !input->meta() || !split->arg("dim").is_constant()) return false;
   const std::vector<int64_t> sizes = input->sizes();
@@ -156,7 +156,7 @@ bool decompose_rolls(GraphModule& module) {
 
 bool decompose_splits(GraphModule& module) {
   bool changed = false;
-  for (Node* node : calls_where(module.graph(), is_split)) changed |= decompose(node);
+  for (Node* node : calls_where(module.graph(), is_split)) changed |= decompose_split(node);
   return changed;
 }
 

@@ -26,10 +26,13 @@ bool rename_views(GraphModule& module);
 /// pools.
 bool drop_pool_flags(GraphModule& module);
 
-/// Arithmetic on floats becomes add, sub, mul, rsqrt, cat and products of matrices: rsub, square, pow (2, 3, 4, -0.5),
-/// addcmul, stack, baddbmm, addmm of two computed matrices, and mul, sub, div and cat under their other names. Declined
-/// where a factor is computed.
+/// Arithmetic on floats becomes add, sub, mul, cat and products of matrices: rsub, stack, baddbmm, addmm of two
+/// computed matrices, and mul, sub, div and cat under their other names. Declined where a factor is computed.
 bool decompose_arithmetic(GraphModule& module);
+
+/// square, pow with 2, 3 and 4, and addcmul become products and sums; pow with -0.5 becomes rsqrt. Declined for other
+/// exponents, and where a factor is computed.
+bool decompose_powers(GraphModule& module);
 
 /// split, split_with_sizes, chunk, tensor_split and unbind become one slice for each piece that is read, for unbind
 /// with a squeeze behind it; a split into one piece vanishes. Declined where the pieces are read other than one by one.

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "octet/lowering/layout.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
@@ -5,9 +7,11 @@
 namespace octet::targets {
 
 bool turn_softmax(GraphModule& module) {
+  const auto found = calls_where(module.graph(), [](const Node& node) { return node.is_call("aten.softmax.int"); });
+  if (found.empty()) return false;
   const std::unordered_set<const Node*> images = lowering::channels_first_values(module.graph());
   bool changed = false;
-  for (Node* softmax : calls_where(module.graph(), [](const Node& node) { return node.is_call("aten.softmax.int"); })) {
+  for (Node* softmax : found) {
     Node* input = softmax->arg("self").node();
     if (input == nullptr || !input->meta() || !softmax->meta() || softmax->meta()->rank() < 2) continue;
     const int64_t rank = softmax->meta()->rank();
@@ -19,6 +23,8 @@ bool turn_softmax(GraphModule& module) {
       if (d != dim) order.push_back(d);
     }
     order.push_back(dim);
+    // The width of an image is last already: any other order makes it one of values without channels.
+    if (dim == rank - 1) std::swap(order[order.size() - 3], order[order.size() - 2]);
     std::vector<int64_t> back(order.size());
     for (size_t i = 0; i < order.size(); ++i) back[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
     Node* turned = add_permute(input, order, *softmax);
