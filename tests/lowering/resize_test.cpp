@@ -38,7 +38,7 @@ std::shared_ptr<GraphModule> quantized(const std::shared_ptr<GraphModule>& model
   return converted;
 }
 
-size_t count(const tflite::Model& program, OpCode code) {
+size_t how_many(const tflite::Model& program, OpCode code) {
   return static_cast<size_t>(std::count_if(program.operators.begin(), program.operators.end(),
                                            [&](const auto& op) { return op.code == code; }));
 }
@@ -67,14 +67,14 @@ TEST(Resizes, StayOneOperatorWhereSizesSayTheSame) {
     GraphBuilder g;
     const auto converted = quantized(network(g, {"nearest", 4, 4, scale}), g);
     const tflite::Model program = lower(*converted);
-    EXPECT_EQ(count(program, OpCode::kGather), gathers);
-    EXPECT_EQ(count(program, OpCode::kResizeNearestNeighbor), gathers == 0 ? 1u : 0u);
+    EXPECT_EQ(how_many(program, OpCode::kGather), gathers);
+    EXPECT_EQ(how_many(program, OpCode::kResizeNearestNeighbor), gathers == 0 ? 1u : 0u);
   }
 }
 
 TEST(Resizes, BilinearByAnotherScaleAreRefused) {
   GraphBuilder fits;
-  EXPECT_EQ(count(lower(*quantized(network(fits, {"bilinear", 4, 4, {1.5, 1.5}}), fits)), OpCode::kResizeBilinear), 1u);
+  EXPECT_EQ(how_many(lower(*quantized(network(fits, {"bilinear", 4, 4, {1.5, 1.5}}), fits)), OpCode::kResizeBilinear), 1u);
   GraphBuilder g;
   const auto converted = quantized(network(g, {"bilinear", 4, 4, {1.6, 1.6}}), g);
   try {

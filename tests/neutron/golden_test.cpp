@@ -48,13 +48,13 @@ const Deviation* deviation(const Golden& golden) {
       {"op_sigmoid_inplace", {"sigmoid_ is a sigmoid", "conv2d.default sigmoid_.default"}},
       {"gru_2_layers", {"A GRU is split by layers", "gru.input gru.input"}},
       {"island_pow",
-       {"A square is a product", "conv2d.default mul.Tensor conv2d.default relu.default", 0.0, /*leaves_float=*/true}},
+       {"A square is a product", "conv2d.default mul.Tensor conv2d.default relu.default", false, 0.0, /*leaves_float=*/true}},
       {"limit_matmul_rank_4",
        {"Products of four dimensions are products of three",
-        "reshape.default reshape.default bmm.default reshape.default", 0.0, /*leaves_float=*/true}},
+        "reshape.default reshape.default bmm.default reshape.default", false, 0.0, /*leaves_float=*/true}},
       {"limit_softmax_width",
        {"A softmax is turned to the dimension that has a kernel",
-        "conv2d.default permute.default softmax.int permute.default", 0.0, /*leaves_float=*/true}},
+        "conv2d.default permute.default softmax.int permute.default", false, 0.0, /*leaves_float=*/true}},
   };
   static const std::map<std::string, Deviation> ptq_only = {
       {"conv_groups",

@@ -39,7 +39,7 @@ TEST(Table, AlignsNumbersAndCountsColumnsNotBytes) {
 }
 
 TEST(ComparisonReport, EqualValuesHaveNoNumber) {
-  const ComparisonReport report{{{30.25, INFINITY}, {{"conv", "float_conv", "aten.conv2d.default", 20.5}}}};
+  const ComparisonReport report{{{30.25, INFINITY}, {0, 0}, {{"conv", "float_conv", "aten.conv2d.default", 20.5}}}};
   EXPECT_EQ(report.text(),
             "output 0: SQNR 30.25 dB\noutput 1: SQNR equal dB\n\n"
             "SQNR dB  layer  op\n-------  -----  -------------------\n  20.50  conv   aten.conv2d.default\n");
