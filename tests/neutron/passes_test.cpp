@@ -150,6 +150,98 @@ TEST(NeutronPasses, MakesOneConvolutionOfARepVggBlock) {
             "conv2d.default batch_norm.default conv2d.default batch_norm.default add.Tensor conv2d.default "
             "batch_norm.default add.Tensor relu.default");
 }
+struct WholeGraph {
+  std::string name;
+  std::function<std::shared_ptr<GraphModule>(GraphBuilder&)> build;
+};
+
+void PrintTo(const WholeGraph& graph, std::ostream* out) { *out << graph.name; }
+
+// What networks hold between convolutions and linears, and the NPU has no operator for as it stands.
+std::vector<WholeGraph> whole_graphs() {
+  const auto between = [](const std::function<Node*(GraphBuilder&, Node*)>& part) {
+    return [=](GraphBuilder& g) {
+      Node* inside = part(g, g.conv2d("c", g.input({1, 3, 10, 10}), 3, 8));
+      return g.finish({g.conv2d("d", inside, 8, 8)});
+    };
+  };
+  const auto behind_linear = [](const std::function<Node*(GraphBuilder&, Node*, Node*)>& part) {
+    return [=](GraphBuilder& g) {
+      Node* x = g.input({1, 6, 8});
+      return g.finish({part(g, g.linear("l", x, 8, 8), x)});
+    };
+  };
+  return {
+      {"channel_shuffle", between([](GraphBuilder& g, Node* x) {
+         Node* apart = g.call("aten.view.default", {x, Ints{1, 2, 4, 10, 10}});
+         Node* turned = g.call("aten.transpose.int", {apart, int64_t{1}, int64_t{2}});
+         return g.call("aten.view.default", {g.call("aten.contiguous.default", {turned}), Ints{1, 8, 10, 10}});
+       })},
+      {"max_pool_that_rounds_nothing_up", between([](GraphBuilder& g, Node* x) {
+         return g.call("aten.max_pool2d.default", {x, Ints{2, 2}, Ints{2, 2}}, {{"ceil_mode", true}});
+       })},
+      {"average_that_leaves_nothing_out", between([](GraphBuilder& g, Node* x) {
+         return g.call("aten.avg_pool2d.default", {x, Ints{2, 2}, Ints{2, 2}},
+                       {{"ceil_mode", true}, {"count_include_pad", false}});
+       })},
+      {"all_channels", between([](GraphBuilder& g, Node* x) {
+         return g.call("aten.slice.Tensor", {g.call("aten.alias.default", {x}), int64_t{1}, int64_t{0}, int64_t{8}});
+       })},
+      {"dropout_of_channels", between([](GraphBuilder& g, Node* x) {
+         return g.call("aten.feature_dropout.default",
+                       {g.call("aten.alpha_dropout.default", {x, 0.5, false}), 0.5, false});
+       })},
+      {"gate_that_is_expanded", between([](GraphBuilder& g, Node* x) {
+         Node* gate = g.call("aten.sigmoid.default", {g.call("aten.mean.dim", {x, Ints{2, 3}, true})});
+         return g.call("aten.mul.Tensor", {x, g.call("aten.expand_as.default", {gate, x})});
+       })},
+      {"view_as_another", behind_linear([](GraphBuilder& g, Node* y, Node* x) {
+         return g.call("aten.reshape_as.default", {g.call("aten.flatten.using_ints", {y, int64_t{0}, int64_t{1}}), x});
+       })},
+      {"unbind_and_sum", behind_linear([](GraphBuilder& g, Node* y, Node*) {
+         Node* parts =
+             g.call("aten.unbind.int", {g.call("aten.unflatten.int", {y, int64_t{2}, Ints{2, 4}}), int64_t{2}});
+         return g.call("aten.add.Tensor", {g.item(parts, 0), g.item(parts, 1)});
+       })},
+      {"one_minus", behind_linear([](GraphBuilder& g, Node* y, Node*) {
+         return g.call("aten.rsub.Scalar", {y, 1.0});
+       })},
+      {"stack_of_selects", behind_linear([](GraphBuilder& g, Node* y, Node*) {
+         const std::vector<Arg> parts = {g.call("aten.select.int", {y, int64_t{1}, int64_t{0}}),
+                                         g.call("aten.select.int", {y, int64_t{1}, int64_t{-1}})};
+         return g.call("aten.stack.default", {Arg(parts), int64_t{1}});
+       })},
+      {"softmax_over_positions", behind_linear([](GraphBuilder& g, Node* y, Node*) {
+         return g.call("aten.softmax.int", {y, int64_t{1}});
+       })},
+      {"mixing_of_positions", behind_linear([](GraphBuilder& g, Node* y, Node*) {
+         return g.call("aten.matmul.default", {g.parameter("m", {5, 6}), y});
+       })},
+      {"scores_by_einsum", behind_linear([](GraphBuilder& g, Node* y, Node* x) {
+         const std::vector<Arg> factors = {y, g.linear("k", x, 8, 8)};
+         return g.call("aten.softmax.int",
+                       {g.call("aten.einsum.default", {"bid,bjd->bij", Arg(factors)}), int64_t{-1}});
+       })},
+  };
+}
+
+class WholeOnTheNpu : public testing::TestWithParam<WholeGraph> {};
+
+TEST_P(WholeOnTheNpu, InOnePartition) {
+  for (const bool is_qat : {false, true}) {
+    GraphBuilder g;
+    NeutronOptions options;
+    options.is_qat = is_qat;
+    options.mul_range = MulRange::kObserved;
+    NeutronQuantizer quantizer(options);
+    const targets::Placement placement = targets::check_model(*GetParam().build(g), quantizer).placement;
+    EXPECT_EQ(placement.partitions, 1) << is_qat;
+    for (const targets::OperatorPlacement& row : placement.operators) EXPECT_EQ(row.reason, "") << is_qat;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Graphs, WholeOnTheNpu, testing::ValuesIn(whole_graphs()),
+                         [](const auto& each) { return each.param.name; });
 
 }  // namespace
 }  // namespace octet::neutron

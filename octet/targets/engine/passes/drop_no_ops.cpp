@@ -131,10 +131,6 @@ class Memory {
   std::map<const Node*, const Node*> last_write_;
 };
 
-}  // namespace
-
-namespace {
-
 // A copy puts a value's elements in order, which view asks for. Without it, what reads them in another order reshapes.
 void reshape_behind(const std::vector<Node*>& dropped, const Memory& memory) {
   std::unordered_set<const Node*> behind(dropped.begin(), dropped.end());
