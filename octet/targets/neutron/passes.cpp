@@ -17,6 +17,10 @@ bool takes_activation(const Node& node) {
 // stay in float.
 void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOptions& options) {
   if (options.settings.at("mul_range") != "observed") return;
+  passes.push_back({"decompose_recurrent_cells", targets::decompose_recurrent_cells});
+  if (options.settings.at("unroll_rnn") == "yes") {
+    passes.push_back({"unroll_recurrent_layers", targets::unroll_recurrent_layers});
+  }
   passes.push_back({"decompose_silu", targets::decompose_silu});
   passes.push_back({"decompose_hardsigmoid", targets::decompose_hardsigmoid});
   passes.push_back({"decompose_softplus", targets::decompose_softplus});

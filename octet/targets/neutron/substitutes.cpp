@@ -32,8 +32,10 @@ std::string substitute_for(std::string_view short_name) {
       {"expand", "let add or mul broadcast one input"},
       {"conv3d", "conv2d on slices"},
       {"embedding", "leave it to the application"},
-      {"gru", "a convolution over time"},
-      {"lstm", "a convolution over time"},
+      {"gru", "--unroll-rnn yes writes it out step by step; or a convolution over time"},
+      {"lstm", "--unroll-rnn yes writes it out step by step; or a convolution over time"},
+      {"rnn_tanh", "--unroll-rnn yes writes it out step by step; or a convolution over time"},
+      {"rnn_relu", "--unroll-rnn yes writes it out step by step; or a convolution over time"},
   };
   for (const Row& row : rows) {
     if (row.op == short_name) return std::string(row.text);

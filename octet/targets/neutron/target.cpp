@@ -103,7 +103,8 @@ targets::Target target(const NeutronTargetSpec& spec, std::vector<targets::Opera
   target.rules = targets::RuleTable(std::move(rules));
   target.settings = {
       {"mul_range",
-       "Inputs of mul: observed (a range of their own, the default) or reference (fixed, saturates beyond -0.5 .. 0.496)",
+       "Inputs of mul: observed (a range of their own, the default) or reference (fixed, saturates beyond -0.5 .. "
+       "0.496)",
        {{"observed"}, {"reference", "fixed 1/256 with zero point 0"}}},
       {"sigmoid_input",
        "What sigmoid and tanh read of a convolution: observed (a range of its own, the default) or reference (none: "
@@ -112,6 +113,11 @@ targets::Target target(const NeutronTargetSpec& spec, std::vector<targets::Opera
       {"gelu",
        "gelu: float (on the CPU, the default), or on the NPU as sigmoid (x * sigmoid(1.702 x)) or tanh (its tanh form)",
        {{"float"}, {"sigmoid"}, {"tanh"}}},
+      {"unroll_rnn",
+       "lstm, gru and rnn: no (in float on the CPU, the default) or yes (written out step by step, for the length of "
+       "the "
+       "example)",
+       {{"no"}, {"yes"}}},
       {"qat_ranges",
        "Ranges in training: joint (averages start from the whole calibration set, and take what shares a grid "
        "together, "
