@@ -78,7 +78,7 @@ TEST_P(QuantizeGolden, GivesTheReferencesRowsAndOutput) {
   const std::string folder = golden(name);
   const std::string output = file("q.octet");
   const Outcome quantized = run("quantize --json " + folder + "/model.pt2 --calibrate 'npy:" + folder +
-                                "/calib_*.npy' -o " + output + (qat ? " --qat" : ""));
+                                "/calib_*.npy' -o " + output + (qat ? " --qat --qat-ranges reference" : ""));
   ASSERT_EQ(quantized.status, 0) << quantized.err;
   EXPECT_EQ(nlohmann::json::parse(quantized.out).at("in_float"), 0) << quantized.out;
   EXPECT_LT(std::filesystem::file_size(output),
