@@ -22,8 +22,7 @@ class Conversion {
       if (input->meta()) note(input->meta()->dtype);
     }
     for (const std::string& name : module.attr_names()) {
-      const at::Tensor value = module.attr(name);
-      if (value.dim() > 0 || module.attr_kind(name) == AttrKind::kParameter) note(value.scalar_type());
+      if (module.attr_kind(name) == AttrKind::kParameter) note(module.attr(name).scalar_type());
     }
   }
 
@@ -61,6 +60,7 @@ class Conversion {
     if (meta && is_met(meta->dtype)) {
       meta->dtype = at::kFloat;
       node.set_meta(std::move(meta));
+      converted_.insert(&node);
     }
     std::vector<TensorMeta> elements = node.element_metas();
     for (TensorMeta& element : elements) {
@@ -76,7 +76,6 @@ class Conversion {
       if (is_type(formals[i]) && constant.isInt()) {
         if (!is_met(static_cast<at::ScalarType>(constant.toInt()))) continue;
         node.set_arg(i, Arg(at::kFloat));
-        casts_.insert(&node);
       } else if (constant.isDouble() && std::isfinite(constant.toDouble()) &&
                  std::abs(constant.toDouble()) > kHighest) {
         node.set_arg(i, Arg(std::copysign(kHighest, constant.toDouble())));
@@ -92,9 +91,10 @@ class Conversion {
 
   // A cast between types that are float32 now; one that somebody writes into stays, as a copy.
   void drop_idle_cast(Node* node) {
-    if (casts_.count(node) == 0 || !(node->is_call("aten.to.dtype") || node->is_call("aten._to_copy.default"))) return;
+    if (!node->is_call("aten.to.dtype") && !node->is_call("aten._to_copy.default")) return;
     Node* source = node->arg(size_t{0}).node();
     if (source == nullptr || !source->meta() || source->meta() != node->meta()) return;
+    if (converted_.count(node) == 0 && converted_.count(source) == 0) return;  // what was one before is not ours
     const std::vector<Node*> users = node->users();
     const bool is_written = std::any_of(users.begin(), users.end(),
                                         [](const Node* user) { return user->is_call() && user->op().mutates(); });
@@ -106,7 +106,7 @@ class Conversion {
   GraphModule& module_;
   std::set<at::ScalarType> types_;
   std::set<at::ScalarType> met_;
-  std::set<const Node*> casts_;
+  std::set<const Node*> converted_;  // nodes whose values were of another type
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace octet::lowering {
 struct OperatorSource {
   std::string node;
   std::string model_node;  ///< the operator of the float model that it stands for, where passes changed it
-  std::string op;          ///< what the node calls, "aten.silu.default"; files say it of what computes in float
+  std::string op;          ///< what the node calls, "aten.silu.default"; files say it of parts in float and of GATHER
   bool operator==(const OperatorSource&) const = default;
 };
 

@@ -294,7 +294,8 @@ tflite::Model Program::to_model() const {
     facts.operators.push_back(from.source);
     const bool in_float = std::any_of(from.outputs.begin(), from.outputs.end(),
                                       [&](ValueId value) { return at(value).type == tflite::Type::kFloat32; });
-    if (!in_float || from.code == tflite::OpCode::kDequantize) facts.operators.back().op.clear();
+    const bool is_part = in_float ? from.code != tflite::OpCode::kDequantize : from.code == tflite::OpCode::kGather;
+    if (!is_part) facts.operators.back().op.clear();
   }
   model.outputs = indices_of(outputs_);
   for (size_t j = 0; j < inputs_.size(); ++j) model.signature_inputs.emplace_back(input_names_[j], model.inputs[j]);

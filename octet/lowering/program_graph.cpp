@@ -99,12 +99,12 @@ void WayBack::refuse(const std::string& why) const {
 
 Node* WayBack::call(const std::string& op, std::vector<Arg> args, NamedArgs named) {
   Node* node = graph().call(op, std::move(args), std::move(named), plain_name(output().name));
-  if (output().type == Type::kFloat32) note_float(*node);
+  note_source(*node);
   return node;
 }
 
-void WayBack::note_float(Node& node) const {
-  node.notes()[kInFloatNote] = true;
+void WayBack::note_source(Node& node) const {
+  if (output().type == Type::kFloat32) node.notes()[kInFloatNote] = true;
   if (!facts_) return;
   const OperatorSource& source = facts_->operators.at(static_cast<size_t>(op_ - program_.operators.data()));
   if (source.op.empty()) return;

@@ -10,7 +10,7 @@ namespace octet {
 
 /// Note on a node of graph_of: the program computes it in float32, whatever grids lie before and behind.
 inline const NoteKey<bool> kInFloatNote("in_float");
-/// Beside it, where the file says so: the node that it is a part of, and what that called.
+/// Where the file says so, of what the NPU does not take: the node that it is a part of, and what that called.
 inline const NoteKey<std::string> kPartOfNodeNote("part_of_node");
 inline const NoteKey<std::string> kPartOfOpNote("part_of_op");
 

@@ -55,7 +55,7 @@ class WayBack {
   Graph& graph() { return module_->graph(); }
   void find_borders();
 
-  void note_float(Node& node) const;
+  void note_source(Node& node) const;
 
   const tflite::Model& program_;
   std::optional<ProgramFacts> facts_;

@@ -139,7 +139,11 @@ class Placer {
 
   Verdict why_float(const Node& node) const {
     const OperatorRule* rule = target_.rules.find(node);
-    if (rule == nullptr) return no_rule(node.op());
+    if (rule == nullptr) {
+      if (target_.rules.find(whole_op(node).name()) == nullptr) return no_rule(node.op());
+      return {octet::str("in this file it is ", node.op().short_name(), ", which no rule of ", target_.name, " knows"),
+              ""};
+    }
     if (rule->qat_only) {
       for (const Constraint& constraint : rule->constraints) {
         if (const auto refusal = constraint.check(view(node))) return verdict(*refusal);
