@@ -95,7 +95,8 @@ targets::Target target(const NeutronTargetSpec& spec, std::vector<targets::Opera
   target.rules = targets::RuleTable(std::move(rules));
   target.settings = {
       {"mul_range",
-       "Inputs of mul: observed (a range of their own, the default) or reference (fixed, saturates beyond -0.5 .. 0.496)",
+       "Inputs of mul: observed (a range of their own, the default) or reference (fixed, saturates beyond -0.5 .. "
+       "0.496)",
        {{"observed"}, {"reference", "fixed 1/256 with zero point 0"}}},
       {"sigmoid_input",
        "What sigmoid and tanh read of a convolution: observed (a range of its own, the default) or reference (none: "

@@ -5,6 +5,7 @@
 
 #include "octet/formats/dtype.h"
 #include "octet/graph/constant_value.h"
+#include "octet/quantize/accumulator.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
 
@@ -12,8 +13,6 @@ namespace octet::targets {
 namespace {
 
 constexpr double kUnevenChannels = 100.0;
-// Where float32 arithmetic stops at a bias beyond int32: its last float below 2^31.
-constexpr int64_t kLargestBias = (int64_t{1} << 31) - 128;
 
 struct Range {
   double low;
@@ -82,6 +81,7 @@ class Finder {
         if (scales_known_) unseen(*node);
       } else if (const OperatorRule* rule = rules_.find(*node)) {
         for (const InputRule& input : rule->inputs) operand(*node, input);
+        accumulator(*node);
       }
     }
     return std::move(warnings_);
@@ -96,7 +96,8 @@ class Finder {
   // The fixed grid of mul's operands that this is, or nullptr.
   const FixedGrid* narrow(const QuantRecord& grid) const {
     const auto found = std::find_if(narrow_.begin(), narrow_.end(), [&](const FixedGrid& fixed) {
-      return grid.scale == std::vector<double>{fixed.scale} && grid.zero_point == std::vector<int64_t>{fixed.zero_point};
+      return grid.scale == std::vector<double>{fixed.scale} &&
+             grid.zero_point == std::vector<int64_t>{fixed.zero_point};
     });
     return found != narrow_.end() ? &*found : nullptr;
   }
@@ -154,7 +155,7 @@ class Finder {
     if (!levels.defined()) return;
     switch (family(input.role)) {
       case Role::kBias:
-        return bias(node, levels);
+        return;
       case Role::kWeight:
         return weight(node, *value, levels, input.channel_axis);
       default:
@@ -162,13 +163,14 @@ class Finder {
     }
   }
 
-  void bias(const Node& node, const at::Tensor& levels) {
-    if (levels.scalar_type() != at::kInt) return;
-    const at::Tensor wide = levels.to(at::kLong).abs();
-    const int64_t beyond = wide.ge(kLargestBias).sum().item<int64_t>();
-    if (beyond == 0) return;
-    warn(node.where(), octet::str(beyond, " of ", levels.numel(), " biases lie at the end of int32 and are cut off"),
-         "the scales of its input and weight are too small for its bias: look for weights near zero");
+  // octet's own convert leaves room; programs from elsewhere may not.
+  void accumulator(const Node& node) {
+    const auto excess = accumulator_excess(module_, node);
+    if (!excess) return;
+    warn(node.where(),
+         octet::str("bias and sum of products may leave int32 in ", excess->beyond, " of ", excess->channels,
+                    " channels, and wrap around"),
+         "quantize the float model with octet, which enlarges the scales of weights near zero");
   }
 
   void weight(const Node& node, const Node& dequantize, const at::Tensor& levels, int64_t axis) {

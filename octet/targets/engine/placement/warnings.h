@@ -16,7 +16,7 @@ struct Warning {
   std::string way_out;
 };
 
-/// Of a quantized program: values cut off by a narrower grid (fixed ranges of mul), biases at the end of int32,
+/// Of a quantized program: values cut off by a narrower grid (fixed ranges of mul), accumulators that may leave int32,
 /// channels whose weights are all zero, channels of one per-tensor grid that differ by more than 100 times, grids of
 /// observers that saw no data or a constant. `scales_known` false (before calibration): a fixed grid is named where it
 /// may cut. What is fixed, and the smallest scale, the target's first scheme says, under any of its settings.
