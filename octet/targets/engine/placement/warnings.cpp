@@ -1,6 +1,8 @@
 #include "octet/targets/engine/placement/warnings.h"
 
+#include <array>
 #include <cmath>
+#include <cstdio>
 #include <set>
 
 #include "octet/formats/dtype.h"
@@ -216,7 +218,74 @@ class Finder {
   std::set<std::pair<std::string, std::string>> known_;  // places and texts
 };
 
+constexpr double kClippedShare = 0.01;
+constexpr double kLeastSqnr = 10.0;
+constexpr double kInherited = 3.0;  // dB: what an operator adds to what its inputs lack already
+
+// Three figures, as people read them.
+std::string figures(double value) {
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), "%.3g", value);
+  return text.data();
+}
+
+std::string name_in(const std::string& where) {
+  const size_t first = where.find('\'');
+  return first == std::string::npos ? where : where.substr(first + 1, where.rfind('\'') - first - 1);
+}
+
+Warning clipping(const ValueLoss& loss, const std::vector<FixedGrid>& narrow) {
+  const auto held = range(*loss.grid);
+  const std::string whose = loss.reader == loss.where ? "its values" : octet::str("the values of ", loss.where);
+  std::string way_out = "calibrate with more samples, or by \"activation_observer\": \"min_max\" in a --config";
+  for (const FixedGrid& fixed : narrow) {
+    const bool same = loss.grid->scale.front() == fixed.scale && loss.grid->zero_point.front() == fixed.zero_point;
+    if (same) way_out = fixed.way_out;
+  }
+  return {loss.reader,
+          octet::str(figures(100 * loss.clipped), " % of ", whose, ", ", figures(loss.low), " to ", figures(loss.high),
+                     ", are cut off at ", figures(held->low), " and ", figures(held->high)),
+          way_out};
+}
+
+Warning noise(const ValueLoss& loss) {
+  const std::string lost = octet::str("alone it has ", figures(loss.sqnr_db), " dB of SQNR");
+  const double reach = std::max(std::abs(loss.low), std::abs(loss.high));
+  const bool coarse = loss.grid && loss.grid->scale.front() * 16 > reach;
+  if (!coarse) {
+    return {loss.where, lost + ": the grids that it reads are too coarse for it",
+            octet::str("--leave-float '", loss.name, "', or training quantization-aware")};
+  }
+  const std::string values = octet::str(lost, ": its values, ", figures(loss.low), " to ", figures(loss.high),
+                                        ", have a grid with a step of ", figures(loss.grid->scale.front()));
+  if (loss.shares_with.empty()) {
+    return {loss.where, values, "calibrate with samples as these, or look for outliers in what shares its grid"};
+  }
+  return {loss.where, octet::str(values, ", which it shares with ", loss.shares_with),
+          octet::str("a grid of its own: give the model an output each in place of ", name_in(loss.shares_with),
+                     ", scale the inputs alike, or --leave-float '", name_in(loss.shares_with), "'")};
+}
+
 }  // namespace
+
+std::string text(const Warning& warning) {
+  return octet::str('[', warning.where, "] ", warning.text, warning.way_out.empty() ? "" : "; ", warning.way_out);
+}
+
+std::vector<Warning> loss_warnings(const std::vector<ValueLoss>& losses, const Target& target) {
+  const std::vector<FixedGrid> narrow = narrow_grids(target);
+  std::vector<Warning> found;
+  std::set<std::string> clipped;  // readers: what they lack is said
+  for (const ValueLoss& loss : losses) {
+    if (loss.grid && loss.clipped > kClippedShare && range(*loss.grid)) {
+      if (clipped.insert(loss.reader).second) found.push_back(clipping(loss, narrow));
+    } else if (loss.sqnr_db < kLeastSqnr && loss.sqnr_db < loss.inputs_sqnr_db - kInherited &&
+               clipped.count(loss.where) == 0) {
+      found.push_back(noise(loss));
+    }
+  }
+  return found;
+}
 
 std::vector<Warning> find_warnings(const GraphModule& quantized, const Target& target, bool scales_known) {
   return Finder(quantized, target, scales_known).run();
