@@ -100,6 +100,10 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
   verb.add_flag("--qat,!--no-qat", kCalibratedQat)->each([&arguments](const std::string& value) {
     arguments.qat = CLI::detail::to_flag_value(value) > 0;
   });
+  verb.add_option("--measure", arguments.measured,
+                  "Calibration samples on which the end looks for values that quantization ruins; 0: none")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   verb.add_option("-o,--output", arguments.output,
                   "Quantized model to write: .tflite, .pt2, or octet's own file by any other ending")
       ->required();

@@ -10,12 +10,14 @@
 #include "octet/cli/print.h"
 #include "octet/cli/quantizer.h"
 #include "octet/cli/verbs.h"
+#include "octet/quantize/compare.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/rows.h"
 #include "octet/report/model_reports.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/targets/engine/placement/warnings.h"
 #include "octet/train/loader.h"
 
 namespace octet::cli {
@@ -45,6 +47,57 @@ CalibrationFacts calibration_facts(const QuantizeArguments& arguments, const Qua
   return facts;
 }
 
+// Sizes of the inputs along dimension 0, as the model was exported; 0 for scalars.
+std::vector<int64_t> exported_batches(const GraphModule& model) {
+  std::vector<int64_t> batches;
+  for (const Node* input : model.graph().placeholders()) {
+    batches.push_back(input->sizes().empty() ? 0 : input->sizes().front());
+  }
+  return batches;
+}
+
+// Up to `count` runs of the model's own batch, cut out of the first samples.
+std::vector<std::vector<at::Tensor>> few(const std::vector<std::vector<at::Tensor>>& samples,
+                                         const std::vector<int64_t>& batches, int64_t count) {
+  std::vector<std::vector<at::Tensor>> cut;
+  for (const std::vector<at::Tensor>& sample : samples) {
+    int64_t pieces = 1;
+    const auto is_cut = [&](size_t i) {
+      return batches[i] > 0 && sample[i].dim() > 0 && sample[i].size(0) > batches[i];
+    };
+    for (size_t i = 0; i < sample.size(); ++i) {
+      if (is_cut(i)) pieces = std::max(pieces, sample[i].size(0) / batches[i]);
+    }
+    for (int64_t piece = 0; piece < pieces && static_cast<int64_t>(cut.size()) < count; ++piece) {
+      cut.emplace_back();
+      for (size_t i = 0; i < sample.size(); ++i) {
+        cut.back().push_back(is_cut(i) ? sample[i].narrow(0, piece * batches[i], batches[i]) : sample[i]);
+      }
+    }
+  }
+  return cut;
+}
+
+// What the program itself tells, and what a few samples tell of it; a place is named once.
+std::vector<targets::Warning> warnings_of(GraphModule& float_model, GraphModule& quantized,
+                                          const std::vector<std::vector<at::Tensor>>& samples,
+                                          const targets::Target& target) {
+  std::vector<targets::Warning> found;
+  if (!samples.empty()) found = loss_warnings(value_losses(float_model, quantized, samples), target);
+  std::set<std::string> places;
+  for (const targets::Warning& warning : found) places.insert(warning.where);
+  for (targets::Warning& warning : find_warnings(quantized, target)) {
+    if (!places.contains(warning.where)) found.push_back(std::move(warning));
+  }
+  return found;
+}
+
+void say(const std::vector<targets::Warning>& warnings) {
+  constexpr size_t kShown = 12;
+  for (size_t i = 0; i < std::min(warnings.size(), kShown); ++i) log::warn(text(warnings[i]));
+  if (warnings.size() > kShown) log::warn(warnings.size() - kShown, " more of the kind: --json lists all");
+}
+
 }  // namespace
 
 void quantize(const QuantizeArguments& arguments) {
@@ -55,8 +108,10 @@ void quantize(const QuantizeArguments& arguments) {
   const int64_t float_bytes = model_bytes(*model);
   if (is_quantized(*model)) throw Error(arguments.model.path, "is quantized already").hint("give the float model");
   targets::TableQuantizer quantizer = make_quantizer(config.options);
+  const std::vector<int64_t> batches = exported_batches(*model);
   const ModelData data =
       open_data_for(*model, {calibration.data, calibration.samples, calibration.batch_size}, Split::kTrain, 32);
+  // Its model serves as the float one below: the names there are those of the quantized one.
   const targets::TableQuantizer::Explanation explanation = quantizer.explain(*model);
   if (arguments.quantizer.explain) print(explanation, quantizer, arguments.json ? std::cerr : std::cout);
   LoaderOptions loading;
@@ -89,6 +144,10 @@ void quantize(const QuantizeArguments& arguments) {
     for (const auto& input : row.inputs) any = any || input.has_value();
     report.in_float += any && !left.count(row.name) ? 0 : 1;
   }
+  explanation.model->train(false);
+  report.warnings =
+      warnings_of(*explanation.model, *quantized, few(samples, batches, arguments.measured), quantizer.target());
+  say(report.warnings);
   print(report, arguments.json);
 }
 

@@ -66,6 +66,7 @@ struct QuantizeArguments {
   std::optional<int64_t> batch_size;  ///< else the config's, else as the files hold them
   QuantizerArguments quantizer;
   std::optional<bool> qat;  ///< else the config's
+  int64_t measured = 1;     ///< samples on which the end looks for ruined values; 0: none
   std::string output;
   OutputArguments writing;
   std::optional<uint64_t> seed;

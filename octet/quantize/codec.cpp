@@ -3,6 +3,7 @@
 #include "octet/formats/allowed_operators.h"
 #include "octet/formats/dtype.h"
 #include "octet/graph/call_check.h"
+#include "octet/quantize/accumulator.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/histogram_observer.h"
 #include "octet/quantize/observers.h"
@@ -63,14 +64,35 @@ ObserverArgs args_from(const JsonCursor& config) {
   return args;
 }
 
+json names_json(const ObserverBase& observer, const std::vector<std::shared_ptr<ObserverBase>>& sources,
+                const NameOfModule& name_of) {
+  auto names = json::array();
+  for (const auto& source : sources) {
+    if (!name_of) throw Error(observer.type_name(), "its sources have no names outside of a graph");
+    names.push_back(name_of(*source));
+  }
+  return names;
+}
+
+json room_json(const AccumulatorRoom& room, const NameOfModule& name_of) {
+  return {{"type", room.type_name()},
+          {"is_matrix", room.layout().is_matrix},
+          {"axis", room.layout().axis},
+          {"groups", room.layout().groups},
+          {"sources", names_json(room, room.sources(), name_of)}};
+}
+
+std::shared_ptr<AccumulatorRoom> room_from(const JsonCursor& config) {
+  ProductLayout layout{config.at("is_matrix").to_bool(), config.at("axis").to_int(), config.at("groups").to_int()};
+  if (layout.axis < 0) throw expected(config.at("axis").where(), "axis", "0 or more", octet::str(layout.axis));
+  if (layout.groups < 1) throw expected(config.at("groups").where(), "groups", "1 or more", octet::str(layout.groups));
+  return std::make_shared<AccumulatorRoom>(std::vector<std::shared_ptr<ObserverBase>>(), layout);
+}
+
 json derived_json(const ObserverBase& observer, const DerivedObserver& derived, const NameOfModule& name_of) {
   json config = args_json(observer);
   config["derivation"] = derived.derivation().name;
-  config["sources"] = json::array();
-  for (const auto& source : derived.sources()) {
-    if (!name_of) throw Error(observer.type_name(), "its sources have no names outside of a graph");
-    config["sources"].push_back(name_of(*source));
-  }
+  config["sources"] = names_json(observer, derived.sources(), name_of);
   return config;
 }
 
@@ -118,6 +140,7 @@ std::shared_ptr<CallableModule> conv_bn_from(const JsonCursor& config, Budget& b
 std::shared_ptr<CallableModule> made(const std::string& type, const JsonCursor& config, Budget& budget) {
   budget.charge(kObserverBytes, "its observers");
   if (type == "QatConvBn") return conv_bn_from(config, budget);
+  if (type == "AccumulatorRoom") return room_from(config);
   if (type == "FakeQuantize") return std::make_shared<FakeQuantize>(observer_from(config.at("observer"), budget));
   if (type == "FusedMovingAvgObsFakeQuantize") {
     return std::make_shared<FusedMovingAvgObsFakeQuantize>(observer_from(config.at("observer"), budget));
@@ -164,6 +187,7 @@ json callable_config(const CallableModule& module, const NameOfModule& name_of) 
   if (const auto* pair = dynamic_cast<const QatConvBn*>(&module)) return conv_bn_json(*pair, name_of);
   const auto* observer = dynamic_cast<const ObserverBase*>(&module);
   if (observer == nullptr) throw Error(module.name(), "has no form to be saved in");
+  if (const auto* room = dynamic_cast<const AccumulatorRoom*>(observer)) return room_json(*room, name_of);
   if (const auto* derived = dynamic_cast<const DerivedObserver*>(observer))
     return derived_json(*derived, *derived, name_of);
   if (const auto* derived = dynamic_cast<const DerivedFakeQuantize*>(observer)) {
@@ -204,8 +228,9 @@ void resolve_sources(CallableModule& module, const JsonCursor& config, const Fin
     return;
   }
   auto* derived = dynamic_cast<DerivedObserver*>(&module);
+  auto* room = dynamic_cast<AccumulatorRoom*>(&module);
   if (auto* fake = dynamic_cast<DerivedFakeQuantize*>(&module)) derived = fake->derived().get();
-  if (derived == nullptr) return;
+  if (derived == nullptr && room == nullptr) return;
   std::vector<std::shared_ptr<ObserverBase>> sources;
   for (const JsonCursor& name : config.at("sources").elements()) {
     auto source = std::dynamic_pointer_cast<ObserverBase>(find(name.to_string()));
@@ -214,7 +239,11 @@ void resolve_sources(CallableModule& module, const JsonCursor& config, const Fin
     }
     sources.push_back(std::move(source));
   }
-  derived->set_sources(std::move(sources));
+  if (room != nullptr) {
+    room->set_sources(std::move(sources));
+  } else {
+    derived->set_sources(std::move(sources));
+  }
 }
 
 std::map<std::string, at::Tensor> named_state(const torch::nn::Module& module) {

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "octet/graph/graph_module.h"
+#include "octet/quantize/rows.h"
 #include "octet/support/api.h"
 
 namespace octet {
@@ -36,5 +38,24 @@ struct Comparison {
 /// octet::Error where inputs or results differ in number or shape.
 OCTET_API Comparison compare_models(GraphModule& float_model, GraphModule& quantized,
                                     const std::vector<at::Tensor>& inputs);
+
+/// What quantization costs one value while everything before it is exact: the float model's values, rounded to the
+/// grids that the operator reads.
+struct ValueLoss {
+  std::string name;                 ///< of the operator or input, in the quantized model
+  std::string where;                ///< of it, for messages
+  double sqnr_db = 0.0;             ///< of the value on the grid that its readers see
+  double inputs_sqnr_db = 0.0;      ///< of the worst input that is rounded to a grid; infinite where there is none
+  double low = 0.0, high = 0.0;     ///< of the float value
+  double clipped = 0.0;             ///< share of it that lies more than a step beyond the grid
+  std::optional<QuantRecord> grid;  ///< the one that cuts off the most, and what reads it
+  std::string reader;
+  std::string shares_with;  ///< an operator of several inputs that reads it and has the same grid; may be empty
+};
+
+/// Of every operator and input that both models have, in graph order, over these samples. Infinite elements count for
+/// nothing. Neither model changes. Throws octet::Error as compare_models() does.
+OCTET_API std::vector<ValueLoss> value_losses(GraphModule& float_model, GraphModule& quantized,
+                                              const std::vector<std::vector<at::Tensor>>& samples);
 
 }  // namespace octet

@@ -1,5 +1,6 @@
 #include <ATen/core/grad_mode.h>
 
+#include "octet/quantize/accumulator.h"
 #include "octet/quantize/compare.h"
 #include "octet/quantize/constant_fold.h"
 #include "octet/quantize/observers.h"
@@ -37,6 +38,7 @@ class Converter {
   explicit Converter(GraphModule& module) : module_(module), graph_(module.graph()) {}
 
   void run() {
+    make_room(module_);
     for (Node* node : graph_.nodes()) {
       if (node->kind() != NodeKind::kCallModule) continue;
       const auto callable = module_.callable(node->target());
@@ -200,6 +202,7 @@ std::shared_ptr<GraphModule> convert_pt2e(std::shared_ptr<GraphModule> prepared,
   if (options.fold_quantize) fold_constant_quantizes(*model);
   model->erase_unused();
   model->graph().verify();
+  check_accumulators(*model);
   model->facts()[kStageFact] = kConverted;
   return model;
 }

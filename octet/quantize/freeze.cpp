@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "octet/quantize/accumulator.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/prepare.h"
 #include "octet/quantize/qat_conv_bn.h"
@@ -17,6 +18,7 @@ class Freezer {
   explicit Freezer(GraphModule& module) : module_(module), graph_(module.graph()) {}
 
   void run() {
+    make_room(module_);
     for (Node* node : graph_.nodes()) {
       if (node->kind() != NodeKind::kCallModule) continue;
       const auto callable = module_.callable(node->target());

@@ -75,10 +75,9 @@ std::pair<at::Tensor, at::Tensor> HistogramObserver::search_range() const {
 }
 
 QParams HistogramObserver::calculate_qparams() const {
-  const int64_t middle = octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range);
-  if (!has_data()) return choose_qparams(min_val, max_val, quant_min, quant_max, qscheme, eps(), middle);
+  if (!has_data()) return grid_of(min_val, max_val);
   const auto [low, high] = search_range();
-  return choose_qparams(low, high, quant_min, quant_max, qscheme, eps(), middle);
+  return grid_of(low, high);
 }
 
 void HistogramObserver::reset() {

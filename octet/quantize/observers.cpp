@@ -79,10 +79,16 @@ at::Tensor RangeObserver::forward(const at::Tensor& x) {
   return x;
 }
 
-QParams RangeObserver::calculate_qparams() const {
-  return choose_qparams(min_val, max_val, quant_min, quant_max, qscheme, eps(),
-                        octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range));
+QParams RangeObserver::grid_of(const at::Tensor& low, const at::Tensor& high) const {
+  QParams grid = choose_qparams(low, high, quant_min, quant_max, qscheme, eps(),
+                                octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range));
+  if (least_scale_.defined() && least_scale_.numel() == grid.scale.numel()) {
+    grid.scale = at::maximum(grid.scale, least_scale_.to(grid.scale.device()));
+  }
+  return grid;
 }
+
+QParams RangeObserver::calculate_qparams() const { return grid_of(min_val, max_val); }
 
 bool RangeObserver::has_data() const { return !is_uninitialised(min_val, max_val); }
 
@@ -101,6 +107,7 @@ void RangeObserver::copy_state_from(const RangeObserver& other) {
   assign_buffer(min_val, other.min_val);
   assign_buffer(max_val, other.max_val);
   reading = other.reading;
+  least_scale_ = other.least_scale_;
 }
 
 SeenRange RangeObserver::look_at(const at::Tensor& x) {

@@ -27,6 +27,8 @@ class OCTET_API RangeObserver : public ObserverBase {
   /// Forgets everything seen.
   virtual void reset();
   double eps() const;
+  /// No scale is smaller than these from now on: float32, [1] or [channels]. Not saved with the state.
+  void require_scale(const at::Tensor& least) { least_scale_ = least; }
 
   at::Tensor min_val;
   at::Tensor max_val;
@@ -36,6 +38,8 @@ class OCTET_API RangeObserver : public ObserverBase {
   bool left_some_out() const { return left_some_out_; }
 
  protected:
+  /// The grid of a range, its scales as large as required.
+  QParams grid_of(const at::Tensor& low, const at::Tensor& high) const;
   /// Throws octet::Error where the scheme is of the other kind than `per_channel`, or a dynamic one not allowed.
   RangeObserver(const std::string& name, const ObserverArgs& args, double eps, bool per_channel, bool may_be_dynamic);
   /// `x` is detached, float32 and not empty.
@@ -49,6 +53,7 @@ class OCTET_API RangeObserver : public ObserverBase {
 
  private:
   bool left_some_out_ = false;
+  at::Tensor least_scale_;  // undefined: none
 };
 
 /// The running minimum and maximum of all that was seen.

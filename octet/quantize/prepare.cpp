@@ -1,6 +1,8 @@
 #include "octet/quantize/prepare.h"
 
+#include "octet/quantize/accumulator.h"
 #include "octet/quantize/factories.h"
+#include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/fold_batch_norm.h"
 #include "octet/quantize/qat_rewrite.h"
 #include "octet/quantize/quantize_pt2e.h"
@@ -33,7 +35,7 @@ bool is_float(const Node& node) { return !node.meta() || at::isFloatingType(node
 class Inserter {
  public:
   Inserter(GraphModule& module, const SharingGroups& groups, const QatRewrite& rewrite, bool qat)
-      : module_(module), groups_(groups), rewrite_(rewrite), states_(values_of_buffers_alone(module)) {
+      : module_(module), groups_(groups), rewrite_(rewrite), qat_(qat), states_(values_of_buffers_alone(module)) {
     for (const SharingGroups::Group& group : groups.groups) {
       observers_.push_back({make(group, qat), ""});
       if (RangeObserver* range = range_observer(*observers_.back().module)) range->reading = reading_of_group(group);
@@ -49,6 +51,7 @@ class Inserter {
       observe_inputs(node);
       observe_output(node);
     }
+    if (qat_) make_room_in_accumulators();
     for (Node* node : module_.graph().nodes()) {
       // From here on only the fact counts.
       if (node->notes().erase(kAnnotationKey)) node->notes()[kAnnotatedNote] = true;
@@ -156,6 +159,34 @@ class Inserter {
     node->replace_all_uses_with(observer, [&](Node* user) { return user == observer; });
   }
 
+  // In training: the bias of a product says how small the scales of its weight may be (accumulator.h), so that the
+  // weight is rounded on the grid that convert writes. Behind a BatchNorm QatConvBn sees to it.
+  void make_room_in_accumulators() {
+    for (Node* node : module_.graph().nodes()) {
+      const auto places = product_arguments(*node);
+      if (!places || !places->bias) continue;
+      Node* weight = node->arg(places->weight).node();
+      const Node* bias = node->arg(*places->bias).node();
+      const auto quantizer = std::dynamic_pointer_cast<DerivedFakeQuantize>(callable_of(bias));
+      if (quantizer == nullptr || callable_of(weight) == nullptr) continue;
+      const Node* value = bias->arg(0).node();
+      if (!value->is_get_attr()) continue;
+      const auto point = module_.graph().inserting_before(weight);
+      const std::string name = module_.free_name("accumulator_room_0");
+      module_.set_callable(name, std::make_shared<AccumulatorRoom>(quantizer->derived()->sources(), places->layout));
+      Node* read = module_.graph().get_attr(value->target());
+      read->set_meta(value->meta());
+      Node* room = module_.graph().call_module(name, {weight->arg(0), Arg(read)});
+      room->set_meta(weight->meta());
+      weight->set_arg(0, Arg(room));
+    }
+  }
+
+  std::shared_ptr<CallableModule> callable_of(const Node* node) const {
+    const bool calls = node != nullptr && node->kind() == NodeKind::kCallModule;
+    return calls ? module_.callable(node->target()) : nullptr;
+  }
+
   Node* insert(Node* value, size_t group) {
     Observer& observer = observers_[group];
     if (observer.name.empty()) {
@@ -173,6 +204,7 @@ class Inserter {
   GraphModule& module_;
   const SharingGroups& groups_;
   const QatRewrite& rewrite_;
+  const bool qat_;
   const std::unordered_set<const Node*> states_;
   std::vector<Observer> observers_;                          // one for each group
   std::unordered_map<const Node*, Observed> observed_;       // by observer node
@@ -180,6 +212,17 @@ class Inserter {
   size_t next_ = 0;
   size_t inserted_ = 0;
 };
+
+void switch_to_eval(GraphModule& model) {
+  const std::vector<const Node*> training = nodes_in_train_mode(model);
+  if (!training.empty()) {
+    const auto norms =
+        std::count_if(training.begin(), training.end(), [](const Node* node) { return node->is(Trait::kBatchNorm); });
+    log::warn("the model is in train mode: switched to eval for quantization after training, ", norms,
+              " BatchNorm and ", static_cast<int64_t>(training.size()) - norms, " other nodes (dropout) with it");
+  }
+  model.train(false);
+}
 
 std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<GraphModule> model,
                                          Quantizer& quantizer) {
@@ -196,7 +239,10 @@ std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<
     throw Error("prepare", octet::str("the model is already ", stage->second)).hint("start from the float model");
   }
   const SmallWork alone(*model);
-  if (!qat) fold_batch_norms(*model);
+  if (!qat) {
+    switch_to_eval(*model);
+    fold_batch_norms(*model);
+  }
   quantizer.transform_for_annotation(*model);
   quantizer.annotate(*model);
   quantizer.validate(*model);

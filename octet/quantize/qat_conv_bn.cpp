@@ -101,10 +101,18 @@ QatConvBn::Folded QatConvBn::fold(const std::vector<at::Tensor>& inputs) const {
   return {scale_weight(inputs.at(1), factor, info_), fold_bias(inputs.at(2), inputs.at(4), inputs.at(5), factor)};
 }
 
+RoomMade QatConvBn::make_room(const at::Tensor& weight, const at::Tensor& bias) const {
+  const auto* derived = dynamic_cast<const DerivedFakeQuantize*>(bias_fake_quant_.get());
+  if (!weight_fake_quant_ || derived == nullptr || derived->derived()->sources().empty()) return {};
+  const ProductLayout layout{false, info_.weight_axis(), info_.is_transposed ? info_.groups : 1};
+  return octet::make_room(*weight_fake_quant_, weight, bias, layout, *derived->derived()->sources().front());
+}
+
 at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs) {
   if (inputs.size() != 7) throw expected("conv-bn", "inputs", "7", std::to_string(inputs.size()));
   if (!is_training() || bn_stats_frozen()) {
     auto [weight, bias] = fold(inputs);
+    make_room(weight, bias);
     if (weight_fake_quant_) weight = weight_fake_quant_->forward(weight);
     if (bias_fake_quant_) bias = bias_fake_quant_->forward(bias);
     return convolve(inputs[0], weight, bias);
@@ -112,6 +120,7 @@ at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs) {
   const at::Tensor& gamma = inputs[3];
   const at::Tensor factor = batch_norm_factor(away_from_zero(gamma), inputs[6], eps_);
   at::Tensor weight = scale_weight(inputs[1], factor, info_);
+  make_room(weight, fold_bias(inputs[2], inputs[4], inputs[5], factor).detach());
   if (weight_fake_quant_) weight = weight_fake_quant_->forward(weight);
   // Dividing the weight instead of the output is the same in exact arithmetic and saves two passes over the
   // activations.

@@ -6,6 +6,7 @@
 
 #include "octet/graph/callable_module.h"
 #include "octet/graph/run_listener.h"
+#include "octet/quantize/accumulator.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/fold_batch_norm.h"
 
@@ -46,6 +47,8 @@ class QatConvBn : public CallableModule, public RunListener {
     at::Tensor bias;
   };
   Folded fold(const std::vector<at::Tensor>& inputs) const;
+  /// Gives the weight's fake quantizer the smallest scales that these parameters ask for (accumulator.h).
+  RoomMade make_room(const at::Tensor& weight, const at::Tensor& bias) const;
 
   /// The convolution node for the folded parameters, at the graph's insert point; `bias` may be null.
   Node* emit(Graph& graph, const std::string& name, Node* x, Node* weight, Node* bias) const;

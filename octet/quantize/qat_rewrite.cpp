@@ -5,6 +5,7 @@
 #include "octet/quantize/prepare.h"
 #include "octet/quantize/qat_conv_bn.h"
 #include "octet/support/error.h"
+#include "octet/support/log.h"
 
 namespace octet {
 namespace {
@@ -151,6 +152,8 @@ void put_folded_convolution(GraphModule& module, Node* structural, const QatConv
   structural->replace_all_uses_with(conv);
   graph.erase(structural);
   set_folded_parameters(module, conv, folded.weight, folded.bias);
+  const RoomMade made = simulated.make_room(folded.weight, folded.bias);
+  if (made.enlarged > 0) log::warn(conv->where(), ": ", text(made));
   const auto point = graph.inserting_before(conv);
   const std::pair<size_t, ObserverBase*> quantizers[] = {{1, simulated.weight_fake_quant().get()},
                                                          {2, simulated.bias_fake_quant().get()}};

@@ -36,6 +36,20 @@ std::shared_ptr<GraphModule> switched(std::shared_ptr<GraphModule> model, bool o
 
 }  // namespace
 
+std::vector<const Node*> nodes_in_train_mode(const GraphModule& model) {
+  std::vector<const Node*> found;
+  for (const Node* node : model.graph().nodes()) {
+    if (!node->is_call() || (node->has_arg("running_mean") && node->arg("running_mean").is_none())) continue;
+    for (const char* flag : {"training", "train"}) {
+      if (node->has_arg(flag) && node->arg(flag).is_constant() && node->arg(flag).constant().isBool() &&
+          node->arg(flag).to_bool()) {
+        found.push_back(node);
+      }
+    }
+  }
+  return found;
+}
+
 void freeze_bn_stats(torch::nn::Module& module) { set_frozen(module, true); }
 void unfreeze_bn_stats(torch::nn::Module& module) { set_frozen(module, false); }
 

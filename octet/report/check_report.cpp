@@ -79,10 +79,7 @@ nlohmann::ordered_json size_json(const SizeCheck& size, const std::string& targe
     json["transitions"].push_back({{"from", each.from}, {"to", each.to}});
   }
   json["memory"] = memory_json(size.check->memory);
-  json["warnings"] = nlohmann::ordered_json::array();
-  for (const targets::Warning& each : size.check->warnings) {
-    json["warnings"].push_back({{"where", each.where}, {"text", each.text}, {"way_out", each.way_out}});
-  }
+  json["warnings"] = warnings_json(size.check->warnings);
   return json;
 }
 
@@ -116,7 +113,7 @@ std::string one_size_text(const Check& check) {
     }
   }
   for (const targets::Warning& each : check.warnings) {
-    out << "warning: [" << each.where << "] " << each.text << (each.way_out.empty() ? "" : "; " + each.way_out) << '\n';
+    out << "warning: " << targets::text(each) << '\n';
   }
   return out.str();
 }
@@ -144,6 +141,14 @@ std::string sizes_text(const std::vector<SizeCheck>& sizes) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json warnings_json(const std::vector<targets::Warning>& warnings) {
+  auto array = nlohmann::ordered_json::array();
+  for (const targets::Warning& each : warnings) {
+    array.push_back({{"where", each.where}, {"text", each.text}, {"way_out", each.way_out}});
+  }
+  return array;
+}
 
 std::string CheckReport::text() const {
   return sizes.size() == 1 && sizes[0].check ? one_size_text(*sizes[0].check) : sizes_text(sizes);

@@ -10,6 +10,9 @@
 
 namespace octet::report {
 
+/// An object a warning: "where", "text", "way_out".
+nlohmann::ordered_json warnings_json(const std::vector<targets::Warning>& warnings);
+
 /// One input size, and what came of it.
 struct SizeCheck {
   std::string size;  ///< as it was asked for; empty: the exported one

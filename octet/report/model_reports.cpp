@@ -7,6 +7,7 @@
 #include "octet/formats/dtype.h"
 #include "octet/lowering/stats.h"
 #include "octet/quantize/qdq.h"
+#include "octet/report/check_report.h"
 #include "octet/report/numbers.h"
 #include "octet/report/table.h"
 #include "octet/support/error.h"
@@ -193,8 +194,10 @@ std::string QuantizationReport::text() const {
 }
 
 nlohmann::ordered_json QuantizationReport::json() const {
-  return {{"output", output},     {"target", target},           {"operators", operators},
-          {"in_float", in_float}, {"float_bytes", float_bytes}, {"bytes", bytes}};
+  nlohmann::ordered_json json = {{"output", output},     {"target", target},           {"operators", operators},
+                                 {"in_float", in_float}, {"float_bytes", float_bytes}, {"bytes", bytes}};
+  json["warnings"] = warnings_json(warnings);
+  return json;
 }
 
 std::string ExportReport::text() const {

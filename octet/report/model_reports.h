@@ -11,6 +11,7 @@
 #include "octet/integer/memory_plan.h"
 #include "octet/quantize/rows.h"
 #include "octet/support/api.h"
+#include "octet/targets/engine/placement/warnings.h"
 
 namespace octet::report {
 
@@ -54,6 +55,7 @@ struct OCTET_API QuantizationReport {
   int64_t in_float = 0;  ///< of these
   int64_t float_bytes = 0;
   int64_t bytes = 0;
+  std::vector<targets::Warning> warnings = {};  ///< in JSON alone; the log says them to people
 
   std::string text() const;
   nlohmann::ordered_json json() const;

@@ -77,6 +77,20 @@ TEST_F(Config, ALayerLeftInFloatIsFloatInTheFile) {
   EXPECT_GE(seen, 4u);
 }
 
+TEST_F(Config, TheEndOfQuantizeWarnsOfWhatIsRuined) {
+  const std::string folder = golden("op_mul");
+  const std::string command = "quantize --json " + folder + "/model.pt2 --calibrate 'npy:" + folder +
+                              "/calib_*.npy' -o " + file("q.octet") + " --mul-range reference";
+  const Outcome warned = run(command);
+  ASSERT_EQ(warned.status, 0) << warned.err;
+  EXPECT_NE(warned.err.find("are cut off at -0.5 and 0.496; --mul-range observed"), std::string::npos) << warned.err;
+  const auto warnings = nlohmann::json::parse(warned.out).at("warnings");
+  ASSERT_FALSE(warnings.empty());
+  EXPECT_EQ(warnings.at(0).at("way_out"), "--mul-range observed");
+  EXPECT_NE(warned.err.find(" % of "), std::string::npos) << warned.err;
+  EXPECT_EQ(run(command + " --measure 0").err.find(" % of "), std::string::npos) << "measured nothing";
+}
+
 TEST_F(Config, ExplainSaysWhatBecomesOfEachOperator) {
   const Outcome result =
       quantize(calibration() + " --leave-float linear --leave-float 'no.such.*' --explain -o " + file("q.octet"));

@@ -6,6 +6,7 @@
 #include <limits>
 #include <sstream>
 
+#include "octet/quantize/compare.h"
 #include "octet/quantize/qdq.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/engine/operator_table.h"
@@ -98,10 +99,77 @@ Node* conv_with(GraphBuilder& b, const at::Tensor& weight, const at::Tensor& bia
   return b.call("aten.conv2d.default", {b.input({1, 3, 6, 6}), b.tensor("c.weight", weight), b.tensor("c.bias", bias)});
 }
 
-TEST(Warnings, BiasesBeyondInt32) {
+// The warnings at the end of a quantization, by what a sample shows.
+std::vector<Warning> losses(GraphBuilder& b, const std::vector<Node*>& results, const std::vector<at::Tensor>& sample,
+                            MulRange mul_range = MulRange::kObserved) {
+  const auto module = b.finish({results.begin(), results.end()});
+  NeutronOptions options;
+  options.mul_range = mul_range;
+  NeutronQuantizer quantizer(options);
+  const auto reference = quantizer.explain(*module).model;
+  const auto quantized = calibrate_and_quantize(module, {sample}, quantizer);
+  const auto before = quantized->run(sample).at(0);
+  const auto found = value_losses(*reference, *quantized, {sample});
+  EXPECT_TRUE(at::equal(quantized->run(sample).at(0), before)) << "the model stays as it is";
+  return targets::loss_warnings(found, quantizer.target());
+}
+
+TEST(LossWarnings, SwishOnAFixedRange) {
+  at::manual_seed(1);
+  const at::Tensor x = at::randn({4, 64}) * 2;
+  const auto swish = [&](MulRange range) {
+    GraphBuilder b;
+    Node* input = b.input({4, 64});
+    Node* sigmoid = b.call("aten.sigmoid.default", {input});
+    return losses(b, {b.call("aten.mul.Tensor", {input, sigmoid})}, {x}, range);
+  };
+  const auto found = swish(MulRange::kReference);
+  ASSERT_FALSE(found.empty());
+  EXPECT_NE(found[0].where.find("mul"), std::string::npos) << found[0].where;
+  EXPECT_NE(found[0].text.find("are cut off at -0.5 and 0.496"), std::string::npos) << found[0].text;
+  EXPECT_EQ(found[0].way_out, "--mul-range observed");
+  EXPECT_TRUE(swish(MulRange::kObserved).empty());
+}
+
+// A detector: boxes in pixels and scores beside them, in one tensor.
+TEST(LossWarnings, ScoresThatShareTheGridOfBoxes) {
+  at::manual_seed(2);
+  const at::Tensor boxes = at::rand({2, 32}) * 272;
+  const at::Tensor scores = at::rand({2, 8}) * 0.3;
+  const auto detector = [&](bool together) {
+    GraphBuilder b;
+    Node* first = b.call("aten.relu.default", {b.input({2, 32})});
+    Node* second = b.call("aten.relu.default", {b.input({2, 8})});
+    if (!together) return losses(b, {first, second}, {boxes, scores});
+    Node* cat = b.call("aten.cat.default", {Arg(std::vector<Arg>{first, second}), int64_t{1}});
+    return losses(b, {cat}, {boxes, scores});
+  };
+  EXPECT_TRUE(detector(false).empty());
+  const auto found = detector(true);
+  ASSERT_EQ(found.size(), 1u) << (found.empty() ? "" : text(found.back()));
+  EXPECT_NE((found[0].where + found[0].text).find("cat"), std::string::npos) << text(found[0]);
+  EXPECT_NE(found[0].way_out.find("--leave-float 'cat'"), std::string::npos) << text(found[0]);
+}
+
+TEST(LossWarnings, AnOrdinaryNetworkHasNone) {
+  at::manual_seed(3);
   GraphBuilder b;
-  Node* result = conv_with(b, at::full({2, 3, 1, 1}, 1e-6), at::tensor({0.0F, 5e4F}));
-  expect_warning(warnings(*calibrated(b, result)), "1 of 2 biases lie at the end of int32");
+  Node* x = b.call("aten.relu.default", {b.conv2d("c", b.input({2, 3, 8, 8}), 3, 4)});
+  Node* y = b.call("aten.add.Tensor", {x, b.call("aten.relu.default", {b.conv2d("d", x, 4, 4)})});
+  EXPECT_TRUE(losses(b, {y}, {at::randn({2, 3, 8, 8})}).empty());
+}
+
+TEST(Warnings, SumsBeyondInt32) {
+  GraphBuilder b;
+  Node* result = conv_with(b, at::full({2, 3, 1, 1}, 1e-6), at::tensor({0.0F, 2.5F}));
+  const auto module = calibrated(b, result);
+  EXPECT_TRUE(warnings(*module).empty()) << "convert makes room";
+  for (const Node* node : module->graph().nodes()) {  // as other quantizers write it
+    if (!node->is_get_attr() || module->attr(node->target()).scalar_type() != at::kInt) continue;
+    const at::Tensor levels = module->attr(node->target());
+    if (levels.abs().max().item<int64_t>() > 1000) levels.select(0, 1).fill_(std::numeric_limits<int32_t>::max());
+  }
+  expect_warning(warnings(*module), "may leave int32 in 1 of 2 channels");
 }
 
 TEST(Warnings, DeadChannels) {

@@ -43,6 +43,44 @@ TEST(Prepare, OneObserverForAValueThatManyRead) {
   for (Node* node : observers(*module)) EXPECT_EQ(node->meta(), node->arg(0).node()->meta());
 }
 
+// eval() forgotten before the export: dropout and moving statistics have no place in calibration.
+TEST(Prepare, AModelInTrainModeIsQuantizedInEval) {
+  const auto build = [](bool training) {
+    at::manual_seed(11);
+    test::Net net({4, 3, 6, 6});
+    net.conv2d("c", 3, 4, false);
+    net.batch_norm("bn", 4);
+    net.relu();
+    net.call("aten.dropout.default", {Arg(net.last), Arg(0.5), Arg(training)});
+    auto module = net.finish();
+    module->train(training);
+    return module;
+  };
+  const at::Tensor x = at::randn({4, 3, 6, 6});
+  std::vector<at::Tensor> results;
+  for (const bool training : {false, true}) {
+    auto module = build(training);
+    test::SimpleQuantizer quantizer(false);
+    std::shared_ptr<GraphModule> prepared;
+    const std::string said = warning_of([&] { prepared = prepare_pt2e(module, quantizer); });
+    EXPECT_EQ(said.find("switched to eval") != std::string::npos, training) << said;
+    EXPECT_TRUE(test::calls(*prepared, "aten.batch_norm.default").empty()) << "folded";
+    EXPECT_TRUE(nodes_in_train_mode(*prepared).empty());
+    prepared->run({x});
+    results.push_back(convert_pt2e(prepared)->run({x}).at(0));
+  }
+  EXPECT_TRUE(at::equal(results[0], results[1]));
+}
+
+TEST(Prepare, TrainingKeepsTrainMode) {
+  test::Net net({4, 3, 6, 6});
+  net.call("aten.dropout.default", {Arg(net.last), Arg(0.5), Arg(true)});
+  auto module = net.finish();
+  module->train(true);
+  test::SimpleQuantizer quantizer(true);
+  EXPECT_EQ(nodes_in_train_mode(*prepare_qat_pt2e(module, quantizer)).size(), 1u);
+}
+
 TEST(Prepare, ElementsOfListsAreObserved) {
   test::Net net({1, 2, 4, 4});
   Node* x = net.last;

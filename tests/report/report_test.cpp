@@ -146,7 +146,7 @@ TEST(QuantizationReport, CountsWhatIsLeftInFloat) {
   report.in_float = 2;
   EXPECT_EQ(report.text(), "q.octet: 7 operators, 5 quantized for imxrt700, 2 left in float; 358.3 KB -> 90.0 KB\n");
   EXPECT_EQ(report.json().dump(), R"({"output":"q.octet","target":"imxrt700","operators":7,"in_float":2,)"
-                                  R"("float_bytes":358312,"bytes":90000})");
+                                  R"("float_bytes":358312,"bytes":90000,"warnings":[]})");
 }
 
 TEST(ExportReport, NamesTheFilesThatWereWritten) {

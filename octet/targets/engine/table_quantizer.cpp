@@ -54,7 +54,10 @@ void TableQuantizer::transform_converted(GraphModule& module) {
 
 TableQuantizer::Explanation TableQuantizer::explain(const GraphModule& model) const {
   Explanation explanation{model.copy(), {}};
-  if (options_.mode == QuantizationMode::kPtq) fold_batch_norms(*explanation.model);  // as prepare does
+  if (options_.mode == QuantizationMode::kPtq) {  // as prepare does
+    explanation.model->train(false);
+    fold_batch_norms(*explanation.model);
+  }
   run_passes(*explanation.model);
   explanation.plan = targets::annotate(*target_, options_, explanation.model->graph());
   return explanation;

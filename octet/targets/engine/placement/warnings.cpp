@@ -1,10 +1,13 @@
 #include "octet/targets/engine/placement/warnings.h"
 
+#include <array>
 #include <cmath>
+#include <cstdio>
 #include <set>
 
 #include "octet/formats/dtype.h"
 #include "octet/graph/constant_value.h"
+#include "octet/quantize/accumulator.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
 
@@ -12,8 +15,6 @@ namespace octet::targets {
 namespace {
 
 constexpr double kUnevenChannels = 100.0;
-// Where float32 arithmetic stops at a bias beyond int32: its last float below 2^31.
-constexpr int64_t kLargestBias = (int64_t{1} << 31) - 128;
 
 struct Range {
   double low;
@@ -82,6 +83,7 @@ class Finder {
         if (scales_known_) unseen(*node);
       } else if (const OperatorRule* rule = rules_.find(*node)) {
         for (const InputRule& input : rule->inputs) operand(*node, input);
+        accumulator(*node);
       }
     }
     return std::move(warnings_);
@@ -96,7 +98,8 @@ class Finder {
   // The fixed grid of mul's operands that this is, or nullptr.
   const FixedGrid* narrow(const QuantRecord& grid) const {
     const auto found = std::find_if(narrow_.begin(), narrow_.end(), [&](const FixedGrid& fixed) {
-      return grid.scale == std::vector<double>{fixed.scale} && grid.zero_point == std::vector<int64_t>{fixed.zero_point};
+      return grid.scale == std::vector<double>{fixed.scale} &&
+             grid.zero_point == std::vector<int64_t>{fixed.zero_point};
     });
     return found != narrow_.end() ? &*found : nullptr;
   }
@@ -154,7 +157,7 @@ class Finder {
     if (!levels.defined()) return;
     switch (family(input.role)) {
       case Role::kBias:
-        return bias(node, levels);
+        return;
       case Role::kWeight:
         return weight(node, *value, levels, input.channel_axis);
       default:
@@ -162,13 +165,14 @@ class Finder {
     }
   }
 
-  void bias(const Node& node, const at::Tensor& levels) {
-    if (levels.scalar_type() != at::kInt) return;
-    const at::Tensor wide = levels.to(at::kLong).abs();
-    const int64_t beyond = wide.ge(kLargestBias).sum().item<int64_t>();
-    if (beyond == 0) return;
-    warn(node.where(), octet::str(beyond, " of ", levels.numel(), " biases lie at the end of int32 and are cut off"),
-         "the scales of its input and weight are too small for its bias: look for weights near zero");
+  // octet's own convert leaves room; programs from elsewhere may not.
+  void accumulator(const Node& node) {
+    const auto excess = accumulator_excess(module_, node);
+    if (!excess) return;
+    warn(node.where(),
+         octet::str("bias and sum of products may leave int32 in ", excess->beyond, " of ", excess->channels,
+                    " channels, and wrap around"),
+         "quantize the float model with octet, which enlarges the scales of weights near zero");
   }
 
   void weight(const Node& node, const Node& dequantize, const at::Tensor& levels, int64_t axis) {
@@ -214,7 +218,74 @@ class Finder {
   std::set<std::pair<std::string, std::string>> known_;  // places and texts
 };
 
+constexpr double kClippedShare = 0.01;
+constexpr double kLeastSqnr = 10.0;
+constexpr double kInherited = 3.0;  // dB: what an operator adds to what its inputs lack already
+
+// Three figures, as people read them.
+std::string figures(double value) {
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), "%.3g", value);
+  return text.data();
+}
+
+std::string name_in(const std::string& where) {
+  const size_t first = where.find('\'');
+  return first == std::string::npos ? where : where.substr(first + 1, where.rfind('\'') - first - 1);
+}
+
+Warning clipping(const ValueLoss& loss, const std::vector<FixedGrid>& narrow) {
+  const auto held = range(*loss.grid);
+  const std::string whose = loss.reader == loss.where ? "its values" : octet::str("the values of ", loss.where);
+  std::string way_out = "calibrate with more samples, or by \"activation_observer\": \"min_max\" in a --config";
+  for (const FixedGrid& fixed : narrow) {
+    const bool same = loss.grid->scale.front() == fixed.scale && loss.grid->zero_point.front() == fixed.zero_point;
+    if (same) way_out = fixed.way_out;
+  }
+  return {loss.reader,
+          octet::str(figures(100 * loss.clipped), " % of ", whose, ", ", figures(loss.low), " to ", figures(loss.high),
+                     ", are cut off at ", figures(held->low), " and ", figures(held->high)),
+          way_out};
+}
+
+Warning noise(const ValueLoss& loss) {
+  const std::string lost = octet::str("alone it has ", figures(loss.sqnr_db), " dB of SQNR");
+  const double reach = std::max(std::abs(loss.low), std::abs(loss.high));
+  const bool coarse = loss.grid && loss.grid->scale.front() * 16 > reach;
+  if (!coarse) {
+    return {loss.where, lost + ": the grids that it reads are too coarse for it",
+            octet::str("--leave-float '", loss.name, "', or training quantization-aware")};
+  }
+  const std::string values = octet::str(lost, ": its values, ", figures(loss.low), " to ", figures(loss.high),
+                                        ", have a grid with a step of ", figures(loss.grid->scale.front()));
+  if (loss.shares_with.empty()) {
+    return {loss.where, values, "calibrate with samples as these, or look for outliers in what shares its grid"};
+  }
+  return {loss.where, octet::str(values, ", which it shares with ", loss.shares_with),
+          octet::str("a grid of its own: give the model an output each in place of ", name_in(loss.shares_with),
+                     ", scale the inputs alike, or --leave-float '", name_in(loss.shares_with), "'")};
+}
+
 }  // namespace
+
+std::string text(const Warning& warning) {
+  return octet::str('[', warning.where, "] ", warning.text, warning.way_out.empty() ? "" : "; ", warning.way_out);
+}
+
+std::vector<Warning> loss_warnings(const std::vector<ValueLoss>& losses, const Target& target) {
+  const std::vector<FixedGrid> narrow = narrow_grids(target);
+  std::vector<Warning> found;
+  std::set<std::string> clipped;  // readers: what they lack is said
+  for (const ValueLoss& loss : losses) {
+    if (loss.grid && loss.clipped > kClippedShare && range(*loss.grid)) {
+      if (clipped.insert(loss.reader).second) found.push_back(clipping(loss, narrow));
+    } else if (loss.sqnr_db < kLeastSqnr && loss.sqnr_db < loss.inputs_sqnr_db - kInherited &&
+               clipped.count(loss.where) == 0) {
+      found.push_back(noise(loss));
+    }
+  }
+  return found;
+}
 
 std::vector<Warning> find_warnings(const GraphModule& quantized, const Target& target, bool scales_known) {
   return Finder(quantized, target, scales_known).run();
