@@ -242,7 +242,11 @@ class Unroller {
   std::vector<Node*> last_hidden_, last_cell_;
 };
 
-using Kinds = std::vector<std::pair<OpName, Recurrence>>;
+struct RecurrenceRow {
+  OpName name;
+  Recurrence kind;
+};
+using Kinds = std::vector<RecurrenceRow>;
 
 bool rewrite_recurrences(GraphModule& module, const Kinds& kinds,
                          const std::function<bool(Node* node, Recurrence kind)>& rewrite) {
