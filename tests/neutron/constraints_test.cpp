@@ -123,9 +123,9 @@ TEST(Refusals, ComputedWeightsAndBiases) {
       kConv, "bias: expected a parameter or constant, got a computed value");
   expect_refused(
       [](GraphBuilder& b) {
-        return b.call("aten.mm.default", {b.input({2, 3}), b.input({3, 4})});
+        return b.call("aten.linear.default", {b.input({2, 3}), b.input({4, 3})});
       },
-      "aten.mm.default", "mat2: expected a parameter or constant, got a computed value");
+      "aten.linear.default", "weight: expected a parameter or constant, got a computed value");
 }
 
 // Stores an operand of a convolution with another type.
@@ -311,13 +311,13 @@ TEST(Refusals, Softmax) {
   };
   expect_taken(alone({1, 2040}, 1), op);
   expect_refused(alone({1, 2041}, 1), op, "channels: expected <= 2040, got 2041");
-  expect_refused(alone({2, 3, 4}, 1), op, "dim: expected 2, the channels, got 1");
+  expect_taken(alone({2, 3, 4}, 1), op);  // turned to the last dimension
   expect_taken(alone({4096, 2}, 1), op);
   expect_refused(alone({4097, 2}, 1), op, "batch, height and width together: expected <= 4096, got 4097");
   expect_refused(alone({512, 1025}, 1), op, "elements: expected <= 524288, got 524800");
   // Behind a convolution dimension 1 holds the channels.
   expect_taken(after_conv(op, {1}), op);
-  expect_refused(after_conv(op, {3}), op, "dim: expected 1, the channels, got 3");
+  expect_taken(after_conv(op, {3}), op);
 }
 
 TEST(Refusals, Shapes) {
@@ -367,8 +367,6 @@ TEST(Refusals, AloneInAPartition) {
   expect_refused(alone("aten.upsample_nearest2d.vec", {1, 3, 4, 4}, {Ints{4, 4}, Arg()}), "aten.upsample_nearest2d.vec",
                  "alone in its partition: expected another size, got the same");
   expect_refused(alone("aten.view.default", {2, 6}, {Ints{3, 4}}), "aten.view.default",
-                 "its partition: expected an operator that computes");
-  expect_refused(alone("aten.permute.default", {2, 3}, {Ints{0, 1}}), "aten.permute.default",
                  "its partition: expected an operator that computes");
   expect_refused(alone("aten.dropout.default", {2, 3}, {0.5, false}), "aten.dropout.default",
                  "its partition: expected an operator that computes");

@@ -217,8 +217,10 @@ TEST_P(GoldenTest, EqualsTheReference) {
     for (size_t c = 0; c < scales.size(); ++c) EXPECT_NEAR(scales[c], wanted_scales[c], 1e-6 * wanted_scales[c]);
   }
   if (differs != nullptr && differs->weight_tolerance == 0.0) {
-    // No worse than the reference, measured on the float model; where that one computes in float, good by itself.
-    EXPECT_GT(sqnr(float_output, output), differs->leaves_float ? 25.0 : sqnr(float_output, wanted) - 1.0);
+    // No worse than the reference, measured on the float model; where that one computes in float, good by itself (a
+    // moving average of four samples holds to the first).
+    const double by_itself = GetParam().is_qat ? 15.0 : 25.0;
+    EXPECT_GT(sqnr(float_output, output), differs->leaves_float ? by_itself : sqnr(float_output, wanted) - 1.0);
     return;
   }
   EXPECT_EQ(test::joined(test::RowComparison::differences(to_json(rows), recorded(mode()), tolerance())), "");

@@ -30,8 +30,8 @@ bool turn_softmax(GraphModule& module) {
     Node* turned = add_permute(input, order, *softmax);
     std::vector<Arg> args = softmax->args();
     args[0] = turned;
-    args[1] = int64_t{-1};
     Node* result = add_call("aten.softmax.int", std::move(args), turned->sizes(), *softmax);
+    result->set_arg("dim", rank - 1);
     replace_by_parts(softmax, add_permute(result, back, *softmax));
     changed = true;
   }
