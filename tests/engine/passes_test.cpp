@@ -554,6 +554,13 @@ std::vector<test::PassCase> cases() {
              [&](Node* x) { return point_conv(g, "b", x, 8, 5, 8, 2); });
        },
        merge_parallel_convolutions, "conv2d.default"},
+      {"parallel_without_one_branch",
+       [](auto& g) {
+         Node* x = g.input({2, 8, 9, 9});
+         Node* sum = g.call("aten.add.Tensor", {point_conv(g, "a", x, 8, 3, 1, 1), int64_t{0}});
+         return g.finish({g.call("aten.add_.Tensor", {sum, point_conv(g, "b", x, 8, 1, 1, 0)})});
+       },
+       merge_parallel_convolutions, "conv2d.default"},
       {"parallel_taps_apart_declines",
        [](auto& g) {
          return branches(
@@ -608,13 +615,13 @@ std::vector<test::PassCase> cases() {
       {"hardsigmoid", [](auto& g) { return activation(g, "aten.hardsigmoid.default"); }, decompose_hardsigmoid,
        "mul.Tensor clamp.default add.Tensor mul.Tensor"},
       {"softplus", [](auto& g) { return activation(g, "aten.softplus.default"); }, decompose_softplus,
-       "mul.Tensor sigmoid.default sub.Tensor maximum.default relu.default log.default sub.Tensor"},
+       "mul.Tensor sigmoid.default sub.Tensor maximum.default log.default relu.default sub.Tensor"},
       {"softplus_beta",
        [](auto& g) {
          return activation(g, "aten.softplus.default", {2.0, 30.0});
        },
        decompose_softplus,
-       "mul.Tensor mul.Tensor sigmoid.default sub.Tensor maximum.default relu.default log.default sub.Tensor "
+       "mul.Tensor mul.Tensor sigmoid.default sub.Tensor maximum.default log.default relu.default sub.Tensor "
        "mul.Tensor"},
       {"softplus_threshold_declines",
        [](auto& g) {
@@ -622,7 +629,7 @@ std::vector<test::PassCase> cases() {
        },
        decompose_softplus, ""},
       {"mish", [](auto& g) { return activation(g, "aten.mish_.default"); }, decompose_mish,
-       "mul.Tensor sigmoid.default sub.Tensor maximum.default relu.default log.default sub.Tensor tanh.default "
+       "mul.Tensor sigmoid.default sub.Tensor maximum.default log.default relu.default sub.Tensor tanh.default "
        "mul.Tensor"},
       {"elu", [](auto& g) { return activation(g, "aten.elu.default"); }, decompose_elu,
        "mul.Tensor clamp.default exp.default sub.Tensor relu.default add.Tensor"},

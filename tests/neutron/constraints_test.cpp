@@ -402,7 +402,7 @@ TEST(Refusals, ConstantsThatArePermuted) {
 TEST(Refusals, BatchNormOnItsOwn) {
   expect_refused(
       [](GraphBuilder& b) {
-        return b.batch_norm("bn", b.input({1, 4, 3, 3}), 4);
+        return b.batch_norm("bn", b.input({1, 4, 3, 3, 3}), 4);
       },
       "aten.batch_norm.default", "BatchNorm: expected behind a convolution or linear");
 }

@@ -46,8 +46,15 @@ namespace {
 
 void check_passes(const QuantizerOptions& options, const Target& target, const std::string& where) {
   if (options.without_passes.empty()) return;
+  // Of any mode, so that one config serves training and what comes before it.
   std::vector<std::string> known;
-  for (const Pass& pass : target.passes ? target.passes(options) : std::vector<Pass>()) known.push_back(pass.name);
+  for (const QuantizationMode mode : target.modes) {
+    QuantizerOptions other = options;
+    other.mode = mode;
+    for (const Pass& pass : target.passes ? target.passes(other) : std::vector<Pass>()) known.push_back(pass.name);
+  }
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
   for (const std::string& name : options.without_passes) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     throw wrong_choice(below(where, "without_passes"), join(", ", known), name);

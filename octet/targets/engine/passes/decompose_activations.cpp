@@ -30,12 +30,14 @@ class Formula {
   Node* softplus(Node* a) {
     Node* s = sigmoid(a);
     Node* larger = call("aten.maximum.default", {s, sub(1.0, s)});
-    return sub(relu(a), call("aten.log.default", {larger}));
+    Node* rest = call("aten.log.default", {larger});
+    return sub(relu(a), rest);
   }
   // max(x, 0) * positive + (exp(min(x, 0) * inner) - 1) * negative
   Node* elu(double positive, double negative, double inner) {
-    Node* below = call("aten.exp.default", {scaled(clamp(x_, Arg(), 0.0), inner)});
-    return add(scaled(relu(x_), positive), scaled(sub(below, 1.0), negative));
+    Node* exponential = call("aten.exp.default", {scaled(clamp(x_, Arg(), 0.0), inner)});
+    Node* below = scaled(sub(exponential, 1.0), negative);
+    return add(scaled(relu(x_), positive), below);
   }
 
  private:

@@ -81,8 +81,30 @@ at::Tensor summed_bias(const Branch& first, const Branch& second, double alpha) 
   return first.bias.defined() ? first.bias + second.bias * alpha : second.bias * alpha;
 }
 
+bool is_zero(const GraphModule& module, const Arg& arg) {
+  if (is_static(arg.node())) {
+    const at::Tensor value = module.attr(arg.node()->target());
+    return value.dim() == 0 && value.item().toDouble() == 0.0;
+  }
+  const bool is_number = arg.is_constant() && (arg.constant().isInt() || arg.constant().isDouble());
+  return is_number && arg.to_double() == 0.0;
+}
+
+// A block that starts from 0 and lacks a branch.
+bool drop_zero(const GraphModule& module, Node* sum) {
+  for (const auto& [value, other] : {std::pair("self", "other"), std::pair("other", "self")}) {
+    if (!is_zero(module, sum->arg(other))) continue;
+    const auto kept = branch(module, *sum, sum->arg(value).node());
+    if (!kept || kept->conv->meta() != sum->meta() || sum->arg("alpha").to_double() != 1.0) return false;
+    replace_node(sum, kept->conv);
+    return true;
+  }
+  return false;
+}
+
 bool merge(GraphModule& module, Node* sum) {
   const at::NoGradGuard no_grad;
+  if (drop_zero(module, sum)) return true;
   const auto first = branch(module, *sum, sum->arg("self").node());
   const auto second = branch(module, *sum, sum->arg("other").node());
   if (!first || !second || !reads_the_same(*first, *second) || !may_be_replaced(*sum)) return false;

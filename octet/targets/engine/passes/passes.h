@@ -135,7 +135,8 @@ bool put_convolutions_before_batch_norms(GraphModule& module, bool trains);
 bool move_views_before_linears(GraphModule& module);
 
 /// The sum of two convolutions of one input that nothing else reads becomes one convolution, whose kernel is the sum of
-/// theirs: the branches of a re-parametrized block, three and more of them two by two. Declined where strides or output
+/// theirs: the branches of a re-parametrized block, three and more of them two by two. A convolution plus 0 is the
+/// convolution. Declined where strides or output
 /// sizes differ, where the smaller kernel's taps are none of the larger one's, where weights or biases are computed,
 /// and where the sum would hold more weights than the two.
 bool merge_parallel_convolutions(GraphModule& module);
