@@ -21,7 +21,8 @@ constexpr float kSpreadOfSum = 32.0F;  // that the other summand may take off th
 constexpr std::pair<Reading, const char*> kNames[] = {{Reading::kPlain, "plain"},
                                                       {Reading::kMaximum, "maximum"},
                                                       {Reading::kSoftmax, "softmax"},
-                                                      {Reading::kSummed, "summed softmax"}};
+                                                      {Reading::kSummed, "summed softmax"},
+                                                      {Reading::kTakenOff, "taken off softmax"}};
 
 float as_number(const at::Tensor& scalar) { return scalar.item<float>(); }
 
@@ -52,7 +53,13 @@ bool is_maximum(const Node& node) {
 
 bool pads(const Node& node) { return is_one_of(node, {"aten.constant_pad_nd.default", "aten.pad.default"}); }
 
-bool adds(const Node& node) { return is_one_of(node, {"aten.add.Tensor", "aten.add_.Tensor"}); }
+bool subtracts(const Node& node) { return is_one_of(node, {"aten.sub.Tensor", "aten.sub_.Tensor"}); }
+
+// A sum or difference of two whole operands.
+bool sums(const Node& node) {
+  if (!subtracts(node) && !is_one_of(node, {"aten.add.Tensor", "aten.add_.Tensor"})) return false;
+  return node.arg("alpha").is_constant() && node.arg("alpha").constant().toScalar().toDouble() == 1.0;
+}
 
 // Through a few steps: what stands between a mask and its softmax is short.
 constexpr int kMostSteps = 8;
@@ -65,9 +72,11 @@ Reading by_reader(const Node& value, const Node& reader, int left) {
   if (is_maximum(reader)) return Reading::kMaximum;
   if (pads(reader)) return by_readers(reader, left - 1) == Reading::kMaximum ? Reading::kMaximum : Reading::kPlain;
   if (keeps_rows(reader)) return by_readers(reader, left - 1);
-  if (adds(reader) && last_size(reader) > 0 && last_size(reader) == last_size(value)) {
+  if (sums(reader) && last_size(reader) > 0 && last_size(reader) == last_size(value)) {
     const Reading of_sum = by_readers(reader, left - 1);
-    return of_sum == Reading::kSoftmax || of_sum == Reading::kSummed ? Reading::kSummed : Reading::kPlain;
+    if (of_sum != Reading::kSoftmax && of_sum != Reading::kSummed) return Reading::kPlain;
+    if (!subtracts(reader) || reader.arg(1).node() != &value) return Reading::kSummed;
+    return reader.arg(size_t{0}).node() != &value ? Reading::kTakenOff : Reading::kPlain;
   }
   return Reading::kPlain;
 }
@@ -125,8 +134,8 @@ Reading reading_from(const std::string& word) {
 
 SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading reading) {
   SeenRange seen{x, {}, {}};
-  const bool of_softmax = reading == Reading::kSoftmax || reading == Reading::kSummed;
-  if (of_softmax) seen.elements = with_rows_lifted(x, reading);
+  if (reading == Reading::kSoftmax || reading == Reading::kSummed) seen.elements = with_rows_lifted(x, reading);
+  if (reading == Reading::kTakenOff) seen.elements = -with_rows_lifted(-x, Reading::kSummed);
   seen.elements = flat_memory(seen.elements);
   const auto measure = [&] { std::tie(seen.low, seen.high) = min_max(seen.elements); };
   measure();

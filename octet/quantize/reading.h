@@ -13,10 +13,11 @@ namespace octet {
 /// never counts: -inf, float32's least, -1e4, in front of a softmax or a maximum. A grid that holds such a number holds
 /// nothing else; so the range comes from the others, and the sentinel becomes the lowest level.
 enum class Reading {
-  kPlain,    ///< all elements count that are finite and within 1e30
-  kMaximum,  ///< only maxima read it: elements of -1e4 and below do not count where all others are far from them
-  kSoftmax,  ///< only softmaxes along the last dimension read it: see seen_range()
-  kSummed,   ///< the same behind a sum: a mask, or what it is added to
+  kPlain,     ///< all elements count that are finite and within 1e30
+  kMaximum,   ///< only maxima read it: elements of -1e4 and below do not count where all others are far from them
+  kSoftmax,   ///< only softmaxes along the last dimension read it: see seen_range()
+  kSummed,    ///< the same behind a sum: a mask, or what it is added to
+  kTakenOff,  ///< a mask that is subtracted: the highest elements are the sentinels
 };
 
 /// As the readers of the value say; all of them must be of one mind. What only moves rows is looked through.
@@ -38,7 +39,8 @@ struct SeenRange {
 
 /// The elements of `x` that count. With kSoftmax, an element that lies 64 or more below the greatest of its row (its
 /// share is under 2^-92) is taken for one 8 + log(row) below it, where all such together have less than half a step of
-/// an 8-bit share; with kSummed for one 32 lower, since the other summand lifts it again. Without elements where none
+/// an 8-bit share; with kSummed for one 32 lower, since the other summand lifts it again; with kTakenOff
+/// all this upside down. Without elements where none
 /// counts. Throws octet::Error naming `observer` for NaN.
 SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading reading);
 

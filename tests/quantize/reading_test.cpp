@@ -45,6 +45,7 @@ TEST(Reading, ASoftmaxSeesWhatIsFarBelowItsRowAsJustOutOfReach) {
   const float distance = 8.0F + std::log(4.0F);
   EXPECT_EQ(range_of(x, Reading::kSoftmax), std::make_pair(-30.0F - distance, 1.0F));
   EXPECT_EQ(range_of(x, Reading::kSummed), std::make_pair(-30.0F - distance - 32.0F, 1.0F));
+  EXPECT_EQ(range_of(-x, Reading::kTakenOff), std::make_pair(-1.0F, 30.0F + distance + 32.0F));
   const at::Tensor wide = at::linspace(-60, 0, 8);
   EXPECT_EQ(range_of(wide, Reading::kSoftmax), std::make_pair(-60.0F, 0.0F)) << "all of it counts";
 }
@@ -84,6 +85,14 @@ TEST(Reading, FollowsWhatReadsTheValue) {
               return softmax(n, n.call("aten.add.Tensor", {Arg(n.last), Arg(mask)}), 3);
             }),
             Reading::kSummed);
+  for (const bool is_mask : {false, true}) {
+    EXPECT_EQ(reading([&](test::Net& n) {
+                Node* other = n.buffer("other", at::zeros({2, 4, 6, 6}));
+                const std::vector<Arg> args = {Arg(is_mask ? other : n.last), Arg(is_mask ? n.last : other)};
+                return softmax(n, n.call("aten.sub.Tensor", args), 3);
+              }),
+              is_mask ? Reading::kTakenOff : Reading::kSummed);
+  }
   EXPECT_EQ(reading([&](test::Net& n) {
               Node* value = n.last;
               Node* shares = softmax(n, value, -1);
@@ -99,7 +108,8 @@ TEST(Reading, ObserversGoByItAndKeepIt) {
   const auto copy = std::dynamic_pointer_cast<MinMaxObserver>(observer.copy());
   copy->forward(at::tensor({0.0F, -1e9F}));
   EXPECT_FLOAT_EQ(copy->min_val.item<float>(), -8.0F - std::log(2.0F));
-  for (const Reading reading : {Reading::kPlain, Reading::kMaximum, Reading::kSoftmax, Reading::kSummed}) {
+  for (const Reading reading :
+       {Reading::kPlain, Reading::kMaximum, Reading::kSoftmax, Reading::kSummed, Reading::kTakenOff}) {
     EXPECT_EQ(reading_from(text(reading)), reading);
   }
 }
