@@ -615,13 +615,13 @@ std::vector<test::PassCase> cases() {
       {"hardsigmoid", [](auto& g) { return activation(g, "aten.hardsigmoid.default"); }, decompose_hardsigmoid,
        "mul.Tensor clamp.default add.Tensor mul.Tensor"},
       {"softplus", [](auto& g) { return activation(g, "aten.softplus.default"); }, decompose_softplus,
-       "mul.Tensor sigmoid.default sub.Tensor maximum.default log.default relu.default sub.Tensor"},
+       "mul.Tensor relu.default add.Tensor sub.Tensor sigmoid.default log.default sub.Tensor"},
       {"softplus_beta",
        [](auto& g) {
          return activation(g, "aten.softplus.default", {2.0, 30.0});
        },
        decompose_softplus,
-       "mul.Tensor mul.Tensor sigmoid.default sub.Tensor maximum.default log.default relu.default sub.Tensor "
+       "mul.Tensor mul.Tensor relu.default add.Tensor sub.Tensor sigmoid.default log.default sub.Tensor "
        "mul.Tensor"},
       {"softplus_threshold_declines",
        [](auto& g) {
@@ -629,7 +629,7 @@ std::vector<test::PassCase> cases() {
        },
        decompose_softplus, ""},
       {"mish", [](auto& g) { return activation(g, "aten.mish_.default"); }, decompose_mish,
-       "mul.Tensor sigmoid.default sub.Tensor maximum.default log.default relu.default sub.Tensor tanh.default "
+       "mul.Tensor relu.default add.Tensor sub.Tensor sigmoid.default log.default sub.Tensor tanh.default "
        "mul.Tensor"},
       {"elu", [](auto& g) { return activation(g, "aten.elu.default"); }, decompose_elu,
        "mul.Tensor clamp.default exp.default sub.Tensor relu.default add.Tensor"},

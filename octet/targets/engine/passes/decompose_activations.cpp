@@ -26,12 +26,12 @@ class Formula {
   Node* clamp(Node* a, Arg low, Arg high) { return call("aten.clamp.default", {a, std::move(low), std::move(high)}); }
   Node* scaled(Node* a, double factor) { return factor == 1.0 ? a : mul(a, factor); }
 
-  // log(1 + exp(a)): the logarithm reads 1/2 to 1 only.
+  // max(a, 0) - log(sigmoid(|a|)): the logarithm reads 1/2 to 1 only. |a| by sums, whose grids are their own: abs gives
+  // values on the grid of a, which may hold less of them.
   Node* softplus(Node* a) {
-    Node* s = sigmoid(a);
-    Node* larger = call("aten.maximum.default", {s, sub(1.0, s)});
-    Node* rest = call("aten.log.default", {larger});
-    return sub(relu(a), rest);
+    Node* positive = relu(a);
+    Node* magnitude = sub(add(positive, positive), a);
+    return sub(positive, call("aten.log.default", {sigmoid(magnitude)}));
   }
   // max(x, 0) * positive + (exp(min(x, 0) * inner) - 1) * negative
   Node* elu(double positive, double negative, double inner) {

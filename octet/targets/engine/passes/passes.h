@@ -148,7 +148,7 @@ bool merge_parallel_convolutions(GraphModule& module);
 bool decompose_silu(GraphModule& module);
 /// hardsigmoid(x) = (clamp(x, -3, 3) + 3) / 6
 bool decompose_hardsigmoid(GraphModule& module);
-/// softplus(x) = relu(x) - log(max(sigmoid(x), 1 - sigmoid(x))), which is log(1 + exp(x)) without its wide range.
+/// softplus(x) = relu(x) - log(sigmoid(|x|)), which is log(1 + exp(x)) without its wide range; |x| = 2 relu(x) - x.
 /// Declined for a threshold below 15, which shows in the result.
 bool decompose_softplus(GraphModule& module);
 /// mish(x) = x * tanh(softplus(x))
