@@ -158,7 +158,7 @@ TEST(ProgramModel, NumbersWhatIsNamedAndSaysWhereItComesFrom) {
   program.set_value_source(x, {"x", true});
   program.add_input("image", x);
   program.value("nobody's", {1}, kGrid);
-  program.set_source({"mean", "model.mean"});
+  program.set_source({"mean", "model.mean", ""});
   const ValueId y = program.value("mean", {1, 4}, kGrid);
   program.set_value_source(y, {"mean", false});
   program.emit(OpCode::kMean, {x, program.integers("axes", {1, 2})}, {y});
@@ -174,7 +174,7 @@ TEST(ProgramModel, NumbersWhatIsNamedAndSaysWhereItComesFrom) {
 
   const auto facts = lowering::facts_of(model);
   ASSERT_TRUE(facts);
-  EXPECT_EQ(facts->operators, (std::vector<lowering::OperatorSource>{{"mean", "model.mean"}}));
+  EXPECT_EQ(facts->operators, (std::vector<lowering::OperatorSource>{{"mean", "model.mean", ""}}));
   EXPECT_EQ(facts->tensors, (std::vector<lowering::ValueSource>{{"x", true}, {}, {"mean", false}}));
 }
 
