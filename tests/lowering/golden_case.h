@@ -44,6 +44,7 @@ class GoldenCase {
       samples.push_back(arrays(octet::str("calib_", i, "_")));
     NeutronOptions options;
     options.is_qat = is_qat;
+    options.mul_range = MulRange::kReference;
     options.sigmoid_input = sigmoid_input;
     NeutronQuantizer quantizer(options);
     auto quantized = calibrate_and_quantize(load_pt2(file("model.pt2")), samples, quantizer);

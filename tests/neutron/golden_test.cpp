@@ -40,7 +40,6 @@ void PrintTo(const Golden& golden, std::ostream* out) { *out << golden.name << (
 const Deviation* deviation(const Golden& golden) {
   static const std::map<std::string, Deviation> both = {
       {"op_relu6", {"relu6 is an activation", "conv2d.default relu6.default"}},
-      {"op_exp", {"exp has a range of its own", "conv2d.default exp.default"}},
       {"op_sigmoid_inplace", {"sigmoid_ is a sigmoid", "conv2d.default sigmoid_.default"}},
       {"gru_2_layers", {"A GRU is split by layers", "gru.input gru.input"}},
   };
