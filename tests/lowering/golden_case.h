@@ -44,6 +44,7 @@ class GoldenCase {
       samples.push_back(arrays(octet::str("calib_", i, "_")));
     NeutronOptions options;
     options.is_qat = is_qat;
+    options.mul_range = MulRange::kReference;
     options.sigmoid_input = sigmoid_input;
     options.mul_range = MulRange::kReference;
     options.without_passes = {"merge_parallel_convolutions"};  // cases of a sum are two convolutions of one input

@@ -44,7 +44,6 @@ const Deviation* deviation(const Golden& golden) {
       {"limit_batchnorm_alone",
        {"A BatchNorm of its own is a depthwise convolution", "conv2d.default", /*newly_quantized=*/true}},
       {"op_relu6", {"relu6 is an activation", "conv2d.default relu6.default"}},
-      {"op_exp", {"exp has a range of its own", "conv2d.default exp.default"}},
       {"op_sigmoid_inplace", {"sigmoid_ is a sigmoid", "conv2d.default sigmoid_.default"}},
       {"gru_2_layers", {"A GRU is split by layers", "gru.input gru.input"}},
       {"island_pow",

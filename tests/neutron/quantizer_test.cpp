@@ -180,9 +180,14 @@ TEST(NeutronQuantizer, ExpHasARangeOfItsOwn) {
   Node* x = g.input({2, 8});
   Node* exp = g.call("aten.exp.default", {x});
   const auto model = g.finish({exp});
+  const auto reference = model->copy();
   NeutronQuantizer(NeutronTargetSpec(kTarget)).annotate(*model);
   EXPECT_EQ(input_word(exp, x), "own");
   EXPECT_EQ(output_word(exp), "own");
+  NeutronOptions options;
+  options.mul_range = MulRange::kReference;
+  NeutronQuantizer(options).annotate(*reference);
+  EXPECT_EQ(output_word(reference->graph().find(exp->name())), "shared " + x->name());
 }
 
 TEST(NeutronQuantizer, ConcatDoesNotSqueezeIntoAFixedGrid) {

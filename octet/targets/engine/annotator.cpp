@@ -276,6 +276,10 @@ class Annotator {
     } else if (!rule.own_output_at.empty() && clips_at(node, rule.own_output_at)) {
       annotate_inputs(node, {{rule.inputs[0].argument, Role::kActivation}}, config);
       write_output(node, activation_spec(*result_numbers(node, Role::kActivation, config), {&node}));
+    } else if (rule.may_share_input && config.shares_exponentials) {
+      OperatorRule shared = rule;
+      shared.sharing = Sharing::kFirstInput;
+      annotate_shared(node, shared, *activation);
     } else if (rule.sharing != Sharing::kNone) {
       annotate_shared(node, rule, *activation);
     } else {

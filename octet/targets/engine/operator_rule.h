@@ -46,6 +46,8 @@ struct OCTET_API OperatorRule {
   std::vector<InputRule> inputs;
   Role output = Role::kActivation;
   Sharing sharing = Sharing::kNone;
+  bool may_share_input =
+      false;                  ///< shares its input's grid under a config with `shares_exponentials`, else has its own
   bool leaves_range = false;  ///< of a shared grid: the result may lie beyond what the input can hold (neg, sum)
   Fusion fusion = Fusion::kNone;
   bool is_activation = false;                   ///< may be computed together with the operator before it

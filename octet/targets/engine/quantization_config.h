@@ -70,6 +70,7 @@ struct OCTET_API QuantizationConfig {
   /// A role whose entry is nullopt, or whose family has none either, stays in float.
   std::map<Role, std::optional<RoleConfig>> roles = {};
   bool quantize_inputs = true;         ///< an input of the model has a grid of its own, whoever reads it
+  bool shares_exponentials = false;    ///< exp's result lies on its input's grid
   bool fuse_fixed_activations = true;  ///< an activation with a fixed grid is computed with the operator before it
 
   /// The role's numbers, or nullptr: it stays in float.

@@ -6,10 +6,11 @@
 
 namespace octet {
 
-/// The grid of what mul reads.
+/// The grid of what mul reads, and of what exp gives.
 enum class MulRange {
   kObserved,   ///< an observed range, as of any activation
-  kReference,  ///< fixed: scale 1/256, zero point 0, as in the reference; saturates beyond -0.5 .. 0.496
+  kReference,  ///< as in the reference. mul's, fixed: scale 1/256, zero point 0, saturates beyond -0.5 .. 0.496. exp's:
+               ///< that of its input
 };
 
 /// The grid of what sigmoid and tanh read of the convolution or product before them.

@@ -54,6 +54,12 @@ OperatorRule basic(std::vector<std::string_view> ops, Role output = kActivation)
   return rule;
 }
 
+// The same, but on its input's grid where the config asks for that.
+OperatorRule may_share_input(OperatorRule rule) {
+  rule.may_share_input = true;
+  return rule;
+}
+
 // Computed together with the operator before it.
 OperatorRule activation(std::vector<std::string_view> ops, Role output = kActivation) {
   OperatorRule rule = basic(std::move(ops), output);
@@ -197,7 +203,7 @@ std::vector<OperatorRule> operator_rules(const NeutronTargetSpec& target) {
       droppable(NoOp::kIfIdentity, elementwise(two_inputs({"aten.mul.Tensor", "aten.mul_.Tensor"}, kHalf))),
       basic({"aten.log.default"}),
       basic({"aten.rsqrt.default"}),
-      basic({"aten.exp.default"}),
+      may_share_input(basic({"aten.exp.default"})),
       shared({"aten.abs.default"}, "self"),
       leaves_range(shared({"aten.neg.default"}, "self")),
       elementwise(shared_by_all("aten.maximum.default", pair, Sharing::kAnyInput),

@@ -65,6 +65,7 @@ QuantizationConfig int8(const QuantizerOptions& options) {
                   {Role::kLinearBias, bias(false)}};
   if (options.settings.at("mul_range") == "reference") {
     config.roles[Role::kHalf] = fixed(1.0 / 256.0, 0, "--mul-range observed");
+    config.shares_exponentials = true;
   }
   config.fuse_fixed_activations = options.settings.at("sigmoid_input") == "reference";
   return config;
