@@ -74,7 +74,8 @@ TEST(Resizes, StayOneOperatorWhereSizesSayTheSame) {
 
 TEST(Resizes, BilinearByAnotherScaleAreRefused) {
   GraphBuilder fits;
-  EXPECT_EQ(how_many(lower(*quantized(network(fits, {"bilinear", 4, 4, {1.5, 1.5}}), fits)), OpCode::kResizeBilinear), 1u);
+  EXPECT_EQ(how_many(lower(*quantized(network(fits, {"bilinear", 4, 4, {1.5, 1.5}}), fits)), OpCode::kResizeBilinear),
+            1u);
   GraphBuilder g;
   const auto converted = quantized(network(g, {"bilinear", 4, 4, {1.6, 1.6}}), g);
   try {

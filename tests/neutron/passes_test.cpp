@@ -19,7 +19,7 @@ int64_t run(GraphModule& module, QuantizationMode mode, const std::string& mul_r
   const NeutronTargetSpec target("imxrt700");
   targets::QuantizerOptions options;
   options.mode = mode;
-  options.settings = {{"mul_range", mul_range}, {"sigmoid_input", "observed"}, {"gelu", "float"}};
+  options.settings = {{"mul_range", mul_range}, {"sigmoid_input", "observed"}, {"gelu", "float"}, {"unroll_rnn", "no"}};
   return targets::run_passes(module, default_passes(target.limits(), operator_rules(target), options));
 }
 

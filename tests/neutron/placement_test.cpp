@@ -55,7 +55,6 @@ const std::map<std::string, PlacementDeviation>& deviations() {
       {"limit_pad_replicate", {counted, {1, {"pad"}}}},
       {"limit_matmul_rank_4", {"Products of four dimensions are products of three", {1, {"reshape", "reshape"}}}},
       {"limit_softmax_width", {"A softmax is turned to the dimension that has a kernel", {1, {}}}},
-      {"island_pow", {"A square is a product", {2, {}}}},
       {"gru_2_layers", {fails, {0, {"gru", "gru"}}}},
       {"op_avg_pool2d", {fails, {1, {}}}},
       {"op_sigmoid_inplace", {fails, {1, {}}}},

@@ -17,6 +17,7 @@ bool takes_activation(const Node& node) {
 // stay in float.
 void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOptions& options) {
   if (options.settings.at("mul_range") != "observed") return;
+  passes.push_back({"decompose_powers", targets::decompose_powers});
   passes.push_back({"decompose_recurrent_cells", targets::decompose_recurrent_cells});
   if (options.settings.at("unroll_rnn") == "yes") {
     passes.push_back({"unroll_recurrent_layers", targets::unroll_recurrent_layers});
@@ -47,7 +48,6 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
       {"decompose_selects", targets::decompose_selects},
       {"decompose_rolls", targets::decompose_rolls},
       {"decompose_arithmetic", targets::decompose_arithmetic},
-      {"decompose_powers", targets::decompose_powers},
       {"decompose_attention", targets::decompose_attention},
       {"decompose_einsum", targets::decompose_einsum},
       {"decompose_products", targets::decompose_products},

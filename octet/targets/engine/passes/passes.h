@@ -84,9 +84,9 @@ bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most, 
 /// sums.
 bool decompose_recurrent_cells(GraphModule& module);
 
-/// lstm, gru and rnn over a sequence of up to 512 steps are written out: a cell a step, layer and direction, the results
-/// joined. The length becomes fixed; the samples stay free. Declined with dropout in training, for projected states, for
-/// sequences without samples, and for longer ones, with a warning.
+/// lstm, gru and rnn over a sequence of up to 512 steps are written out: a cell a step, layer and direction, the
+/// results joined. The length becomes fixed; the samples stay free. Declined with dropout in training, for projected
+/// states, for sequences without samples, and for longer ones, with a warning.
 bool unroll_recurrent_layers(GraphModule& module);
 
 /// A GRU of several layers becomes a chain of one-layer ones. Declined where dropout between layers is active.

@@ -63,9 +63,7 @@ class Placer {
     if (clusters_.owners(node).empty()) return refuse(node, why_float(node));
     const bool is_own = has_own_cluster(node);
     const OperatorRule* rule = target_.rules.find(node);
-    if (rule == nullptr) {
-      return refuse(node, {octet::str("no rule of ", target_.name, " knows ", node.target()), substitute(node.op())});
-    }
+    if (rule == nullptr) return refuse(node, no_rule(node.op()));
     if (!is_own) return;  // goes with the operator that it is computed with
     const OperatorView subject = view(node);
     if (auto wrong = wrong_type(subject, *rule)) return refuse(node, *wrong);
@@ -114,7 +112,7 @@ class Placer {
   }
 
   Verdict no_rule(const Op& op) const {
-    return {octet::str("no rule of ", target_.name, " knows ", op.text(), "; it stays in float"), substitute(op)};
+    return {octet::str("no rule of ", target_.name, " knows ", op.text()), substitute(op)};
   }
 
   // The operator that a node stands for: of a file that says it, the one that the node is a part of.
