@@ -2,6 +2,8 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <limits>
 
 #include "octet/formats/dtype.h"
@@ -21,26 +23,34 @@ constexpr double kFloatSlack = 1024.0;
 // A weight is rounded by half a level; a little more in float32.
 constexpr double kRounding = 0.501;
 
-// Of each group and channel of the weight: the sum over its elements, [groups, channels], and how many they are.
-struct ChannelSums {
-  at::Tensor sums;
-  int64_t count;
-};
+// How many products one sum adds.
+int64_t products_of_a_sum(const at::Tensor& weight, const ProductLayout& layout) {
+  if (layout.is_matrix) return weight.size(-2);
+  return weight.numel() / (layout.groups > 1 ? layout.groups * weight.size(1) : weight.size(layout.axis));
+}
 
-ChannelSums channel_sums(const at::Tensor& magnitudes, const ProductLayout& layout) {
+// Of each group and channel of the weight: the sum over its elements, [groups, channels].
+at::Tensor channel_sums(const at::Tensor& magnitudes, const ProductLayout& layout) {
   if (layout.is_matrix) {
     at::Tensor sums = magnitudes.sum(-2);
-    return {sums.reshape({-1, sums.size(-1)}).amax(0, /*keepdim=*/true), magnitudes.size(-2)};
+    return sums.reshape({-1, sums.size(-1)}).amax(0, /*keepdim=*/true);
   }
   if (layout.groups > 1) {
     const int64_t channels = magnitudes.size(1);
     const at::Tensor grouped =
         magnitudes.reshape({layout.groups, magnitudes.size(0) / layout.groups, channels, -1}).transpose(1, 2);
-    return {grouped.reshape({layout.groups, channels, -1}).sum(2), magnitudes.numel() / (layout.groups * channels)};
+    return grouped.reshape({layout.groups, channels, -1}).sum(2);
   }
   const int64_t channels = magnitudes.size(layout.axis);
-  return {magnitudes.transpose(0, layout.axis).reshape({channels, -1}).sum(1).unsqueeze(0),
-          magnitudes.numel() / channels};
+  return magnitudes.transpose(0, layout.axis).reshape({channels, -1}).sum(1).unsqueeze(0);
+}
+
+// True where no weight at all could bring the sums near the end of int32, as in nearly every product: spares a look at
+// each weight. `bias`: its largest, in levels of the accumulator.
+bool is_far_from_the_end(int64_t products, int64_t farthest, int64_t most_weight, double bias) {
+  constexpr double kNear = 0.25;
+  const double worst = static_cast<double>(products) * static_cast<double>(farthest) * static_cast<double>(most_weight);
+  return worst + bias < kNear * static_cast<double>(kMostSum);
 }
 
 // The bias as [groups, channels]; one number for all, its largest, where it is not one a channel.
@@ -112,7 +122,8 @@ at::Tensor least_weight_scale(const at::Tensor& weight, const at::Tensor& bias, 
   const QParams grid = input.calculate_qparams();
   const auto farthest =
       static_cast<double>(reach(input.quant_min, input.quant_max, grid.zero_point.flatten()[0].item<int64_t>()));
-  const auto [sums, count] = channel_sums(weight.detach().to(at::kDouble).abs(), layout);
+  const at::Tensor sums = channel_sums(weight.detach().to(at::kDouble).abs(), layout);
+  const int64_t count = products_of_a_sum(weight, layout);
   at::Tensor asked = sums * farthest;
   if (bias.defined()) {
     asked = asked + per_channel_magnitude(bias.detach().to(at::kDouble), sums) / grid.scale.item<double>();
@@ -131,6 +142,16 @@ RoomMade make_room(ObserverBase& weight_quantizer, const at::Tensor& weight, con
   auto* fake = dynamic_cast<FakeQuantize*>(&weight_quantizer);
   if (fake != nullptr) range = dynamic_cast<RangeObserver*>(fake->observer().get());
   if (range == nullptr) return {};
+  range->require_scale({});
+  if (range->has_data()) {
+    const at::Tensor own = weight_quantizer.calculate_qparams().scale;
+    const QParams grid = input.calculate_qparams();
+    const double level = grid.scale.item<double>() * own.min().item<double>();
+    const double largest = bias.defined() && bias.numel() > 0 ? bias.detach().abs().max().item<double>() / level : 0.0;
+    const int64_t farthest = reach(input.quant_min, input.quant_max, grid.zero_point.flatten()[0].item<int64_t>());
+    const int64_t most = std::max(std::abs(weight_quantizer.quant_min), std::abs(weight_quantizer.quant_max));
+    if (is_far_from_the_end(products_of_a_sum(weight, layout), farthest, most, largest)) return {0, own.numel()};
+  }
   const at::Tensor least = least_weight_scale(weight, bias, layout, input, weight_quantizer.is_per_channel());
   if (!at::isfinite(least).all().item<bool>()) return {};  // of a diverging model; the observers will say so
   range->require_scale(least);
@@ -202,9 +223,27 @@ std::optional<AccumulatorExcess> accumulator_excess(const GraphModule& converted
   if (input_grid.zero_point.size() != 1) return std::nullopt;
   const int64_t farthest = reach(input_grid.quant_min, input_grid.quant_max, input_grid.zero_point.front());
 
+  int64_t most = 0;
+  for (const int64_t zero : weight_grid.zero_point) {
+    most = std::max(most, reach(weight_grid.quant_min, weight_grid.quant_max, zero));
+  }
   const Node* stored = weight->arg(0).node();
+  at::Tensor bias_levels;
+  if (places->bias && node.arg(*places->bias).is_node()) {
+    const Node* bias = dequantize(*places->bias);
+    if (bias == nullptr) return std::nullopt;  // added in float
+    bias_levels = constant_value(converted, *bias->arg(0).node());
+    if (!bias_levels.defined() || bias_levels.scalar_type() != at::kInt || bias_levels.numel() == 0)
+      return std::nullopt;
+    bias_levels = bias_levels.to(at::kCPU, at::kLong);
+  }
   at::Tensor magnitudes = stored == nullptr ? at::Tensor() : constant_value(converted, *stored);
   if (magnitudes.defined()) {
+    const double largest = bias_levels.defined() ? bias_levels.abs().max().item<double>() : 0.0;
+    if (has_elements(magnitudes, places->layout) &&
+        is_far_from_the_end(products_of_a_sum(magnitudes, places->layout), farthest, most, largest)) {
+      return std::nullopt;
+    }
     at::Tensor zero = at::tensor(weight_grid.zero_point);
     if (weight_grid.axis) {
       std::vector<int64_t> shape(static_cast<size_t>(magnitudes.dim()), 1);
@@ -214,18 +253,11 @@ std::optional<AccumulatorExcess> accumulator_excess(const GraphModule& converted
     magnitudes = (magnitudes.to(at::kCPU, at::kLong) - zero).abs();
   } else if (places->layout.is_matrix && weight->meta() && weight->meta()->rank() >= 2) {
     // Any levels may come: those of one channel stand for all.
-    const int64_t most = reach(weight_grid.quant_min, weight_grid.quant_max, weight_grid.zero_point.front());
     magnitudes = at::full({weight->meta()->sizes[weight->meta()->sizes.size() - 2], 1}, most, at::kLong);
   }
   if (!has_elements(magnitudes, places->layout)) return std::nullopt;
-  at::Tensor sums = channel_sums(magnitudes, places->layout).sums * farthest;
-  if (places->bias && node.arg(*places->bias).is_node()) {
-    const Node* bias = dequantize(*places->bias);
-    if (bias == nullptr) return std::nullopt;  // added in float
-    const at::Tensor levels = constant_value(converted, *bias->arg(0).node());
-    if (!levels.defined() || levels.scalar_type() != at::kInt || levels.numel() == 0) return std::nullopt;
-    sums = sums + per_channel_magnitude(levels.to(at::kCPU, at::kLong), sums);
-  }
+  at::Tensor sums = channel_sums(magnitudes, places->layout) * farthest;
+  if (bias_levels.defined()) sums = sums + per_channel_magnitude(bias_levels, sums);
   const at::Tensor beyond = sums.gt(kMostSum);
   if (!beyond.any().item<bool>()) return std::nullopt;
   return AccumulatorExcess{beyond.sum().item<int64_t>(), sums.numel(), sums.max().item<int64_t>()};
