@@ -15,17 +15,6 @@ std::string fixed(double value, int digits) {
   return out.str();
 }
 
-std::string bytes_text(int64_t bytes) {
-  const char* units[] = {"B", "KB", "MB", "GB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1000.0 && unit < 3) {
-    value /= 1000.0;
-    ++unit;
-  }
-  return fixed(value, unit == 0 ? 0 : 1) + " " + units[unit];
-}
-
 std::string decibel_text(double sqnr, int digits) { return std::isfinite(sqnr) ? fixed(sqnr, digits) : "equal"; }
 
 std::string count_text(int64_t number, const std::string& noun) {

@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "octet/support/api.h"
+#include "octet/support/bytes_text.h"
 
 namespace octet::report {
 
 /// A number with `digits` behind the point.
 OCTET_API std::string fixed(double value, int digits);
-/// "3.4 MB"
-OCTET_API std::string bytes_text(int64_t bytes);
+using octet::bytes_text;
 /// A signal to noise ratio; "equal" where it is infinite.
 OCTET_API std::string decibel_text(double sqnr, int digits);
 /// "1 partition", "2 partitions"

@@ -29,11 +29,7 @@ bool joins(const Node& node) {
   return false;
 }
 
-bool groups(GraphModule& module) { return split_group_convolutions(module, 2, 10, 4); }
 bool norms(GraphModule& module) { return put_convolutions_before_batch_norms(module, /*trains=*/false); }
-bool gelu_sigmoid(GraphModule& module) { return decompose_gelu(module, GeluForm::kSigmoid); }
-bool gelu_tanh(GraphModule& module) { return decompose_gelu(module, GeluForm::kTanh); }
-
 bool moves(GraphModule& module) { return move_activations_before_concat(module, takes, joins); }
 bool conv1d(GraphModule& module) { return convert_conv1d_to_conv2d(module, joins); }
 bool known(GraphModule& module) { return fold_known_outputs(module, /*keep_shared=*/false); }
@@ -93,26 +89,6 @@ std::shared_ptr<GraphModule> cat_then(GraphBuilder& g, const std::string& activa
   Node* cat = g.call("aten.cat.default", {Arg(std::vector<Arg>{a, b}), int64_t{1}});
   Node* end = g.call(activation, {cat});
   return second_reader ? g.finish({end, g.call("aten.neg.default", {a})}) : g.finish({end});
-}
-
-std::shared_ptr<GraphModule> activation(GraphBuilder& g, const std::string& op, std::vector<Arg> rest = {}) {
-  Node* x = g.call("aten.mul.Tensor", {g.input({2, 3, 40}), 4.0});
-  rest.insert(rest.begin(), Arg(x));
-  return g.finish({g.call(op, std::move(rest))});
-}
-
-Node* point_conv(GraphBuilder& g, const std::string& name, Node* x, int64_t channels, int64_t kernel, int64_t groups,
-                 int64_t padding, int64_t dilation = 1) {
-  return g.call("aten.conv2d.default", {x, g.parameter(name + ".weight", {channels, channels / groups, kernel, kernel}),
-                                        g.parameter(name + ".bias", {channels}), Ints{1, 1}, Ints{padding, padding},
-                                        Ints{dilation, dilation}, groups});
-}
-
-std::shared_ptr<GraphModule> branches(GraphBuilder& g, const std::function<Node*(Node*)>& first,
-                                      const std::function<Node*(Node*)>& second, double alpha = 1.0) {
-  Node* x = g.input({2, 8, 9, 9});
-  Node* a = first(x);
-  return g.finish({g.call("aten.add.Tensor", {a, second(x)}, {{"alpha", alpha}})});
 }
 
 std::vector<test::PassCase> cases() {
@@ -187,57 +163,6 @@ std::vector<test::PassCase> cases() {
          return split(g, "aten.tensor_split.indices", Ints{2, -1}, 1, {0, 1, 2});
        },
        decompose_splits, "slice.Tensor relu.default slice.Tensor relu.default slice.Tensor relu.default"},
-      // grouped convolutions
-      {"groups_4",
-       [](auto& g) {
-         return g.finish({g.conv2d("c", g.input({2, 8, 6, 6}), 8, 12, 4)});
-       },
-       groups,
-       "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor "
-       "conv2d.default "
-       "cat.default"},
-      {"groups_depth_multiplier",
-       [](auto& g) {
-         return g.finish({g.conv2d("c", g.input({2, 2, 6, 6}), 2, 4, 2)});
-       },
-       groups, "slice.Tensor conv2d.default slice.Tensor conv2d.default cat.default"},
-      {"groups_depthwise_declines",
-       [](auto& g) {
-         return g.finish({g.conv2d("c", g.input({2, 4, 6, 6}), 4, 4, 4)});
-       },
-       groups, ""},
-      {"groups_16_in_8_parts",
-       [](auto& g) {
-         return g.finish({g.conv2d("c", g.input({2, 32, 6, 6}), 32, 48, 16)});
-       },
-       groups,
-       "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor "
-       "conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default "
-       "slice.Tensor conv2d.default cat.default"},
-      {"groups_12_multiplier_in_6_parts",
-       [](auto& g) {
-         return g.finish({g.conv2d("c", g.input({2, 12, 6, 6}), 12, 36, 12)});
-       },
-       groups,
-       "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor "
-       "conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default cat.default"},
-      {"groups_prime_declines",
-       [](auto& g) {
-         return g.finish({g.conv2d("c", g.input({2, 26, 6, 6}), 26, 26, 13)});
-       },
-       groups, ""},
-      {"groups_1_declines",
-       [](auto& g) {
-         return g.finish({g.conv2d("c", g.input({2, 4, 6, 6}), 4, 4, 1)});
-       },
-       groups, ""},
-      {"groups_computed_weight_declines",
-       [](auto& g) {
-         Node* weight = g.call("aten.relu.default", {g.input({4, 2, 3, 3})});
-         return g.finish({g.call("aten.conv2d.default", {g.input({1, 4, 6, 6}), weight, Arg(), Ints{1, 1}, Ints{0, 0},
-                                                         Ints{1, 1}, int64_t{2}})});
-       },
-       groups, ""},
       // GRU
       {"gru_layers", [](auto& g) { return gru(g, false, 0.0, false); }, split_gru_layers,
        "slice.Tensor gru.input slice.Tensor gru.input slice.Tensor gru.input cat.default"},
@@ -532,123 +457,6 @@ std::vector<test::PassCase> cases() {
          return g.finish({g.batch_norm("n", g.call("aten.reshape.default", {linear, Ints{10, 6}}), 6), linear});
        },
        move_views_before_linears, ""},
-      // parallel convolutions
-      {"parallel_3x3_and_1x1",
-       [](auto& g) {
-         return branches(
-             g, [&](Node* x) { return point_conv(g, "a", x, 8, 3, 1, 1); },
-             [&](Node* x) { return point_conv(g, "b", x, 8, 1, 1, 0); }, 0.5);
-       },
-       merge_parallel_convolutions, "conv2d.default"},
-      {"parallel_depthwise_and_dense",
-       [](auto& g) {
-         return branches(
-             g, [&](Node* x) { return point_conv(g, "a", x, 8, 1, 8, 0); },
-             [&](Node* x) { return point_conv(g, "b", x, 8, 3, 2, 1); }, 2.0);
-       },
-       merge_parallel_convolutions, "conv2d.default"},
-      {"parallel_dilated",
-       [](auto& g) {
-         return branches(
-             g, [&](Node* x) { return point_conv(g, "a", x, 8, 3, 8, 2, 2); },
-             [&](Node* x) { return point_conv(g, "b", x, 8, 5, 8, 2); });
-       },
-       merge_parallel_convolutions, "conv2d.default"},
-      {"parallel_without_one_branch",
-       [](auto& g) {
-         Node* x = g.input({2, 8, 9, 9});
-         Node* sum = g.call("aten.add.Tensor", {point_conv(g, "a", x, 8, 3, 1, 1), int64_t{0}});
-         return g.finish({g.call("aten.add_.Tensor", {sum, point_conv(g, "b", x, 8, 1, 1, 0)})});
-       },
-       merge_parallel_convolutions, "conv2d.default"},
-      {"parallel_taps_apart_declines",
-       [](auto& g) {
-         return branches(
-             g, [&](Node* x) { return point_conv(g, "a", x, 8, 3, 1, 2, 2); },
-             [&](Node* x) { return point_conv(g, "b", x, 8, 3, 1, 1); });
-       },
-       merge_parallel_convolutions, ""},
-      {"parallel_dense_point_and_depthwise_declines",
-       [](auto& g) {
-         return branches(
-             g, [&](Node* x) { return point_conv(g, "a", x, 8, 1, 1, 0); },
-             [&](Node* x) { return point_conv(g, "b", x, 8, 3, 8, 1); });
-       },
-       merge_parallel_convolutions, ""},
-      {"parallel_two_readers_declines",
-       [](auto& g) {
-         Node* x = g.input({2, 8, 9, 9});
-         Node* a = point_conv(g, "a", x, 8, 3, 1, 1);
-         return g.finish({g.call("aten.add.Tensor", {a, point_conv(g, "b", x, 8, 1, 1, 0)}), a});
-       },
-       merge_parallel_convolutions, ""},
-      {"parallel_other_input_declines",
-       [](auto& g) {
-         Node* a = point_conv(g, "a", g.input({2, 8, 9, 9}), 8, 3, 1, 1);
-         return g.finish({g.call("aten.add.Tensor", {a, point_conv(g, "b", g.input({2, 8, 9, 9}), 8, 1, 1, 0)})});
-       },
-       merge_parallel_convolutions, ""},
-      // activations
-      {"silu", [](auto& g) { return activation(g, "aten.silu.default"); }, decompose_silu,
-       "mul.Tensor sigmoid.default mul.Tensor"},
-      {"silu_in_place", [](auto& g) { return activation(g, "aten.silu_.default"); }, decompose_silu,
-       "mul.Tensor sigmoid.default mul.Tensor"},
-      {"silu_in_place_behind_a_view",
-       [](auto& g) {
-         Node* x = g.call("aten.neg.default", {g.input({2, 8})});
-         return g.finish({g.call("aten.silu_.default", {g.call("aten.view.default", {x, Ints{4, 4}})})});
-       },
-       decompose_silu, "neg.default view.default sigmoid.default mul.Tensor"},
-      {"silu_in_place_read_through_a_view_declines",
-       [](auto& g) {
-         Node* x = g.call("aten.neg.default", {g.input({2, 8})});
-         Node* view = g.call("aten.view.default", {x, Ints{4, 4}});
-         Node* silu = g.call("aten.silu_.default", {x});
-         return g.finish({silu, g.call("aten.neg.default", {view})});
-       },
-       decompose_silu, ""},
-      {"silu_in_place_on_an_input_declines",
-       [](auto& g) {
-         return g.finish({g.call("aten.silu_.default", {g.input({2, 8})})});
-       },
-       decompose_silu, ""},
-      {"hardsigmoid", [](auto& g) { return activation(g, "aten.hardsigmoid.default"); }, decompose_hardsigmoid,
-       "mul.Tensor clamp.default add.Tensor mul.Tensor"},
-      {"softplus", [](auto& g) { return activation(g, "aten.softplus.default"); }, decompose_softplus,
-       "mul.Tensor relu.default add.Tensor sub.Tensor sigmoid.default log.default sub.Tensor"},
-      {"softplus_beta",
-       [](auto& g) {
-         return activation(g, "aten.softplus.default", {2.0, 30.0});
-       },
-       decompose_softplus,
-       "mul.Tensor mul.Tensor relu.default add.Tensor sub.Tensor sigmoid.default log.default sub.Tensor "
-       "mul.Tensor"},
-      {"softplus_threshold_declines",
-       [](auto& g) {
-         return activation(g, "aten.softplus.default", {1.0, 2.0});
-       },
-       decompose_softplus, ""},
-      {"mish", [](auto& g) { return activation(g, "aten.mish_.default"); }, decompose_mish,
-       "mul.Tensor relu.default add.Tensor sub.Tensor sigmoid.default log.default sub.Tensor tanh.default "
-       "mul.Tensor"},
-      {"elu", [](auto& g) { return activation(g, "aten.elu.default"); }, decompose_elu,
-       "mul.Tensor clamp.default exp.default sub.Tensor relu.default add.Tensor"},
-      {"elu_factors",
-       [](auto& g) {
-         return activation(g, "aten.elu.default", {0.7, 1.3, 0.4});
-       },
-       decompose_elu,
-       "mul.Tensor clamp.default mul.Tensor exp.default sub.Tensor mul.Tensor relu.default mul.Tensor add.Tensor"},
-      {"selu", [](auto& g) { return activation(g, "aten.selu_.default"); }, decompose_elu,
-       "mul.Tensor clamp.default exp.default sub.Tensor mul.Tensor relu.default mul.Tensor add.Tensor"},
-      {"celu", [](auto& g) { return activation(g, "aten.celu.default", {0.5}); }, decompose_elu,
-       "mul.Tensor clamp.default mul.Tensor exp.default sub.Tensor mul.Tensor relu.default add.Tensor"},
-      {"gelu_of_the_tanh_form",
-       [](auto& g) {
-         Node* x = g.call("aten.mul.Tensor", {g.input({2, 3, 40}), 4.0});
-         return g.finish({g.call("aten.gelu.default", {x}, {{"approximate", "tanh"}})});
-       },
-       gelu_tanh, "mul.Tensor clamp.default mul.Tensor mul.Tensor add.Tensor mul.Tensor sigmoid.default mul.Tensor"},
       {"bn_two_readers_declines",
        [](auto& g) {
          Node* conv = g.conv2d("c", g.input({2, 3, 6, 6}), 3, 5);
@@ -656,18 +464,6 @@ std::vector<test::PassCase> cases() {
        },
        fuse_batch_norms, ""},
   };
-}
-
-// Approximations: how far beside.
-TEST(GeluForms, StayWithinTheirError) {
-  for (const auto& [pass, error] : {std::pair(&gelu_sigmoid, 0.021), std::pair(&gelu_tanh, 0.0005)}) {
-    GraphBuilder g;
-    const auto module = g.finish({g.call("aten.gelu.default", {g.input({4001})})});
-    const auto before = module->copy();
-    EXPECT_TRUE(pass(*module));
-    const std::vector<at::Tensor> inputs = {at::linspace(-8.0, 8.0, 4001)};
-    EXPECT_LT((module->run(inputs).at(0) - before->run(inputs).at(0)).abs().max().item<double>(), error);
-  }
 }
 
 class PassTest : public testing::TestWithParam<test::PassCase> {};

@@ -93,18 +93,37 @@ TEST(NeutronPasses, ProductsKeepTheBatchFree) {
   }
 }
 
-// No value changes its grid on the way: that would be a step between partitions, on the CPU.
-TEST(NeutronPasses, AttentionIsOnePartition) {
+// Without a value that changes its grid on the way: that would be a step between partitions, on the CPU.
+void expect_whole(const std::function<std::shared_ptr<GraphModule>(GraphBuilder&)>& build,
+                  NeutronOptions options = {}) {
   for (const bool is_qat : {false, true}) {
     GraphBuilder g;
-    NeutronOptions options;
     options.is_qat = is_qat;
-    options.mul_range = MulRange::kObserved;
     NeutronQuantizer quantizer(options);
-    const targets::Placement placement = targets::check_model(*attention(g), quantizer).placement;
+    const targets::Placement placement = targets::check_model(*build(g), quantizer).placement;
     EXPECT_EQ(placement.partitions, 1) << is_qat;
-    EXPECT_EQ(placement.on_cpu(), 0) << is_qat;
+    for (const targets::OperatorPlacement& row : placement.operators) EXPECT_EQ(row.reason, "") << is_qat;
   }
+}
+
+TEST(NeutronPasses, AttentionIsOnePartition) { expect_whole(attention); }
+
+std::shared_ptr<GraphModule> lstm(GraphBuilder& g) {
+  const std::vector<Arg> states = {g.input({1, 2, 5}), g.input({1, 2, 5})};
+  const std::vector<Arg> params = {g.parameter("w_ih", {20, 4}), g.parameter("w_hh", {20, 5}),
+                                   g.parameter("b_ih", {20}), g.parameter("b_hh", {20})};
+  Node* all = g.call("aten.lstm.input",
+                     {g.input({2, 3, 4}), Arg(states), Arg(params), true, int64_t{1}, 0.0, false, false, true});
+  return g.finish({g.item(all, 0), g.item(all, 1), g.item(all, 2)});
+}
+
+TEST(NeutronPasses, RecurrentLayersAreWrittenOutWhereAskedFor) {
+  NeutronOptions options;
+  options.unroll_rnn = true;
+  expect_whole(lstm, options);
+  GraphBuilder g;
+  NeutronQuantizer quantizer((NeutronOptions()));
+  EXPECT_EQ(targets::check_model(*lstm(g), quantizer).placement.on_cpu(), 1);
 }
 
 // On the reference's fixed range of mul a product cuts its inputs off.
@@ -217,6 +236,11 @@ std::vector<WholeGraph> whole_graphs() {
       {"mixing_of_positions", behind_linear([](GraphBuilder& g, Node* y, Node*) {
          return g.call("aten.matmul.default", {g.parameter("m", {5, 6}), y});
        })},
+      {"gru_cell",
+       [](GraphBuilder& g) {
+         return g.finish({g.call("aten.gru_cell.default", {g.input({2, 4}), g.input({2, 5}), g.parameter("w", {15, 4}),
+                                                           g.parameter("u", {15, 5}), g.parameter("b", {15})})});
+       }},
       {"scores_by_einsum", behind_linear([](GraphBuilder& g, Node* y, Node* x) {
          const std::vector<Arg> factors = {y, g.linear("k", x, 8, 8)};
          return g.call("aten.softmax.int",
@@ -227,18 +251,7 @@ std::vector<WholeGraph> whole_graphs() {
 
 class WholeOnTheNpu : public testing::TestWithParam<WholeGraph> {};
 
-TEST_P(WholeOnTheNpu, InOnePartition) {
-  for (const bool is_qat : {false, true}) {
-    GraphBuilder g;
-    NeutronOptions options;
-    options.is_qat = is_qat;
-    options.mul_range = MulRange::kObserved;
-    NeutronQuantizer quantizer(options);
-    const targets::Placement placement = targets::check_model(*GetParam().build(g), quantizer).placement;
-    EXPECT_EQ(placement.partitions, 1) << is_qat;
-    for (const targets::OperatorPlacement& row : placement.operators) EXPECT_EQ(row.reason, "") << is_qat;
-  }
-}
+TEST_P(WholeOnTheNpu, InOnePartition) { expect_whole(GetParam().build); }
 
 INSTANTIATE_TEST_SUITE_P(Graphs, WholeOnTheNpu, testing::ValuesIn(whole_graphs()),
                          [](const auto& each) { return each.param.name; });

@@ -1,20 +1,16 @@
 #include "octet/targets/engine/placement/memory_estimate.h"
 
-#include <cstdio>
+#include <algorithm>
 
+#include "octet/formats/dtype.h"
 #include "octet/integer/memory_plan.h"
 #include "octet/lowering/facts.h"
 #include "octet/lowering/lowering.h"
+#include "octet/support/bytes_text.h"
 #include "octet/support/error.h"
 
 namespace octet::targets {
 namespace {
-
-std::string megabytes(int64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.1f MB", static_cast<double>(bytes) / 1e6);
-  return text;
-}
 
 // The node of the operator, as placement names it.
 std::string place_of(const tflite::Model& program, int64_t step, const Graph& graph) {
@@ -25,12 +21,6 @@ std::string place_of(const tflite::Model& program, int64_t step, const Graph& gr
     if (node != nullptr) return node->where();
   }
   return tflite::op_name(program.operators[index].code);
-}
-
-std::string shape_of(const std::vector<int64_t>& shape) {
-  std::string text;
-  for (const int64_t size : shape) text += (text.empty() ? "" : "x") + std::to_string(size);
-  return text;
 }
 
 }  // namespace
@@ -66,12 +56,12 @@ std::vector<Warning> memory_warnings(const MemoryEstimate& memory, const Target&
   std::string largest;
   for (size_t i = 0; i < std::min(kNamed, memory.at_peak.size()); ++i) {
     const MemoryEstimate::Tensor& tensor = memory.at_peak[i];
-    largest += octet::str(i > 0 ? ", " : "", "'", tensor.name, "' ", shape_of(tensor.shape), " (",
-                          megabytes(tensor.bytes), ")");
+    largest += octet::str(i > 0 ? ", " : "", "'", tensor.name, "' ", sizes_text(tensor.shape), " (",
+                          bytes_text(tensor.bytes), ")");
   }
   return {{memory.peak_at,
-           octet::str("activations take about ", megabytes(memory.arena_bytes), ", more than the ",
-                      megabytes(memory.on_chip_bytes), " on the chip of ", target.name,
+           octet::str("activations take about ", bytes_text(memory.arena_bytes), ", more than the ",
+                      bytes_text(memory.on_chip_bytes), " on the chip of ", target.name,
                       ": the compiler may leave operators to the CPU; the most are alive here: ", largest),
            "a smaller input (--input-size tries one), fewer channels or an earlier stride at the tensors named"}};
 }

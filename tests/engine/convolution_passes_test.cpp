@@ -1,0 +1,150 @@
+// Convolutions of several groups, and several of one input.
+#include <gtest/gtest.h>
+
+#include "octet/targets/engine/passes/passes.h"
+#include "tests/engine/graph_builder.h"
+#include "tests/engine/pass_case.h"
+
+namespace octet::targets {
+namespace {
+
+using test::GraphBuilder;
+using Ints = std::vector<int64_t>;
+
+bool groups(GraphModule& module) { return split_group_convolutions(module, 2, 10, 4); }
+
+Node* point_conv(GraphBuilder& g, const std::string& name, Node* x, int64_t channels, int64_t kernel, int64_t groups,
+                 int64_t padding, int64_t dilation = 1) {
+  return g.call("aten.conv2d.default", {x, g.parameter(name + ".weight", {channels, channels / groups, kernel, kernel}),
+                                        g.parameter(name + ".bias", {channels}), Ints{1, 1}, Ints{padding, padding},
+                                        Ints{dilation, dilation}, groups});
+}
+
+std::shared_ptr<GraphModule> branches(GraphBuilder& g, const std::function<Node*(Node*)>& first,
+                                      const std::function<Node*(Node*)>& second, double alpha = 1.0) {
+  Node* x = g.input({2, 8, 9, 9});
+  Node* a = first(x);
+  return g.finish({g.call("aten.add.Tensor", {a, second(x)}, {{"alpha", alpha}})});
+}
+
+std::vector<test::PassCase> convolution_cases() {
+  return {
+      // grouped convolutions
+      {"groups_4",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 8, 6, 6}), 8, 12, 4)});
+       },
+       groups,
+       "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor "
+       "conv2d.default "
+       "cat.default"},
+      {"groups_depth_multiplier",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 2, 6, 6}), 2, 4, 2)});
+       },
+       groups, "slice.Tensor conv2d.default slice.Tensor conv2d.default cat.default"},
+      {"groups_depthwise_declines",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 4, 6, 6}), 4, 4, 4)});
+       },
+       groups, ""},
+      {"groups_16_in_8_parts",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 32, 6, 6}), 32, 48, 16)});
+       },
+       groups,
+       "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor "
+       "conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default "
+       "slice.Tensor conv2d.default cat.default"},
+      {"groups_12_multiplier_in_6_parts",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 12, 6, 6}), 12, 36, 12)});
+       },
+       groups,
+       "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor "
+       "conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default cat.default"},
+      {"groups_prime_declines",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 26, 6, 6}), 26, 26, 13)});
+       },
+       groups, ""},
+      {"groups_1_declines",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 4, 6, 6}), 4, 4, 1)});
+       },
+       groups, ""},
+      {"groups_computed_weight_declines",
+       [](auto& g) {
+         Node* weight = g.call("aten.relu.default", {g.input({4, 2, 3, 3})});
+         return g.finish({g.call("aten.conv2d.default", {g.input({1, 4, 6, 6}), weight, Arg(), Ints{1, 1}, Ints{0, 0},
+                                                         Ints{1, 1}, int64_t{2}})});
+       },
+       groups, ""},
+      // parallel convolutions
+      {"parallel_3x3_and_1x1",
+       [](auto& g) {
+         return branches(
+             g, [&](Node* x) { return point_conv(g, "a", x, 8, 3, 1, 1); },
+             [&](Node* x) { return point_conv(g, "b", x, 8, 1, 1, 0); }, 0.5);
+       },
+       merge_parallel_convolutions, "conv2d.default"},
+      {"parallel_depthwise_and_dense",
+       [](auto& g) {
+         return branches(
+             g, [&](Node* x) { return point_conv(g, "a", x, 8, 1, 8, 0); },
+             [&](Node* x) { return point_conv(g, "b", x, 8, 3, 2, 1); }, 2.0);
+       },
+       merge_parallel_convolutions, "conv2d.default"},
+      {"parallel_dilated",
+       [](auto& g) {
+         return branches(
+             g, [&](Node* x) { return point_conv(g, "a", x, 8, 3, 8, 2, 2); },
+             [&](Node* x) { return point_conv(g, "b", x, 8, 5, 8, 2); });
+       },
+       merge_parallel_convolutions, "conv2d.default"},
+      {"parallel_without_one_branch",
+       [](auto& g) {
+         Node* x = g.input({2, 8, 9, 9});
+         Node* sum = g.call("aten.add.Tensor", {point_conv(g, "a", x, 8, 3, 1, 1), int64_t{0}});
+         return g.finish({g.call("aten.add_.Tensor", {sum, point_conv(g, "b", x, 8, 1, 1, 0)})});
+       },
+       merge_parallel_convolutions, "conv2d.default"},
+      {"parallel_taps_apart_declines",
+       [](auto& g) {
+         return branches(
+             g, [&](Node* x) { return point_conv(g, "a", x, 8, 3, 1, 2, 2); },
+             [&](Node* x) { return point_conv(g, "b", x, 8, 3, 1, 1); });
+       },
+       merge_parallel_convolutions, ""},
+      {"parallel_dense_point_and_depthwise_declines",
+       [](auto& g) {
+         return branches(
+             g, [&](Node* x) { return point_conv(g, "a", x, 8, 1, 1, 0); },
+             [&](Node* x) { return point_conv(g, "b", x, 8, 3, 8, 1); });
+       },
+       merge_parallel_convolutions, ""},
+      {"parallel_two_readers_declines",
+       [](auto& g) {
+         Node* x = g.input({2, 8, 9, 9});
+         Node* a = point_conv(g, "a", x, 8, 3, 1, 1);
+         return g.finish({g.call("aten.add.Tensor", {a, point_conv(g, "b", x, 8, 1, 1, 0)}), a});
+       },
+       merge_parallel_convolutions, ""},
+      {"parallel_other_input_declines",
+       [](auto& g) {
+         Node* a = point_conv(g, "a", g.input({2, 8, 9, 9}), 8, 3, 1, 1);
+         return g.finish({g.call("aten.add.Tensor", {a, point_conv(g, "b", g.input({2, 8, 9, 9}), 8, 1, 1, 0)})});
+       },
+       merge_parallel_convolutions, ""},
+  };
+}
+
+class ConvolutionPassTest : public testing::TestWithParam<test::PassCase> {};
+
+TEST_P(ConvolutionPassTest, KeepsResultsShapesAndRests) { test::expect_pass(GetParam()); }
+
+INSTANTIATE_TEST_SUITE_P(Passes, ConvolutionPassTest, testing::ValuesIn(convolution_cases()),
+                         [](const auto& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace octet::targets
