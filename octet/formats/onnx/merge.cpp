@@ -313,6 +313,18 @@ Merged group_norm_and(GraphModule& module, Node& last) {
   return {};
 }
 
+// --- parts
+
+// squeeze(x[:, i : i + 1], 1): exporters write unbind and select so
+Merged select(GraphModule& /*module*/, Node& last) {
+  Node* slice = input_of(last);
+  if (!is_alone(slice) || !slice->is_call("aten.slice.Tensor")) return {};
+  const std::optional<double> begin = number_in(slice->arg("start"));
+  Node* x = input_of(*slice);
+  if (!begin || x == nullptr || slice->arg("dim").to_int() != last.arg(1).to_int()) return {};
+  return {"aten.select.int", {Arg(x), last.arg(1), Arg(static_cast<int64_t>(*begin))}};
+}
+
 // --- attention
 
 // k of transpose(k), whose last two dimensions are turned, perhaps between reshapes
@@ -390,6 +402,7 @@ const MergeRow kMergeRows[] = {
     {"aten.div.Tensor", bare_layer_norm},
     {"aten.reshape.default", bare_group_norm},
     {"aten.matmul.default", attention},
+    {"aten.squeeze.dim", select},
 };
 
 bool merge(GraphModule& module, Node* last) {

@@ -12,6 +12,18 @@ namespace {
 
 using Sizes = std::vector<int64_t>;
 
+// Elements of a dimension by their places: a slice where these are evenly spaced, which more targets have.
+Value pick(Step& step, int64_t axis, const at::Tensor& places) {
+  const at::Tensor list = places.contiguous();
+  const auto* at = list.const_data_ptr<int64_t>();
+  const int64_t count = list.numel();
+  const int64_t stride = count > 1 ? at[1] - at[0] : 1;
+  bool even = count > 0 && stride > 0 && at[0] >= 0 && at[count - 1] < step.sizes(0)[static_cast<size_t>(axis)];
+  for (int64_t i = 1; i < count && even; ++i) even = at[i] - at[i - 1] == stride;
+  if (even) return step.call("aten.slice.Tensor", {step.in(0), axis, at[0], at[count - 1] + 1, stride});
+  return step.call("aten.index_select.default", {step.in(0), axis, step.constant(list)});
+}
+
 }  // namespace
 
 void build_concat(Step& step) {
@@ -142,8 +154,7 @@ void build_gather(Step& step) {
     if (wide.dim() == 0) {
       return step.give(step.call("aten.select.int", {step.in(0), axis, wide.item<int64_t>()}));
     }
-    const Value flat = step.constant(from_front.reshape({-1}));
-    const Value picked = step.call("aten.index_select.default", {step.in(0), axis, flat});
+    const Value picked = pick(step, axis, from_front.reshape({-1}));
     if (wide.dim() == 1) return step.give(picked);
     Sizes wanted(sizes.begin(), sizes.begin() + axis);
     wanted.insert(wanted.end(), wide.sizes().begin(), wide.sizes().end());
