@@ -1,17 +1,38 @@
+#!/usr/bin/env python3
 """Networks of torchvision and timm through both of torch's exporters to ONNX, against onnxruntime and their own .pt2.
 
-    pip install torch torchvision timm onnx onnxruntime onnxscript
-    tests/peers/onnx/networks.py build/octet FOLDER [NAME...]
+    check_onnx.py [--octet build/octet] [--only NAME ...]
 
 For each network and exporter a line: the SQNR in dB of `octet run` against onnxruntime (100 and more is rounding), and
-of the model that `octet quantize` makes of it for imxrt700 with random data against its own float model, beside that of the
-same network from a .pt2. Exit status 1 where one is below 100 dB, or half a dB below its .pt2.
+of the model that `octet quantize` makes of it for imxrt700 with random data against its own float model, beside that of
+the same network from a .pt2. Exit status 1 where one is below 100 dB, or half a dB below its .pt2.
+A virtual environment is made under build/peers (once); --here takes the Python that runs this.
 """
+import argparse
 import logging
 import pathlib
 import subprocess
 import sys
 import warnings
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+PACKAGES = ["torch", "torchvision", "timm", "onnx", "onnxruntime", "onnxscript", "numpy"]
+
+
+def run_in_environment(arguments):
+    """Runs this script again under a Python that has the exporters and onnxruntime, and gives its exit status."""
+    environment = ROOT / "build" / "peers" / "onnx"
+    python = environment / "bin" / "python"
+    if not (environment / "ready").exists():
+        print(f"making {environment.relative_to(ROOT)} (once)", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
+        (environment / "ready").touch()
+    return subprocess.run([python, __file__, "--here", *arguments]).returncode
+
+
+if "--here" not in sys.argv:
+    sys.exit(run_in_environment(sys.argv[1:]))
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.CRITICAL)
@@ -111,15 +132,15 @@ def run(model, folder, output="out.npy"):
 
 
 def quantized_sqnr(model, folder):
-    octet("quantize", model, "--calibrate", f"npy:{folder}/calib_*.npy", "-o", folder / "quantized.octet", "--measure", "0")
+    octet("quantize", model, "--calibrate", f"npy:{folder}/calib_*.npy", "-o", folder / "quantized.octet")
     return sqnr(run(model, folder, "float.npy"), run(folder / "quantized.octet", folder))
 
 
 def onnxruntime_result(path, sample):
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    plain = onnxruntime.SessionOptions()
+    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    plain.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path, plain, providers=["CPUExecutionProvider"])
     return session.run(None, {session.get_inputs()[0].name: sample})[0]
 
 
@@ -131,11 +152,15 @@ def export(net, sample, path, opset, dynamo):
                           dynamic_axes={"x": {0: "batch"}})
 
 
-program, base, names = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3:] or list(NETWORKS)
-bad = 0
+parser = argparse.ArgumentParser()
+parser.add_argument("--here", action="store_true")
+parser.add_argument("--octet", default=str(ROOT / "build" / "octet"))
+parser.add_argument("--only", nargs="*", default=list(NETWORKS))
+options = parser.parse_args()
+program, bad = options.octet, 0
 print(f"{'network':22} {'exporter':18} {'run, dB':>8} {'quantized':>10} {'of .pt2':>8}")
-for name in names:
-    folder = base / name
+for name in options.only:
+    folder = ROOT / "build" / "peers" / "onnx_networks" / name
     folder.mkdir(parents=True, exist_ok=True)
     net, sample = prepared(name)
     np.save(folder / "x.npy", sample.numpy())
@@ -155,4 +180,4 @@ for name in names:
             continue
         bad += db < 100 or quantized < of_pt2 - 0.5
         print(f"{name:22} {how:18} {db:8.1f} {quantized:10.1f} {of_pt2:8.1f}", flush=True)
-sys.exit(bad > 0)
+sys.exit(1 if bad else 0)
