@@ -352,6 +352,7 @@ def files():
     plain = export(net, sample, 17, False)
     (here / "network.onnx").write_bytes(plain)
     keep(networks_packed, "plain", plain, [sample.numpy()])
+    (here / "external.onnx.data").unlink(missing_ok=True)
     onnx.save_model(onnx.load_from_string(plain), here / "external.onnx", save_as_external_data=True,
                     location="external.onnx.data", size_threshold=0)
 
