@@ -49,6 +49,7 @@
 #include "octet/lowering/verify.h"
 
 // Training.
+#include "octet/train/checkpoints.h"
 #include "octet/train/evaluate.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/loader.h"

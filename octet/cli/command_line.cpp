@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "octet/cli/stopped.h"
 #include "octet/cli/verbs.h"
 #include "octet/support/error.h"
 #include "octet/train/data_schemes.h"
@@ -151,6 +152,21 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");
   verb.add_flag("--no-eval", arguments.no_eval, "Leave out the evaluations on the test data");
+  CLI::Option* folder =
+      verb.add_option("--checkpoints", arguments.checkpoints,
+                      "Folder for the state of the run, saved after each epoch and by --save-every; of one run alone");
+  verb.add_flag("--resume", arguments.resume,
+                "Go on from the newest checkpoint, to the same bits as an undisturbed run; without one begin")
+      ->needs(folder);
+  verb.add_option("--save-every", arguments.save_every,
+                  "Seconds between checkpoints within an epoch, the most that a kill loses; 0: after each step")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber)
+      ->needs(folder);
+  verb.add_option("--keep", arguments.keep, "Checkpoints that stay, the best one besides")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->needs(folder);
   verb.add_option(
           "-o,--output", arguments.output,
           "Model to write, the trained float one or the quantized one: .tflite, .pt2, or octet's own file by any other "
@@ -333,6 +349,9 @@ int run_program(int argc, char** argv) {
     return program.app().exit(asked);
   } catch (const CLI::ParseError& wrong) {
     return wrong_usage(wrong);
+  } catch (const Stopped& stopped) {
+    std::cerr << "octet: " << one_line(stopped.what()) << '\n';
+    return 128 + stopped.signal();
   } catch (const Error& error) {
     if (error.category() == ErrorCategory::kUsage) return wrong_usage(error);
     std::cerr << "octet: " << one_line(error.what()) << '\n';

@@ -6,6 +6,7 @@
 #include "octet/cli/output.h"
 #include "octet/cli/print.h"
 #include "octet/cli/quantizer.h"
+#include "octet/cli/run_keeper.h"
 #include "octet/cli/verbs.h"
 #include "octet/quantize/qdq.h"
 #include "octet/report/training_reports.h"
@@ -96,6 +97,16 @@ void train(const TrainArguments& arguments) {
     held_out = open_data_for(*model, test, Split::kTest, 250);
     training.eval_transform = held_out.transform;
   }
+  std::optional<RunKeeper> keeper;
+  if (!arguments.checkpoints.empty()) {
+    RunFacts facts = training_facts(arguments, training.seed);
+    facts.emplace_back("mode", arguments.qat ? "qat" : "float");
+    facts.emplace_back("content of the data", fingerprint(*data.source));
+    if (arguments.qat) facts.emplace_back("quantizer", to_json(config).dump());
+    keeper.emplace(CheckpointOptions{arguments.checkpoints, arguments.keep, arguments.save_every}, std::move(facts),
+                   arguments.resume);
+  }
+  const TrainHooks hooks = keeper ? keeper->hooks() : TrainHooks();
   Progress progress(arguments.qat ? "qat" : "float");
   std::shared_ptr<GraphModule> trained;
   TrainResult result;
@@ -104,11 +115,11 @@ void train(const TrainArguments& arguments) {
     if (arguments.quantizer.explain) {
       print(quantizer.explain(*model), quantizer, arguments.json ? std::cerr : std::cout);
     }
-    QatResult qat = train_qat(model, quantizer, data.source, options, {}, held_out.source, &progress);
+    QatResult qat = train_qat(model, quantizer, data.source, options, hooks, held_out.source, &progress);
     trained = qat.quantized;
     result = std::move(qat.training);
   } else {
-    result = octet::train(model_handle(model), data.source, training, {}, held_out.source, &progress, "float");
+    result = octet::train(model_handle(model), data.source, training, hooks, held_out.source, &progress, "float");
     model->train(false);
     trained = std::move(model);
   }

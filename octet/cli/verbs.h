@@ -95,6 +95,10 @@ struct TrainArguments {
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;
+  std::string checkpoints;  ///< folder; empty: none
+  bool resume = false;
+  double save_every = 300;  ///< seconds
+  int64_t keep = 3;
   std::string output;
   OutputArguments writing;
   std::optional<uint64_t> seed;

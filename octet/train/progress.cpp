@@ -12,15 +12,12 @@
 
 #include "octet/support/error.h"
 #include "octet/support/log.h"
+#include "octet/train/clock.h"
 
 namespace octet {
 namespace {
 
 constexpr double kLiveSeconds = 0.1;
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 Progress::Mode mode_of_stderr(Progress::Mode mode) {
   if (mode != Progress::Mode::kAuto) return mode;
