@@ -3,7 +3,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -50,7 +49,7 @@ Progress::Progress(std::string title, Mode mode)
     : title_(std::move(title)),
       mode_(mode_of_stderr(mode)),
       out_(&std::cerr),
-      clock_(steady_seconds),
+      clock_(now),
       columns_(columns_of_stderr()) {}
 
 Progress::Progress(std::string title, Mode mode, std::ostream& out, Clock clock)
