@@ -51,6 +51,7 @@
 // Training.
 #include "octet/train/checkpoints.h"
 #include "octet/train/evaluate.h"
+#include "octet/train/image_folder.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/loader.h"
 #include "octet/train/open_data.h"

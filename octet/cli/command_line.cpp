@@ -42,6 +42,43 @@ CLI::Option* add_data(CLI::App& verb, std::string& spec) {
   return verb.add_option("--data", spec, std::string("Labelled data: ") + data_scheme_help())->required();
 }
 
+// How pictures become samples; `trains`: what is changed by chance, too.
+void add_images(CLI::App& verb, ImageArguments& images, bool trains) {
+  constexpr const char* kGroup = "Pictures (images:FOLDER)";
+  verb.add_option("--resize", images.resize,
+                  "The shorter side before the crop from the middle (default: 8/7 of what the model takes)")
+      ->check(CLI::PositiveNumber)
+      ->group(kGroup);
+  verb.add_option("--filter", images.filter, "bilinear or bicubic")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"bilinear", "bicubic"}))
+      ->group(kGroup);
+  verb.add_option("--mean", images.mean, "Mean a channel, from 0 to 1: 0.5,0.5,0.5 (default: ImageNet's)")
+      ->delimiter(',')
+      ->group(kGroup);
+  verb.add_option("--std", images.std, "Standard deviation a channel")->delimiter(',')->group(kGroup);
+  verb.add_option("--held-out", images.held_out,
+                  "Share of the pictures that are test data where the folder has no train and val")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(kGroup);
+  verb.add_flag("--strict", images.strict, "A damaged picture is an error (default: left out, counted and named)")
+      ->group(kGroup);
+  verb.add_option("--workers", images.workers, "Threads that prepare batches (default: one a core)")
+      ->check(CLI::PositiveNumber)
+      ->group(kGroup);
+  if (!trains) return;
+  verb.add_option("--least-scale", images.least_scale, "Random crops are at least this part of a picture")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(kGroup);
+  verb.add_flag("--no-mirror", images.no_mirror, "Left and right stay")->group(kGroup);
+  verb.add_option("--jitter", images.jitter, "How far brightness, contrast and saturation move: 0.4,0.4,0.4")
+      ->delimiter(',')
+      ->expected(3)
+      ->group(kGroup);
+}
+
 void add_target(CLI::App& verb, std::string& target) {
   target = default_target();
   verb.add_option("--target", target, "One of octet targets")->capture_default_str();
@@ -92,6 +129,7 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, "Float model")->required();
   verb.add_option("--calibrate", arguments.data,
                   std::string("Calibration data (default: the config's): ") + data_scheme_help());
+  add_images(verb, arguments.images, false);
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")
       ->default_str(std::to_string(kCalibrationSamples))
       ->check(CLI::NonNegativeNumber);
@@ -116,6 +154,8 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
 void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, "Float model")->required();
   add_data(verb, arguments.data);
+  verb.add_option("--val", arguments.held_out, "Other data to measure with (default: the test part of --data)");
+  add_images(verb, arguments.images, true);
   verb.add_flag("--float", arguments.in_float, "Train in float");
   verb.add_flag("--qat", arguments.qat, "Train with quantization in the loop and write the quantized model");
   verb.add_option("--epochs", arguments.epochs, "Passes over the data")->required()->check(CLI::PositiveNumber);
@@ -180,6 +220,7 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
 void declare(CLI::App& verb, EvalArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
   add_data(verb, arguments.data.spec);
+  add_images(verb, arguments.data.images, false);
   verb.add_option("--split", arguments.split, "Which part of the data")
       ->capture_default_str()
       ->check(CLI::IsMember({"train", "test"}));

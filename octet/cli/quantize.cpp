@@ -110,7 +110,8 @@ void quantize(const QuantizeArguments& arguments) {
   targets::TableQuantizer quantizer = make_quantizer(config.options);
   const std::vector<int64_t> batches = exported_batches(*model);
   const ModelData data =
-      open_data_for(*model, {calibration.data, calibration.samples, calibration.batch_size}, Split::kTrain, 32);
+      open_data_for(*model, {calibration.data, calibration.samples, calibration.batch_size, false, arguments.images},
+                    Split::kTrain, 32);
   // Its model serves as the float one below: the names there are those of the quantized one.
   const targets::TableQuantizer::Explanation explanation = quantizer.explain(*model);
   if (arguments.quantizer.explain) print(explanation, quantizer, arguments.json ? std::cerr : std::cout);

@@ -10,6 +10,7 @@
 #include "octet/cli/verbs.h"
 #include "octet/quantize/qdq.h"
 #include "octet/report/training_reports.h"
+#include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
 #include "octet/train/progress.h"
 #include "octet/train/qat.h"
@@ -74,6 +75,12 @@ QatOptions qat_options(const TrainArguments& arguments) {
   return options;
 }
 
+// The names of the labels, beside the model.
+void write_classes(const DataSource& data, const std::string& output) {
+  const std::vector<std::string> names = data.class_names();
+  if (!names.empty()) atomic_write(output + ".classes.json", nlohmann::json(names).dump(2) + "\n");
+}
+
 }  // namespace
 
 void train(const TrainArguments& arguments) {
@@ -87,11 +94,13 @@ void train(const TrainArguments& arguments) {
   if (is_quantized(*model)) {
     throw Error(arguments.model.path, "is quantized already").hint("train the float model with --qat");
   }
-  const DataArguments test{arguments.data, arguments.samples, arguments.batch_size};
+  DataArguments test{arguments.data, arguments.samples, arguments.batch_size, false, arguments.images};
   DataArguments drawn = test;
+  if (!arguments.held_out.empty()) test.spec = arguments.held_out;
   drawn.augment = !arguments.no_augment;
   const ModelData data = open_data_for(*model, drawn, Split::kTrain, training.batch_size);
   training.transform = data.transform;
+  training.workers = data.workers;
   ModelData held_out;
   if (!arguments.no_eval) {
     held_out = open_data_for(*model, test, Split::kTest, 250);
@@ -137,8 +146,12 @@ void train(const TrainArguments& arguments) {
     evaluation.task = training.task;
     evaluation.transform = held_out.transform;
     evaluation.progress = &progress;
+    evaluation.workers = held_out.workers;
     report.evaluation = evaluate(model_handle(trained), held_out.source, evaluation);
   }
+  report.left_out = static_cast<int64_t>(data.source->left_out().size());
+  if (held_out.source) report.left_out += static_cast<int64_t>(held_out.source->left_out().size());
+  write_classes(*data.source, arguments.output);
   print(report, arguments.json);
 }
 

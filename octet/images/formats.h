@@ -8,8 +8,10 @@
 
 namespace octet::images {
 
-Image decode_jpeg(std::string_view bytes, const std::string& name, int64_t least_side);
+Image decode_jpeg(std::string_view bytes, const std::string& name, int shrink);
+ImageSize jpeg_size(std::string_view bytes, const std::string& name);
 Image decode_png(std::string_view bytes, const std::string& name);
+ImageSize png_size(std::string_view bytes, const std::string& name);
 
 /// Throws octet::Error naming `name` for sizes that are none, or more than kMostPixels.
 void check_sizes(int64_t height, int64_t width, const std::string& name);

@@ -14,6 +14,13 @@ constexpr uint64_t kMostBytes = uint64_t{256} << 20;  // of one picture's file
 
 bool begins_with(std::string_view bytes, std::string_view head) { return bytes.substr(0, head.size()) == head; }
 
+// True for a JPEG, false for a PNG.
+bool is_jpeg(std::string_view bytes, const std::string& name) {
+  if (begins_with(bytes, "\xff\xd8\xff")) return true;
+  if (begins_with(bytes, "\x89PNG\r\n\x1a\n")) return false;
+  throw Error(name, bytes.empty() ? "is empty" : "is no picture that octet reads: neither JPEG nor PNG");
+}
+
 }  // namespace
 
 void check_sizes(int64_t height, int64_t width, const std::string& name) {
@@ -22,14 +29,18 @@ void check_sizes(int64_t height, int64_t width, const std::string& name) {
   }
 }
 
-Image decode_image(std::string_view bytes, const std::string& name, const DecodeOptions& options) {
-  if (begins_with(bytes, "\xff\xd8\xff")) return decode_jpeg(bytes, name, options.least_side);
-  if (begins_with(bytes, "\x89PNG\r\n\x1a\n")) return decode_png(bytes, name);
-  throw Error(name, bytes.empty() ? "is empty" : "is no picture that octet reads: neither JPEG nor PNG");
+ImageSize image_size(std::string_view bytes, const std::string& name) {
+  return is_jpeg(bytes, name) ? jpeg_size(bytes, name) : png_size(bytes, name);
 }
 
+Image decode_image(std::string_view bytes, const std::string& name, const DecodeOptions& options) {
+  return is_jpeg(bytes, name) ? decode_jpeg(bytes, name, options.shrink) : decode_png(bytes, name);
+}
+
+std::string read_image_file(const std::string& path) { return read_file(path, kMostBytes); }
+
 Image read_image(const std::string& path, const DecodeOptions& options) {
-  return decode_image(read_file(path, kMostBytes), path, options);
+  return decode_image(read_image_file(path), path, options);
 }
 
 bool is_image_name(std::string_view path) {

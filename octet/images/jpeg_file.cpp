@@ -11,13 +11,28 @@ namespace {
 
 using Handle = std::unique_ptr<void, int (*)(tjhandle)>;
 
-// The smallest of the decoder's eighths, quarters and halves that keeps both sides at `least` or more.
-tjscalingfactor scale_for(int width, int height, int64_t least) {
-  for (const int denominator : {8, 4, 2}) {
-    const tjscalingfactor scale{1, denominator};
-    if (least > 0 && TJSCALED(width, scale) >= least && TJSCALED(height, scale) >= least) return scale;
+// What stands before the picture.
+struct Header {
+  int width = 0;
+  int height = 0;
+  int colors = 0;
+};
+
+Header read_header(tjhandle handle, std::string_view bytes, const std::string& name) {
+  Header header;
+  int subsampling = 0;
+  if (tjDecompressHeader3(handle, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), &header.width,
+                          &header.height, &subsampling, &header.colors) != 0) {
+    throw Error(name, str("is a damaged JPEG: ", tjGetErrorStr2(handle)));
   }
-  return {1, 1};
+  check_sizes(header.height, header.width, name);
+  return header;
+}
+
+Handle make_decoder(const std::string& name) {
+  Handle handle(tjInitDecompress(), tjDestroy);
+  if (!handle) throw Error(name, "no memory for a JPEG decoder");
+  return handle;
 }
 
 // libjpeg says what it mends; a picture that is cut off is no picture, extra bytes are nothing.
@@ -35,24 +50,25 @@ void from_cmyk(const std::vector<uint8_t>& cmyk, Image& image) {
 
 }  // namespace
 
-Image decode_jpeg(std::string_view bytes, const std::string& name, int64_t least_side) {
-  const Handle handle(tjInitDecompress(), tjDestroy);
-  if (!handle) throw Error(name, "no memory for a JPEG decoder");
-  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
-  const auto size = static_cast<unsigned long>(bytes.size());
-  int width = 0, height = 0, subsampling = 0, colors = 0;
-  if (tjDecompressHeader3(handle.get(), data, size, &width, &height, &subsampling, &colors) != 0) {
-    throw Error(name, str("is a damaged JPEG: ", tjGetErrorStr2(handle.get())));
-  }
-  check_sizes(height, width, name);
-  const tjscalingfactor scale = scale_for(width, height, least_side);
-  Image image = make_image(TJSCALED(height, scale), TJSCALED(width, scale));
-  const bool is_cmyk = colors == TJCS_CMYK || colors == TJCS_YCCK;
+ImageSize jpeg_size(std::string_view bytes, const std::string& name) {
+  const Handle handle = make_decoder(name);
+  const Header header = read_header(handle.get(), bytes, name);
+  const bool exchanges = exif_orientation(bytes) >= 5;
+  return {exchanges ? header.width : header.height, exchanges ? header.height : header.width};
+}
+
+Image decode_jpeg(std::string_view bytes, const std::string& name, int shrink) {
+  const Handle handle = make_decoder(name);
+  const Header header = read_header(handle.get(), bytes, name);
+  const tjscalingfactor scale{1, shrink == 2 || shrink == 4 || shrink == 8 ? shrink : 1};
+  Image image = make_image(TJSCALED(header.height, scale), TJSCALED(header.width, scale));
+  const bool is_cmyk = header.colors == TJCS_CMYK || header.colors == TJCS_YCCK;
   std::vector<uint8_t> cmyk(is_cmyk ? image.rgb.size() / 3 * 4 : 0);
   uint8_t* to = is_cmyk ? cmyk.data() : image.rgb.data();
   const int format = is_cmyk ? TJPF_CMYK : TJPF_RGB;
-  const int failed = tjDecompress2(handle.get(), data, size, to, static_cast<int>(image.width), 0,
-                                   static_cast<int>(image.height), format, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS);
+  const int failed = tjDecompress2(handle.get(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), to,
+                                   static_cast<int>(image.width), 0, static_cast<int>(image.height), format,
+                                   TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS);
   if (failed != 0) {
     const char* what = tjGetErrorStr2(handle.get());
     if (tjGetErrorCode(handle.get()) == TJERR_FATAL || is_cut_off(what)) {

@@ -74,6 +74,19 @@ struct Png {
 
 }  // namespace
 
+ImageSize png_size(std::string_view bytes, const std::string& name) {
+  constexpr size_t kSizes = 16;  // behind the signature and IHDR's length and name
+  if (bytes.size() < kSizes + 8) throw Error(name, "is a damaged PNG: it is cut off");
+  const auto number = [&](size_t at) {
+    int64_t value = 0;
+    for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
+    return value;
+  };
+  const ImageSize size{number(kSizes + 4), number(kSizes)};
+  check_sizes(size.height, size.width, name);
+  return size;
+}
+
 Image decode_png(std::string_view bytes, const std::string& name) {
   Reading reading{bytes};
   const Png png(&reading);

@@ -15,9 +15,10 @@ struct Box {
   int64_t width = 0;
 };
 
-/// The box brought to these sizes, with antialiasing where it shrinks, to the bit as PIL's Image.resize computes it:
-/// weights of 22 bits, first along rows, then along columns, with eight bits between. torchvision's Resize on PIL
-/// images is this. Throws octet::Error for a box that is none of the image.
+/// The box brought to these sizes, with antialiasing where it shrinks, as PIL's Image.resize computes it: weights of 22
+/// bits, first along rows, then along columns, with eight bits between (newer versions of PIL exchange the two where
+/// that is less work: a step of 255 at most). torchvision's Resize on PIL images is this. Throws octet::Error for a box
+/// that is none of the image.
 OCTET_API Image resize(const Image& image, const Box& box, int64_t height, int64_t width, Filter filter);
 /// Of the whole image.
 OCTET_API Image resize(const Image& image, int64_t height, int64_t width, Filter filter = Filter::kBilinear);

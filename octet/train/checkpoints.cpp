@@ -74,11 +74,8 @@ std::vector<Score> scores_from(const JsonCursor& array) {
 }
 
 json to_json(const EpochInfo& info) {
-  json epoch = {{"epoch", info.epoch},
-                {"loss", info.loss},
-                {"scores", to_json(info.scores)},
-                {"seconds", info.seconds},
-                {"samples_per_second", info.samples_per_second},
+  json epoch = {{"epoch", info.epoch},     {"loss", info.loss},       {"scores", to_json(info.scores)},
+                {"seconds", info.seconds}, {"waiting", info.waiting}, {"samples_per_second", info.samples_per_second},
                 {"best", info.best}};
   if (info.evaluation) {
     const Evaluation& evaluation = *info.evaluation;
@@ -97,6 +94,7 @@ EpochInfo epoch_from(const JsonCursor& epoch) {
   info.loss = epoch.at("loss").to_double();
   info.scores = scores_from(epoch.at("scores"));
   info.seconds = epoch.at("seconds").to_double();
+  info.waiting = epoch.at("waiting").to_double();
   info.samples_per_second = epoch.at("samples_per_second").to_double();
   info.best = epoch.at("best").to_bool();
   if (epoch.has("evaluation")) {
@@ -113,6 +111,7 @@ json to_json(const TrainState& state, const RunFacts& facts) {
               {"epoch", state.epoch},
               {"step", state.step},
               {"seconds", state.seconds},
+              {"waiting", state.waiting},
               {"tally",
                {{"loss", state.tally.loss},
                 {"sums", state.tally.sums},
@@ -140,6 +139,7 @@ void read_run(const JsonCursor& run, TrainState& state) {
   state.epoch = count_at(run, "epoch");
   state.step = count_at(run, "step");
   state.seconds = run.at("seconds").to_double();
+  state.waiting = run.at("waiting").to_double();
   const JsonCursor tally = run.at("tally");
   state.tally.loss = tally.at("loss").to_double();
   state.tally.sums.clear();

@@ -105,6 +105,7 @@ void Trainer::run(TrainState& state) const {
     if (progress_ != nullptr) progress_->set_title(str(title_, " ", state.epoch + 1, "/", options_.epochs));
     double last = now();
     for (Batch& batch : loader_.epoch(state.epoch, state.tally.batches)) {
+      state.waiting += now() - last;
       const StepInfo info = step(state, batch);
       const double time = now();
       state.seconds += time - last;
@@ -156,6 +157,7 @@ void Trainer::finish_epoch(TrainState& state) const {
   EpochInfo info;
   info.epoch = state.epoch;
   info.seconds = state.seconds;
+  info.waiting = state.waiting;
   info.loss = state.tally.loss / static_cast<double>(state.tally.batches);
   info.scores = state.tally.scores(options_.task);
   info.samples_per_second = static_cast<double>(state.tally.samples) / info.seconds;
@@ -174,6 +176,7 @@ void Trainer::finish_epoch(TrainState& state) const {
   ++state.epoch;
   state.tally = {};
   state.seconds = 0;
+  state.waiting = 0;
   if (progress_ != nullptr && info.evaluation) {
     char text[160];
     const std::vector<Score>& scores = info.evaluation->scores;
