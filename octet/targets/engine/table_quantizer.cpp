@@ -21,7 +21,7 @@ void TableQuantizer::run_passes(GraphModule& module) const {
 void TableQuantizer::transform_for_annotation(GraphModule& module) { run_passes(module); }
 
 void TableQuantizer::annotate(GraphModule& module) {
-  const QuantizationPlan plan = targets::annotate(*target_, options_, module.graph());
+  const QuantizationPlan plan = targets::annotate(*target_, options_, module);
   for (size_t i = 0; i < plan.overrides.size(); ++i) {
     const QuantizationPlan::Override& outcome = plan.overrides[i];
     const std::string name = octet::str("overrides[", i, "] (", options_.overrides[i].selector(), ")");
@@ -35,7 +35,12 @@ void TableQuantizer::annotate(GraphModule& module) {
     return entry.node->is_call() && is_annotated(*entry.node);
   });
   if (any) return;
-  log::warn("no operator of this model is known to the ", target_->name, " quantizer: only its inputs are quantized");
+  if (target_->patterns) {
+    log::warn("no operator of this model fits a pattern of ", target_->name, " in mode ", options_.scheme,
+              ": nothing is quantized; octet check says why of each");
+  } else {
+    log::warn("no operator of this model is known to the ", target_->name, " quantizer: only its inputs are quantized");
+  }
 }
 
 bool TableQuantizer::rounds_folded_biases() const {
@@ -59,7 +64,7 @@ TableQuantizer::Explanation TableQuantizer::explain(const GraphModule& model) co
     fold_batch_norms(*explanation.model);
   }
   run_passes(*explanation.model);
-  explanation.plan = targets::annotate(*target_, options_, explanation.model->graph());
+  explanation.plan = targets::annotate(*target_, options_, *explanation.model);
   return explanation;
 }
 
