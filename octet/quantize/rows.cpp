@@ -27,6 +27,7 @@ nlohmann::ordered_json to_json(const std::optional<QuantRecord>& found) {
   json["scale"] = found->scale;
   json["zero_point"] = found->zero_point;
   if (found->axis) json["axis"] = *found->axis;
+  if (!found->block_size.empty()) json["block_size"] = found->block_size;
   json["quant_min"] = found->quant_min;
   json["quant_max"] = found->quant_max;
   json["dtype"] = found->dtype;
@@ -39,6 +40,7 @@ std::optional<QuantRecord> record_from_json(const nlohmann::ordered_json& json) 
   found.scale = json.at("scale").get<std::vector<double>>();
   found.zero_point = json.at("zero_point").get<std::vector<int64_t>>();
   if (json.contains("axis")) found.axis = json.at("axis").get<int64_t>();
+  if (json.contains("block_size")) found.block_size = json.at("block_size").get<std::vector<int64_t>>();
   found.quant_min = json.at("quant_min").get<int64_t>();
   found.quant_max = json.at("quant_max").get<int64_t>();
   found.dtype = json.at("dtype").get<std::string>();

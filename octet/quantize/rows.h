@@ -15,7 +15,8 @@ namespace octet {
 struct QuantRecord {
   std::vector<double> scale;  ///< one, or one per channel
   std::vector<int64_t> zero_point;
-  std::optional<int64_t> axis;  ///< of the channels; per tensor: none
+  std::optional<int64_t> axis;           ///< of the channels; per tensor: none
+  std::vector<int64_t> block_size = {};  ///< a scale for each block of this shape, in row-major order; empty: none
   int64_t quant_min = 0;
   int64_t quant_max = 0;
   std::string dtype;  ///< "int8"

@@ -31,6 +31,9 @@ void TableQuantizer::annotate(GraphModule& module) {
       log::warn(name, " changes nothing of the ", outcome.matched.size(), " nodes that it matches");
     }
   }
+  for (const QuantizationPlan::Entry& entry : plan.entries) {
+    if (entry.refused) log::warn(entry.node->where(), " stays in float: ", entry.reason);
+  }
   const bool any = std::any_of(plan.entries.begin(), plan.entries.end(), [](const QuantizationPlan::Entry& entry) {
     return entry.node->is_call() && is_annotated(*entry.node);
   });
@@ -56,7 +59,7 @@ TableQuantizer::Explanation TableQuantizer::explain(const GraphModule& model) co
   Explanation explanation{model.copy(), {}};
   if (options_.mode == QuantizationMode::kPtq) {  // as prepare does
     explanation.model->train(false);
-    fold_batch_norms(*explanation.model);
+    if (folds_batch_norms()) fold_batch_norms(*explanation.model);
   }
   run_passes(*explanation.model);
   explanation.plan = targets::annotate(*target_, options_, explanation.model->graph());

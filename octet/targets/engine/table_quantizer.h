@@ -23,6 +23,7 @@ class OCTET_API TableQuantizer : public Quantizer {
   /// Logs a warning where nothing but inputs could be quantized, and for each override that selects no node or changes
   /// nothing. Throws octet::Error where an override names an observer that does not serve the weight it selects.
   void annotate(GraphModule& module) override;
+  bool folds_batch_norms() const override { return target_->folds_batch_norms; }
   /// Where the scheme derives the biases of convolutions.
   bool rounds_folded_biases() const override;
   /// After training, where biases are derived: an int32 bias wherever the fold of a BatchNorm left a float one.

@@ -42,6 +42,7 @@ struct OCTET_API Target {
   RuleTable rules;                                               ///< what no row names stays in float
   std::vector<Setting> settings = {};                            ///< none: nothing to choose
   std::vector<std::pair<std::string, std::string>> limits = {};  ///< for people: "stride", "<= 4096"
+  bool folds_batch_norms = true;  ///< after training, into the convolutions and linears before them
   /// Rewrites of the float graph before annotation, as mode and settings say (passes/passes.h); empty: none.
   std::function<std::vector<Pass>(const QuantizerOptions&)> passes = {};
 
