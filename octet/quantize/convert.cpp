@@ -4,6 +4,7 @@
 #include "octet/quantize/affine_ops.h"
 #include "octet/quantize/compare.h"
 #include "octet/quantize/constant_fold.h"
+#include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/observers.h"
 #include "octet/quantize/prepare.h"
 #include "octet/quantize/qat_conv_bn.h"
@@ -159,7 +160,8 @@ class Converter {
       throw Error(value->where(), "dynamic quantization knows int8 and uint8 only");
     }
     const auto* placeholder = dynamic_cast<const PlaceholderObserver*>(&observer);
-    const double eps = placeholder != nullptr ? placeholder->eps() : kDefaultEps;
+    const RangeObserver* range = range_observer(observer);
+    const double eps = placeholder != nullptr ? placeholder->eps() : range != nullptr ? range->eps() : kDefaultEps;
     if (!observer.block_size.empty()) {
       const MappingType mapping = is_symmetric(observer) ? MappingType::kSymmetric : MappingType::kAsymmetric;
       const bool usual_eps = eps == std::numeric_limits<float>::min();  // what torchao takes where none is given

@@ -1,5 +1,7 @@
 #include "octet/quantize/qdq.h"
 
+#include <algorithm>
+#include <cctype>
 #include <tuple>
 
 #include "octet/formats/dtype.h"
@@ -15,6 +17,14 @@ bool is_quantized(const GraphModule& module) {
   const std::vector<Node*> nodes = module.graph().nodes();
   return std::any_of(nodes.begin(), nodes.end(),
                      [](const Node* node) { return node->is(Trait::kQuantize) || node->is(Trait::kDequantize); });
+}
+
+const Node* chooser_of(const Node& node) {
+  if (!node.has_arg("scale") || !node.arg("scale").is_node()) return nullptr;
+  const Node* element = node.arg("scale").node();
+  if (element->kind() != NodeKind::kGetItem) return nullptr;
+  const Node* choose = element->arg(size_t{0}).node();
+  return choose != nullptr && choose->is_call() ? choose : nullptr;
 }
 
 QuantRecord grid_at(const GraphModule& module, const Node& node) {
@@ -37,6 +47,22 @@ QuantRecord grid_at(const GraphModule& module, const Node& node) {
     found.zero_point.assign(values.data_ptr<int64_t>(), values.data_ptr<int64_t>() + values.numel());
   } else if (node.arg(zero_point_name).is_constant() && !node.arg(zero_point_name).is_none()) {
     found.zero_point = {node.arg(zero_point_name).to_int()};
+  }
+  if (const Node* choose = chooser_of(node)) {
+    // A packet's one overload goes without saying.
+    const std::string& op = choose->target();
+    constexpr std::string_view kDefault = ".default";
+    found.dynamic = op.substr(op.find('.') + 1);
+    if (found.dynamic.ends_with(kDefault)) found.dynamic.resize(found.dynamic.size() - kDefault.size());
+    const auto constant = [&](const char* name) {
+      return choose->has_arg(name) && choose->arg(name).is_constant() && !choose->arg(name).is_none();
+    };
+    if (constant("eps")) found.eps = choose->arg("eps").to_double();
+    if (constant("mapping_type")) {
+      found.mapping = choose->arg("mapping_type").to_string();
+      std::transform(found.mapping.begin(), found.mapping.end(), found.mapping.begin(),
+                     [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    }
   }
   if (node.has_arg("axis")) found.axis = node.arg("axis").to_int();
   if (node.has_arg("block_size") && node.arg("block_size").is_constant()) {

@@ -2,6 +2,7 @@
 
 #include "octet/targets/intx/target.h"
 #include "octet/targets/neutron/target.h"
+#include "octet/targets/xnnpack/target.h"
 
 namespace octet {
 
@@ -9,6 +10,7 @@ const targets::Registry& all_targets() {
   static const targets::Registry registry = [] {
     targets::Registry known;
     for (const std::string& name : NeutronTargetSpec::known()) known.add(neutron::target(NeutronTargetSpec(name)));
+    known.add(xnnpack::target());
     known.add(intx::target());
     return known;
   }();

@@ -60,7 +60,7 @@ TEST(Intx, NamesItsModes) {
     const auto found = choice_from_mode(name);
     ASSERT_TRUE(found) << name;
     EXPECT_EQ(mode_name(*found), name);
-    EXPECT_NE(all_targets().find("intx")->find_scheme(name), nullptr);
+    EXPECT_TRUE(all_targets().find("intx")->find_scheme(name));
   }
   for (const char* wrong :
        {"weight-int9-channel", "weight-int0-channel", "weight-int4", "weight-int4-group0", "weight-int4-group-8",

@@ -116,7 +116,8 @@ QuantizationConfig config(const WeightChoice& choice, const QuantizerOptions& op
 std::optional<targets::Scheme> scheme_named(const std::string& mode) {
   const std::optional<WeightChoice> choice = choice_from_mode(mode);
   if (!choice) return std::nullopt;
-  return targets::Scheme{mode, [=](const QuantizerOptions& options) { return config(*choice, options); }};
+  return targets::Scheme{mode, [=](const QuantizerOptions& options) { return config(*choice, options); },
+                         QuantizationMode::kPtq};
 }
 
 OperatorRule with_weight(std::vector<std::string_view> ops, std::vector<targets::InputRule> inputs) {
