@@ -130,6 +130,9 @@ struct OCTET_API QuantizationAnnotation {
   std::optional<AnySpec> output_qspec;
   /// False: edges into this node take no part in implicit sharing.
   bool allow_implicit_sharing = true;
+  /// In training: whether the BatchNorm that alone reads this product is trained as one with it. nullopt: as the
+  /// quantizer says of all (Quantizer::joins_batch_norms).
+  std::optional<bool> joins_batch_norm;
   /// Set once a quantizer has decided about the node.
   bool annotated = false;
 

@@ -155,6 +155,7 @@ class PatternAnnotator {
   bool annotate_own(const QuantizationPattern& pattern, const Matched& matched, const QuantizationConfig& config) {
     QuantizationAnnotation note;
     note.annotated = true;
+    if (pattern.batch_norm) note.joins_batch_norm = pattern.trains_batch_norm;
     Node* input = nullptr;
     Node* weight = nullptr;
     for (const InputRule& rule : pattern.inputs) {

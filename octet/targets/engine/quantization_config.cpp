@@ -102,6 +102,8 @@ const char* text(Role role) {
       return "operand of a matrix product";
     case Role::kHalf:
       return "operand of mul";
+    case Role::kNonNegative:
+      return "result that is never negative";
     case Role::kUnit:
       return "result within 0 .. 1";
     case Role::kSignedUnit:

@@ -36,7 +36,7 @@ struct Scheme {
 
 /// Schemes that are made by their names, more than a list can hold.
 struct SchemeFamily {
-  std::string form;  ///< for people: what their names look like
+  std::string form;                                                    ///< for people: what their names look like
   std::function<std::optional<Scheme>(const std::string&)> make = {};  ///< nullopt for a name of another form
 };
 
@@ -46,9 +46,9 @@ struct OCTET_API Target {
   std::string name;         ///< "imxrt700"
   std::string description;  ///< "NXP i.MX RT700, Neutron-C N3-64"
   std::vector<QuantizationMode> modes = {QuantizationMode::kPtq, QuantizationMode::kQat};
-  std::vector<Scheme> schemes;  ///< at least one; the first of the mode serves where none is named
+  std::vector<Scheme> schemes;     ///< at least one; the first of the mode serves where none is named
   SchemeFamily more_schemes = {};  ///< besides; empty: none
-  RuleTable rules;              ///< what no row names stays in float
+  RuleTable rules;                 ///< what no row names stays in float
   /// In place of the rows, for a quantizer that tries patterns in order; as settings and mode say. Empty: the rows.
   std::function<PatternTable(const QuantizerOptions&)> patterns = {};
   std::vector<Setting> settings = {};                            ///< none: nothing to choose
