@@ -88,7 +88,7 @@ TEST(Intx, QuantizesWeightsAloneWhereTheGroupDivides) {
   EXPECT_NEAR(first.inputs[1]->scale[1], largest / 7.5, 1e-7);
   const QuantRow second = row_named(*quantized, "linear_1");
   EXPECT_FALSE(second.inputs.at(1)) << "8 does not divide 12";
-  EXPECT_GT(sqnr(wanted, quantized->run(net.g.inputs()).at(0)), 15.0);
+  EXPECT_GT(compute_error(wanted, quantized->run(net.g.inputs()).at(0)), 15.0);
 }
 
 TEST(Intx, FindsTheGridOfEachTokenInEachRun) {
@@ -104,7 +104,7 @@ TEST(Intx, FindsTheGridOfEachTokenInEachRun) {
   EXPECT_EQ(first.inputs[1]->block_size, (std::vector<int64_t>{1, 4}));
   EXPECT_FALSE(first.output);
   const auto outputs = quantized->run(net.g.inputs());
-  EXPECT_GT(sqnr(wanted, outputs.at(0)), 30.0);
+  EXPECT_GT(compute_error(wanted, outputs.at(0)), 30.0);
   // A token has a grid of its own: what stands beside it changes nothing.
   at::Tensor louder = net.g.inputs()[0].clone();
   louder[2] *= 100;

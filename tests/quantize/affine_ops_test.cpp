@@ -153,11 +153,11 @@ TEST(AffineOps, RefusesWhatItCannotCompute) {
 }
 
 TEST(AffineOps, WatchesEachBlockOfAWeight) {
-  const QuantizationSpec spec = {.observer_or_fake_quant = block_min_max_observer(MappingType::kAsymmetric),
-                                 .quant_min = -8,
-                                 .quant_max = 7,
-                                 .qscheme = at::kPerTensorAffine,
-                                 .block_size = {1, 4}};
+  QuantizationSpec spec;
+  spec.observer_or_fake_quant = block_min_max_observer(MappingType::kAsymmetric);
+  spec.quant_min = -8;
+  spec.quant_max = 7;
+  spec.block_size = {1, 4};
   const auto observer = make_observer(spec);
   EXPECT_FALSE(observer->has_data());
   observer->forward(two_rows());

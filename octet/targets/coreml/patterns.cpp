@@ -65,11 +65,18 @@ QuantizationPattern with_batch_norm(QuantizationPattern pattern, bool trains_bat
   return pattern;
 }
 
+// The reference's pattern has two inputs, which one value cannot be.
+std::string reads_two_values(const targets::PatternSubject& subject) {
+  const Node* first = subject.node.arg(size_t{0}).node();
+  return first == nullptr || first != subject.node.arg(1).node() ? "" : "its operands are one value";
+}
+
 QuantizationPattern binary(const std::string& name, Ops ops) {
   QuantizationPattern pattern;
   pattern.name = name;
   pattern.ops = std::move(ops);
   pattern.inputs = {{"self"}, {"other"}};
+  pattern.conditions = {reads_two_values};
   return pattern;
 }
 

@@ -116,7 +116,7 @@ class Annotator {
     }
     for (const Node* node : graph_.nodes()) {
       const bool counts = node->kind() == NodeKind::kPlaceholder || node->is_call();
-      if (counts) plan_.entries.push_back({node, reasons_[node], refused_.count(node) > 0});
+      if (counts) plan_.entries.push_back({node, reasons_[node]});
     }
     plan_.overrides = specs_.overrides();
     return std::move(plan_);
@@ -226,16 +226,9 @@ class Annotator {
 
   void annotate_by(Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
     const RoleConfig* activation = config.find(Role::kActivation);
-    if (std::string why = why_no_weight(node, rule, config); !why.empty()) {
-      reasons_[&node] = std::move(why);
-      refused_.insert(&node);
-      return;
-    }
-    if (!has_known_grid(activation) && (!quantizes_weight(rule, config) || rule.sharing != Sharing::kNone)) {
+    if (!has_known_grid(activation) && (!rule.has_weight() || rule.sharing != Sharing::kNone)) {
       // A grid that each run finds pays where it meets a weight.
-      reasons_[&node] = rule.has_weight()       ? "its weight stays in float"
-                        : activation == nullptr ? "activations stay in float"
-                                                : "has no weight, and grids are dynamic";
+      reasons_[&node] = activation == nullptr ? "activations stay in float" : "has no weight, and grids are dynamic";
     } else if (!rule.own_output_at.empty() && clips_at(node, rule.own_output_at)) {
       annotate_inputs(node, {{rule.inputs[0].argument, Role::kActivation}}, config);
       write_output(node, specs_.activation(*result_numbers(node, Role::kActivation, config), {&node}));
@@ -249,24 +242,6 @@ class Annotator {
       annotate_inputs(node, rule.inputs, config);
       annotate_output(node, rule, config);
     }
-  }
-
-  static bool quantizes_weight(const OperatorRule& rule, const QuantizationConfig& config) {
-    return std::any_of(rule.inputs.begin(), rule.inputs.end(), [&](const InputRule& input) {
-      return family(input.role) == Role::kWeight && config.find(input.role) != nullptr;
-    });
-  }
-
-  // Why a weight cannot have the grids that are asked for; empty where it can.
-  static std::string why_no_weight(const Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
-    for (const InputRule& input : rule.inputs) {
-      const RoleConfig* numbers = family(input.role) == Role::kWeight ? config.find(input.role) : nullptr;
-      if (numbers == nullptr) continue;
-      for (const Node* producer : producers(node, input)) {
-        if (std::string why = why_no_blocks(*numbers, *producer); !why.empty()) return why;
-      }
-    }
-    return "";
   }
 
   void annotate_shared(Node& node, const OperatorRule& rule, const RoleConfig& activation) {
@@ -324,7 +299,7 @@ class Annotator {
           note.set_input(producer, make_bias_spec(*numbers, &node, input, weight ? weight : input,
                                                   numbers->per_channel && reads_transposed(rules)));
         } else if (numbers != nullptr) {
-          note.set_input(producer, sized_for(*producer, input_spec(rule, *numbers, config, node, producer), *numbers));
+          note.set_input(producer, input_spec(rule, *numbers, config, node, producer));
         }
         (input == nullptr ? input : weight) = producer;
       }
@@ -422,7 +397,6 @@ class Annotator {
   ChosenSpecs specs_;
   std::vector<QuantizationConfig> schemes_;  // of the one that each override names
   std::map<const Node*, std::string> reasons_;
-  std::set<const Node*> refused_;
   QuantizationPlan plan_;
   std::unordered_set<const Node*> factors_;
   mutable SharedRows rows_;

@@ -32,7 +32,7 @@ void TableQuantizer::annotate(GraphModule& module) {
     }
   }
   for (const QuantizationPlan::Entry& entry : plan.entries) {
-    if (entry.refused && takes(*entry.node)) log::warn(entry.node->where(), " stays in float: ", entry.reason);
+    if (entry.refused && takes(*entry.node)) log::info(entry.node->where(), " stays in float: ", entry.reason);
   }
   for (Node* node : module.graph().nodes()) {
     if (!takes(*node)) node->notes().erase(kAnnotationKey);

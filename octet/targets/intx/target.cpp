@@ -9,8 +9,8 @@
 namespace octet::intx {
 namespace {
 
-using targets::OperatorRule;
 using targets::QuantizationConfig;
+using targets::QuantizationPattern;
 using targets::QuantizerOptions;
 using targets::Role;
 using targets::RoleConfig;
@@ -103,12 +103,9 @@ RoleConfig token() {
   return numbers;
 }
 
-QuantizationConfig config(const WeightChoice& choice, const QuantizerOptions& options) {
-  const bool all = options.settings.at("operators") == "all" && !choice.dynamic;
+QuantizationConfig config(const WeightChoice& choice) {
   QuantizationConfig config;
-  config.quantize_inputs = false;
-  config.roles[Role::kLinearWeight] = weight(choice);
-  config.roles[Role::kWeight] = all ? std::optional(weight(choice)) : std::nullopt;
+  config.roles[Role::kWeight] = weight(choice);
   if (choice.dynamic) config.roles[Role::kActivation] = token();
   return config;
 }
@@ -116,15 +113,38 @@ QuantizationConfig config(const WeightChoice& choice, const QuantizerOptions& op
 std::optional<targets::Scheme> scheme_named(const std::string& mode) {
   const std::optional<WeightChoice> choice = choice_from_mode(mode);
   if (!choice) return std::nullopt;
-  return targets::Scheme{mode, [=](const QuantizerOptions& options) { return config(*choice, options); },
-                         QuantizationMode::kPtq};
+  return targets::Scheme{mode, [=](const QuantizerOptions&) { return config(*choice); }, QuantizationMode::kPtq};
 }
 
-OperatorRule with_weight(std::vector<std::string_view> ops, std::vector<targets::InputRule> inputs) {
-  OperatorRule rule;
-  rule.ops = std::move(ops);
-  rule.inputs = std::move(inputs);
-  return rule;
+std::string group_divides(const targets::PatternSubject& subject) {
+  const RoleConfig* numbers = subject.config.find(Role::kWeight);
+  const Node* weight = subject.node.arg("weight").node();
+  return numbers == nullptr || weight == nullptr ? "" : why_no_blocks(*numbers, *weight);
+}
+
+QuantizationPattern with_weight(const std::string& name, std::vector<std::string_view> ops,
+                                std::vector<targets::InputRule> inputs) {
+  QuantizationPattern pattern;
+  pattern.name = name;
+  pattern.ops = std::move(ops);
+  pattern.inputs = std::move(inputs);
+  pattern.claims_parameters = false;
+  pattern.serves_dynamic = true;
+  pattern.conditions = {group_divides};
+  return pattern;
+}
+
+// torchao's config with dynamic activations serves linears alone.
+targets::PatternTable patterns(const QuantizerOptions& options) {
+  targets::PatternTable table;
+  table.stages = {{with_weight("linear", {"aten.linear.default"}, {{"input"}, {"weight", Role::kLinearWeight}})}};
+  const std::optional<WeightChoice> choice = choice_from_mode(options.scheme);
+  if (options.settings.at("operators") == "all" && !(choice && choice->dynamic)) {
+    table.stages.push_back(
+        {with_weight("conv2d", {"aten.conv2d.default", "aten.conv2d.padding"}, {{"weight", Role::kConvWeight}}),
+         with_weight("embedding", {"aten.embedding.default"}, {{"weight", Role::kWeight}})});
+  }
+  return table;
 }
 
 constexpr const char* kListed[] = {"weight-int8-channel",
@@ -138,6 +158,12 @@ constexpr const char* kListed[] = {"weight-int8-channel",
                                    "dynamic-int4-group32",
                                    "dynamic-int4-group8",
                                    "dynamic-int4-group8-no-clipping"};
+
+constexpr const char* kDocument =
+    "Written by `octet operators --target intx`. A weight is int8, in blocks of neighbouring input features with a "
+    "scale "
+    "and a zero point each; the mode says bits, block and mapping, and whether activations stay in float or each token "
+    "gets an int8 grid in each run. What the group does not divide stays in float, and so do biases.\n\n";
 
 }  // namespace
 
@@ -187,15 +213,13 @@ targets::Target target() {
       "weight-intB-..., dynamic-intB-...: B 1 to 8; ...-channel, ...-groupN; behind it nothing, "
       "-no-clipping or -asymmetric",
       scheme_named};
-  target.rules =
-      targets::RuleTable({with_weight({"aten.linear.default"}, {{"input"}, {"weight", Role::kLinearWeight}}),
-                          with_weight({"aten.conv2d.default", "aten.conv2d.padding"}, {{"weight", Role::kConvWeight}}),
-                          with_weight({"aten.embedding.default"}, {{"weight", Role::kWeight}})});
+  target.patterns = patterns;
   target.settings = {
       {"operators",
        "Whose weights: linear (the default), or all: with weights alone those of embedding and conv2d too",
        {{"linear"}, {"all"}}}};
   target.folds_batch_norms = false;
+  target.document = kDocument;
   return target;
 }
 
