@@ -85,6 +85,20 @@ std::vector<Frame> module_stack(const Node& node) {
   return frames;
 }
 
+// What set_operator_type takes for a pattern in the reference: the key chooses patterns there, not nodes.
+std::vector<std::string> reference_keys(const targets::QuantizationPattern& pattern) {
+  const bool transposed = pattern.ops.front().find("conv_transpose") != std::string_view::npos;
+  const bool conv = pattern.ops.front().find(".conv") != std::string_view::npos;
+  if (conv && !transposed) return {"aten.conv1d.default", "aten.conv2d.default", "aten.convolution.default"};
+  if (!transposed) return {std::string(pattern.ops.front())};
+  std::vector<std::string> keys;
+  for (const std::string_view op : pattern.ops) {
+    keys.emplace_back(op);
+    keys.emplace_back(op.substr(0, op.rfind('.')));  // the packet
+  }
+  return keys;
+}
+
 bool lies_in(const std::string& name, const std::string& outer) {
   return name == outer || name.rfind(outer + '.', 0) == 0;
 }
@@ -172,6 +186,22 @@ bool XNNPACKQuantizer::selects(const Choice& choice, const Node& node) {
   return false;
 }
 
+// By name and by type of module the first in order wins that annotates; what they select, later kinds leave alone.
+bool XNNPACKQuantizer::holds(size_t index, const Node& node) const {
+  const Choice& choice = choices_[index];
+  if (choice.config && filter_ && !filter_(node)) return false;
+  const bool by_module = choice.kind == Kind::kName || choice.kind == Kind::kModuleType;
+  // The reference asks about the weight too, which belongs to no module, and about the operators of whole patterns.
+  if (reference_quirks_ && by_module && choice.config && node.is(Trait::kConvolution)) return false;
+  if (!(reference_quirks_ && choice.kind == Kind::kOperatorType) && !selects(choice, node)) return false;
+  const auto own = choices_.begin() + static_cast<std::ptrdiff_t>(index);
+  return std::none_of(choices_.begin(), own, [&](const Choice& earlier) {
+    const bool module = earlier.kind == Kind::kName || earlier.kind == Kind::kModuleType;
+    const bool counts = choice.config ? module && !by_module : earlier.config.has_value();
+    return counts && selects(earlier, node);
+  });
+}
+
 std::vector<targets::PatternScope> XNNPACKQuantizer::scopes() const {
   std::vector<targets::PatternScope> made;
   for (size_t i = 0; i < choices_.size(); ++i) {
@@ -180,13 +210,15 @@ std::vector<targets::PatternScope> XNNPACKQuantizer::scopes() const {
     if (choice.config) {
       scope.config = (reference_quirks_ ? xnnpack::with_reference_axes(*choice.config) : *choice.config).numbers;
     }
-    scope.holds = [this, i](const Node& node) {
-      if (choices_[i].config && filter_ && !filter_(node)) return false;
-      if (!selects(choices_[i], node)) return false;
-      // What an earlier setting selects is none of this one's.
-      const auto own = choices_.begin() + static_cast<std::ptrdiff_t>(i);
-      return std::none_of(choices_.begin(), own, [&](const Choice& earlier) { return selects(earlier, node); });
-    };
+    scope.holds = [this, i](const Node& node) { return holds(i, node); };
+    if (reference_quirks_ && choice.kind == Kind::kOperatorType) {
+      scope.tries = [op = choice.pattern](const targets::QuantizationPattern& pattern) {
+        const std::vector<std::string> keys = reference_keys(pattern);
+        return std::find(keys.begin(), keys.end(), op) != keys.end();
+      };
+    } else if (reference_quirks_ && choice.kind != Kind::kGlobal) {
+      scope.tries = [](const targets::QuantizationPattern& pattern) { return pattern.name != "linear_relu"; };
+    }
     made.push_back(std::move(scope));
   }
   return made;
@@ -196,7 +228,17 @@ void XNNPACKQuantizer::annotate(GraphModule& module) {
   const targets::QuantizerOptions none{.mode = mode().value_or(QuantizationMode::kPtq)};
   const targets::ChosenSpecs specs(none, module.graph());
   const targets::PatternTable table = xnnpack::patterns(reference_quirks_);
-  targets::annotate_patterns(table, scopes(), none.mode, module, specs);
+  const std::vector<targets::PatternScope> made = scopes();
+  const targets::QuantizationPlan plan = targets::annotate_patterns(table, made, none.mode, module, specs);
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    if (plan.scopes[i] > 0) continue;
+    const char* setter[] = {"set_module_name", "set_module_type", "set_operator_type", "set_global"};
+    const Choice& choice = choices_[i];
+    log::warn("XNNPACKQuantizer: ", setter[static_cast<size_t>(choice.kind)], choice.pattern.empty() ? "" : "('",
+              choice.pattern, choice.pattern.empty() ? "" : "')",
+              " quantizes nothing of this model: no pattern starts at ",
+              "an operator that it selects, or an earlier setting has taken all");
+  }
 }
 
 }  // namespace octet

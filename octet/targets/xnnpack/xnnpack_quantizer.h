@@ -79,6 +79,7 @@ class OCTET_API XNNPACKQuantizer : public Quantizer {
   };
   XNNPACKQuantizer& set(Kind kind, const std::string& pattern, Chosen config);
   static bool selects(const Choice& choice, const Node& node);
+  bool holds(size_t index, const Node& node) const;
   std::vector<targets::PatternScope> scopes() const;
 
   std::vector<Choice> choices_;  // in the order in which they are worked off
