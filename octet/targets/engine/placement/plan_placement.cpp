@@ -56,7 +56,7 @@ Placement place_by_grids(const GraphModule& quantized, const Target& target) {
   for (QuantRow& row : quantization_rows(quantized)) rows.emplace(row.name, std::move(row));
   std::unordered_set<const Node*> in_integers;
   for (const Node* node : quantized.graph().nodes()) {
-    if (!is_operator(*node)) continue;
+    if (!is_operator(*node) || node->is(Trait::kDecomposed)) continue;
     const std::vector<Node*> inputs = node->inputs();
     const bool after = !inputs.empty() && in_integers.count(inputs.front()) > 0;
     const bool quantizes = is_quantized(rows.at(node->name()), after);
