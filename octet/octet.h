@@ -52,7 +52,9 @@
 #include "octet/lowering/verify.h"
 
 // Training.
+#include "octet/train/checkpoints.h"
 #include "octet/train/evaluate.h"
+#include "octet/train/image_folder.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/loader.h"
 #include "octet/train/open_data.h"
