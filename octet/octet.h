@@ -44,6 +44,7 @@
 #include "octet/targets/intx/quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/targets/targets.h"
+#include "octet/targets/xnnpack/xnnpack_quantizer.h"
 
 // int8 programs.
 #include "octet/integer/executor.h"
