@@ -6,6 +6,7 @@
 #include "octet/formats/container.h"
 #include "octet/formats/model_file.h"
 #include "octet/formats/npy.h"
+#include "octet/formats/onnx.h"
 #include "octet/formats/pt2.h"
 #include "octet/formats/pt2_writer.h"
 #include "octet/formats/safetensors.h"
