@@ -195,6 +195,7 @@ void targets(const TargetsArguments& arguments);
 
 struct DemoArguments {
   bool full = false;
+  bool targets = false;  ///< each mode of each other target, too
   std::string target;
   std::string save;
   std::optional<uint64_t> seed;
