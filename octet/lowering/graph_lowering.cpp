@@ -178,8 +178,25 @@ void GraphLowering::place_outputs() {
 }  // namespace octet::lowering
 
 namespace octet {
+namespace {
+
+// TFLite's grids are known beforehand, one a tensor or one a channel.
+void check_grids(const Graph& graph) {
+  for (const Node* node : graph.nodes()) {
+    if (!node->is(Trait::kDequantize) || node->user_count() == 0) continue;
+    const bool dynamic = chooser_of(*node) != nullptr;
+    if (!dynamic && !node->has_arg("block_size")) continue;
+    throw Error(node->users().front()->where(),
+                octet::str("reads a value on ", dynamic ? "a grid that each run finds" : "grids in blocks",
+                           ", for which a .tflite has no form"))
+        .hint("write a .pt2");
+  }
+}
+
+}  // namespace
 
 tflite::Model lower(const GraphModule& converted, const LoweringOptions& options) {
+  check_grids(converted.graph());
   const auto program = converted.copy();
   program->train(false);
   if (options.batch > 0) make_batch_flexible(*program);

@@ -82,7 +82,8 @@ const Deviation kBatchNormEps = {"BatchNorm keeps its own eps and momentum"};
 const Deviation* deviation(const Mode& mode, const std::string& name) {
   static const std::map<std::string, Deviation> known = [] {
     std::map<std::string, Deviation> all = {{"xnnpack/qat-per-channel/conv_nobias_bn_relu6", kBatchNormEps},
-                                            {"xnnpack/qat-per-channel/net_mobilenet_v2_w025", kOneGrid}};
+                                            {"xnnpack/qat-per-channel/net_mobilenet_v2_w025", kOneGrid},
+                                            {"coreml/qat-symmetric/conv_nobias_bn_relu6", kBatchNormEps}};
     for (const char* in :
          {"conv_bn_relu", "conv_groups", "conv_padding_same", "conv_relu", "conv_transpose2d", "conv_transpose_bn_relu",
           "island_gelu", "island_hardsigmoid", "island_layer_norm", "island_pixel_shuffle", "island_pow", "island_silu",
