@@ -201,12 +201,13 @@ TEST_P(TargetGoldenTest, EqualsTheReference) {
   }
 }
 
-// A deviation that is no more, and one whose switch changes nothing, are told.
+// A switch that changes nothing is told.
 TEST_P(TargetGoldenTest, DeviatesWhereItSays) {
   const Json recorded =
       unpacked(test::data("golden/targets/" + GetParam().target + "/" + GetParam().name + ".json.gz"));
   for (const auto& [name, wanted] : recorded.at("cases").items()) {
-    if (deviation(GetParam(), name) == nullptr) continue;
+    const Deviation* known = deviation(GetParam(), name);
+    if (known == nullptr || known->back.empty()) continue;
     EXPECT_FALSE(
         test::TargetRows::differences(to_json(quantization_rows(*quantize(name))), wanted, GetParam().tolerance)
             .empty())
