@@ -297,6 +297,9 @@ const std::string& WayBack::attribute(int32_t index, const Ints& order, const In
 Node* WayBack::constant(size_t i, const Ints& order, const Ints& shape) {
   const Tensor& tensor = input(i);
   if (!tensor.is_constant) refuse(octet::str("its input ", i, ", '", tensor.name, "', is computed by the program"));
+  if (!order.empty() && order.size() != tensor.shape.size()) {
+    refuse(octet::str("its input ", i, " has ", tensor.shape.size(), " dimensions, not ", order.size()));
+  }
   const std::string name = attribute(op_->inputs.at(i), order, shape);
   Node* node = graph().get_attr(name);
   const auto& grid = tensor.quantization;

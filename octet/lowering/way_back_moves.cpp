@@ -37,6 +37,7 @@ void split_at(WayBack& g, size_t image, int64_t axis) {
 // What TFLite numbers as (row, column, channel) of a block, PyTorch does as (channel, row, column): axis 1 of
 // these sizes is taken as two parts, which change places.
 Node* turned_blocks(WayBack& g, Node* node, const Ints& sizes, const Ints& parts) {
+  if (sizes.size() != 4) g.refuse("blocks of other than an image");
   Ints taken = sizes;
   taken.erase(taken.begin() + 1);
   taken.insert(taken.begin() + 1, parts.begin(), parts.end());
@@ -67,6 +68,10 @@ void reshape(WayBack& g) {
 
 void transpose(WayBack& g) {
   const Ints moved = g.integers(1);
+  Ints sorted = moved, all(g.input(0).shape.size());
+  std::sort(sorted.begin(), sorted.end());
+  std::iota(all.begin(), all.end(), 0);
+  if (sorted != all || g.output().shape.size() != all.size()) g.refuse("an order that is not one of its dimensions");
   Ints axes(moved.size()), order;
   std::iota(axes.begin(), axes.end(), 0);
   if (g.is_image(g.output())) axes = to_channels_first(4);
@@ -136,6 +141,7 @@ void strided_slice(WayBack& g) {
   const tflite::SliceMasks& masks = g.op().options.masks;
   const Ints& shape = g.input(0).shape;
   if (masks.ellipsis != 0 || masks.new_axis != 0) g.refuse("a slice with an ellipsis or new axes");
+  if (shape.size() >= 32) g.refuse("a slice of as many dimensions");
   if (begin.size() != shape.size() || end.size() != shape.size() || stride.size() != shape.size()) {
     g.refuse("a slice that does not name each dimension");
   }

@@ -10,7 +10,7 @@
 #include "tests/support/test_data.h"
 #include "tflite_generated.h"
 
-namespace octet {
+namespace octet::tflite_variables_tests {
 namespace {
 
 using test::fails_with;
@@ -166,4 +166,4 @@ TEST(TfliteVariables, DamagedOnesAreErrors) {
 }
 
 }  // namespace
-}  // namespace octet
+}  // namespace octet::tflite_variables_tests

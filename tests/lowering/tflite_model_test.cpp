@@ -19,7 +19,7 @@
 #include "tests/support/error_test.h"
 #include "tests/support/test_data.h"
 
-namespace octet {
+namespace octet::tflite_model_tests {
 namespace {
 
 using enum tflite::OpCode;
@@ -384,14 +384,14 @@ TEST(TfliteModel, IsQuantizedAndWrittenAsItLies) {
     EXPECT_EQ(program.tensors[static_cast<size_t>(program.inputs[0])].shape, Sizes({1, 12, 12, 3})) << seed;
     EXPECT_EQ(program.tensors[static_cast<size_t>(program.inputs[0])].type, Type::kInt8) << seed;
     EXPECT_EQ(count(program, kTranspose), 0) << seed;
-    EXPECT_LE(program.operators.size(), source.operators.size() + 2) << seed;
+    EXPECT_EQ(count(program, kPad), count(source, kPad)) << seed;
     // The int8 file is a model as well, and it computes what it did.
     const auto again = model_of(program);
     EXPECT_TRUE(is_quantized(*again));
     EXPECT_EQ(again->graph().placeholders()[0]->sizes(), Sizes({1, 12, 12, 3}));
     const at::Tensor wanted = integer::Executor(program).run_dequantized(samples[0])[0];
     const double step = program.tensors[static_cast<size_t>(program.outputs[0])].quantization.scale[0];
-    EXPECT_LE((again->run(samples[0])[0] - wanted).abs().max().item<double>(), 3 * step + 1e-6) << seed;
+    EXPECT_LE((again->run(samples[0])[0] - wanted).abs().max().item<double>(), 6 * step) << seed;
   }
 }
 
@@ -514,4 +514,4 @@ TEST(TfliteModel, SaysWhatItCannotTake) {
 }
 
 }  // namespace
-}  // namespace octet
+}  // namespace octet::tflite_model_tests

@@ -3,12 +3,13 @@
 
     compare_mlperf.py FOLDER [--octet build/octet] [--samples 256] [--only NAME ...] [--here]
 
-FOLDER holds NAME_fp32.tflite and NAME_int8.tflite (docs/mlperf-tiny.md says where they come from). Inputs are drawn: noise
-over the whole range that the benchmark's int8 input has, and smooth ones over the same range, half of them each, others
-for calibration than for the test. The table has a row a network: how far the results of both int8 files are from the
-float file's (SQNR, and how often the greatest is the same), and from each other; bytes and arena; whether LiteRT's
-reference kernels give octet's bits of octet's file. A file that has no float one is compared with LiteRT alone.
-The exit status is 1 where bits differ.
+FOLDER holds NAME_fp32.tflite and NAME_int8.tflite (docs/mlperf-tiny.md says where they come from). Inputs are drawn, those of
+the calibration apart from those of the test: `noise`, uniform over the range of the benchmark's int8 input, and `like`, of the
+kind that the network is for (images with shapes and shades, spectra of speech and of machines). The table has a row for
+each kind: how far the results of both int8 files are from the float file's (SQNR, and how often the greatest is the
+same), and from each other; bytes and arena; in how many elements LiteRT's reference kernels and octet differ on octet's
+file. A file that has no float one is compared with LiteRT alone. The exit status is 1 where bits differ, or where octet's
+file turns an image.
 """
 import argparse
 import json
@@ -22,28 +23,68 @@ sys.path.insert(0, str(ROOT / "tests" / "peers" / "litert"))
 import check_litert  # noqa: E402
 
 
-def smooth(numpy, random, shape):
-    """Numbers from 0 to 1 that change slowly along all dimensions but the last: a few waves each, and an edge."""
+def unit(numpy, values):
+    """From 0 to 1."""
+    low, high = values.min(), values.max()
+    return (values - low) / max(high - low, 1e-9)
+
+
+def waves(numpy, random, shape, count=4, fastest=8):
+    """A sum of waves along all dimensions."""
     places = numpy.meshgrid(*[numpy.linspace(0, 1, size) for size in shape], indexing="ij")
     value = numpy.zeros(shape)
-    for _ in range(4):
-        phase = random.uniform(0, 2 * numpy.pi)
-        for place in places:
-            phase = phase + random.uniform(-8, 8) * place
+    for _ in range(count):
+        phase = random.uniform(0, 2 * numpy.pi) + sum(random.uniform(-fastest, fastest) * place for place in places)
         value += random.uniform(0.2, 1) * numpy.sin(phase)
-    axis = random.integers(len(shape))
-    value += random.uniform(-2, 2) * (places[axis] > random.uniform())
-    low, high = value.min(), value.max()
-    return (value - low) / max(high - low, 1e-9)
+    return value
 
 
-def draw(numpy, name, shape, span, count, purpose):
-    """`count` inputs between the bounds of `span`, every second one smooth."""
-    random = numpy.random.default_rng(zlib.crc32(f"{name} {purpose}".encode()))
+def image(numpy, random, shape):
+    """A shaded ground with a few discs and bars, a little grain: from 0 to 1."""
+    height, width, channels = shape
+    y, x = numpy.meshgrid(numpy.linspace(0, 1, height), numpy.linspace(0, 1, width), indexing="ij")
+    value = unit(numpy, waves(numpy, random, (height, width)))[..., None] * random.uniform(0.2, 1, channels)
+    for _ in range(random.integers(2, 6)):
+        if random.integers(2):
+            inside = (y - random.uniform()) ** 2 + (x - random.uniform()) ** 2 < random.uniform(0.05, 0.4) ** 2
+        else:
+            turn = random.uniform(0, numpy.pi)
+            inside = abs((y - 0.5) * numpy.cos(turn) + (x - 0.5) * numpy.sin(turn)) < random.uniform(0.03, 0.2)
+        value[inside] = random.uniform(0, 1, channels) + 0.1 * value[inside]
+    return numpy.clip(value + random.normal(0, 0.03, shape), 0, 1)
+
+
+def cepstrum(numpy, random, shape):
+    """Coefficients of speech over time [49, 10, 1]: loudness first, then ever smaller ones, between silences."""
+    frames, coefficients, _ = shape
+    time = numpy.linspace(0, 1, frames)
+    voice = numpy.exp(-((time - random.uniform(0.3, 0.7)) / random.uniform(0.1, 0.3)) ** 2)
+    loudness = -random.uniform(60, 110) * (1 - voice) + random.uniform(-20, 15) * voice
+    rest = waves(numpy, random, (frames, coefficients - 1), 6, 20) * 6 / numpy.arange(1, coefficients) ** 0.5
+    rest = rest * (0.2 + voice[:, None]) + random.normal(0, 0.8, rest.shape)
+    return numpy.concatenate([loudness[:, None], rest], 1)[..., None]
+
+
+def spectra(numpy, random, shape):
+    """Five frames of a machine's spectrum in decibels [640]: falling, with hums, nearly the same in each frame."""
+    bands = numpy.linspace(0, 1, 128)
+    spectrum = random.uniform(-25, -10) - random.uniform(20, 40) * bands + 4 * waves(numpy, random, (128,), 5, 40)
+    for _ in range(random.integers(1, 5)):
+        spectrum += random.uniform(5, 20) * numpy.exp(-((bands - random.uniform()) / 0.015) ** 2)
+    return (spectrum[None, :] + random.normal(0, 2, (5, 128))).reshape(shape)
+
+
+def draw(numpy, shape, span, count, kind, seed):
+    """`count` inputs between the bounds of `span`."""
+    random = numpy.random.default_rng(zlib.crc32(seed.encode()))
     samples = []
-    for i in range(count):
-        unit = smooth(numpy, random, shape) if i % 2 else random.uniform(0, 1, shape)
-        samples.append(span[0] + (span[1] - span[0]) * unit)
+    for _ in range(count):
+        if kind == "noise":
+            samples.append(random.uniform(*span, shape))
+        elif len(shape) == 3 and shape[2] == 3:
+            samples.append(span[0] + (span[1] - span[0]) * image(numpy, random, shape))
+        else:
+            samples.append((cepstrum if len(shape) == 3 else spectra)(numpy, random, shape))
     return numpy.stack(samples).astype(numpy.float32)
 
 
@@ -90,45 +131,49 @@ def input_grid(path):
 
 
 def compare(options, numpy, name):
+    """A row for each kind of inputs."""
     float_file, theirs = options.folder / f"{name}_fp32.tflite", options.folder / f"{name}_int8.tflite"
-    (scale, zero_point), shape = input_grid(theirs)
-    span = (scale * (-128 - zero_point), scale * (127 - zero_point))
-    test = draw(numpy, name, shape[1:], span, options.samples, "test")
-    row = {"network": name}
+    grid, shape = input_grid(theirs)
+    span = (grid[0] * (-128 - grid[1]), grid[0] * (127 - grid[1]))
     if not float_file.exists():
-        row["bits"] = litert_differs(options, numpy, theirs, levels_of(numpy, test, (scale, zero_point)))
-        return row
-    calibration = options.work / f"calib_{name}.npy"
-    numpy.save(calibration, draw(numpy, name, shape[1:], span, options.samples, "calibration"))
-    ours = options.work / f"{name}.tflite"
-    check_litert.octet(options, "quantize", float_file, "--calibrate", f"npy:{calibration}", "-o", ours)
-    (our_scale, our_zero_point), _ = input_grid(ours)
-    wanted = run(options, numpy, float_file, test)
-    results = {"ours": run(options, numpy, ours, test, "--dequantize"),
-               "theirs": run(options, numpy, theirs, test, "--dequantize")}
-    for who, got in results.items():
-        row[f"sqnr {who}"], row[f"top {who}"] = sqnr(numpy, wanted, got), same_greatest(wanted, got)
-    row["top both"] = same_greatest(results["theirs"], results["ours"])
-    for who, path in (("ours", ours), ("theirs", theirs)):
-        row[f"bytes {who}"] = path.stat().st_size
-        row[f"arena {who}"] = facts(options, path)["arena_bytes"]
-    row["operators"] = [operator["op"] for operator in facts(options, ours)["operators"]]
-    row["bits"] = litert_differs(options, numpy, ours, levels_of(numpy, test, (our_scale, our_zero_point)))
-    return row
+        test = draw(numpy, shape[1:], span, options.samples, "noise", f"{name} test")
+        return [{"network": name, "kind": "noise",
+                 "bits": litert_differs(options, numpy, theirs, levels_of(numpy, test, grid))}]
+    rows = []
+    for kind in ("like", "noise"):
+        calibration, ours = options.work / f"calib_{name}_{kind}.npy", options.work / f"{name}_{kind}.tflite"
+        numpy.save(calibration, draw(numpy, shape[1:], span, options.samples, kind, f"{name} calibration"))
+        test = draw(numpy, shape[1:], span, options.samples, kind, f"{name} test")
+        check_litert.octet(options, "quantize", float_file, "--calibrate", f"npy:{calibration}", "-o", ours)
+        row = {"network": name, "kind": kind}
+        wanted = run(options, numpy, float_file, test)
+        results = {"ours": run(options, numpy, ours, test, "--dequantize"),
+                   "theirs": run(options, numpy, theirs, test, "--dequantize")}
+        for who, got in results.items():
+            row[f"sqnr {who}"], row[f"top {who}"] = sqnr(numpy, wanted, got), same_greatest(wanted, got)
+        row["top both"] = same_greatest(results["theirs"], results["ours"])
+        for who, path in (("ours", ours), ("theirs", theirs)):
+            row[f"bytes {who}"] = path.stat().st_size
+            row[f"arena {who}"] = facts(options, path)["arena_bytes"]
+        row["operators"] = [operator["op"] for operator in facts(options, ours)["operators"]]
+        row["bits"] = litert_differs(options, numpy, ours, levels_of(numpy, test, input_grid(ours)[0]))
+        rows.append(row)
+    return rows
 
 
 def table(rows):
-    print("| network | SQNR to float: octet | benchmark | same greatest as float: octet | benchmark | octet and benchmark "
-          "| bytes: octet | benchmark | arena: octet | benchmark | LiteRT differs |")
-    print("|---" * 11 + "|")
+    print("| network | inputs | SQNR: octet | benchmark | greatest as float: octet | benchmark | octet as benchmark "
+          "| bytes: octet | benchmark | arena: octet | benchmark | LiteRT differs in |")
+    print("|---" * 12 + "|")
     for row in rows:
-        if "sqnr ours" not in row:
-            print(f"| {row['network']}" + " |" * 9 + f" | {row['bits']} |")
-            continue
-        cells = [row["network"], f"{row['sqnr ours']:.1f} dB", f"{row['sqnr theirs']:.1f} dB", f"{row['top ours']:.1f} %",
-                 f"{row['top theirs']:.1f} %", f"{row['top both']:.1f} %", f"{row['bytes ours']:,}",
-                 f"{row['bytes theirs']:,}", f"{row['arena ours']:,}", f"{row['arena theirs']:,}", row["bits"]]
-        print("| " + " | ".join(map(str, cells)) + " |")
+        cells = [row["network"], row["kind"]]
+        if "sqnr ours" in row:
+            cells += [f"{row['sqnr ours']:.1f} dB", f"{row['sqnr theirs']:.1f} dB", f"{row['top ours']:.1f} %",
+                      f"{row['top theirs']:.1f} %", f"{row['top both']:.1f} %", f"{row['bytes ours']:,}",
+                      f"{row['bytes theirs']:,}", f"{row['arena ours']:,}", f"{row['arena theirs']:,}"]
+        else:
+            cells += [""] * 9
+        print("| " + " | ".join([*cells, str(row["bits"])]) + " |")
 
 
 def main():
@@ -146,7 +191,8 @@ def main():
 
     options.work.mkdir(parents=True, exist_ok=True)
     names = sorted(path.name.removesuffix("_int8.tflite") for path in options.folder.glob("*_int8.tflite"))
-    rows = [compare(options, numpy, name) for name in names if not options.only or name in options.only]
+    chosen = [name for name in names if not options.only or name in options.only]
+    rows = [row for name in chosen for row in compare(options, numpy, name)]
     table(rows)
     turned = [row["network"] for row in rows if "TRANSPOSE" in row.get("operators", [])]
     if turned:
