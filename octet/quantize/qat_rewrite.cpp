@@ -76,6 +76,7 @@ void QatRewrite::run(GraphModule& module) {
   for (const ConvBatchNorm& pair : find_conv_batch_norms(module.graph())) {
     const QuantizationAnnotation* note = annotation(*pair.conv);
     if (note == nullptr || note->input(pair.conv->arg(1).node()) == nullptr) continue;
+    if (!note->joins_batch_norm.value_or(joins_batch_norms_ || is_annotated(*pair.batch_norm))) continue;
     Node* structural = rewrite(module, pair);
     moved.add(pair, structural);
     erase_pair(module.graph(), pair);

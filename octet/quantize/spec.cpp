@@ -47,12 +47,23 @@ void check_axis(at::QScheme qscheme, std::optional<int64_t> axis, const std::str
   }
 }
 
+void check_block(const QuantizationSpec& spec, const std::string& where) {
+  if (spec.block_size.empty()) return;
+  if (is_per_channel_scheme(spec.qscheme)) {
+    throw expected(where, "qscheme of blocks", "a per-tensor one", qscheme_text(spec.qscheme));
+  }
+  for (const int64_t size : spec.block_size) {
+    if (size < 1) throw expected(where, "block_size", "1 or more in each dimension", octet::str(size));
+  }
+}
+
 void check(const QuantizationSpec& spec, const std::string& where) {
   if (!spec.observer_or_fake_quant.make) {
     throw Error(where, "observer_or_fake_quant is not set").hint("take one of octet/quantize/factories.h");
   }
   check_bounds(spec.dtype, spec.quant_min, spec.quant_max, where);
   check_axis(spec.qscheme, spec.ch_axis, where);
+  check_block(spec, where);
 }
 
 void check(const FixedQParamsQuantizationSpec& spec, const std::string& where) {
@@ -101,9 +112,14 @@ std::string range_text(std::optional<int64_t> low, std::optional<int64_t> high) 
 
 std::string axis_text(std::optional<int64_t> axis) { return axis ? octet::str(" axis ", *axis) : ""; }
 
+std::string block_text(const std::vector<int64_t>& block_size) {
+  return block_size.empty() ? "" : octet::str(" in blocks of [", join(", ", block_size), "]");
+}
+
 std::string spec_text(const QuantizationSpec& spec) {
   return octet::str(dtype_name(spec.dtype), range_text(spec.quant_min, spec.quant_max), " ", qscheme_text(spec.qscheme),
-                    axis_text(spec.ch_axis), spec.is_dynamic ? " dynamic" : "", " ", spec.observer_or_fake_quant.name);
+                    axis_text(spec.ch_axis), block_text(spec.block_size), spec.is_dynamic ? " dynamic" : "", " ",
+                    spec.observer_or_fake_quant.name);
 }
 
 std::string spec_text(const FixedQParamsQuantizationSpec& spec) {

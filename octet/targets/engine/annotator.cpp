@@ -6,7 +6,9 @@
 
 #include "octet/quantize/constant_fold.h"
 #include "octet/support/error.h"
+#include "octet/targets/engine/chosen_specs.h"
 #include "octet/targets/engine/passes/rewrite.h"
+#include "octet/targets/engine/pattern_annotator.h"
 
 namespace octet::targets {
 namespace {
@@ -94,23 +96,18 @@ class Annotator {
         options_(options),
         graph_(graph),
         config_(target.config(options.scheme, options)),
-        constants_(constant_nodes(graph)) {
+        constants_(constant_nodes(graph)),
+        specs_(options, graph) {
     for (const Override& choice : options.overrides) {
       schemes_.push_back(choice.scheme.empty() ? QuantizationConfig() : target.config(choice.scheme, options));
     }
-    for (const Node* node : graph.nodes()) choices_[node] = choices_for(options.overrides, *node);
     find_factors();
   }
 
   QuantizationPlan run() {
-    const auto& overrides = options_.overrides;
-    plan_.overrides.resize(overrides.size());
     for (Node* node : graph_.nodes()) {
       const bool input = node->kind() == NodeKind::kPlaceholder;
       if (!input && !node->is_call()) continue;
-      for (size_t i = 0; i < overrides.size(); ++i) {
-        if (selects(overrides[i], *node)) plan_.overrides[i].matched.push_back(node->name());
-      }
       if (input) {
         annotate_placeholder(*node);
       } else if (!is_annotated(*node)) {
@@ -121,16 +118,11 @@ class Annotator {
       const bool counts = node->kind() == NodeKind::kPlaceholder || node->is_call();
       if (counts) plan_.entries.push_back({node, reasons_[node]});
     }
+    plan_.overrides = specs_.overrides();
     return std::move(plan_);
   }
 
  private:
-  // What an override says that is followed is in effect.
-  std::optional<size_t> follow(std::optional<size_t> index) const {
-    if (index) plan_.overrides[*index].in_effect = true;
-    return index;
-  }
-
   bool is_qat() const { return options_.mode == QuantizationMode::kQat; }
 
   // The values that a product of two computed values reads, itself or behind operators that share their grid. Readers
@@ -139,7 +131,7 @@ class Annotator {
     const std::vector<Node*> nodes = graph_.nodes();
     for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
       const OperatorRule* rule = (*it)->is_call() ? target_.rules.find(**it) : nullptr;
-      if (rule == nullptr || choices_.at(*it).left_in_float) continue;
+      if (rule == nullptr || specs_.of(**it).left_in_float) continue;
       const bool passes_on = rule->sharing != Sharing::kNone && factors_.count(*it) > 0;
       for (const InputRule& input : rule->inputs) {
         if (!passes_on && input.role != Role::kProductOperand) continue;
@@ -174,40 +166,13 @@ class Annotator {
   // The override that leaves the node in float.
   std::optional<size_t> left_in_float(const Node& node) const {
     const Node* product = product_of_batch_norm(node);
-    return choices_.at(product != nullptr ? product : &node).left_in_float;
+    return specs_.of(product != nullptr ? *product : node).left_in_float;
   }
 
   const QuantizationConfig& config_of(const Node& node) const {
     const Node* product = product_of_batch_norm(node);
-    const std::optional<size_t> chosen = follow(choices_.at(product != nullptr ? product : &node).scheme);
+    const std::optional<size_t> chosen = specs_.follow(specs_.of(product != nullptr ? *product : node).scheme);
     return chosen ? schemes_[*chosen] : config_;
-  }
-
-  // An activation's spec, with the observer that an override of one of the nodes names; the last override wins.
-  AnySpec activation_spec(const RoleConfig& numbers, const std::vector<const Node*>& owners) const {
-    AnySpec made = make_spec(numbers, 0, options_.mode);
-    auto* observed = std::get_if<QuantizationSpec>(&made);
-    std::optional<size_t> chosen;
-    for (const Node* owner : owners) {
-      if (owner != nullptr) chosen = std::max(chosen, choices_.at(owner).activation_observer);
-    }
-    if (observed == nullptr || numbers.dynamic || !follow(chosen)) return made;
-    const std::string where = octet::str(owners.front()->where(), ": overrides[", *chosen, "].activation_observer");
-    observed->observer_or_fake_quant =
-        observer_by_name(options_.overrides[*chosen].activation_observer, numbers, options_.mode, where);
-    return made;
-  }
-
-  AnySpec weight_spec(const RoleConfig& numbers, int64_t channel_axis, const Node& node) const {
-    AnySpec made = make_spec(numbers, channel_axis, options_.mode);
-    auto* observed = std::get_if<QuantizationSpec>(&made);
-    if (observed == nullptr) return made;
-    const std::optional<size_t> chosen = follow(choices_.at(&node).weight_observer);
-    if (!chosen) return made;
-    const std::string where = octet::str(node.where(), ": overrides[", *chosen, "].weight_observer");
-    observed->observer_or_fake_quant =
-        observer_by_name(options_.overrides[*chosen].weight_observer, numbers, options_.mode, where);
-    return made;
   }
 
   static void write_output(Node& node, AnySpec output) {
@@ -216,17 +181,8 @@ class Annotator {
     note.annotated = true;
   }
 
-  // What the node reads in the argument of this input rule: one node, the elements of a list, or none.
-  static std::vector<Node*> producers(const Node& node, const InputRule& input) {
-    std::vector<Node*> found;
-    if (node.has_arg(input.argument)) {
-      node.arg(input.argument).for_each_node([&](Node* producer) { found.push_back(producer); });
-    }
-    return found;
-  }
-
   void annotate_placeholder(Node& node) {
-    const std::optional<size_t> left = follow(left_in_float(node));
+    const std::optional<size_t> left = specs_.follow(left_in_float(node));
     if (left) {
       reasons_[&node] = octet::str("left in float by overrides[", *left, "]");
       return;
@@ -240,7 +196,7 @@ class Annotator {
     if (!config.quantize_inputs || !has_known_grid(numbers)) {
       reasons_[&node] = "its readers decide";
     } else {
-      write_output(node, activation_spec(*numbers, {&node}));
+      write_output(node, specs_.activation(*numbers, {&node}));
     }
   }
 
@@ -250,7 +206,7 @@ class Annotator {
       return;
     }
     const OperatorRule* rule = target_.rules.find(node);
-    const std::optional<size_t> left = follow(left_in_float(node));
+    const std::optional<size_t> left = specs_.follow(left_in_float(node));
     if (left) {
       const Node* product = product_of_batch_norm(node);
       reasons_[&node] = product != nullptr ? octet::str("computed together with '", product->name(), "', in float")
@@ -275,7 +231,7 @@ class Annotator {
       reasons_[&node] = activation == nullptr ? "activations stay in float" : "has no weight, and grids are dynamic";
     } else if (!rule.own_output_at.empty() && clips_at(node, rule.own_output_at)) {
       annotate_inputs(node, {{rule.inputs[0].argument, Role::kActivation}}, config);
-      write_output(node, activation_spec(*result_numbers(node, Role::kActivation, config), {&node}));
+      write_output(node, specs_.activation(*result_numbers(node, Role::kActivation, config), {&node}));
     } else if (rule.may_share_input && config.shares_exponentials) {
       OperatorRule shared = rule;
       shared.sharing = Sharing::kFirstInput;
@@ -324,7 +280,7 @@ class Annotator {
     const AnySpec shared = SharedQuantizationSpec{anchor};
     for (Node* producer : inputs) {
       const bool own = EdgeOrNode(producer, &node) == anchor;
-      note.set_input(producer, own ? activation_spec(activation, {&node}) : shared);
+      note.set_input(producer, own ? specs_.activation(activation, {&node}) : shared);
     }
     note.output_qspec = shared;
     ensure_annotation(node) = std::move(note);
@@ -369,11 +325,11 @@ class Annotator {
     }
     switch (family(rule.role)) {
       case Role::kWeight:
-        return weight_spec(numbers, rule.channel_axis, node);
+        return specs_.weight(numbers, rule.channel_axis, node);
       case Role::kBias:
         return make_spec(numbers, rule.channel_axis, options_.mode);
       default:
-        return activation_spec(numbers, {&node});
+        return specs_.activation(numbers, {&node});
     }
   }
 
@@ -403,7 +359,7 @@ class Annotator {
         return;
       }
     }
-    write_output(node, activation_spec(*numbers, {&node, product_of_batch_norm(node)}));
+    write_output(node, specs_.activation(*numbers, {&node, product_of_batch_norm(node)}));
   }
 
   static std::string together(const Node& other) { return octet::str("computed together with '", other.name(), "'"); }
@@ -427,7 +383,7 @@ class Annotator {
       ensure_annotation(*norm).annotated = true;
       reasons_[norm] = together(node);
     }
-    write_output(*user, activation_spec(*numbers, {user, &node, norm, product_of_batch_norm(node)}));
+    write_output(*user, specs_.activation(*numbers, {user, &node, norm, product_of_batch_norm(node)}));
     reasons_[&node] = together(*user);
     reasons_[user] = together(node);
     return true;
@@ -438,18 +394,29 @@ class Annotator {
   Graph& graph_;
   QuantizationConfig config_;  // of the scheme for all
   std::unordered_set<const Node*> constants_;
+  ChosenSpecs specs_;
   std::vector<QuantizationConfig> schemes_;  // of the one that each override names
-  std::map<const Node*, NodeChoices> choices_;
   std::map<const Node*, std::string> reasons_;
-  mutable QuantizationPlan plan_;
+  QuantizationPlan plan_;
   std::unordered_set<const Node*> factors_;
   mutable SharedRows rows_;
 };
 
 }  // namespace
 
-QuantizationPlan annotate(const Target& target, const QuantizerOptions& options, Graph& graph) {
-  return Annotator(target, options, graph).run();
+QuantizationPlan annotate(const Target& target, const QuantizerOptions& options, GraphModule& module) {
+  if (!target.patterns) return Annotator(target, options, module.graph()).run();
+  const ChosenSpecs specs(options, module.graph());
+  std::vector<PatternScope> scopes;
+  for (size_t i = 0; i < options.overrides.size(); ++i) {
+    const std::string& scheme = options.overrides[i].scheme;
+    if (scheme.empty()) continue;
+    const auto chosen = [&specs, i](const Node& node) { return specs.of(node).scheme == i && specs.follow(i); };
+    scopes.push_back({chosen, target.config(scheme, options)});
+  }
+  const auto others = [&specs](const Node& node) { return !specs.of(node).scheme.has_value(); };
+  scopes.push_back({others, target.config(options.scheme, options)});
+  return annotate_patterns(target.patterns(options), scopes, options.mode, module, specs);
 }
 
 }  // namespace octet::targets

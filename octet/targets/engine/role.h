@@ -10,6 +10,7 @@ enum class Role {
   kActivation,      ///< a value that the program computes, or its input
   kProductOperand,  ///< an operand of a matrix product of two computed values
   kHalf,            ///< an operand of a product element by element: within -0.5 .. 0.5, if the target fixes it
+  kNonNegative,     ///< a result that is never negative, on an observed grid: relu, sigmoid
   kUnit,            ///< a result within 0 .. 1: sigmoid, softmax
   kSignedUnit,      ///< a result within -1 .. 1: tanh
 

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
+#include <vector>
 
 #include "octet/graph/graph_module.h"
 
@@ -120,6 +122,8 @@ bool convert_conv1d_to_conv2d(GraphModule& module, const std::function<bool(cons
 
 /// Numbers in add, sub, mul and their in-place forms (and the .Scalar forms of these) become constants of the module.
 bool convert_scalars_to_attributes(GraphModule& module);
+/// The same for these operators alone, "aten.add.Tensor".
+bool convert_scalars_of(GraphModule& module, const std::vector<std::string_view>& ops);
 
 /// BatchNorm behind a convolution, a transposed one, or a linear with a matrix as result, that it alone reads, goes
 /// into weight and bias. Declined in train mode.
@@ -141,6 +145,10 @@ bool move_views_before_linears(GraphModule& module);
 /// and where the sum would hold more weights than the two.
 bool merge_parallel_convolutions(GraphModule& module);
 
+/// avg_pool1d and avg_pool2d that leave the padding out of their averages become pools that count it, times a constant
+/// of the image's size. Declined for windows that hang over by ceil_mode, and for a divisor of its own.
+bool scale_padded_averages(GraphModule& module);
+
 // Activations taken apart into operators that more targets know, with the same result. In-place forms too, unless a
 // reader sees that they write (may_be_replaced).
 
@@ -155,6 +163,11 @@ bool decompose_softplus(GraphModule& module);
 bool decompose_mish(GraphModule& module);
 /// elu(x) = relu(x) + exp(min(x, 0)) - 1 with its factors; selu and celu too.
 bool decompose_elu(GraphModule& module);
+
+/// layer_norm, rms_norm, group_norm and instance_norm of float32 become a mean by linear, a difference, the sum of its
+/// squares by bmm, rsqrt, products and a sum. Declined above 65536 elements in a row, whose squares an int32 accumulator
+/// does not hold, and for an instance norm that keeps statistics.
+bool decompose_norms(GraphModule& module);
 
 /// What may stand for a gelu.
 enum class GeluForm {
