@@ -94,7 +94,8 @@ std::shared_ptr<ObserverBase> make_observer(const QuantizationSpec& spec) {
                                                     .quant_max = spec.quant_max,
                                                     .qscheme = spec.qscheme,
                                                     .ch_axis = spec.ch_axis.value_or(0),
-                                                    .is_dynamic = spec.is_dynamic});
+                                                    .is_dynamic = spec.is_dynamic,
+                                                    .zero_point = spec.zero_point});
   if (!observer) throw Error(text(spec), "observer_or_fake_quant makes no observer");
   return observer;
 }

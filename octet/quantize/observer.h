@@ -36,6 +36,7 @@ class OCTET_API ObserverBase : public CallableModule {
   at::QScheme qscheme = at::kPerTensorAffine;
   int64_t ch_axis = 0;
   bool is_dynamic = false;
+  std::optional<int64_t> given_zero_point = {};  ///< of a symmetric grid, in place of the dtype's own
   /// True where quant_min and quant_max were given, not taken from the dtype.
   bool custom_range = false;
 

@@ -34,6 +34,7 @@ struct ObserverArgs {
   at::QScheme qscheme = at::kPerTensorAffine;
   int64_t ch_axis = 0;
   bool is_dynamic = false;
+  std::optional<int64_t> zero_point = {};
 };
 
 /// Makes an observer or a fake quantizer for a spec. Compared and printed by name ("HistogramObserver(eps=2^-12)").
@@ -70,6 +71,10 @@ struct QuantizationSpec {
   at::QScheme qscheme = at::kPerTensorAffine;
   std::optional<int64_t> ch_axis;
   bool is_dynamic = false;
+  /// Of a symmetric grid, in place of the dtype's own (symmetric_zero_point()).
+  std::optional<int64_t> zero_point = {};
+  /// Places whose observers take over the range that this one has found, at every run: what a concatenation reads.
+  std::vector<EdgeOrNode> followers = {};
   bool operator==(const QuantizationSpec&) const = default;
 };
 

@@ -52,11 +52,16 @@ struct RoleConfig {
   std::optional<int64_t> quant_min = {};
   std::optional<int64_t> quant_max = {};
   bool symmetric = false;
+  std::optional<int64_t> zero_point = {};  ///< of a symmetric grid, in place of the dtype's own
   bool per_channel = false;
   /// In place of the dimension of the output channels, which the row names.
   std::optional<int64_t> channel_axis = {};
   std::optional<FixedGrid> fixed = {};
   bool derived = false;  ///< biases: scale = input scale * weight scale, zero point 0
+  /// Of a derived bias behind a grouped transposed convolution: each of the weight's scales is repeated in its place,
+  /// not all of them group by group.
+  bool interleaved = false;
+  bool leads = false;    ///< kJoined: what is joined takes over the range that is found here, at every run
   bool dynamic = false;  ///< a grid for each run, from what the operator reads then; results have none
   ObserverChoice after_training = {};
   ObserverChoice in_training = {Watch::kMovingAverage, Rounding::kFakeQuantize};
@@ -70,6 +75,7 @@ struct OCTET_API QuantizationConfig {
   /// A role whose entry is nullopt, or whose family has none either, stays in float.
   std::map<Role, std::optional<RoleConfig>> roles = {};
   bool quantize_inputs = true;         ///< an input of the model has a grid of its own, whoever reads it
+  bool quantize_constants = false;     ///< what is computed from parameters alone is quantized as all else
   bool shares_exponentials = false;    ///< exp's result lies on its input's grid
   bool fuse_fixed_activations = true;  ///< an activation with a fixed grid is computed with the operator before it
 
@@ -93,8 +99,8 @@ OCTET_API ObserverFactory observer(const ObserverChoice& choice, bool per_channe
 OCTET_API AnySpec make_spec(const RoleConfig& numbers, int64_t channel_axis, QuantizationMode mode);
 
 /// The spec of a derived bias of `node`, from its input and weight edges. `transposed`: the weight of a grouped
-/// transposed convolution holds fewer scales than there are output channels; they are repeated as a whole (its
-/// derivation throws octet::Error where that does not divide).
+/// transposed convolution holds fewer scales than there are output channels; they are repeated as a whole, or as
+/// `interleaved` says (its derivation throws octet::Error where that does not divide).
 OCTET_API AnySpec make_bias_spec(const RoleConfig& numbers, Node* node, Node* input, Node* weight, bool transposed);
 
 }  // namespace octet::targets

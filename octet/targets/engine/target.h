@@ -44,6 +44,8 @@ struct OCTET_API Target {
   std::vector<std::pair<std::string, std::string>> limits = {};  ///< for people: "stride", "<= 4096"
   /// Rewrites of the float graph before annotation, as mode and settings say (passes/passes.h); empty: none.
   std::function<std::vector<Pass>(const QuantizerOptions&)> passes = {};
+  /// Changes constants once their readers' grids are decided: infinities that no grid holds. Empty: none.
+  std::function<void(GraphModule&)> fit_constants = {};
 
   // Placement: what its compiler takes.
   std::vector<std::string> value_types = {"int8"};  ///< of inputs, weights and results; the first is the usual one
