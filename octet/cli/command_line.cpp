@@ -22,7 +22,7 @@ constexpr int kWrongUsage = 2;
 constexpr const char* kAnyModel = "Float or quantized model, or an int8 .tflite";
 // A lvalue, and not of type const char[]: CLI11 would take it for a variable to set.
 const std::string kCalibratedQat =
-    "The program of quantization-aware training, its ranges calibrated and no step trained";
+    "The program of quantization-aware training, its ranges calibrated and no step trained; a --mode may say it";
 constexpr const char* kNpyInputs = ".npy file, one for each input, in order";
 
 void add_allowed_operators(CLI::App& verb, ModelArguments& model) {
@@ -49,6 +49,7 @@ void add_target(CLI::App& verb, std::string& target) {
 void add_quantizer_settings(CLI::App& verb, QuantizerArguments& quantizer) {
   verb.add_option("--config", quantizer.config, "Settings of the quantizer, as written beside a quantized model");
   verb.add_option("--target", quantizer.target, "One of octet targets (default: " + default_target() + ")");
+  verb.add_option("--mode", quantizer.mode, "How to quantize, by the target's own names: " + modes_of_targets());
   for (const SettingFlag& setting : setting_flags()) {
     verb.add_option(setting.flag, quantizer.settings[setting.name], setting.help);
   }

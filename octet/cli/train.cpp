@@ -39,15 +39,15 @@ std::vector<std::pair<std::string, std::string>> training_facts(const TrainArgum
 bool any_given(const QuantizerArguments& quantizer) {
   const bool any_setting = std::any_of(quantizer.settings.begin(), quantizer.settings.end(),
                                        [](const auto& setting) { return !setting.second.empty(); });
-  return quantizer.explain || !quantizer.config.empty() || !quantizer.target.empty() || any_setting ||
-         !quantizer.leave_float.empty() || !quantizer.without_passes.empty();
+  return quantizer.explain || !quantizer.config.empty() || !quantizer.target.empty() || !quantizer.mode.empty() ||
+         any_setting || !quantizer.leave_float.empty() || !quantizer.without_passes.empty();
 }
 
 void check_arguments(const TrainArguments& arguments) {
   if (arguments.in_float == arguments.qat)
     throw Error("", "train: give one of --float and --qat", ErrorCategory::kUsage);
   if (arguments.in_float && any_given(arguments.quantizer)) {
-    std::string flags = "--config, --target, ";
+    std::string flags = "--config, --target, --mode, ";
     for (const SettingFlag& setting : setting_flags()) flags += setting.flag + ", ";
     throw Error("", "train: " + flags + "--leave-float, --without-pass and --explain are for --qat",
                 ErrorCategory::kUsage);

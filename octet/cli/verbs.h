@@ -41,6 +41,7 @@ struct DataArguments {
 struct QuantizerArguments {
   std::string config;
   std::string target;
+  std::string mode;                             ///< one of the target's schemes
   std::map<std::string, std::string> settings;  ///< by the names of setting_flags()
   std::vector<std::string> leave_float;
   std::vector<std::string> without_passes;
@@ -181,6 +182,9 @@ void demo(const DemoArguments& arguments);
 
 /// The target where none is named.
 std::string default_target();
+
+/// The modes of each target for --help, "imxrt700: int8; ...": targets of the same modes together.
+std::string modes_of_targets();
 
 /// A choice that a target offers (targets::Setting) as a flag.
 struct SettingFlag {

@@ -3,6 +3,7 @@
 #include "octet/quantize/accumulator.h"
 #include "octet/quantize/compare.h"
 #include "octet/quantize/constant_fold.h"
+#include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/observers.h"
 #include "octet/quantize/prepare.h"
 #include "octet/quantize/qat_conv_bn.h"
@@ -134,7 +135,8 @@ class Converter {
       throw Error(value->where(), "dynamic quantization knows int8 and uint8 only");
     }
     const auto* placeholder = dynamic_cast<const PlaceholderObserver*>(&observer);
-    const double eps = placeholder != nullptr ? placeholder->eps() : kDefaultEps;
+    const RangeObserver* range = range_observer(observer);
+    const double eps = placeholder != nullptr ? placeholder->eps() : range != nullptr ? range->eps() : kDefaultEps;
     Node* choose =
         graph_.call(is_symmetric(observer) ? "quantized_decomposed.choose_qparams_symmetric.tensor"
                                            : "quantized_decomposed.choose_qparams.tensor",

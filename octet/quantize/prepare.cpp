@@ -266,7 +266,7 @@ std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<
   quantizer.transform_for_annotation(*model);
   quantizer.annotate(*model);
   quantizer.validate(*model);
-  QatRewrite rewrite(quantizer.rounds_folded_biases());
+  QatRewrite rewrite(quantizer.rounds_folded_biases(), quantizer.joins_batch_norms());
   if (qat) rewrite.run(*model);
   const SharingGroups groups = resolve_sharing(
       model->graph(), [&](const EdgeOrNode& edge) { return rewrite.keeps_inside(edge.consumer, edge.node); });

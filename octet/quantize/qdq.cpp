@@ -14,6 +14,14 @@ bool is_quantized(const GraphModule& module) {
                      [](const Node* node) { return node->is(Trait::kQuantize) || node->is(Trait::kDequantize); });
 }
 
+const Node* chooser_of(const Node& node) {
+  if (!node.has_arg("scale") || !node.arg("scale").is_node()) return nullptr;
+  const Node* element = node.arg("scale").node();
+  if (element->kind() != NodeKind::kGetItem) return nullptr;
+  const Node* choose = element->arg(size_t{0}).node();
+  return choose != nullptr && choose->is_call() ? choose : nullptr;
+}
+
 QuantRecord grid_at(const GraphModule& module, const Node& node) {
   QuantRecord found;
   const auto tensor = [&](const char* name) -> std::optional<at::Tensor> {
@@ -34,6 +42,11 @@ QuantRecord grid_at(const GraphModule& module, const Node& node) {
     found.zero_point.assign(values.data_ptr<int64_t>(), values.data_ptr<int64_t>() + values.numel());
   } else if (node.arg(zero_point_name).is_constant() && !node.arg(zero_point_name).is_none()) {
     found.zero_point = {node.arg(zero_point_name).to_int()};
+  }
+  if (const Node* choose = chooser_of(node)) {
+    const std::string& op = choose->target();
+    found.dynamic = op.substr(op.find('.') + 1);
+    if (choose->has_arg("eps") && choose->arg("eps").is_constant()) found.eps = choose->arg("eps").to_double();
   }
   if (node.has_arg("axis")) found.axis = node.arg("axis").to_int();
   if (node.has_arg("quant_min") && node.arg("quant_min").is_constant()) {

@@ -72,6 +72,11 @@ bool ComposableQuantizer::rounds_folded_biases() const {
                      [](const auto& quantizer) { return quantizer->rounds_folded_biases(); });
 }
 
+bool ComposableQuantizer::joins_batch_norms() const {
+  return std::all_of(quantizers_.begin(), quantizers_.end(),
+                     [](const auto& quantizer) { return quantizer->joins_batch_norms(); });
+}
+
 void ComposableQuantizer::transform_converted(GraphModule& module) {
   for (const auto& quantizer : quantizers_) quantizer->transform_converted(module);
 }

@@ -33,6 +33,9 @@ class OCTET_API Quantizer {
   /// In training: the bias that a BatchNorm leaves to its convolution, where no annotation speaks of it, becomes int32
   /// on the grid input * weight. False: it stays in float.
   virtual bool rounds_folded_biases() const { return true; }
+  /// In training: a BatchNorm that no annotation speaks of is trained as one with the product before it all the same.
+  /// False: it stays an operator of its own.
+  virtual bool joins_batch_norms() const { return true; }
   /// Last changes of the converted model: what finish() does behind convert.
   virtual void transform_converted(GraphModule& module) {}
 };
@@ -47,6 +50,7 @@ class OCTET_API ComposableQuantizer : public Quantizer {
   void annotate(GraphModule& module) override;
   void validate(GraphModule& module) override;
   bool rounds_folded_biases() const override;
+  bool joins_batch_norms() const override;
   void transform_converted(GraphModule& module) override;
 
  private:

@@ -1,6 +1,7 @@
 #include "octet/targets/targets.h"
 
 #include "octet/targets/neutron/target.h"
+#include "octet/targets/xnnpack/target.h"
 
 namespace octet {
 
@@ -8,6 +9,7 @@ const targets::Registry& all_targets() {
   static const targets::Registry registry = [] {
     targets::Registry known;
     for (const std::string& name : NeutronTargetSpec::known()) known.add(neutron::target(NeutronTargetSpec(name)));
+    known.add(xnnpack::target());
     return known;
   }();
   return registry;

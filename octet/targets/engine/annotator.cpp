@@ -6,7 +6,9 @@
 
 #include "octet/quantize/constant_fold.h"
 #include "octet/support/error.h"
+#include "octet/targets/engine/chosen_specs.h"
 #include "octet/targets/engine/passes/rewrite.h"
+#include "octet/targets/engine/pattern_annotator.h"
 
 namespace octet::targets {
 namespace {
@@ -110,24 +112,19 @@ class Annotator {
         own_config_(own_config),
         graph_(graph),
         config_(target.config(options.scheme, options)),
-        constants_(constant_nodes(graph)) {
+        constants_(constant_nodes(graph)),
+        specs_(options, graph) {
     for (const Override& choice : options.overrides) {
       schemes_.push_back(choice.scheme.empty() ? QuantizationConfig() : target.config(choice.scheme, options));
     }
-    for (const Node* node : graph.nodes()) choices_[node] = choices_for(options.overrides, *node);
     find_factors();
   }
 
   QuantizationPlan run() {
-    const auto& overrides = options_.overrides;
-    plan_.overrides.resize(overrides.size());
     for (Node* node : graph_.nodes()) {
       const bool input = node->kind() == NodeKind::kPlaceholder;
       if (node->kind() == NodeKind::kGetItem) annotate_element(*node);
       if (!input && !node->is_call()) continue;
-      for (size_t i = 0; i < overrides.size(); ++i) {
-        if (selects(overrides[i], *node)) plan_.overrides[i].matched.push_back(node->name());
-      }
       if (input) {
         annotate_placeholder(*node);
       } else if (!is_annotated(*node)) {
@@ -138,16 +135,11 @@ class Annotator {
       const bool counts = node->kind() == NodeKind::kPlaceholder || node->is_call();
       if (counts) plan_.entries.push_back({node, reasons_[node]});
     }
+    plan_.overrides = specs_.overrides();
     return std::move(plan_);
   }
 
  private:
-  // What an override says that is followed is in effect.
-  std::optional<size_t> follow(std::optional<size_t> index) const {
-    if (index) plan_.overrides[*index].in_effect = true;
-    return index;
-  }
-
   bool is_qat() const { return options_.mode == QuantizationMode::kQat; }
 
   // The values that a product of two computed values reads, itself or behind operators that share their grid. Readers
@@ -156,7 +148,7 @@ class Annotator {
     const std::vector<Node*> nodes = graph_.nodes();
     for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
       const OperatorRule* rule = (*it)->is_call() ? target_.rules.find(**it) : nullptr;
-      if (rule == nullptr || choices_.at(*it).left_in_float) continue;
+      if (rule == nullptr || specs_.of(**it).left_in_float) continue;
       const bool passes_on = rule->sharing != Sharing::kNone && factors_.count(*it) > 0;
       for (const InputRule& input : rule->inputs) {
         if (!passes_on && input.role != Role::kProductOperand) continue;
@@ -191,7 +183,7 @@ class Annotator {
   // The override that leaves the node in float.
   std::optional<size_t> left_in_float(const Node& node) const {
     const Node* product = product_of_batch_norm(node);
-    return choices_.at(product != nullptr ? product : &node).left_in_float;
+    return specs_.of(product != nullptr ? *product : node).left_in_float;
   }
 
   const QuantizationConfig& config_of(const Node& node) const {
@@ -200,35 +192,8 @@ class Annotator {
     if (own_config_) {
       if (const QuantizationConfig* own = own_config_(asked)) return *own;
     }
-    const std::optional<size_t> chosen = follow(choices_.at(&asked).scheme);
+    const std::optional<size_t> chosen = specs_.follow(specs_.of(asked).scheme);
     return chosen ? schemes_[*chosen] : config_;
-  }
-
-  // An activation's spec, with the observer that an override of one of the nodes names; the last override wins.
-  AnySpec activation_spec(const RoleConfig& numbers, const std::vector<const Node*>& owners) const {
-    AnySpec made = make_spec(numbers, 0, options_.mode);
-    auto* observed = std::get_if<QuantizationSpec>(&made);
-    std::optional<size_t> chosen;
-    for (const Node* owner : owners) {
-      if (owner != nullptr) chosen = std::max(chosen, choices_.at(owner).activation_observer);
-    }
-    if (observed == nullptr || numbers.dynamic || !follow(chosen)) return made;
-    const std::string where = octet::str(owners.front()->where(), ": overrides[", *chosen, "].activation_observer");
-    observed->observer_or_fake_quant =
-        observer_by_name(options_.overrides[*chosen].activation_observer, numbers, options_.mode, where);
-    return made;
-  }
-
-  AnySpec weight_spec(const RoleConfig& numbers, int64_t channel_axis, const Node& node) const {
-    AnySpec made = make_spec(numbers, channel_axis, options_.mode);
-    auto* observed = std::get_if<QuantizationSpec>(&made);
-    if (observed == nullptr) return made;
-    const std::optional<size_t> chosen = follow(choices_.at(&node).weight_observer);
-    if (!chosen) return made;
-    const std::string where = octet::str(node.where(), ": overrides[", *chosen, "].weight_observer");
-    observed->observer_or_fake_quant =
-        observer_by_name(options_.overrides[*chosen].weight_observer, numbers, options_.mode, where);
-    return made;
   }
 
   static void write_output(Node& node, AnySpec output) {
@@ -237,17 +202,8 @@ class Annotator {
     note.annotated = true;
   }
 
-  // What the node reads in the argument of this input rule: one node, the elements of a list, or none.
-  static std::vector<Node*> producers(const Node& node, const InputRule& input) {
-    std::vector<Node*> found;
-    if (node.has_arg(input.argument)) {
-      node.arg(input.argument).for_each_node([&](Node* producer) { found.push_back(producer); });
-    }
-    return found;
-  }
-
   void annotate_placeholder(Node& node) {
-    const std::optional<size_t> left = follow(left_in_float(node));
+    const std::optional<size_t> left = specs_.follow(left_in_float(node));
     if (left) {
       reasons_[&node] = octet::str("left in float by overrides[", *left, "]");
       return;
@@ -261,7 +217,7 @@ class Annotator {
     if (!config.quantize_inputs || !has_known_grid(numbers)) {
       reasons_[&node] = "its readers decide";
     } else {
-      write_output(node, activation_spec(*numbers, {&node}));
+      write_output(node, specs_.activation(*numbers, {&node}));
     }
   }
 
@@ -271,7 +227,7 @@ class Annotator {
       return;
     }
     const OperatorRule* rule = target_.rules.find(node);
-    const std::optional<size_t> left = follow(left_in_float(node));
+    const std::optional<size_t> left = specs_.follow(left_in_float(node));
     if (left) {
       const Node* product = product_of_batch_norm(node);
       reasons_[&node] = product != nullptr ? octet::str("computed together with '", product->name(), "', in float")
@@ -300,12 +256,12 @@ class Annotator {
   void annotate_element(Node& node) {
     Node* whole = node.arg(size_t{0}).node();
     if (target_.rules.find(node) == nullptr || is_annotated(node) || !is_float_element(node)) return;
-    if (choices_.at(whole).left_in_float || choices_.at(&node).left_in_float) return;
+    if (specs_.of(*whole).left_in_float || specs_.of(node).left_in_float) return;
     const RoleConfig* numbers = config_of(node).find(Role::kActivation);
     if (lends_parameters(whole)) {
       write_output(node, SharedQuantizationSpec{EdgeOrNode(whole)});
     } else if (has_known_grid(numbers)) {
-      write_output(node, activation_spec(*numbers, {&node}));
+      write_output(node, specs_.activation(*numbers, {&node}));
     }
   }
 
@@ -316,7 +272,7 @@ class Annotator {
       reasons_[&node] = activation == nullptr ? "activations stay in float" : "has no weight, and grids are dynamic";
     } else if (!rule.own_output_at.empty() && clips_at(node, rule.own_output_at)) {
       annotate_inputs(node, {{rule.inputs[0].argument, Role::kActivation}}, config);
-      write_output(node, activation_spec(*result_numbers(node, Role::kActivation, config), {&node}));
+      write_output(node, specs_.activation(*result_numbers(node, Role::kActivation, config), {&node}));
     } else if (rule.may_share_input && config.shares_exponentials) {
       OperatorRule shared = rule;
       shared.sharing = Sharing::kFirstInput;
@@ -349,14 +305,14 @@ class Annotator {
       if (!lends_parameters(inputs.front())) return;
       const bool cut_off = rule.leaves_range && rows_.fixed_grid(inputs.front()) != nullptr;
       share_all(node, inputs, cut_off ? EdgeOrNode(inputs.front(), &node) : EdgeOrNode(inputs.front()),
-                activation_spec(activation, {&node}));
+                specs_.activation(activation, {&node}));
       return;
     }
     // An observed grid first: on another's fixed grid, values beyond it would be cut off.
     const auto observed = std::find_if(inputs.begin(), inputs.end(), [&](Node* producer) {
       return lends_parameters(producer) && rows_.fixed_grid(producer) == nullptr;
     });
-    const AnySpec own = activation_spec(activation, {&node});
+    const AnySpec own = specs_.activation(activation, {&node});
     if (observed != inputs.end()) return share_all(node, inputs, EdgeOrNode(*observed), own);
     const bool any = std::any_of(inputs.begin(), inputs.end(), lends_parameters);
     if (!any && rule.sharing != Sharing::kAnyInputOrOwn) return;
@@ -441,11 +397,11 @@ class Annotator {
     }
     switch (family(rule.role)) {
       case Role::kWeight:
-        return weight_spec(numbers, rule.channel_axis, node);
+        return specs_.weight(numbers, rule.channel_axis, node);
       case Role::kBias:
         return make_spec(numbers, rule.channel_axis, options_.mode);
       default:
-        return activation_spec(numbers, {&node});
+        return specs_.activation(numbers, {&node});
     }
   }
 
@@ -485,7 +441,7 @@ class Annotator {
         return;
       }
     }
-    write_output(node, activation_spec(*numbers, {&node, product_of_batch_norm(node)}));
+    write_output(node, specs_.activation(*numbers, {&node, product_of_batch_norm(node)}));
   }
 
   static std::string together(const Node& other) { return octet::str("computed together with '", other.name(), "'"); }
@@ -509,7 +465,7 @@ class Annotator {
       ensure_annotation(*norm).annotated = true;
       reasons_[norm] = together(node);
     }
-    write_output(*user, activation_spec(*numbers, {user, &node, norm, product_of_batch_norm(node)}));
+    write_output(*user, specs_.activation(*numbers, {user, &node, norm, product_of_batch_norm(node)}));
     reasons_[&node] = together(*user);
     reasons_[user] = together(node);
     return true;
@@ -521,19 +477,30 @@ class Annotator {
   Graph& graph_;
   QuantizationConfig config_;  // of the scheme for all
   std::unordered_set<const Node*> constants_;
+  ChosenSpecs specs_;
   std::vector<QuantizationConfig> schemes_;  // of the one that each override names
-  std::map<const Node*, NodeChoices> choices_;
   std::map<const Node*, std::string> reasons_;
-  mutable QuantizationPlan plan_;
+  QuantizationPlan plan_;
   std::unordered_set<const Node*> factors_;
   mutable SharedRows rows_;
 };
 
 }  // namespace
 
-QuantizationPlan annotate(const Target& target, const QuantizerOptions& options, Graph& graph,
+QuantizationPlan annotate(const Target& target, const QuantizerOptions& options, GraphModule& module,
                           const ConfigOf& own_config) {
-  return Annotator(target, options, graph, own_config).run();
+  if (!target.patterns) return Annotator(target, options, module.graph(), own_config).run();
+  const ChosenSpecs specs(options, module.graph());
+  std::vector<PatternScope> scopes;
+  for (size_t i = 0; i < options.overrides.size(); ++i) {
+    const std::string& scheme = options.overrides[i].scheme;
+    if (scheme.empty()) continue;
+    const auto chosen = [&specs, i](const Node& node) { return specs.of(node).scheme == i && specs.follow(i); };
+    scopes.push_back({chosen, target.config(scheme, options)});
+  }
+  const auto others = [&specs](const Node& node) { return !specs.of(node).scheme.has_value(); };
+  scopes.push_back({others, target.config(options.scheme, options)});
+  return annotate_patterns(target.patterns(options), scopes, options.mode, module, specs);
 }
 
 }  // namespace octet::targets

@@ -43,6 +43,9 @@ struct InputRule {
   int64_t channel_axis = 0;  ///< of a weight: the dimension of its output channels
 };
 
+/// What the node reads in the argument of this input rule: one node, the elements of a list, or none.
+std::vector<Node*> producers(const Node& node, const InputRule& input);
+
 /// One row of a target's operator table: everything that quantization and placement know of an operator.
 struct OCTET_API OperatorRule {
   /// The op and its in-place form. "getitem": an element of a result that no row speaks of.

@@ -21,7 +21,7 @@ void TableQuantizer::reset(std::shared_ptr<const Target> target, QuantizerOption
 
 QuantizationPlan TableQuantizer::annotated(GraphModule& module) const {
   QuantizationPlan plan =
-      targets::annotate(*target_, options_, module.graph(), [this](const Node& node) { return config_of(node); });
+      targets::annotate(*target_, options_, module, [this](const Node& node) { return config_of(node); });
   if (target_->fit_constants) target_->fit_constants(module);
   return plan;
 }
@@ -47,7 +47,12 @@ void TableQuantizer::annotate(GraphModule& module) {
     return entry.node->is_call() && is_annotated(*entry.node);
   });
   if (any) return;
-  log::warn("no operator of this model is known to the ", target_->name, " quantizer: only its inputs are quantized");
+  if (target_->patterns) {
+    log::warn("no operator of this model fits a pattern of ", target_->name, " in mode ", options_.scheme,
+              ": nothing is quantized; octet check says why of each");
+  } else {
+    log::warn("no operator of this model is known to the ", target_->name, " quantizer: only its inputs are quantized");
+  }
 }
 
 bool TableQuantizer::rounds_folded_biases() const {

@@ -11,6 +11,7 @@
 #include "octet/targets/engine/operator_rule.h"
 #include "octet/targets/engine/options.h"
 #include "octet/targets/engine/passes/pass_manager.h"
+#include "octet/targets/engine/pattern.h"
 #include "octet/targets/engine/quantization_config.h"
 
 namespace octet::targets {
@@ -26,10 +27,11 @@ struct Setting {
   std::vector<Choice> choices;  ///< the first is the default
 };
 
-/// A named way to quantize: static per channel, dynamic, weights alone, ...
+/// A named way to quantize: static per channel, dynamic, weights alone, ...; a mode of the program.
 struct Scheme {
   std::string name;
   std::function<QuantizationConfig(const QuantizerOptions&)> config;  ///< as the settings and the mode say
+  std::optional<QuantizationMode> mode = {};                          ///< it is made for that alone; nullopt: for any
 };
 
 /// A device or runtime that models are quantized for, as data. Quantizer, placement, operator table and lowering are
@@ -38,8 +40,10 @@ struct OCTET_API Target {
   std::string name;         ///< "imxrt700"
   std::string description;  ///< "NXP i.MX RT700, Neutron-C N3-64"
   std::vector<QuantizationMode> modes = {QuantizationMode::kPtq, QuantizationMode::kQat};
-  std::vector<Scheme> schemes;                                   ///< at least one; the first serves where none is named
-  RuleTable rules;                                               ///< what no row names stays in float
+  std::vector<Scheme> schemes;  ///< at least one; the first of the mode serves where none is named
+  RuleTable rules;              ///< what no row names stays in float
+  /// In place of the rows, for a quantizer that tries patterns in order; as settings and mode say. Empty: the rows.
+  std::function<PatternTable(const QuantizerOptions&)> patterns = {};
   std::vector<Setting> settings = {};                            ///< none: nothing to choose
   std::vector<std::pair<std::string, std::string>> limits = {};  ///< for people: "stride", "<= 4096"
   /// Rewrites of the float graph before annotation, as mode and settings say (passes/passes.h); empty: none.
@@ -59,6 +63,8 @@ struct OCTET_API Target {
   /// The numbers of a scheme by name; empty: the first. Throws octet::Error for another.
   QuantizationConfig config(const std::string& scheme, const QuantizerOptions& options) const;
   std::vector<std::string> scheme_names() const;
+  /// The scheme of this name, or nullptr.
+  const Scheme* find_scheme(const std::string& scheme) const;
   /// The passes without those that the options leave out; these are completed.
   std::vector<Pass> chosen_passes(const QuantizerOptions& options) const;
 };

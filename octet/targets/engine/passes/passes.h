@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
+#include <vector>
 
 #include "octet/graph/graph_module.h"
 
@@ -120,6 +122,8 @@ bool convert_conv1d_to_conv2d(GraphModule& module, const std::function<bool(cons
 
 /// Numbers in add, sub, mul and their in-place forms (and the .Scalar forms of these) become constants of the module.
 bool convert_scalars_to_attributes(GraphModule& module);
+/// The same for these operators alone, "aten.add.Tensor".
+bool convert_scalars_of(GraphModule& module, const std::vector<std::string_view>& ops);
 
 /// BatchNorm behind a convolution, a transposed one, or a linear with a matrix as result, that it alone reads, goes
 /// into weight and bias. Declined in train mode.

@@ -1,0 +1,202 @@
+#include "octet/targets/xnnpack/xnnpack_quantizer.h"
+
+#include <sstream>
+
+#include "octet/formats/pt2.h"
+#include "octet/support/error.h"
+#include "octet/support/log.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/pattern_annotator.h"
+#include "octet/targets/xnnpack/patterns.h"
+
+namespace octet {
+namespace xnnpack {
+
+using targets::Role;
+using targets::RoleConfig;
+using targets::Rounding;
+using targets::Watch;
+
+Config get_symmetric_quantization_config(bool is_per_channel, bool is_qat, bool is_dynamic, int64_t act_qmin,
+                                         int64_t act_qmax, int64_t weight_qmin, int64_t weight_qmax) {
+  constexpr double kEps = 0x1p-12;
+  RoleConfig activation = {.quant_min = act_qmin, .quant_max = act_qmax, .dynamic = is_dynamic, .eps = kEps};
+  activation.after_training = {is_dynamic ? Watch::kNothing : Watch::kHistogram};
+  activation.in_training = {.watch = Watch::kMovingAverage,
+                            .rounding = is_dynamic ? Rounding::kFakeQuantize : Rounding::kFused,
+                            .averaging_constant = is_dynamic ? 1.0 : 0.01,
+                            .averaging = Averaging::kEachCall};
+  RoleConfig weight = {.quant_min = weight_qmin,
+                       .quant_max = weight_qmax,
+                       .symmetric = true,
+                       .per_channel = is_per_channel,
+                       .eps = kEps};
+  weight.in_training = {
+      .watch = Watch::kMovingAverage, .rounding = Rounding::kFused, .averaging = Averaging::kEachCall};
+  Config config;
+  config.numbers.roles = {{Role::kActivation, activation}, {Role::kWeight, weight}};
+  config.mode = is_qat ? QuantizationMode::kQat : QuantizationMode::kPtq;
+  targets::check(config.numbers, "get_symmetric_quantization_config");
+  return config;
+}
+
+Config with_reference_axes(Config config) {
+  const RoleConfig* weight = config.numbers.find(Role::kWeight);
+  if (config.mode != QuantizationMode::kQat || weight == nullptr || !weight->per_channel) return config;
+  RoleConfig transposed = *weight;
+  transposed.channel_axis = 0;
+  config.numbers.roles[Role::kTransposedConvWeight] = transposed;
+  return config;
+}
+
+std::vector<targets::Pass> passes() {
+  return {{"convert_scalars_to_attributes", [](GraphModule& module) {
+             return targets::convert_scalars_of(module, {"aten.add.Tensor", "aten.mul.Tensor"});
+           }}};
+}
+
+}  // namespace xnnpack
+
+namespace {
+
+struct Frame {
+  std::string name;
+  std::string type;
+};
+
+// The Python modules around a node, outermost first: torch.export writes "key,name,type;key,name,type".
+std::vector<Frame> module_stack(const Node& node) {
+  std::string text;
+  node.notes().for_each_saved([&](const std::string& note, const SavedNote& value) {
+    const auto* saved = std::get_if<std::string>(&value);
+    if (saved != nullptr && note == octet::str(kTorchNotePrefix, "nn_module_stack")) text = *saved;
+  });
+  std::vector<Frame> frames;
+  std::stringstream stack(text);
+  for (std::string frame; std::getline(stack, frame, ';');) {
+    const size_t first = frame.find(',');
+    const size_t last = frame.rfind(',');
+    if (first == std::string::npos || first == last) continue;
+    std::string name = frame.substr(first + 1, last - first - 1);
+    constexpr std::string_view kSelf = "L['self'].";
+    if (name.rfind(kSelf, 0) == 0) name = name.substr(kSelf.size());
+    frames.push_back({std::move(name), frame.substr(last + 1)});
+  }
+  return frames;
+}
+
+bool lies_in(const std::string& name, const std::string& outer) {
+  return name == outer || name.rfind(outer + '.', 0) == 0;
+}
+
+}  // namespace
+
+XNNPACKQuantizer& XNNPACKQuantizer::set(Kind kind, const std::string& pattern, Chosen config) {
+  if (kind != Kind::kGlobal && pattern.empty())
+    throw Error("XNNPACKQuantizer", "a setting selects nothing: its name is empty");
+  for (Choice& choice : choices_) {
+    if (choice.kind == kind && choice.pattern == pattern) {
+      choice.config = std::move(config);
+      return *this;
+    }
+  }
+  const auto behind =
+      std::find_if(choices_.begin(), choices_.end(), [&](const Choice& choice) { return choice.kind > kind; });
+  choices_.insert(behind, {kind, pattern, std::move(config)});
+  return *this;
+}
+
+XNNPACKQuantizer& XNNPACKQuantizer::set_global(Chosen config) { return set(Kind::kGlobal, "", std::move(config)); }
+
+XNNPACKQuantizer& XNNPACKQuantizer::set_operator_type(const std::string& op, Chosen config) {
+  return set(Kind::kOperatorType, op, std::move(config));
+}
+
+XNNPACKQuantizer& XNNPACKQuantizer::set_module_type(const std::string& type, Chosen config) {
+  return set(Kind::kModuleType, type, std::move(config));
+}
+
+XNNPACKQuantizer& XNNPACKQuantizer::set_module_name(const std::string& name, Chosen config) {
+  return set(Kind::kName, name, std::move(config));
+}
+
+XNNPACKQuantizer& XNNPACKQuantizer::set_filter_function(std::function<bool(const Node&)> filter) {
+  filter_ = std::move(filter);
+  return *this;
+}
+
+XNNPACKQuantizer& XNNPACKQuantizer::set_reference_quirks(bool on) {
+  reference_quirks_ = on;
+  return *this;
+}
+
+std::optional<QuantizationMode> XNNPACKQuantizer::mode() const {
+  std::optional<QuantizationMode> mode;
+  for (const Choice& choice : choices_) {
+    if (!choice.config) continue;
+    if (mode && *mode != choice.config->mode) {
+      throw Error("XNNPACKQuantizer", octet::str("one config is for ", text(*mode), " quantization, another for ",
+                                                 text(choice.config->mode)))
+          .hint("make all of them for one");
+    }
+    mode = choice.config->mode;
+  }
+  return mode;
+}
+
+void XNNPACKQuantizer::transform_for_annotation(GraphModule& module) { targets::run_passes(module, xnnpack::passes()); }
+
+bool XNNPACKQuantizer::selects(const Choice& choice, const Node& node) {
+  switch (choice.kind) {
+    case Kind::kGlobal:
+      return true;
+    case Kind::kOperatorType:
+      return node.target() == choice.pattern || lies_in(node.target(), choice.pattern);
+    case Kind::kName: {
+      const std::string* path = node.notes().find(kModulePathNote);
+      if (path != nullptr && lies_in(*path, choice.pattern)) return true;
+      const std::vector<Node*> inputs = node.inputs();
+      return std::any_of(inputs.begin(), inputs.end(), [&](const Node* input) {
+        return input->is_get_attr() && lies_in(input->target(), choice.pattern);
+      });
+    }
+    case Kind::kModuleType: {
+      const std::vector<Frame> frames = module_stack(node);
+      return std::any_of(frames.begin(), frames.end(), [&](const Frame& frame) {
+        const size_t dot = frame.type.rfind('.');
+        return frame.type == choice.pattern ||
+               frame.type.substr(dot == std::string::npos ? 0 : dot + 1) == choice.pattern;
+      });
+    }
+  }
+  return false;
+}
+
+std::vector<targets::PatternScope> XNNPACKQuantizer::scopes() const {
+  std::vector<targets::PatternScope> made;
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    const Choice& choice = choices_[i];
+    targets::PatternScope scope;
+    if (choice.config) {
+      scope.config = (reference_quirks_ ? xnnpack::with_reference_axes(*choice.config) : *choice.config).numbers;
+    }
+    scope.holds = [this, i](const Node& node) {
+      if (choices_[i].config && filter_ && !filter_(node)) return false;
+      if (!selects(choices_[i], node)) return false;
+      // What an earlier setting selects is none of this one's.
+      const auto own = choices_.begin() + static_cast<std::ptrdiff_t>(i);
+      return std::none_of(choices_.begin(), own, [&](const Choice& earlier) { return selects(earlier, node); });
+    };
+    made.push_back(std::move(scope));
+  }
+  return made;
+}
+
+void XNNPACKQuantizer::annotate(GraphModule& module) {
+  const targets::QuantizerOptions none{.mode = mode().value_or(QuantizationMode::kPtq)};
+  const targets::ChosenSpecs specs(none, module.graph());
+  const targets::PatternTable table = xnnpack::patterns(reference_quirks_);
+  targets::annotate_patterns(table, scopes(), none.mode, module, specs);
+}
+
+}  // namespace octet
