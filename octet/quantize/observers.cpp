@@ -97,9 +97,9 @@ void RangeObserver::relink(const std::function<std::shared_ptr<CallableModule>(c
 }
 
 QParams RangeObserver::grid_of(const at::Tensor& low, const at::Tensor& high) const {
-  QParams grid = choose_qparams(low, high, quant_min, quant_max, qscheme, eps(),
-                                given_zero_point.value_or(
-                                    octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range)));
+  QParams grid =
+      choose_qparams(low, high, quant_min, quant_max, qscheme, eps(),
+                     given_zero_point.value_or(octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range)));
   if (least_scale_.defined() && least_scale_.numel() == grid.scale.numel()) {
     grid.scale = at::maximum(grid.scale, least_scale_.to(grid.scale.device()));
   }

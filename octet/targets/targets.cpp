@@ -1,6 +1,7 @@
 #include "octet/targets/targets.h"
 
 #include "octet/targets/neutron/target.h"
+#include "octet/targets/qnn/target.h"
 #include "octet/targets/xnnpack/target.h"
 
 namespace octet {
@@ -10,6 +11,7 @@ const targets::Registry& all_targets() {
     targets::Registry known;
     for (const std::string& name : NeutronTargetSpec::known()) known.add(neutron::target(NeutronTargetSpec(name)));
     known.add(xnnpack::target());
+    known.add(qnn::target());
     return known;
   }();
   return registry;

@@ -193,6 +193,14 @@ class Annotator {
       if (const QuantizationConfig* own = own_config_(asked)) return *own;
     }
     const std::optional<size_t> chosen = specs_.follow(specs_.of(asked).scheme);
+    const std::string& name = chosen ? options_.overrides[*chosen].scheme : options_.scheme;
+    const Scheme* scheme = name.empty() ? &target_.schemes.front() : target_.find_scheme(name);
+    if (scheme != nullptr && scheme->for_node) {
+      const auto known = node_configs_.find(&asked);
+      if (known != node_configs_.end()) return known->second;
+      if (auto own = scheme->for_node(asked, options_))
+        return node_configs_.emplace(&asked, std::move(*own)).first->second;
+    }
     return chosen ? schemes_[*chosen] : config_;
   }
 
@@ -346,8 +354,8 @@ class Annotator {
     note.annotated = true;
     for (Node* producer : inputs) {
       const QuantizationAnnotation* lender = annotation(std::as_const(*producer));
-      const bool shares = lends_parameters(producer) &&
-                          std::holds_alternative<SharedQuantizationSpec>(*lender->output_qspec);
+      const bool shares =
+          lends_parameters(producer) && std::holds_alternative<SharedQuantizationSpec>(*lender->output_qspec);
       note.set_input(producer, shares ? AnySpec(SharedQuantizationSpec{EdgeOrNode(producer)})
                                       : input_spec({}, numbers, config, node, producer));
       if (joined.leads) std::get<QuantizationSpec>(output).followers.emplace_back(producer, &node);
@@ -478,7 +486,8 @@ class Annotator {
   QuantizationConfig config_;  // of the scheme for all
   std::unordered_set<const Node*> constants_;
   ChosenSpecs specs_;
-  std::vector<QuantizationConfig> schemes_;  // of the one that each override names
+  std::vector<QuantizationConfig> schemes_;                         // of the one that each override names
+  mutable std::map<const Node*, QuantizationConfig> node_configs_;  // of those that have their own
   std::map<const Node*, std::string> reasons_;
   QuantizationPlan plan_;
   std::unordered_set<const Node*> factors_;

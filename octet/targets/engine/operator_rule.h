@@ -20,9 +20,9 @@ enum class Sharing {
                 ///< they are fixed and the result leaves their range, input and output are observed together instead
   kAnyInput,    ///< the first producer with an observed range lends it to all inputs and the output; with fixed grids
               ///< alone that differ, they get one of their own; where no producer has parameters, nothing is quantized
-  kAnyInputOrOwn,  ///< the same; where none has any, inputs and output get one of their own
+  kAnyInputOrOwn,    ///< the same; where none has any, inputs and output get one of their own
   kFirstInputOrOwn,  ///< as kFirstInput; where the producer has none, input and output get one of their own
-  kOwn,      ///< inputs and results, several too, get one of their own
+  kOwn,              ///< inputs and results, several too, get one of their own
   kJoining,  ///< each input has its own grid or shares its producer's, and the result leads them (RoleConfig::leads)
 };
 

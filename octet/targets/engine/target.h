@@ -32,6 +32,9 @@ struct Scheme {
   std::string name;
   std::function<QuantizationConfig(const QuantizerOptions&)> config;  ///< as the settings and the mode say
   std::optional<QuantizationMode> mode = {};                          ///< it is made for that alone; nullopt: for any
+  /// The numbers of single operators in place of the config's: blocks that fit a weight; nullopt: the config's. Empty:
+  /// of none.
+  std::function<std::optional<QuantizationConfig>(const Node&, const QuantizerOptions&)> for_node = {};
 };
 
 /// A device or runtime that models are quantized for, as data. Quantizer, placement, operator table and lowering are

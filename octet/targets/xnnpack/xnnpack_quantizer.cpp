@@ -1,10 +1,8 @@
 #include "octet/targets/xnnpack/xnnpack_quantizer.h"
 
-#include <sstream>
-
-#include "octet/formats/pt2.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
+#include "octet/targets/engine/module_stack.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/pattern_annotator.h"
 #include "octet/targets/xnnpack/patterns.h"
@@ -58,32 +56,6 @@ std::vector<targets::Pass> passes() {
 }  // namespace xnnpack
 
 namespace {
-
-struct Frame {
-  std::string name;
-  std::string type;
-};
-
-// The Python modules around a node, outermost first: torch.export writes "key,name,type;key,name,type".
-std::vector<Frame> module_stack(const Node& node) {
-  std::string text;
-  node.notes().for_each_saved([&](const std::string& note, const SavedNote& value) {
-    const auto* saved = std::get_if<std::string>(&value);
-    if (saved != nullptr && note == octet::str(kTorchNotePrefix, "nn_module_stack")) text = *saved;
-  });
-  std::vector<Frame> frames;
-  std::stringstream stack(text);
-  for (std::string frame; std::getline(stack, frame, ';');) {
-    const size_t first = frame.find(',');
-    const size_t last = frame.rfind(',');
-    if (first == std::string::npos || first == last) continue;
-    std::string name = frame.substr(first + 1, last - first - 1);
-    constexpr std::string_view kSelf = "L['self'].";
-    if (name.rfind(kSelf, 0) == 0) name = name.substr(kSelf.size());
-    frames.push_back({std::move(name), frame.substr(last + 1)});
-  }
-  return frames;
-}
 
 bool lies_in(const std::string& name, const std::string& outer) {
   return name == outer || name.rfind(outer + '.', 0) == 0;
@@ -161,8 +133,8 @@ bool XNNPACKQuantizer::selects(const Choice& choice, const Node& node) {
       });
     }
     case Kind::kModuleType: {
-      const std::vector<Frame> frames = module_stack(node);
-      return std::any_of(frames.begin(), frames.end(), [&](const Frame& frame) {
+      const std::vector<targets::ModuleFrame> frames = targets::module_stack(node);
+      return std::any_of(frames.begin(), frames.end(), [&](const targets::ModuleFrame& frame) {
         const size_t dot = frame.type.rfind('.');
         return frame.type == choice.pattern ||
                frame.type.substr(dot == std::string::npos ? 0 : dot + 1) == choice.pattern;
