@@ -68,8 +68,8 @@ void check(const CheckArguments& arguments) {
                          ? graph_of(tflite::read(arguments.model.path))
                          : open_model({arguments.model.path, opening, arguments.model.allow_operators});
   targets::QuantizerOptions options = resolve(arguments.quantizer, std::nullopt).options;
-  const targets::Scheme* scheme = all_targets().find(options.target)->find_scheme(options.scheme);
-  if (scheme == nullptr || !scheme->mode) options.mode = QuantizationMode::kPtq;  // the program that is checked is one
+  const std::optional<targets::Scheme> scheme = all_targets().find(options.target)->find_scheme(options.scheme);
+  if (!scheme || !scheme->mode) options.mode = QuantizationMode::kPtq;  // the program that is checked is one
   targets::TableQuantizer quantizer = make_quantizer(options);
   report::CheckReport report{quantizer.target().name, {}};
   if (arguments.model.input_sizes.empty()) report.sizes.push_back({"", targets::check_model(*model, quantizer), ""});

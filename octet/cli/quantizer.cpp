@@ -98,7 +98,7 @@ std::vector<SettingFlag> setting_flags() {
 std::string modes_of_targets() {
   std::vector<std::pair<std::string, std::string>> groups;  // names of targets, of modes
   for (const auto& target : all_targets().all()) {
-    const std::string modes = join(", ", target->scheme_names());
+    const std::string modes = target->schemes_text();
     const auto known =
         std::find_if(groups.begin(), groups.end(), [&](const auto& group) { return group.second == modes; });
     if (known != groups.end()) {
@@ -126,8 +126,8 @@ QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<Quant
     options = {.target = target->name, .mode = options.mode, .overrides = options.overrides};
   if (mode) options.mode = *mode;
   if (!arguments.mode.empty()) {
-    if (target->find_scheme(arguments.mode) == nullptr) {
-      throw targets::wrong_choice("--mode", join(", ", target->scheme_names()), arguments.mode);
+    if (!target->find_scheme(arguments.mode)) {
+      throw targets::wrong_choice("--mode", target->schemes_text(), arguments.mode);
     }
     options.scheme = arguments.mode;
   }

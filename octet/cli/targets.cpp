@@ -45,7 +45,7 @@ size_t pattern_count(const targets::Target& target) {
 void print_target(const targets::Target& target, bool standard) {
   std::cout << target.name << (standard ? " (default)" : "") << ": " << target.description << '\n'
             << "  modes: " << join(", ", modes_of(target)) << '\n'
-            << "  schemes (--mode): " << join(", ", target.scheme_names()) << '\n'
+            << "  schemes (--mode): " << target.schemes_text() << '\n'
             << "  operators: "
             << (target.patterns ? octet::str(pattern_count(target), " patterns")
                                 : octet::str(target.rules.rows().size(), " rows"))

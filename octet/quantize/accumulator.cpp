@@ -137,6 +137,7 @@ RoomMade make_room(ObserverBase& weight_quantizer, const at::Tensor& weight, con
                    const ProductLayout& layout, const ObserverBase& input) {
   const at::NoGradGuard no_grad;
   if (!is_known_8_bit(weight_quantizer) || !is_known_8_bit(input) || input.is_per_channel()) return {};
+  if (!weight_quantizer.block_size.empty()) return {};  // sums of a block each, which are added in float
   if (!has_elements(weight, layout) || !input.has_data()) return {};
   auto* range = dynamic_cast<RangeObserver*>(&weight_quantizer);
   auto* fake = dynamic_cast<FakeQuantize*>(&weight_quantizer);
@@ -220,7 +221,7 @@ std::optional<AccumulatorExcess> accumulator_excess(const GraphModule& converted
   for (const QuantRecord& grid : {input_grid, weight_grid}) {
     if ((grid.dtype != "int8" && grid.dtype != "uint8") || grid.zero_point.empty()) return std::nullopt;
   }
-  if (input_grid.zero_point.size() != 1) return std::nullopt;
+  if (input_grid.zero_point.size() != 1 || !weight_grid.block_size.empty()) return std::nullopt;
   const int64_t farthest = reach(input_grid.quant_min, input_grid.quant_max, input_grid.zero_point.front());
 
   int64_t most = 0;

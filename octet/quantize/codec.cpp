@@ -47,6 +47,7 @@ json args_json(const ObserverBase& observer) {
     config["quant_max"] = observer.quant_max;
   }
   if (observer.given_zero_point) config["zero_point"] = *observer.given_zero_point;
+  if (!observer.block_size.empty()) config["block_size"] = observer.block_size;
   return config;
 }
 
@@ -63,6 +64,7 @@ ObserverArgs args_from(const JsonCursor& config) {
   if (config.has("quant_min")) args.quant_min = config.at("quant_min").to_int();
   if (config.has("quant_max")) args.quant_max = config.at("quant_max").to_int();
   if (config.has("zero_point")) args.zero_point = config.at("zero_point").to_int();
+  if (config.has("block_size")) args.block_size = config.at("block_size").to_ints();
   return args;
 }
 
@@ -164,6 +166,10 @@ std::shared_ptr<CallableModule> made(const std::string& type, const JsonCursor& 
   if (type == "MovingAveragePerChannelMinMaxObserver") {
     return std::make_shared<MovingAveragePerChannelMinMaxObserver>(args, constant(), eps());
   }
+  if (type == "BlockMinMaxObserver") {
+    const JsonCursor mapping = config.at("mapping");
+    return std::make_shared<BlockMinMaxObserver>(args, mapping_from_text(mapping.to_string(), mapping.where()), eps());
+  }
   if (type == "HistogramObserver") {
     const int64_t bins = config.at("bins").to_int();
     if (bins > 0) budget.charge(static_cast<uint64_t>(bins), sizeof(float), "its histograms");
@@ -212,6 +218,8 @@ json callable_config(const CallableModule& module, const NameOfModule& name_of) 
   if (const auto* moving = dynamic_cast<const MovingAveragePerChannelMinMaxObserver*>(observer)) {
     config["averaging_constant"] = moving->averaging_constant();
   }
+  if (const auto* block = dynamic_cast<const BlockMinMaxObserver*>(observer))
+    config["mapping"] = text(block->mapping());
   if (const auto* histogram = dynamic_cast<const HistogramObserver*>(observer)) config["bins"] = histogram->bins();
   return config;
 }

@@ -143,6 +143,27 @@ class OCTET_API MovingAveragePerChannelMinMaxObserver : public PerChannelMinMaxO
   double averaging_constant_;
 };
 
+/// The running minimum and maximum of each block of `block_size`, for weights; scale and zero point have the shape of
+/// affine::block_counts(). torchao's PerBlock observers, and what quantize_ does at once.
+class OCTET_API BlockMinMaxObserver : public RangeObserver {
+ public:
+  /// Throws octet::Error without a block size, and where the mapping contradicts the scheme.
+  explicit BlockMinMaxObserver(const ObserverArgs& args, MappingType mapping = MappingType::kSymmetric,
+                               double eps = kDefaultEps);
+  std::string type_name() const override { return "BlockMinMaxObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+  QParams calculate_qparams() const override;
+  bool has_data() const override { return min_val.dim() > 0; }
+  void reset() override;
+  MappingType mapping() const { return mapping_; }
+
+ protected:
+  void observe(const at::Tensor& x) override;
+
+ private:
+  MappingType mapping_;
+};
+
 /// Knows its parameters beforehand; buffers `scale`, `zero_point` [1].
 class OCTET_API FixedQParamsObserver : public ObserverBase {
  public:

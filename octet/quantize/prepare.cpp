@@ -261,7 +261,7 @@ std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<
   const SmallWork alone(*model);
   if (!qat) {
     switch_to_eval(*model);
-    fold_batch_norms(*model);
+    if (quantizer.folds_batch_norms()) fold_batch_norms(*model);
   }
   quantizer.transform_for_annotation(*model);
   quantizer.annotate(*model);

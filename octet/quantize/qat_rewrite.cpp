@@ -79,7 +79,7 @@ void QatRewrite::run(GraphModule& module) {
     // One that has grids of its own for what it reads is an operator of its own.
     const QuantizationAnnotation* norm = annotation(std::as_const(*pair.batch_norm));
     if (norm != nullptr && !norm->input_qspec_map.empty()) continue;
-    if (!joins_batch_norms_ && !is_annotated(*pair.batch_norm)) continue;
+    if (!note->joins_batch_norm.value_or(joins_batch_norms_ || is_annotated(*pair.batch_norm))) continue;
     Node* structural = rewrite(module, pair);
     moved.add(pair, structural);
     erase_pair(module.graph(), pair);

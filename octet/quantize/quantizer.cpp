@@ -67,6 +67,11 @@ ComposableQuantizer::ComposableQuantizer(std::vector<std::shared_ptr<Quantizer>>
   }
 }
 
+bool ComposableQuantizer::folds_batch_norms() const {
+  return std::all_of(quantizers_.begin(), quantizers_.end(),
+                     [](const auto& quantizer) { return quantizer->folds_batch_norms(); });
+}
+
 bool ComposableQuantizer::rounds_folded_biases() const {
   return std::all_of(quantizers_.begin(), quantizers_.end(),
                      [](const auto& quantizer) { return quantizer->rounds_folded_biases(); });

@@ -24,6 +24,8 @@ class OCTET_API Quantizer {
   virtual ~Quantizer() = default;
   /// What its annotations are made for. nullopt: either, as the caller says by prepare_pt2e or prepare_qat_pt2e.
   virtual std::optional<QuantizationMode> mode() const { return std::nullopt; }
+  /// After training: a BatchNorm becomes part of the convolution or linear before it, before anything else.
+  virtual bool folds_batch_norms() const { return true; }
   /// Rewrites the float graph first, where the target needs it.
   virtual void transform_for_annotation(GraphModule& module) {}
   /// Writes annotations.
@@ -47,6 +49,7 @@ class OCTET_API ComposableQuantizer : public Quantizer {
   explicit ComposableQuantizer(std::vector<std::shared_ptr<Quantizer>> quantizers);
   std::optional<QuantizationMode> mode() const override { return mode_; }
   void transform_for_annotation(GraphModule& module) override;
+  bool folds_batch_norms() const override;
   void annotate(GraphModule& module) override;
   void validate(GraphModule& module) override;
   bool rounds_folded_biases() const override;

@@ -56,11 +56,13 @@ nlohmann::ordered_json to_json(const std::optional<QuantRecord>& found) {
   nlohmann::ordered_json json;
   if (!found->dynamic.empty()) {
     json["dynamic"] = found->dynamic;
+    if (!found->mapping.empty()) json["mapping"] = found->mapping;
   } else {
     json["scale"] = found->scale;
     json["zero_point"] = found->zero_point;
     if (found->axis) json["axis"] = *found->axis;
   }
+  if (!found->block_size.empty()) json["block_size"] = found->block_size;
   json["quant_min"] = found->quant_min;
   json["quant_max"] = found->quant_max;
   if (found->eps) json["eps"] = *found->eps;
@@ -73,12 +75,14 @@ std::optional<QuantRecord> record_from_json(const nlohmann::ordered_json& json) 
   QuantRecord found;
   if (json.contains("dynamic")) {
     found.dynamic = json.at("dynamic").get<std::string>();
+    found.mapping = json.value("mapping", "");
   } else {
     found.scale = json.at("scale").get<std::vector<double>>();
     found.zero_point = json.at("zero_point").get<std::vector<int64_t>>();
   }
   if (json.contains("eps")) found.eps = json.at("eps").get<double>();
   if (json.contains("axis")) found.axis = json.at("axis").get<int64_t>();
+  if (json.contains("block_size")) found.block_size = json.at("block_size").get<std::vector<int64_t>>();
   found.quant_min = json.at("quant_min").get<int64_t>();
   found.quant_max = json.at("quant_max").get<int64_t>();
   found.dtype = json.at("dtype").get<std::string>();

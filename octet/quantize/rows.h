@@ -15,13 +15,15 @@ namespace octet {
 struct QuantRecord {
   std::vector<double> scale;  ///< one, or one per channel
   std::vector<int64_t> zero_point;
-  std::optional<int64_t> axis;  ///< of the channels; per tensor: none
+  std::optional<int64_t> axis;           ///< of the channels; per tensor: none
+  std::vector<int64_t> block_size = {};  ///< a scale for each block of this shape, in row-major order; empty: none
   int64_t quant_min = 0;
   int64_t quant_max = 0;
   std::string dtype;  ///< "int8"
   /// The operator that finds scale and zero point in each run, "choose_qparams.tensor"; empty where they are known, and
   /// then `eps` is absent. A record has one or the other.
   std::string dynamic = {};
+  std::string mapping = {};  ///< of "choose_qparams_affine", which has no eps: "asymmetric"
   std::optional<double> eps = {};
   bool operator==(const QuantRecord&) const = default;
 };
@@ -46,7 +48,8 @@ struct QuantRow {
 OCTET_API std::vector<QuantRow> quantization_rows(const GraphModule& module);
 
 /// The array of rows with the keys op, inputs, output, and where there are any outputs and then; of records scale,
-/// zero_point, axis, quant_min, quant_max, dtype, or dynamic, quant_min, quant_max, eps, dtype.
+/// zero_point, axis, quant_min, quant_max, dtype, or dynamic, quant_min, quant_max, eps, dtype; and mapping,
+/// block_size.
 OCTET_API nlohmann::ordered_json to_json(const std::vector<QuantRow>& rows);
 /// The array as text, a row a line.
 OCTET_API std::string rows_text(const std::vector<QuantRow>& rows);

@@ -1,5 +1,7 @@
 #include "octet/targets/targets.h"
 
+#include "octet/targets/coreml/target.h"
+#include "octet/targets/intx/target.h"
 #include "octet/targets/neutron/target.h"
 #include "octet/targets/qnn/target.h"
 #include "octet/targets/xnnpack/target.h"
@@ -12,6 +14,8 @@ const targets::Registry& all_targets() {
     for (const std::string& name : NeutronTargetSpec::known()) known.add(neutron::target(NeutronTargetSpec(name)));
     known.add(xnnpack::target());
     known.add(qnn::target());
+    known.add(coreml::target());
+    known.add(intx::target());
     return known;
   }();
   return registry;

@@ -35,8 +35,7 @@ TEST(QnnQuirks, SymmetricActivationsOf16BitsKeepNegativeValues) {
     const at::Tensor error = mended->run(conv.inputs("test_")).at(0) - exact;
     EXPECT_LT(error.abs().max().item<double>(), 0.02 * exact.abs().max().item<double>()) << mode;
   }
-  const auto reference =
-      conv.quantized("16a8w-per-tensor", {{"act_symmetric", "yes"}, {"reference_quirks", "yes"}});
+  const auto reference = conv.quantized("16a8w-per-tensor", {{"act_symmetric", "yes"}, {"reference_quirks", "yes"}});
   EXPECT_EQ(rows_of(*reference, "input").at(0).output->zero_point, std::vector<int64_t>{0});
   const auto whole = conv.quantized("16a8w-per-channel", {{"act_symmetric", "yes"}, {"reference_quirks", "yes"}});
   EXPECT_EQ(rows_of(*whole, "input").at(0).output->quant_min, std::numeric_limits<int32_t>::min());

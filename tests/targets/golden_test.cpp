@@ -34,7 +34,26 @@ void PrintTo(const Mode& mode, std::ostream* out) { *out << mode.target << ' ' <
 
 constexpr double kLeastSqnr = 25.0;  // of an output, dB
 
-std::vector<Mode> all_modes() { return {}; }
+std::vector<Mode> all_modes() {
+  const test::GridTolerance coreml = {.activation_scale = 5e-3};  // later observers see what earlier ones rounded
+  const test::GridTolerance coreml_qat = {.activation_scale = 1e-2, .activation_steps = 2};
+  return {{"coreml", "static-symmetric", coreml},
+          {"coreml", "static-affine", coreml},
+          {"coreml", "weight-only", coreml},
+          {"coreml", "weight-only-affine", coreml},
+          {"coreml", "qat-symmetric", coreml_qat},
+          {"intx", "weight-int8-channel"},
+          {"intx", "weight-int4-channel"},
+          {"intx", "weight-int2-group8"},
+          {"intx", "weight-int4-group8"},
+          {"intx", "weight-int4-group8-asymmetric"},
+          {"intx", "weight-int4-group32"},
+          {"intx", "dynamic-int8-channel"},
+          {"intx", "dynamic-int4-channel"},
+          {"intx", "dynamic-int4-group8"},
+          {"intx", "dynamic-int4-group8-no-clipping"},
+          {"intx", "dynamic-int4-group32"}};
+}
 
 // Where a target does otherwise than its reference, "TARGET/MODE/CASE" or "TARGET/*/CASE", and under which heading
 // docs/deviations.md says why.

@@ -273,8 +273,24 @@ class Annotator {
     }
   }
 
+  // Why a weight cannot have the blocks that are asked for; empty where it can.
+  static std::string why_no_weight(const Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
+    for (const InputRule& input : rule.inputs) {
+      const RoleConfig* numbers = family(input.role) == Role::kWeight ? config.find(input.role) : nullptr;
+      if (numbers == nullptr) continue;
+      for (const Node* producer : producers(node, input)) {
+        if (std::string why = why_no_blocks(*numbers, *producer); !why.empty()) return why;
+      }
+    }
+    return "";
+  }
+
   void annotate_by(Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
     const RoleConfig* activation = config.find(Role::kActivation);
+    if (std::string why = why_no_weight(node, rule, config); !why.empty()) {
+      reasons_[&node] = std::move(why);
+      return;
+    }
     if (!has_known_grid(activation) && (!rule.has_weight() || rule.sharing != Sharing::kNone)) {
       // A grid that each run finds pays where it meets a weight.
       reasons_[&node] = activation == nullptr ? "activations stay in float" : "has no weight, and grids are dynamic";
@@ -405,7 +421,7 @@ class Annotator {
     }
     switch (family(rule.role)) {
       case Role::kWeight:
-        return specs_.weight(numbers, rule.channel_axis, node);
+        return sized_for(*producer, specs_.weight(numbers, rule.channel_axis, node), numbers);
       case Role::kBias:
         return make_spec(numbers, rule.channel_axis, options_.mode);
       default:

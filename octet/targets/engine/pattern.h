@@ -68,6 +68,7 @@ struct OCTET_API QuantizationPattern {
   std::vector<InputRule> inputs;
   Role output = Role::kActivation;
   bool batch_norm = false;  ///< a BatchNorm that alone reads the operator, and is trained as one with it, belongs to it
+  bool trains_batch_norm = true;  ///< as one with the operator; false: it stays an operator between, in float
   std::vector<PatternActivation> activations = {};  ///< one of them must follow; empty: none is taken in
   PatternSharing sharing = PatternSharing::kNone;
   InputSpec input_spec = InputSpec::kOwn;

@@ -101,7 +101,10 @@ class PatternAnnotator {
     const std::optional<Matched> matched = match(pattern, node);
     if (!matched || is_claimed(pattern, *matched)) return false;
     for (const PatternCondition& condition : pattern.conditions) {
-      if (std::string why = condition(subject); !why.empty()) return refuse(node, std::move(why));
+      if (std::string why = condition(subject); !why.empty()) {
+        refused_.insert(&node);
+        return refuse(node, std::move(why));
+      }
     }
     const bool done = pattern.sharing == PatternSharing::kNone ? annotate_own(pattern, *matched, config)
                                                                : annotate_shared(pattern, node, config);
@@ -155,6 +158,7 @@ class PatternAnnotator {
   bool annotate_own(const QuantizationPattern& pattern, const Matched& matched, const QuantizationConfig& config) {
     QuantizationAnnotation note;
     note.annotated = true;
+    if (pattern.batch_norm) note.joins_batch_norm = pattern.trains_batch_norm;
     Node* input = nullptr;
     Node* weight = nullptr;
     for (const InputRule& rule : pattern.inputs) {
@@ -197,9 +201,11 @@ class PatternAnnotator {
       const bool transposed = numbers->per_channel && node.is(Trait::kTransposed);
       return make_bias_spec(*numbers, &node, input, weight != nullptr ? weight : input, transposed);
     }
-    if (family(rule.role) == Role::kWeight) return specs_.weight(*numbers, rule.channel_axis, node);
     if (family(rule.role) == Role::kBias) return make_spec(*numbers, rule.channel_axis, mode_);
-    return specs_.activation(*numbers, {&node});
+    const bool is_weight = family(rule.role) == Role::kWeight;
+    return sized_for(
+        *producer, is_weight ? specs_.weight(*numbers, rule.channel_axis, node) : specs_.activation(*numbers, {&node}),
+        *numbers);
   }
 
   bool annotate_shared(const QuantizationPattern& pattern, Node& node, const QuantizationConfig& config) {
@@ -253,7 +259,7 @@ class PatternAnnotator {
       if (node->kind() == NodeKind::kPlaceholder) {
         plan.entries.push_back({node, "its readers decide"});
       } else if (node->is_call()) {
-        plan.entries.push_back({node, reason_of(*node)});
+        plan.entries.push_back({node, reason_of(*node), refused_.count(node) > 0 && !is_annotated(*node)});
       }
     }
     return plan;
@@ -280,6 +286,7 @@ class PatternAnnotator {
   std::unordered_set<const Node*> left_;                  // in float
   std::vector<std::string_view> sharing_ops_;             // that pass a grid on
   std::map<const Node*, std::string> reasons_;
+  std::unordered_set<const Node*> refused_;  // by a condition
 };
 
 }  // namespace

@@ -13,6 +13,7 @@ enum class Role {
   kConvActivation,  ///< what a convolution or linear reads and gives
   kJoined,          ///< a concatenation's result
   kHalf,            ///< an operand of a product element by element: within -0.5 .. 0.5, if the target fixes it
+  kNonNegative,     ///< a result that is never negative, on an observed grid: relu, sigmoid
   kUnit,            ///< a result within 0 .. 1: sigmoid, softmax
   kSignedUnit,      ///< a result within -1 .. 1: tanh
 

@@ -43,12 +43,20 @@ void TableQuantizer::annotate(GraphModule& module) {
       log::warn(name, " changes nothing of the ", outcome.matched.size(), " nodes that it matches");
     }
   }
-  const bool any = std::any_of(plan.entries.begin(), plan.entries.end(), [](const QuantizationPlan::Entry& entry) {
-    return entry.node->is_call() && is_annotated(*entry.node);
-  });
-  if (any) return;
-  if (target_->patterns) {
-    log::warn("no operator of this model fits a pattern of ", target_->name, " in mode ", options_.scheme,
+  for (const QuantizationPlan::Entry& entry : plan.entries) {
+    if (entry.refused && takes(*entry.node)) log::info(entry.node->where(), " stays in float: ", entry.reason);
+  }
+  for (Node* node : module.graph().nodes()) {
+    if (!takes(*node)) node->notes().erase(kAnnotationKey);
+  }
+  const auto any = [&](auto is_kind) {
+    return std::any_of(plan.entries.begin(), plan.entries.end(), [&](const QuantizationPlan::Entry& entry) {
+      return is_kind(*entry.node) && is_annotated(*entry.node);
+    });
+  };
+  if (any([](const Node& node) { return node.is_call(); })) return;
+  if (!any([](const Node& node) { return node.kind() == NodeKind::kPlaceholder; })) {
+    log::warn("no operator of this model fits what ", target_->name, " quantizes in mode ", options_.scheme,
               ": nothing is quantized; octet check says why of each");
   } else {
     log::warn("no operator of this model is known to the ", target_->name, " quantizer: only its inputs are quantized");
@@ -73,7 +81,7 @@ TableQuantizer::Explanation TableQuantizer::explain(const GraphModule& model) co
   Explanation explanation{model.copy(), {}};
   if (options_.mode == QuantizationMode::kPtq) {  // as prepare does
     explanation.model->train(false);
-    fold_batch_norms(*explanation.model);
+    if (folds_batch_norms()) fold_batch_norms(*explanation.model);
   }
   run_passes(*explanation.model);
   explanation.plan = annotated(*explanation.model);

@@ -23,6 +23,7 @@ class OCTET_API TableQuantizer : public Quantizer {
   /// Logs a warning where nothing but inputs could be quantized, and for each override that selects no node or changes
   /// nothing. Throws octet::Error where an override names an observer that does not serve the weight it selects.
   void annotate(GraphModule& module) override;
+  bool folds_batch_norms() const override { return target_->folds_batch_norms; }
   /// With patterns it is they that say so.
   bool joins_batch_norms() const override { return !target_->patterns; }
   /// Where the scheme derives the biases of convolutions.
@@ -45,6 +46,8 @@ class OCTET_API TableQuantizer : public Quantizer {
   virtual const QuantizationConfig* config_of(const Node& node) const { return nullptr; }
   /// Another target, and the options for it; throws as the constructor.
   void reset(std::shared_ptr<const Target> target, QuantizerOptions options, const std::string& where);
+  /// What annotations stay; a class on top may leave more in float.
+  virtual bool takes(const Node& node) const { return true; }
 
  private:
   QuantizationPlan annotated(GraphModule& module) const;

@@ -21,21 +21,27 @@ const Setting* find_setting(const Target& target, const std::string& name) {
 }  // namespace
 
 QuantizationConfig Target::config(const std::string& scheme, const QuantizerOptions& options) const {
-  const Scheme* known = scheme.empty() && !schemes.empty() ? &schemes.front() : find_scheme(scheme);
-  if (known == nullptr) throw wrong_choice(octet::str(name, ": scheme"), join(", ", scheme_names()), scheme);
+  const std::optional<Scheme> known =
+      scheme.empty() && !schemes.empty() ? std::optional(schemes.front()) : find_scheme(scheme);
+  if (!known) throw wrong_choice(octet::str(name, ": scheme"), schemes_text(), scheme);
   return known->config(options);
 }
 
-const Scheme* Target::find_scheme(const std::string& scheme) const {
+std::optional<Scheme> Target::find_scheme(const std::string& scheme) const {
   const auto found =
       std::find_if(schemes.begin(), schemes.end(), [&](const Scheme& known) { return known.name == scheme; });
-  return found != schemes.end() ? &*found : nullptr;
+  if (found != schemes.end()) return *found;
+  return more_schemes.make ? more_schemes.make(scheme) : std::nullopt;
 }
 
 std::vector<std::string> Target::scheme_names() const {
   std::vector<std::string> names;
   for (const Scheme& scheme : schemes) names.push_back(scheme.name);
   return names;
+}
+
+std::string Target::schemes_text() const {
+  return join(", ", scheme_names()) + (more_schemes.make ? "; and " + more_schemes.form : "");
 }
 
 std::vector<Pass> Target::chosen_passes(const QuantizerOptions& options) const {
@@ -53,7 +59,6 @@ namespace {
 // name must serve it too.
 void choose_scheme(QuantizerOptions& options, const Target& target, const std::string& where) {
   const auto serves = [&](const Scheme& scheme) { return !scheme.mode || *scheme.mode == options.mode; };
-  const std::vector<std::string> names = target.scheme_names();
   const bool fixed = std::any_of(target.schemes.begin(), target.schemes.end(),
                                  [](const Scheme& scheme) { return scheme.mode.has_value(); });
   if (options.scheme.empty() && fixed) {
@@ -64,13 +69,13 @@ void choose_scheme(QuantizerOptions& options, const Target& target, const std::s
     }
     options.scheme = first->name;
   } else if (!options.scheme.empty()) {
-    const Scheme* named = target.find_scheme(options.scheme);
-    if (named == nullptr) throw wrong_choice(below(where, "scheme"), join(", ", names), options.scheme);
+    const std::optional<Scheme> named = target.find_scheme(options.scheme);
+    if (!named) throw wrong_choice(below(where, "scheme"), target.schemes_text(), options.scheme);
     if (named->mode) options.mode = *named->mode;
   }
   for (size_t i = 0; i < options.overrides.size(); ++i) {
-    const Scheme* named = target.find_scheme(options.overrides[i].scheme);
-    if (named == nullptr || serves(*named)) continue;
+    const std::optional<Scheme> named = target.find_scheme(options.overrides[i].scheme);
+    if (!named || serves(*named)) continue;
     throw Error(below(where, octet::str("overrides[", i, "].scheme")),
                 octet::str("'", named->name, "' is for ", text(*named->mode), " quantization, the rest is ",
                            text(options.mode)));
@@ -117,7 +122,11 @@ QuantizerOptions completed(QuantizerOptions options, const Target& target, const
     options.settings.emplace(setting.name, setting.choices.front().value);
   }
   check_passes(options, target, where);
-  check_overrides(options.overrides, options.mode, target.scheme_names(), where);
+  std::vector<std::string> schemes = target.scheme_names();
+  for (const Override& choice : options.overrides) {
+    if (target.find_scheme(choice.scheme)) schemes.push_back(choice.scheme);
+  }
+  check_overrides(options.overrides, options.mode, schemes, where);
   return options;
 }
 

@@ -37,18 +37,26 @@ struct Scheme {
   std::function<std::optional<QuantizationConfig>(const Node&, const QuantizerOptions&)> for_node = {};
 };
 
+/// Schemes that are made by their names, more than a list can hold.
+struct SchemeFamily {
+  std::string form;                                                    ///< for people: what their names look like
+  std::function<std::optional<Scheme>(const std::string&)> make = {};  ///< nullopt for a name of another form
+};
+
 /// A device or runtime that models are quantized for, as data. Quantizer, placement, operator table and lowering are
 /// made of it; adding one is a function that returns it, and a line in octet/targets/targets.cpp.
 struct OCTET_API Target {
   std::string name;         ///< "imxrt700"
   std::string description;  ///< "NXP i.MX RT700, Neutron-C N3-64"
   std::vector<QuantizationMode> modes = {QuantizationMode::kPtq, QuantizationMode::kQat};
-  std::vector<Scheme> schemes;  ///< at least one; the first of the mode serves where none is named
-  RuleTable rules;              ///< what no row names stays in float
+  std::vector<Scheme> schemes;     ///< at least one; the first of the mode serves where none is named
+  SchemeFamily more_schemes = {};  ///< besides; empty: none
+  RuleTable rules;                 ///< what no row names stays in float
   /// In place of the rows, for a quantizer that tries patterns in order; as settings and mode say. Empty: the rows.
   std::function<PatternTable(const QuantizerOptions&)> patterns = {};
   std::vector<Setting> settings = {};                            ///< none: nothing to choose
   std::vector<std::pair<std::string, std::string>> limits = {};  ///< for people: "stride", "<= 4096"
+  bool folds_batch_norms = true;  ///< after training, into the convolutions and linears before them
   /// Rewrites of the float graph before annotation, as mode and settings say (passes/passes.h); empty: none.
   std::function<std::vector<Pass>(const QuantizerOptions&)> passes = {};
   /// Changes constants once their readers' grids are decided: infinities that no grid holds. Empty: none.
@@ -66,8 +74,10 @@ struct OCTET_API Target {
   /// The numbers of a scheme by name; empty: the first. Throws octet::Error for another.
   QuantizationConfig config(const std::string& scheme, const QuantizerOptions& options) const;
   std::vector<std::string> scheme_names() const;
-  /// The scheme of this name, or nullptr.
-  const Scheme* find_scheme(const std::string& scheme) const;
+  /// The same for people, and what the family's look like.
+  std::string schemes_text() const;
+  /// The scheme of this name: of the list, or of the family; nullopt for another.
+  std::optional<Scheme> find_scheme(const std::string& scheme) const;
   /// The passes without those that the options leave out; these are completed.
   std::vector<Pass> chosen_passes(const QuantizerOptions& options) const;
 };

@@ -124,6 +124,13 @@ class Numbers {
     return numbers;
   }
 
+  // On scales of kBlockLevels levels, as the weight's blocks have them.
+  RoleConfig block_bias() const {
+    RoleConfig numbers = derived_bias();
+    numbers.block_levels = kBlockLevels;
+    return numbers;
+  }
+
   RoleConfig unit(double scale, int64_t zero_point) const {
     return {.dtype = bits_.activation == 16 ? at::kInt : at::kByte,
             .quant_min = 0,
@@ -186,6 +193,23 @@ QuantizationConfig quantization_config(const ModuleQConfig& config) {
   } else {
     made.roles[Role::kUnit] = numbers.unit(1.0 / 256, 0);
     made.roles[Role::kBatchNormWeight] = made.roles[Role::kLayerNormWeight] = made.roles[Role::kActivation];
+  }
+  return made;
+}
+
+QuantizationConfig block_config(const ModuleQConfig& config, int64_t group) {
+  ModuleQConfig per_channel = config;
+  per_channel.is_conv_per_channel = per_channel.is_linear_per_channel = true;
+  const Numbers numbers(per_channel);
+  QuantizationConfig made = quantization_config(per_channel);
+  RoleConfig weight = numbers.weight(true);
+  weight.per_channel = false;
+  weight.blocks = targets::BlockChoice{group, MappingType::kSymmetric};
+  weight.after_training = weight.in_training = {};
+  made.roles[Role::kConvWeight] = made.roles[Role::kLinearWeight] = weight;
+  const bool is_float = bits_of(config.quant_dtype).activation == 0;
+  for (const Role role : {Role::kConvBias, Role::kLinearBias}) {
+    made.roles[role] = is_float ? std::nullopt : std::optional(numbers.block_bias());
   }
   return made;
 }

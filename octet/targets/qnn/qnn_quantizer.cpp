@@ -1,7 +1,7 @@
 #include "octet/targets/qnn/qnn_quantizer.h"
 
 #include "octet/support/error.h"
-#include "octet/targets/engine/module_stack.h"
+#include "octet/targets/engine/scope_choice.h"
 #include "octet/targets/qnn/target.h"
 
 namespace octet {
@@ -110,9 +110,9 @@ namespace qnn {
 
 QnnQuantizer::Predicate get_submodule_type_predicate(std::string type) {
   return [type = std::move(type)](const Node& node) {
-    const std::vector<targets::ModuleFrame> frames = targets::module_stack(node);
-    return std::any_of(frames.begin(), frames.end(),
-                       [&](const targets::ModuleFrame& frame) { return frame.type.find(type) != std::string::npos; });
+    const std::vector<std::string> types = targets::module_types(node);
+    return std::any_of(types.begin(), types.end(),
+                       [&](const std::string& each) { return each.find(type) != std::string::npos; });
   };
 }
 

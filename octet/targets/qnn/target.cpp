@@ -23,16 +23,53 @@ constexpr Precision kPrecisions[] = {
 
 bool is_yes(const QuantizerOptions& options, const char* setting) { return options.settings.at(setting) == "yes"; }
 
+ModuleQConfig config_of(QuantDtype dtype, bool per_channel, bool is_qat, const QuantizerOptions& options) {
+  return {.quant_dtype = dtype,
+          .is_qat = is_qat,
+          .is_conv_per_channel = per_channel,
+          .is_linear_per_channel = per_channel,
+          .act_symmetric = is_yes(options, "act_symmetric"),
+          .eps = std::nullopt,
+          .reference_quirks = is_yes(options, "reference_quirks")};
+}
+
 Scheme scheme(const std::string& name, QuantDtype dtype, bool per_channel, bool is_qat) {
   const auto config = [=](const QuantizerOptions& options) {
-    return quantization_config({.quant_dtype = dtype,
-                                .is_qat = is_qat,
-                                .is_conv_per_channel = per_channel,
-                                .is_linear_per_channel = per_channel,
-                                .act_symmetric = is_yes(options, "act_symmetric"),
-                                .reference_quirks = is_yes(options, "reference_quirks")});
+    return quantization_config(config_of(dtype, per_channel, is_qat, options));
   };
   return {name, config, is_qat ? QuantizationMode::kQat : QuantizationMode::kPtq};
+}
+
+// The size of the blocks that a mode with blocks takes where nobody names one: all channels of a conv2d, 8 features of
+// a linear where that divides them; 0: none.
+int64_t default_group(const Node& node) {
+  if (!node.is_call("aten.conv2d.default") && !node.is_call("aten.linear.default")) return 0;
+  const Node* weight = node.arg("weight").node();
+  if (weight == nullptr || !weight->meta() || weight->meta()->rank() < 2) return 0;
+  const int64_t features = weight->sizes()[1];
+  if (node.is_call("aten.conv2d.default")) return features;
+  constexpr int64_t kFeatures = 8;
+  return features % kFeatures == 0 ? kFeatures : 0;
+}
+
+int64_t last_group(const Graph& graph) {
+  const std::vector<Node*> nodes = graph.nodes();
+  for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+    if (const int64_t group = default_group(**node); group > 0) return group;
+  }
+  return 0;
+}
+
+Scheme block_scheme(const std::string& name, bool is_qat) {
+  Scheme made = scheme(name, QuantDtype::use_16a4w_block, true, is_qat);
+  made.for_node = [is_qat](const Node& node,
+                           const QuantizerOptions& options) -> std::optional<targets::QuantizationConfig> {
+    int64_t group = default_group(node);
+    if (group == 0) return std::nullopt;
+    if (is_yes(options, "reference_quirks")) group = last_group(node.graph());
+    return block_config(config_of(QuantDtype::use_16a4w_block, true, is_qat, options), group);
+  };
+  return made;
 }
 
 std::vector<Scheme> schemes() {
@@ -43,6 +80,7 @@ std::vector<Scheme> schemes() {
       all.push_back(scheme(prefix + precision.name + "-per-channel", precision.dtype, true, is_qat));
       all.push_back(scheme(prefix + precision.name + "-per-tensor", precision.dtype, false, is_qat));
     }
+    all.push_back(block_scheme(prefix + "16a4w-block", is_qat));
   }
   return all;
 }

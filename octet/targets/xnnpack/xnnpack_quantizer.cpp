@@ -2,7 +2,6 @@
 
 #include "octet/support/error.h"
 #include "octet/support/log.h"
-#include "octet/targets/engine/module_stack.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/pattern_annotator.h"
 #include "octet/targets/xnnpack/patterns.h"
@@ -55,41 +54,35 @@ std::vector<targets::Pass> passes() {
 
 }  // namespace xnnpack
 
-namespace {
-
-bool lies_in(const std::string& name, const std::string& outer) {
-  return name == outer || name.rfind(outer + '.', 0) == 0;
-}
-
-}  // namespace
-
-XNNPACKQuantizer& XNNPACKQuantizer::set(Kind kind, const std::string& pattern, Chosen config) {
-  if (kind != Kind::kGlobal && pattern.empty())
+XNNPACKQuantizer& XNNPACKQuantizer::set(targets::ScopeKind kind, const std::string& pattern, Chosen config) {
+  if (kind != targets::ScopeKind::kGlobal && pattern.empty())
     throw Error("XNNPACKQuantizer", "a setting selects nothing: its name is empty");
   for (Choice& choice : choices_) {
-    if (choice.kind == kind && choice.pattern == pattern) {
+    if (choice.scope.kind == kind && choice.scope.pattern == pattern) {
       choice.config = std::move(config);
       return *this;
     }
   }
   const auto behind =
-      std::find_if(choices_.begin(), choices_.end(), [&](const Choice& choice) { return choice.kind > kind; });
-  choices_.insert(behind, {kind, pattern, std::move(config)});
+      std::find_if(choices_.begin(), choices_.end(), [&](const Choice& choice) { return choice.scope.kind > kind; });
+  choices_.insert(behind, {{kind, pattern}, std::move(config)});
   return *this;
 }
 
-XNNPACKQuantizer& XNNPACKQuantizer::set_global(Chosen config) { return set(Kind::kGlobal, "", std::move(config)); }
+XNNPACKQuantizer& XNNPACKQuantizer::set_global(Chosen config) {
+  return set(targets::ScopeKind::kGlobal, "", std::move(config));
+}
 
 XNNPACKQuantizer& XNNPACKQuantizer::set_operator_type(const std::string& op, Chosen config) {
-  return set(Kind::kOperatorType, op, std::move(config));
+  return set(targets::ScopeKind::kOperatorType, op, std::move(config));
 }
 
 XNNPACKQuantizer& XNNPACKQuantizer::set_module_type(const std::string& type, Chosen config) {
-  return set(Kind::kModuleType, type, std::move(config));
+  return set(targets::ScopeKind::kModuleType, type, std::move(config));
 }
 
 XNNPACKQuantizer& XNNPACKQuantizer::set_module_name(const std::string& name, Chosen config) {
-  return set(Kind::kName, name, std::move(config));
+  return set(targets::ScopeKind::kName, name, std::move(config));
 }
 
 XNNPACKQuantizer& XNNPACKQuantizer::set_filter_function(std::function<bool(const Node&)> filter) {
@@ -118,33 +111,9 @@ std::optional<QuantizationMode> XNNPACKQuantizer::mode() const {
 
 void XNNPACKQuantizer::transform_for_annotation(GraphModule& module) { targets::run_passes(module, xnnpack::passes()); }
 
-bool XNNPACKQuantizer::selects(const Choice& choice, const Node& node) {
-  switch (choice.kind) {
-    case Kind::kGlobal:
-      return true;
-    case Kind::kOperatorType:
-      return node.target() == choice.pattern || lies_in(node.target(), choice.pattern);
-    case Kind::kName: {
-      const std::string* path = node.notes().find(kModulePathNote);
-      if (path != nullptr && lies_in(*path, choice.pattern)) return true;
-      const std::vector<Node*> inputs = node.inputs();
-      return std::any_of(inputs.begin(), inputs.end(), [&](const Node* input) {
-        return input->is_get_attr() && lies_in(input->target(), choice.pattern);
-      });
-    }
-    case Kind::kModuleType: {
-      const std::vector<targets::ModuleFrame> frames = targets::module_stack(node);
-      return std::any_of(frames.begin(), frames.end(), [&](const targets::ModuleFrame& frame) {
-        const size_t dot = frame.type.rfind('.');
-        return frame.type == choice.pattern ||
-               frame.type.substr(dot == std::string::npos ? 0 : dot + 1) == choice.pattern;
-      });
-    }
-  }
-  return false;
-}
-
 std::vector<targets::PatternScope> XNNPACKQuantizer::scopes() const {
+  std::vector<targets::ScopeChoice> selected;
+  for (const Choice& choice : choices_) selected.push_back(choice.scope);
   std::vector<targets::PatternScope> made;
   for (size_t i = 0; i < choices_.size(); ++i) {
     const Choice& choice = choices_[i];
@@ -152,12 +121,9 @@ std::vector<targets::PatternScope> XNNPACKQuantizer::scopes() const {
     if (choice.config) {
       scope.config = (reference_quirks_ ? xnnpack::with_reference_axes(*choice.config) : *choice.config).numbers;
     }
-    scope.holds = [this, i](const Node& node) {
+    scope.holds = [this, i, selected](const Node& node) {
       if (choices_[i].config && filter_ && !filter_(node)) return false;
-      if (!selects(choices_[i], node)) return false;
-      // What an earlier setting selects is none of this one's.
-      const auto own = choices_.begin() + static_cast<std::ptrdiff_t>(i);
-      return std::none_of(choices_.begin(), own, [&](const Choice& earlier) { return selects(earlier, node); });
+      return targets::falls_to(selected, i, node);
     };
     made.push_back(std::move(scope));
   }

@@ -11,6 +11,7 @@
 #include "octet/targets/engine/passes/pass_manager.h"
 #include "octet/targets/engine/pattern.h"
 #include "octet/targets/engine/quantization_config.h"
+#include "octet/targets/engine/scope_choice.h"
 
 namespace octet {
 namespace xnnpack {
@@ -71,14 +72,11 @@ class OCTET_API XNNPACKQuantizer : public Quantizer {
   bool joins_batch_norms() const override { return false; }
 
  private:
-  enum class Kind { kName, kModuleType, kOperatorType, kGlobal };
   struct Choice {
-    Kind kind;
-    std::string pattern;
+    targets::ScopeChoice scope;
     Chosen config;
   };
-  XNNPACKQuantizer& set(Kind kind, const std::string& pattern, Chosen config);
-  static bool selects(const Choice& choice, const Node& node);
+  XNNPACKQuantizer& set(targets::ScopeKind kind, const std::string& pattern, Chosen config);
   std::vector<targets::PatternScope> scopes() const;
 
   std::vector<Choice> choices_;  // in the order in which they are worked off

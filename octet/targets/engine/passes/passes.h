@@ -165,6 +165,10 @@ bool move_views_before_linears(GraphModule& module);
 /// and where the sum would hold more weights than the two.
 bool merge_parallel_convolutions(GraphModule& module);
 
+/// avg_pool1d and avg_pool2d that leave the padding out of their averages become pools that count it, times a constant
+/// of the image's size. Declined for windows that hang over by ceil_mode, and for a divisor of its own.
+bool scale_padded_averages(GraphModule& module);
+
 // Activations taken apart into operators that more targets know, with the same result. In-place forms too, unless a
 // reader sees that they write (may_be_replaced).
 
@@ -179,6 +183,11 @@ bool decompose_softplus(GraphModule& module);
 bool decompose_mish(GraphModule& module);
 /// elu(x) = relu(x) + exp(min(x, 0)) - 1 with its factors; selu and celu too.
 bool decompose_elu(GraphModule& module);
+
+/// layer_norm, rms_norm, group_norm and instance_norm of float32 become a mean by linear, a difference, the sum of its
+/// squares by bmm, rsqrt, products and a sum. Declined above 65536 elements in a row, whose squares an int32 accumulator
+/// does not hold, and for an instance norm that keeps statistics.
+bool decompose_norms(GraphModule& module);
 
 /// What may stand for a gelu.
 enum class GeluForm {

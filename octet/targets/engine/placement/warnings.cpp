@@ -186,7 +186,8 @@ class Finder {
     if (!dead.empty()) {
       warn(node.where(), "channels without a weight other than 0: " + list(dead), "prune them, or train them again");
     }
-    if (grid_at(module_, dequantize).axis) return;
+    const QuantRecord grid = grid_at(module_, dequantize);
+    if (grid.axis || !grid.block_size.empty()) return;
     const int64_t most = largest.max().item<int64_t>();
     const at::Tensor alive = largest.masked_select(largest.gt(0));
     if (alive.numel() == 0) return;
