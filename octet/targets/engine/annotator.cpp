@@ -105,6 +105,8 @@ bool has_known_grid(const RoleConfig* numbers) { return numbers != nullptr && !n
 // One walk in graph order: every producer is decided before its readers, so that shared parameters need no second look,
 // and no rule can come too early.
 class Annotator {
+  using NodeNumbers = decltype(Scheme::for_node);
+
  public:
   Annotator(const Target& target, const QuantizerOptions& options, Graph& graph, const ConfigOf& own_config)
       : target_(target),
@@ -116,7 +118,9 @@ class Annotator {
         specs_(options, graph) {
     for (const Override& choice : options.overrides) {
       schemes_.push_back(choice.scheme.empty() ? QuantizationConfig() : target.config(choice.scheme, options));
+      scheme_nodes_.push_back(choice.scheme.empty() ? NodeNumbers() : target.find_scheme(choice.scheme)->for_node);
     }
+    nodes_ = (options.scheme.empty() ? target.schemes.front() : *target.find_scheme(options.scheme)).for_node;
     find_factors();
   }
 
@@ -193,13 +197,10 @@ class Annotator {
       if (const QuantizationConfig* own = own_config_(asked)) return *own;
     }
     const std::optional<size_t> chosen = specs_.follow(specs_.of(asked).scheme);
-    const std::string& name = chosen ? options_.overrides[*chosen].scheme : options_.scheme;
-    const Scheme* scheme = name.empty() ? &target_.schemes.front() : target_.find_scheme(name);
-    if (scheme != nullptr && scheme->for_node) {
+    if (const NodeNumbers& numbers = chosen ? scheme_nodes_[*chosen] : nodes_) {
       const auto known = node_configs_.find(&asked);
       if (known != node_configs_.end()) return known->second;
-      if (auto own = scheme->for_node(asked, options_))
-        return node_configs_.emplace(&asked, std::move(*own)).first->second;
+      if (auto own = numbers(asked, options_)) return node_configs_.emplace(&asked, std::move(*own)).first->second;
     }
     return chosen ? schemes_[*chosen] : config_;
   }
@@ -502,7 +503,9 @@ class Annotator {
   QuantizationConfig config_;  // of the scheme for all
   std::unordered_set<const Node*> constants_;
   ChosenSpecs specs_;
-  std::vector<QuantizationConfig> schemes_;                         // of the one that each override names
+  std::vector<QuantizationConfig> schemes_;  // of the one that each override names
+  NodeNumbers nodes_;                        // of single nodes in the scheme for all, and in those of overrides
+  std::vector<NodeNumbers> scheme_nodes_;
   mutable std::map<const Node*, QuantizationConfig> node_configs_;  // of those that have their own
   std::map<const Node*, std::string> reasons_;
   QuantizationPlan plan_;
