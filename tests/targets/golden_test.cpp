@@ -37,11 +37,19 @@ constexpr double kLeastSqnr = 25.0;  // of an output, dB
 std::vector<Mode> all_modes() {
   const test::GridTolerance coreml = {.activation_scale = 5e-3};  // later observers see what earlier ones rounded
   const test::GridTolerance coreml_qat = {.activation_scale = 1e-2, .activation_steps = 2};
+  const test::GridTolerance qnn_16 = {.activation_steps = 33};
   return {{"coreml", "static-symmetric", coreml},
           {"coreml", "static-affine", coreml},
           {"coreml", "weight-only", coreml},
           {"coreml", "weight-only-affine", coreml},
           {"coreml", "qat-symmetric", coreml_qat},
+          {"qnn", "8a8w-per-tensor"},
+          {"qnn", "8a8w-per-channel"},
+          {"qnn", "16a8w-per-tensor", qnn_16},
+          {"qnn", "16a8w-per-channel", qnn_16},
+          {"qnn", "16a4w-per-channel", qnn_16},
+          {"qnn", "16a4w-block", qnn_16},
+          {"qnn", "qat-8a8w-per-channel", {.activation_scale = 1e-2, .activation_steps = 2}},
           {"intx", "weight-int8-channel"},
           {"intx", "weight-int4-channel"},
           {"intx", "weight-int2-group8"},
