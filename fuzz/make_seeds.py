@@ -56,6 +56,15 @@ def text_of(parts):
     return FENCE.join(name.encode() + b"\n" + content for name, content in parts)
 
 
+def models_in(content):
+    """The models that tests/data/onnx packs, among the tensors of a safetensors file."""
+    size = struct.unpack("<Q", content[:8])[0]
+    for name, entry in json.loads(content[8:8 + size]).items():
+        if name.endswith(".model"):
+            begin, end = entry["data_offsets"]
+            yield name, content[8 + size + begin:8 + size + end]
+
+
 def from_data():
     for path in sorted(data.rglob("*.pt2")):
         parts = list(members(path))
@@ -82,6 +91,13 @@ def from_data():
         parts = [(name, content) for name, content in members(path)
                  if not name.endswith("debug_pkl") and "traced_inputs" not in name and ".data/" not in name]
         put("torchscript", name_of(path), text_of(parts), 40000)
+    for path in [*sorted(data.glob("images/*.jpg")), *sorted(data.glob("images/*.png"))]:
+        put("image", name_of(path), path.read_bytes(), 4000)
+    for path in data.glob("onnx/*.onnx"):
+        put("onnx", name_of(path), path.read_bytes(), 10000)
+    for path in data.glob("onnx/*.safetensors"):
+        for name, content in models_in(path.read_bytes()):
+            put("onnx", name, content, 20000)
     for path in data.glob("formats/*.safetensors"):
         put("safetensors", name_of(path), path.read_bytes(), 4000)
     for path in data.rglob("*.tflite"):

@@ -6,6 +6,7 @@
 #include "octet/formats/container.h"
 #include "octet/formats/model_file.h"
 #include "octet/formats/npy.h"
+#include "octet/formats/onnx.h"
 #include "octet/formats/pt2.h"
 #include "octet/formats/pt2_writer.h"
 #include "octet/formats/safetensors.h"
@@ -44,6 +45,7 @@
 #include "octet/targets/intx/quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/targets/targets.h"
+#include "octet/targets/xnnpack/xnnpack_quantizer.h"
 
 // int8 programs.
 #include "octet/integer/executor.h"
@@ -51,7 +53,9 @@
 #include "octet/lowering/verify.h"
 
 // Training.
+#include "octet/train/checkpoints.h"
 #include "octet/train/evaluate.h"
+#include "octet/train/image_folder.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/loader.h"
 #include "octet/train/open_data.h"

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "octet/cli/stopped.h"
 #include "octet/cli/verbs.h"
 #include "octet/support/error.h"
 #include "octet/train/data_schemes.h"
@@ -39,6 +40,43 @@ void add_reading(CLI::App& verb, ModelArguments& model) {
 
 CLI::Option* add_data(CLI::App& verb, std::string& spec) {
   return verb.add_option("--data", spec, std::string("Labelled data: ") + data_scheme_help())->required();
+}
+
+// How pictures become samples; `trains`: what is changed by chance, too.
+void add_images(CLI::App& verb, ImageArguments& images, bool trains) {
+  constexpr const char* kGroup = "Pictures (images:FOLDER)";
+  verb.add_option("--resize", images.resize,
+                  "The shorter side before the crop from the middle (default: 8/7 of what the model takes)")
+      ->check(CLI::PositiveNumber)
+      ->group(kGroup);
+  verb.add_option("--filter", images.filter, "bilinear or bicubic")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"bilinear", "bicubic"}))
+      ->group(kGroup);
+  verb.add_option("--mean", images.mean, "Mean a channel, from 0 to 1: 0.5,0.5,0.5 (default: ImageNet's)")
+      ->delimiter(',')
+      ->group(kGroup);
+  verb.add_option("--std", images.std, "Standard deviation a channel")->delimiter(',')->group(kGroup);
+  verb.add_option("--held-out", images.held_out,
+                  "Share of the pictures that are test data where the folder has no train and val")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(kGroup);
+  verb.add_flag("--strict", images.strict, "A damaged picture is an error (default: left out, counted and named)")
+      ->group(kGroup);
+  verb.add_option("--workers", images.workers, "Threads that prepare batches (default: one a core)")
+      ->check(CLI::PositiveNumber)
+      ->group(kGroup);
+  if (!trains) return;
+  verb.add_option("--least-scale", images.least_scale, "Random crops are at least this part of a picture")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(kGroup);
+  verb.add_flag("--no-mirror", images.no_mirror, "Left and right stay")->group(kGroup);
+  verb.add_option("--jitter", images.jitter, "How far brightness, contrast and saturation move: 0.4,0.4,0.4")
+      ->delimiter(',')
+      ->expected(3)
+      ->group(kGroup);
 }
 
 void add_target(CLI::App& verb, std::string& target) {
@@ -92,6 +130,7 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, "Float model")->required();
   verb.add_option("--calibrate", arguments.data,
                   std::string("Calibration data (default: the config's): ") + data_scheme_help());
+  add_images(verb, arguments.images, false);
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")
       ->default_str(std::to_string(kCalibrationSamples))
       ->check(CLI::NonNegativeNumber);
@@ -116,6 +155,8 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
 void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, "Float model")->required();
   add_data(verb, arguments.data);
+  verb.add_option("--val", arguments.held_out, "Other data to measure with (default: the test part of --data)");
+  add_images(verb, arguments.images, true);
   verb.add_flag("--float", arguments.in_float, "Train in float");
   verb.add_flag("--qat", arguments.qat, "Train with quantization in the loop and write the quantized model");
   verb.add_option("--epochs", arguments.epochs, "Passes over the data")->required()->check(CLI::PositiveNumber);
@@ -152,6 +193,21 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");
   verb.add_flag("--no-eval", arguments.no_eval, "Leave out the evaluations on the test data");
+  CLI::Option* folder =
+      verb.add_option("--checkpoints", arguments.checkpoints,
+                      "Folder for the state of the run, saved after each epoch and by --save-every; of one run alone");
+  verb.add_flag("--resume", arguments.resume,
+                "Go on from the newest checkpoint, to the same bits as an undisturbed run; without one begin")
+      ->needs(folder);
+  verb.add_option("--save-every", arguments.save_every,
+                  "Seconds between checkpoints within an epoch, the most that a kill loses; 0: after each step")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber)
+      ->needs(folder);
+  verb.add_option("--keep", arguments.keep, "Checkpoints that stay, the best one besides")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->needs(folder);
   verb.add_option(
           "-o,--output", arguments.output,
           "Model to write, the trained float one or the quantized one: .tflite, .pt2, or octet's own file by any other "
@@ -165,6 +221,7 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
 void declare(CLI::App& verb, EvalArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
   add_data(verb, arguments.data.spec);
+  add_images(verb, arguments.data.images, false);
   verb.add_option("--split", arguments.split, "Which part of the data")
       ->capture_default_str()
       ->check(CLI::IsMember({"train", "test"}));
@@ -334,6 +391,9 @@ int run_program(int argc, char** argv) {
     return program.app().exit(asked);
   } catch (const CLI::ParseError& wrong) {
     return wrong_usage(wrong);
+  } catch (const Stopped& stopped) {
+    std::cerr << "octet: " << one_line(stopped.what()) << '\n';
+    return 128 + stopped.signal();
   } catch (const Error& error) {
     if (error.category() == ErrorCategory::kUsage) return wrong_usage(error);
     std::cerr << "octet: " << one_line(error.what()) << '\n';

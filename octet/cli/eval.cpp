@@ -45,9 +45,11 @@ void eval(const EvalArguments& arguments) {
   evaluation.channels_last = arithmetic == "float";
   evaluation.transform = data.transform;
   evaluation.progress = &progress;
-  print(report::EvaluationReport{arguments.model.path, arithmetic, arguments.data.spec,
-                                 evaluate(model, data.source, evaluation)},
-        arguments.json);
+  evaluation.workers = data.workers;
+  report::EvaluationReport report{arguments.model.path, arithmetic, arguments.data.spec,
+                                  evaluate(model, data.source, evaluation)};
+  report.left_out = static_cast<int64_t>(data.source->left_out().size());
+  print(report, arguments.json);
 }
 
 }  // namespace octet::cli

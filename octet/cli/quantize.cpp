@@ -51,10 +51,11 @@ std::optional<CalibrationFacts> calibration_facts(const QuantizeArguments& argum
 using Samples = std::vector<std::vector<at::Tensor>>;
 
 // All that the loader gives; `calibration` takes the batch size that it has found.
-Samples read_samples(GraphModule& model, CalibrationFacts& calibration) {
-  const ModelData data =
-      open_data_for(model, {calibration.data, calibration.samples, calibration.batch_size}, Split::kTrain, 32);
+Samples read_samples(GraphModule& model, CalibrationFacts& calibration, const ImageArguments& images) {
+  const ModelData data = open_data_for(
+      model, {calibration.data, calibration.samples, calibration.batch_size, false, images}, Split::kTrain, 32);
   LoaderOptions loading;
+  loading.workers = data.workers;
   loading.batch_size = data.batch_size;
   loading.transform = data.transform;
   Samples samples;
@@ -137,7 +138,7 @@ void quantize(const QuantizeArguments& arguments) {
   if (is_quantized(*model)) throw Error(arguments.model.path, "is quantized already").hint("give the float model");
   targets::TableQuantizer quantizer = make_quantizer(config.options);
   const std::vector<int64_t> batches = exported_batches(*model);
-  const Samples samples = calibration ? read_samples(*model, *calibration) : Samples();
+  const Samples samples = calibration ? read_samples(*model, *calibration, arguments.images) : Samples();
   // Its model serves as the float one below: the names there are those of the quantized one.
   const targets::TableQuantizer::Explanation explanation = quantizer.explain(*model);
   if (arguments.quantizer.explain) print(explanation, quantizer, arguments.json ? std::cerr : std::cout);

@@ -29,12 +29,27 @@ struct ModelArguments {
   std::vector<std::string> allow_operators;  ///< that the file may hold besides octet's list
 };
 
+/// How the pictures of images:FOLDER become samples (octet/train/image_folder.h).
+struct ImageArguments {
+  int64_t resize = 0;
+  std::string filter = "bilinear";
+  std::vector<double> mean;  ///< empty: ImageNet's
+  std::vector<double> std;
+  std::vector<double> jitter;  ///< brightness, contrast, saturation; empty: none
+  double least_scale = 0.08;
+  bool no_mirror = false;
+  double held_out = 0.1;
+  bool strict = false;
+  int64_t workers = 0;  ///< threads that prepare batches; 0: one, for pictures one a core
+};
+
 /// Which data, and how much of it.
 struct DataArguments {
   std::string spec;
   int64_t samples = 0;     ///< 0: all
   int64_t batch_size = 0;  ///< 0: as the files hold them, or the verb's default
   bool augment = false;
+  ImageArguments images = {};
 };
 
 /// What the verbs that quantize say of the quantizer. Empty: as the config says, or the default.
@@ -65,6 +80,7 @@ struct QuantizeArguments {
   std::string data;
   std::optional<int64_t> samples;     ///< else the config's, else kCalibrationSamples
   std::optional<int64_t> batch_size;  ///< else the config's, else as the files hold them
+  ImageArguments images;
   QuantizerArguments quantizer;
   std::optional<bool> qat;  ///< else the config's
   int64_t measured = 1;     ///< samples on which the end looks for ruined values; 0: none
@@ -78,6 +94,8 @@ void quantize(const QuantizeArguments& arguments);
 struct TrainArguments {
   ModelArguments model;
   std::string data;
+  std::string held_out;  ///< other data to measure with; empty: the test part of `data`
+  ImageArguments images;
   int64_t samples = 0;
   bool in_float = false;
   bool qat = false;
@@ -96,6 +114,10 @@ struct TrainArguments {
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;
+  std::string checkpoints;  ///< folder; empty: none
+  bool resume = false;
+  double save_every = 300;  ///< seconds
+  int64_t keep = 3;
   std::string output;
   OutputArguments writing;
   std::optional<uint64_t> seed;

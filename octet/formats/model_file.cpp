@@ -1,6 +1,7 @@
 #include "octet/formats/model_file.h"
 
 #include "octet/formats/container.h"
+#include "octet/formats/onnx.h"
 #include "octet/formats/pt2.h"
 #include "octet/formats/torchscript.h"
 #include "octet/formats/zip.h"
@@ -28,8 +29,12 @@ Kind kind_of(const ZipReader& zip) {
 
 std::shared_ptr<GraphModule> load_any(const std::string& path, const ModelFileOptions& options) {
   const auto source = open_file(path);
-  const std::string ways = "a model is a .pt2 of torch.export.save, a TorchScript file or a file that octet wrote";
-  if (!ZipReader::is_zip(*source)) throw Error(path, "is no model: not a zip archive").hint(ways);
+  const std::string ways =
+      "a model is a .pt2 of torch.export.save, an .onnx file, a TorchScript file or a file that octet wrote";
+  if (!ZipReader::is_zip(*source)) {
+    if (is_onnx(*source)) return load_onnx(path, {.input_sizes = options.input_sizes});
+    throw Error(path, "is no model: neither a zip archive nor ONNX").hint(ways);
+  }
   switch (kind_of(ZipReader(source))) {
     case Kind::kPt2:
       return load_pt2(path, {.operators = options.operators});

@@ -150,6 +150,12 @@ class Inserter {
     return std::holds_alternative<DerivedQuantizationSpec>(groups_.groups[group].spec);
   }
 
+  // An average that goes by calls takes the values of its places in the order in which they come into being.
+  bool sees_calls_in_order(size_t group) const {
+    const auto* average = dynamic_cast<const MovingAverageMinMaxObserver*>(range_observer(*observers_[group].module));
+    return average != nullptr && average->averaging() == Averaging::kEachCall && !is_derived(group);
+  }
+
   bool writes_own_state(const Node* node, const Node* producer) const {
     return node->is_call() && node->op().writes_argument(0) && node->arg(0).node() != nullptr &&
            original(node->arg(0).node()) == producer && states_.count(producer) > 0;
@@ -161,7 +167,8 @@ class Inserter {
     // Nodes come in graph order: the first that was made of a value and a group stands before all that read it later.
     Node*& observer = observer_of_[{arg->id(), group}];
     if (observer == nullptr) {
-      const auto point = module_.graph().inserting_before(node);
+      const bool behind = sees_calls_in_order(group) && arg->kind() != NodeKind::kPlaceholder;
+      const auto point = behind ? module_.graph().inserting_after(arg) : module_.graph().inserting_before(node);
       observer = insert(arg, group);
     }
     node->replace_input(arg, observer);

@@ -153,6 +153,18 @@ TEST(Intx, NeedsNoDataAndRunsFromAPt2) {
   }
 }
 
+// ExecuTorch's XNNPACK delegate computes weights alone wrong, without a word.
+TEST(Intx, WarnsOfTheRuntimeThatIsSilentlyWrong) {
+  at::manual_seed(6);
+  TwoLinears net;
+  const targets::Target& target = *all_targets().find("intx");
+  const auto alone = target.warnings(*quantize_(net.model->copy(), IntxWeightOnlyConfig{}));
+  ASSERT_EQ(alone.size(), 1U);
+  EXPECT_NE(text(alone[0]).find("XNNPACK"), std::string::npos);
+  const auto dynamic = quantize_(net.model->copy(), Int8DynamicActivationIntxWeightConfig{at::kChar, PerAxis{0}});
+  EXPECT_TRUE(target.warnings(*dynamic).empty());
+}
+
 TEST(Intx, RefusesWhatTorchaoRefuses) {
   TwoLinears net;
   const auto quantize = [&](const IntxConfig& config) { quantize_(net.model->copy(), config); };

@@ -38,6 +38,7 @@ class PatternAnnotator {
                    GraphModule& module, const ChosenSpecs& specs)
       : table_(table), scopes_(scopes), mode_(mode), module_(module), specs_(specs), nodes_(module.graph().nodes()) {
     for (const ConvBatchNorm& pair : find_conv_batch_norms(module.graph())) pairs_.emplace(pair.conv, pair);
+    decided_.resize(scopes.size());
     for (const Node* node : nodes_) {
       if (is_left(*node)) left_.insert(node);
     }
@@ -51,10 +52,11 @@ class PatternAnnotator {
   }
 
   QuantizationPlan run() {
-    for (const PatternScope& scope : scopes_) {
+    for (size_t i = 0; i < scopes_.size(); ++i) {
+      const PatternScope& scope = scopes_[i];
       if (!scope.config) continue;
       for (const PatternStage& stage : table_.stages) {
-        walk(stage, *scope.config, [&](const QuantizationPattern& pattern, const Node& node) {
+        decided_[i] += walk(stage, *scope.config, [&](const QuantizationPattern& pattern, const Node& node) {
           return scope.holds(node) && (!scope.tries || scope.tries(pattern));
         });
       }
@@ -75,20 +77,28 @@ class PatternAnnotator {
       reasons_[&node] = octet::str("left in float by overrides[", *chosen, "]");
       return true;
     }
-    const auto in_float = [&](const PatternScope& scope) { return !scope.config && scope.holds(node); };
-    if (!node.is_call() || std::none_of(scopes_.begin(), scopes_.end(), in_float)) return false;
-    reasons_[&node] = "left in float by the quantizer's settings";
-    return true;
+    for (size_t i = 0; i < scopes_.size(); ++i) {
+      if (!node.is_call() || scopes_[i].config || !scopes_[i].holds(node)) continue;
+      ++decided_[i];
+      reasons_[&node] = "left in float by the quantizer's settings";
+      return true;
+    }
+    return false;
   }
 
+  // How many nodes a pattern took.
   template <typename Wanted>
-  void walk(const PatternStage& stage, const QuantizationConfig& config, const Wanted& wanted) {
+  int64_t walk(const PatternStage& stage, const QuantizationConfig& config, const Wanted& wanted) {
+    int64_t taken = 0;
     for (Node* node : nodes_) {
       if (!node->is_call() || is_annotated(*node) || left_.count(node) > 0) continue;
       for (const QuantizationPattern& pattern : stage) {
-        if (has_op(pattern.ops, *node) && wanted(pattern, *node) && try_pattern(pattern, *node, config)) break;
+        if (!has_op(pattern.ops, *node) || !wanted(pattern, *node) || !try_pattern(pattern, *node, config)) continue;
+        ++taken;
+        break;
       }
     }
+    return taken;
   }
 
   bool try_pattern(const QuantizationPattern& pattern, Node& node, const QuantizationConfig& config) {
@@ -255,6 +265,7 @@ class PatternAnnotator {
   QuantizationPlan plan() {
     QuantizationPlan plan;
     plan.overrides = specs_.overrides();
+    plan.scopes = decided_;
     for (const Node* node : nodes_) {
       if (node->kind() == NodeKind::kPlaceholder) {
         plan.entries.push_back({node, "its readers decide"});
@@ -286,6 +297,7 @@ class PatternAnnotator {
   std::unordered_set<const Node*> left_;                  // in float
   std::vector<std::string_view> sharing_ops_;             // that pass a grid on
   std::map<const Node*, std::string> reasons_;
+  std::vector<int64_t> decided_;             // operators, by scope
   std::unordered_set<const Node*> refused_;  // by a condition
 };
 

@@ -22,6 +22,7 @@ struct QuantizationPlan {
   };
   std::vector<Entry> entries;       ///< inputs and operators in graph order
   std::vector<Override> overrides;  ///< one for each of the options'
+  std::vector<int64_t> scopes;      ///< of each PatternScope how many operators it decided about
 };
 
 }  // namespace octet::targets

@@ -12,6 +12,7 @@
 #include "octet/targets/engine/options.h"
 #include "octet/targets/engine/passes/pass_manager.h"
 #include "octet/targets/engine/pattern.h"
+#include "octet/targets/engine/placement/warning.h"
 #include "octet/targets/engine/quantization_config.h"
 
 namespace octet::targets {
@@ -66,6 +67,9 @@ struct OCTET_API Target {
   std::vector<std::string> value_types = {"int8"};  ///< of inputs, weights and results; the first is the usual one
   /// For an operator that no row knows, "gelu": what could be used in its place, or empty.
   std::function<std::string(std::string_view short_name)> substitute_for = {};
+
+  /// What else ruins accuracy on it, of a quantized program. Empty: nothing.
+  std::function<std::vector<Warning>(const GraphModule& quantized)> warnings = {};
 
   LoweringForm form = LoweringForm::kFused;  ///< of a .tflite for its compiler
   int64_t on_chip_bytes = 0;                 ///< RAM for activations, shared with the application; 0: not known

@@ -17,7 +17,7 @@ OCTET_API bool is_linear(const Node& node);
 ///
 ///     auto quantized = quantize_(model, IntxWeightOnlyConfig{at::ScalarType::Int4, PerGroup{32}});
 ///
-/// BatchNorms stay as they are. What the config cannot serve stays in float with a warning: a weight whose input
+/// BatchNorms stay as they are. What the config cannot serve stays in float, and the log says so: a weight whose input
 /// features the group does not divide (torchao refuses the whole model). `model` must not be used any more: give a copy
 /// to keep it. Throws octet::Error for a config that intx::choice_of() refuses, and for a model that is quantized
 /// already.

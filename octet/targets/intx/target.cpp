@@ -147,6 +147,23 @@ targets::PatternTable patterns(const QuantizerOptions& options) {
   return table;
 }
 
+// One for all: it is the same of every linear. A program does not say which runtime it is for.
+std::vector<targets::Warning> runtime_warnings(const GraphModule& quantized) {
+  for (const Node* node : quantized.graph().nodes()) {
+    if (!node->is(Trait::kLinear)) continue;
+    const Node* input = node->arg("input").node();
+    const Node* weight = node->arg("weight").node();
+    const bool alone = weight != nullptr && weight->is_call("torchao.dequantize_affine.default") &&
+                       (input == nullptr || !input->is(Trait::kDequantize));
+    if (!alone) continue;
+    return {{node->where(),
+             "weights alone in this form are taken by ExecuTorch 1.5.1's XNNPACK partitioner, which computes something "
+             "else, without an error",
+             "for XNNPACK take a dynamic- mode, or target coreml's weight-only"}};
+  }
+  return {};
+}
+
 constexpr const char* kListed[] = {"weight-int8-channel",
                                    "weight-int4-channel",
                                    "weight-int4-group32",
@@ -219,6 +236,7 @@ targets::Target target() {
        "Whose weights: linear (the default), or all: with weights alone those of embedding and conv2d too",
        {{"linear"}, {"all"}}}};
   target.folds_batch_norms = false;
+  target.warnings = runtime_warnings;
   target.document = kDocument;
   return target;
 }

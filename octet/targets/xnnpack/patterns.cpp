@@ -62,6 +62,21 @@ std::string has_dynamic_kernel(const PatternSubject& subject) {
   return transposed || sizes[1] != 1 ? "" : got("dynamic: channels of a group", "2 or more", "1");
 }
 
+// In one run, the runtime computes wrong where convolutions of different kernel size read one dynamic grid.
+std::string shares_no_grid_with_other_kernels(const PatternSubject& subject) {
+  const Node* input = subject.node.arg("input").node();
+  const Node* weight = subject.node.arg("weight").node();
+  if (!subject.is_dynamic() || input == nullptr || weight == nullptr || !weight->meta()) return "";
+  const auto kernel = [](const Node& of) { return std::vector<int64_t>(of.sizes().begin() + 2, of.sizes().end()); };
+  for (const Node* other : input->users()) {
+    const Node* its = other->is(Trait::kConvolution) ? other->arg("weight").node() : nullptr;
+    if (its == nullptr || !its->meta() || its->meta()->rank() != 4 || kernel(*its) == kernel(*weight)) continue;
+    return octet::str("dynamic: XNNPACK computes wrong where a convolution of another kernel size, '", other->name(),
+                      "', reads the same input");
+  }
+  return "";
+}
+
 std::string stands_before_no_relu(const PatternSubject& subject) {
   const Node* reader = sole_user(&subject.node);
   const bool relu = reader != nullptr && std::any_of(kRelu.begin(), kRelu.end(),
@@ -166,8 +181,10 @@ PatternTable patterns(bool reference_quirks) {
       {any_linear("linear")},
       {conv("conv", kConv, {has_dynamic_kernel, stands_before_no_relu})},
       {transposed("conv_transpose", kTransposedConv, {has_one_group, has_dynamic_kernel, stands_before_no_relu})},
-      {with_relu(conv("conv_relu", kConv, {has_dynamic_kernel}), mended)},
-      {with_relu(transposed("conv_transpose_relu", kTransposedConv, {has_one_group, has_dynamic_kernel}), mended)},
+      {with_relu(conv("conv_relu", kConv, {has_dynamic_kernel, shares_no_grid_with_other_kernels}), mended)},
+      {with_relu(transposed("conv_transpose_relu", kTransposedConv,
+                            {has_one_group, has_dynamic_kernel, shares_no_grid_with_other_kernels}),
+                 mended)},
       {sharing("adaptive_avg_pool2d", {"aten.adaptive_avg_pool2d.default"}, PatternSharing::kProducerOrOwn)},
       {with_relu(binary("add_relu", kAdd), false)},
       {binary("add", kAdd)},

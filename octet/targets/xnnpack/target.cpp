@@ -2,6 +2,7 @@
 
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/xnnpack/patterns.h"
+#include "octet/targets/xnnpack/warnings.h"
 #include "octet/targets/xnnpack/xnnpack_quantizer.h"
 
 namespace octet::xnnpack {
@@ -45,6 +46,7 @@ targets::Target target() {
        {{"no"}, {"yes"}}}};
   target.passes = [](const QuantizerOptions&) { return passes(); };
   target.document = kDocument;
+  target.warnings = runtime_warnings;
   return target;
 }
 

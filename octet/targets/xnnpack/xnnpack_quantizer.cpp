@@ -54,35 +54,51 @@ std::vector<targets::Pass> passes() {
 
 }  // namespace xnnpack
 
-XNNPACKQuantizer& XNNPACKQuantizer::set(targets::ScopeKind kind, const std::string& pattern, Chosen config) {
-  if (kind != targets::ScopeKind::kGlobal && pattern.empty())
+namespace {
+
+// What set_operator_type takes for a pattern in the reference: the key chooses patterns there, not nodes.
+std::vector<std::string> reference_keys(const targets::QuantizationPattern& pattern) {
+  const bool transposed = pattern.ops.front().find("conv_transpose") != std::string_view::npos;
+  const bool conv = pattern.ops.front().find(".conv") != std::string_view::npos;
+  if (conv && !transposed) return {"aten.conv1d.default", "aten.conv2d.default", "aten.convolution.default"};
+  if (!transposed) return {std::string(pattern.ops.front())};
+  std::vector<std::string> keys;
+  for (const std::string_view op : pattern.ops) {
+    keys.emplace_back(op);
+    keys.emplace_back(op.substr(0, op.rfind('.')));  // the packet
+  }
+  return keys;
+}
+
+}  // namespace
+
+XNNPACKQuantizer& XNNPACKQuantizer::set(Kind kind, const std::string& pattern, Chosen config) {
+  if (kind != Kind::kGlobal && pattern.empty())
     throw Error("XNNPACKQuantizer", "a setting selects nothing: its name is empty");
   for (Choice& choice : choices_) {
-    if (choice.scope.kind == kind && choice.scope.pattern == pattern) {
+    if (choice.kind == kind && choice.pattern == pattern) {
       choice.config = std::move(config);
       return *this;
     }
   }
   const auto behind =
-      std::find_if(choices_.begin(), choices_.end(), [&](const Choice& choice) { return choice.scope.kind > kind; });
-  choices_.insert(behind, {{kind, pattern}, std::move(config)});
+      std::find_if(choices_.begin(), choices_.end(), [&](const Choice& choice) { return choice.kind > kind; });
+  choices_.insert(behind, {kind, pattern, std::move(config)});
   return *this;
 }
 
-XNNPACKQuantizer& XNNPACKQuantizer::set_global(Chosen config) {
-  return set(targets::ScopeKind::kGlobal, "", std::move(config));
-}
+XNNPACKQuantizer& XNNPACKQuantizer::set_global(Chosen config) { return set(Kind::kGlobal, "", std::move(config)); }
 
 XNNPACKQuantizer& XNNPACKQuantizer::set_operator_type(const std::string& op, Chosen config) {
-  return set(targets::ScopeKind::kOperatorType, op, std::move(config));
+  return set(Kind::kOperatorType, op, std::move(config));
 }
 
 XNNPACKQuantizer& XNNPACKQuantizer::set_module_type(const std::string& type, Chosen config) {
-  return set(targets::ScopeKind::kModuleType, type, std::move(config));
+  return set(Kind::kModuleType, type, std::move(config));
 }
 
 XNNPACKQuantizer& XNNPACKQuantizer::set_module_name(const std::string& name, Chosen config) {
-  return set(targets::ScopeKind::kName, name, std::move(config));
+  return set(Kind::kName, name, std::move(config));
 }
 
 XNNPACKQuantizer& XNNPACKQuantizer::set_filter_function(std::function<bool(const Node&)> filter) {
@@ -111,9 +127,27 @@ std::optional<QuantizationMode> XNNPACKQuantizer::mode() const {
 
 void XNNPACKQuantizer::transform_for_annotation(GraphModule& module) { targets::run_passes(module, xnnpack::passes()); }
 
+bool XNNPACKQuantizer::selects(const Choice& choice, const Node& node) {
+  return targets::ScopeChoice{choice.kind, choice.pattern}.selects(node);
+}
+
+// By name and by type of module the first in order wins that annotates; what they select, later kinds leave alone.
+bool XNNPACKQuantizer::holds(size_t index, const Node& node) const {
+  const Choice& choice = choices_[index];
+  if (choice.config && filter_ && !filter_(node)) return false;
+  const bool by_module = choice.kind == Kind::kName || choice.kind == Kind::kModuleType;
+  // The reference asks about the weight too, which belongs to no module, and about the operators of whole patterns.
+  if (reference_quirks_ && by_module && choice.config && node.is(Trait::kConvolution)) return false;
+  if (!(reference_quirks_ && choice.kind == Kind::kOperatorType) && !selects(choice, node)) return false;
+  const auto own = choices_.begin() + static_cast<std::ptrdiff_t>(index);
+  return std::none_of(choices_.begin(), own, [&](const Choice& earlier) {
+    const bool module = earlier.kind == Kind::kName || earlier.kind == Kind::kModuleType;
+    const bool counts = choice.config ? module && !by_module : earlier.config.has_value();
+    return counts && selects(earlier, node);
+  });
+}
+
 std::vector<targets::PatternScope> XNNPACKQuantizer::scopes() const {
-  std::vector<targets::ScopeChoice> selected;
-  for (const Choice& choice : choices_) selected.push_back(choice.scope);
   std::vector<targets::PatternScope> made;
   for (size_t i = 0; i < choices_.size(); ++i) {
     const Choice& choice = choices_[i];
@@ -121,10 +155,15 @@ std::vector<targets::PatternScope> XNNPACKQuantizer::scopes() const {
     if (choice.config) {
       scope.config = (reference_quirks_ ? xnnpack::with_reference_axes(*choice.config) : *choice.config).numbers;
     }
-    scope.holds = [this, i, selected](const Node& node) {
-      if (choices_[i].config && filter_ && !filter_(node)) return false;
-      return targets::falls_to(selected, i, node);
-    };
+    scope.holds = [this, i](const Node& node) { return holds(i, node); };
+    if (reference_quirks_ && choice.kind == Kind::kOperatorType) {
+      scope.tries = [op = choice.pattern](const targets::QuantizationPattern& pattern) {
+        const std::vector<std::string> keys = reference_keys(pattern);
+        return std::find(keys.begin(), keys.end(), op) != keys.end();
+      };
+    } else if (reference_quirks_ && choice.kind != Kind::kGlobal) {
+      scope.tries = [](const targets::QuantizationPattern& pattern) { return pattern.name != "linear_relu"; };
+    }
     made.push_back(std::move(scope));
   }
   return made;
@@ -134,7 +173,17 @@ void XNNPACKQuantizer::annotate(GraphModule& module) {
   const targets::QuantizerOptions none{.mode = mode().value_or(QuantizationMode::kPtq)};
   const targets::ChosenSpecs specs(none, module.graph());
   const targets::PatternTable table = xnnpack::patterns(reference_quirks_);
-  targets::annotate_patterns(table, scopes(), none.mode, module, specs);
+  const std::vector<targets::PatternScope> made = scopes();
+  const targets::QuantizationPlan plan = targets::annotate_patterns(table, made, none.mode, module, specs);
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    if (plan.scopes[i] > 0) continue;
+    const char* setter[] = {"set_module_name", "set_module_type", "set_operator_type", "set_global"};
+    const Choice& choice = choices_[i];
+    log::warn("XNNPACKQuantizer: ", setter[static_cast<size_t>(choice.kind)], choice.pattern.empty() ? "" : "('",
+              choice.pattern, choice.pattern.empty() ? "" : "')",
+              " quantizes nothing of this model: no pattern starts at ",
+              "an operator that it selects, or an earlier setting has taken all");
+  }
 }
 
 }  // namespace octet

@@ -72,11 +72,15 @@ class OCTET_API XNNPACKQuantizer : public Quantizer {
   bool joins_batch_norms() const override { return false; }
 
  private:
+  using Kind = targets::ScopeKind;
   struct Choice {
-    targets::ScopeChoice scope;
+    Kind kind;
+    std::string pattern;
     Chosen config;
   };
-  XNNPACKQuantizer& set(targets::ScopeKind kind, const std::string& pattern, Chosen config);
+  XNNPACKQuantizer& set(Kind kind, const std::string& pattern, Chosen config);
+  static bool selects(const Choice& choice, const Node& node);
+  bool holds(size_t index, const Node& node) const;
   std::vector<targets::PatternScope> scopes() const;
 
   std::vector<Choice> choices_;  // in the order in which they are worked off

@@ -289,7 +289,10 @@ std::vector<Warning> loss_warnings(const std::vector<ValueLoss>& losses, const T
 }
 
 std::vector<Warning> find_warnings(const GraphModule& quantized, const Target& target, bool scales_known) {
-  return Finder(quantized, target, scales_known).run();
+  std::vector<Warning> found = Finder(quantized, target, scales_known).run();
+  if (!target.warnings) return found;
+  for (Warning& each : target.warnings(quantized)) found.push_back(std::move(each));
+  return found;
 }
 
 }  // namespace octet::targets
