@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 
@@ -65,6 +66,15 @@ bool has_elements(const at::Tensor& weight, const ProductLayout& layout) {
 
 int64_t reach(int64_t least, int64_t most, int64_t zero_point) {
   return std::max(most - zero_point, zero_point - least);
+}
+
+// A bias on a grid of its own is requantized to that of the products before it is added.
+at::Tensor on_products(const at::Tensor& levels, const QuantRecord& bias, const QuantRecord& input,
+                       const QuantRecord& weight) {
+  if (bias.scale.size() != 1 || weight.scale.size() != 1 || input.scale.size() != 1) return levels;
+  const double ratio = bias.scale[0] / (input.scale[0] * weight.scale[0]);
+  constexpr double kSame = 1e-4;
+  return std::abs(ratio - 1.0) < kSame ? levels : (levels.to(at::kDouble) * ratio).round().to(at::kLong);
 }
 
 bool is_8_bit(at::ScalarType dtype) { return dtype == at::kChar || dtype == at::kByte; }
@@ -236,7 +246,7 @@ std::optional<AccumulatorExcess> accumulator_excess(const GraphModule& converted
     bias_levels = constant_value(converted, *bias->arg(0).node());
     if (!bias_levels.defined() || bias_levels.scalar_type() != at::kInt || bias_levels.numel() == 0)
       return std::nullopt;
-    bias_levels = bias_levels.to(at::kCPU, at::kLong);
+    bias_levels = on_products(bias_levels.to(at::kCPU, at::kLong), grid_at(converted, *bias), input_grid, weight_grid);
   }
   at::Tensor magnitudes = stored == nullptr ? at::Tensor() : constant_value(converted, *stored);
   if (magnitudes.defined()) {

@@ -100,6 +100,7 @@ std::shared_ptr<ObserverBase> make_observer(const QuantizationSpec& spec) {
                                                     .qscheme = spec.qscheme,
                                                     .ch_axis = spec.ch_axis.value_or(0),
                                                     .is_dynamic = spec.is_dynamic,
+                                                    .zero_point = spec.zero_point,
                                                     .block_size = spec.block_size});
   if (!observer) throw Error(text(spec), "observer_or_fake_quant makes no observer");
   return observer;

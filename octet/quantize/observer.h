@@ -53,7 +53,8 @@ class OCTET_API ObserverBase : public CallableModule {
   at::QScheme qscheme = at::kPerTensorAffine;
   int64_t ch_axis = 0;
   bool is_dynamic = false;
-  std::vector<int64_t> block_size;  ///< see QuantizationSpec; empty: none
+  std::optional<int64_t> given_zero_point = {};  ///< of a symmetric grid, in place of the dtype's own
+  std::vector<int64_t> block_size;               ///< see QuantizationSpec; empty: none
   /// True where quant_min and quant_max were given, not taken from the dtype.
   bool custom_range = false;
 

@@ -6,6 +6,7 @@
 #include "octet/formats/dtype.h"
 #include "octet/quantize/affine_ops.h"
 #include "octet/quantize/assign_buffer.h"
+#include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/spec_text.h"
 #include "octet/support/error.h"
 
@@ -55,6 +56,7 @@ void apply_args(ObserverBase& observer, const ObserverArgs& args, const std::str
   observer.qscheme = args.qscheme;
   observer.ch_axis = args.ch_axis;
   observer.is_dynamic = args.is_dynamic;
+  observer.given_zero_point = args.zero_point;
   observer.block_size = args.block_size;
   observer.custom_range = args.quant_min && args.quant_max;
 }
@@ -78,12 +80,28 @@ at::Tensor RangeObserver::forward(const at::Tensor& x) {
   if (x.numel() == 0) return x;
   at::NoGradGuard no_grad;
   observe(x.detach().to(at::kFloat));
+  for (const auto& follower : followers_) {
+    if (RangeObserver* range = range_observer(*follower)) range->take_range(min_val, max_val);
+    if (auto* rounding = dynamic_cast<FakeQuantize*>(follower.get())) rounding->refresh();
+  }
   return x;
 }
 
+void RangeObserver::take_range(const at::Tensor& low, const at::Tensor& high) {
+  assign_buffer(min_val, low);
+  assign_buffer(max_val, high);
+}
+
+void RangeObserver::relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) {
+  for (auto& follower : followers_) {
+    if (auto copied = std::dynamic_pointer_cast<ObserverBase>(twin(follower.get()))) follower = copied;
+  }
+}
+
 QParams RangeObserver::grid_of(const at::Tensor& low, const at::Tensor& high) const {
-  QParams grid = choose_qparams(low, high, quant_min, quant_max, qscheme, eps(),
-                                octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range));
+  QParams grid =
+      choose_qparams(low, high, quant_min, quant_max, qscheme, eps(),
+                     given_zero_point.value_or(octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range)));
   if (least_scale_.defined() && least_scale_.numel() == grid.scale.numel()) {
     grid.scale = at::maximum(grid.scale, least_scale_.to(grid.scale.device()));
   }
@@ -110,6 +128,7 @@ void RangeObserver::copy_state_from(const RangeObserver& other) {
   assign_buffer(max_val, other.max_val);
   reading = other.reading;
   least_scale_ = other.least_scale_;
+  followers_ = other.followers_;
 }
 
 SeenRange RangeObserver::look_at(const at::Tensor& x) {
@@ -169,10 +188,9 @@ void MovingAverageMinMaxObserver::observe(const at::Tensor& x) {
   move_towards(max_val, high, averaging_constant_);
 }
 
-void MovingAverageMinMaxObserver::start_from(const at::Tensor& low, const at::Tensor& high) {
+void MovingAverageMinMaxObserver::take_range(const at::Tensor& low, const at::Tensor& high) {
   run_.reset();
-  assign_buffer(min_val, low);
-  assign_buffer(max_val, high);
+  RangeObserver::take_range(low, high);
 }
 
 std::shared_ptr<CallableModule> MovingAverageMinMaxObserver::copy() const {

@@ -40,6 +40,7 @@ class Inserter {
       observers_.push_back({make(group, qat), ""});
       if (RangeObserver* range = range_observer(*observers_.back().module)) range->reading = reading_of_group(group);
     }
+    for (size_t i = 0; i < observers_.size(); ++i) follow(i);
   }
 
   size_t run() {
@@ -98,6 +99,25 @@ class Inserter {
       sources.push_back(observers_.at(groups_.group_of.at(source)).module);
     }
     return make_observer(derived, std::move(sources), qat);
+  }
+
+  // Those of a group's observer that the spec names, once all are made.
+  void follow(size_t leader) {
+    const auto* spec = std::get_if<QuantizationSpec>(&groups_.groups[leader].spec);
+    if (spec == nullptr || spec->followers.empty()) return;
+    auto* range = dynamic_cast<RangeObserver*>(observers_[leader].module.get());
+    if (range == nullptr) {
+      throw Error(groups_.groups[leader].members.front().text(), "leads others and rounds: nothing follows it");
+    }
+    std::vector<std::shared_ptr<ObserverBase>> followers;
+    for (const EdgeOrNode& place : spec->followers) {
+      const SharingGroups::Group* group = groups_.find(place);
+      const size_t index = group == nullptr ? leader : static_cast<size_t>(group - groups_.groups.data());
+      const auto& follower = observers_[index].module;
+      if (index == leader || std::count(followers.begin(), followers.end(), follower) > 0) continue;
+      followers.push_back(follower);
+    }
+    range->set_followers(std::move(followers));
   }
 
   QatRewrite::FindObserver finder() const {

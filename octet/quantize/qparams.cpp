@@ -187,6 +187,7 @@ ObserverArgs ObserverBase::args() const {
   args.qscheme = qscheme;
   args.ch_axis = ch_axis;
   args.is_dynamic = is_dynamic;
+  args.zero_point = given_zero_point;
   args.block_size = block_size;
   if (custom_range) {
     args.quant_min = quant_min;

@@ -34,6 +34,7 @@ struct ObserverArgs {
   at::QScheme qscheme = at::kPerTensorAffine;
   int64_t ch_axis = 0;
   bool is_dynamic = false;
+  std::optional<int64_t> zero_point = {};
   std::vector<int64_t> block_size = {};
 };
 
@@ -71,6 +72,10 @@ struct QuantizationSpec {
   at::QScheme qscheme = at::kPerTensorAffine;
   std::optional<int64_t> ch_axis;
   bool is_dynamic = false;
+  /// Of a symmetric grid, in place of the dtype's own (symmetric_zero_point()).
+  std::optional<int64_t> zero_point = {};
+  /// Places whose observers take over the range that this one has found, at every run: what a concatenation reads.
+  std::vector<EdgeOrNode> followers = {};
   /// A grid for each block of this shape, one size a dimension, in row-major order of the blocks; empty: none.
   /// `qscheme` is then a per-tensor one, and says what each block has. Dynamic: 1s and the last size, a grid for each
   /// token.

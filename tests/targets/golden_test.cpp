@@ -36,6 +36,7 @@ constexpr double kLeastSqnr = 25.0;  // of an output, dB
 
 // Later observers see what earlier ones rounded.
 constexpr test::GridTolerance kCoreMl = {.activation_scale = 5e-3};
+constexpr test::GridTolerance k16Bits = {.activation_steps = 33};
 constexpr test::GridTolerance kInTraining = {.activation_scale = 1e-2, .activation_steps = 2};
 
 std::vector<Mode> all_modes() {
@@ -48,6 +49,13 @@ std::vector<Mode> all_modes() {
           {"coreml", "weight-only", kCoreMl},
           {"coreml", "weight-only-affine", kCoreMl},
           {"coreml", "qat-symmetric", kInTraining},
+          {"qnn", "8a8w-per-tensor"},
+          {"qnn", "8a8w-per-channel"},
+          {"qnn", "16a8w-per-tensor", k16Bits},
+          {"qnn", "16a8w-per-channel", k16Bits},
+          {"qnn", "16a4w-per-channel", k16Bits},
+          {"qnn", "16a4w-block", k16Bits},
+          {"qnn", "qat-8a8w-per-channel", kInTraining},
           {"intx", "weight-int8-channel"},
           {"intx", "weight-int4-channel"},
           {"intx", "weight-int2-group8"},

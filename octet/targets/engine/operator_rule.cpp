@@ -24,6 +24,7 @@ RuleTable::RuleTable(std::vector<OperatorRule> rows) : rows_(std::move(rows)) {
 }
 
 const OperatorRule* RuleTable::find(const Node& node) const {
+  if (node.kind() == NodeKind::kGetItem) return find(OpName("getitem"));
   return node.is_call() ? find(node.op().name()) : nullptr;
 }
 

@@ -22,6 +22,7 @@ std::string spec_name(const QuantizationConfig& config, Role role, int64_t chann
   if (numbers == nullptr) return "-";
   if (numbers->fixed) return octet::str("F ", fraction(numbers->fixed->scale), ", ", numbers->fixed->zero_point);
   std::string name = config.owner(role) == Role::kProductOperand ? "P"
+                     : config.owner(role) == Role::kSecondFactor ? "P"
                      : family(role) == Role::kWeight             ? "W"
                      : family(role) == Role::kBias               ? "B"
                                                                  : "A";
@@ -39,6 +40,12 @@ std::string sharing_text(const OperatorRule& rule) {
       return "with an input that has a grid";
     case Sharing::kAnyInputOrOwn:
       return "with an input that has a grid, else its own";
+    case Sharing::kFirstInputOrOwn:
+      return "with its input, else its own";
+    case Sharing::kOwn:
+      return "one for all that it reads and gives";
+    case Sharing::kJoining:
+      return "that of the result, for all that it reads";
   }
   return "";
 }

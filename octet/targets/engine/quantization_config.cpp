@@ -2,6 +2,7 @@
 
 #include "octet/graph/node.h"
 #include "octet/quantize/factories.h"
+#include "octet/quantize/fold_batch_norm.h"
 #include "octet/support/error.h"
 
 namespace octet::targets {
@@ -81,6 +82,8 @@ Role family(Role role) {
     case Role::kTransposedConvWeight:
     case Role::kLinearWeight:
     case Role::kSlopes:
+    case Role::kBatchNormWeight:
+    case Role::kLayerNormWeight:
     case Role::kWeight:
       return Role::kWeight;
     case Role::kConvBias:
@@ -88,7 +91,8 @@ Role family(Role role) {
     case Role::kBias:
       return Role::kBias;
     case Role::kShared:
-      return Role::kShared;
+    case Role::kFloat:
+      return role;
     default:
       return Role::kActivation;
   }
@@ -100,6 +104,12 @@ const char* text(Role role) {
       return "activation";
     case Role::kProductOperand:
       return "operand of a matrix product";
+    case Role::kSecondFactor:
+      return "second operand of a matrix product";
+    case Role::kConvActivation:
+      return "activation of a convolution or linear";
+    case Role::kJoined:
+      return "result of a concatenation";
     case Role::kHalf:
       return "operand of mul";
     case Role::kNonNegative:
@@ -118,6 +128,10 @@ const char* text(Role role) {
       return "weight of a linear";
     case Role::kSlopes:
       return "slopes";
+    case Role::kBatchNormWeight:
+      return "weight of a batch norm";
+    case Role::kLayerNormWeight:
+      return "weight of a layer norm";
     case Role::kBias:
       return "bias";
     case Role::kConvBias:
@@ -126,6 +140,8 @@ const char* text(Role role) {
       return "bias of a linear";
     case Role::kShared:
       return "shared";
+    case Role::kFloat:
+      return "float";
   }
   return "unknown";
 }
@@ -153,6 +169,7 @@ void check(const QuantizationConfig& config, const std::string& where) {
       check_observer_choice(numbers.after_training, numbers, place + ", after training");
       check_observer_choice(numbers.in_training, numbers, place + ", in training");
     }
+    if (numbers.leads && role != Role::kJoined) throw Error(place, "leads, and joins nothing");
     if (!numbers.derived) validate(make_spec(numbers, 0, QuantizationMode::kPtq), place);
   }
 }
@@ -181,6 +198,7 @@ AnySpec make_spec(const RoleConfig& numbers, int64_t channel_axis, QuantizationM
   spec.quant_min = numbers.quant_min;
   spec.quant_max = numbers.quant_max;
   spec.qscheme = scheme_of(numbers);
+  spec.zero_point = numbers.zero_point;
   if (numbers.per_channel) spec.ch_axis = numbers.channel_axis.value_or(channel_axis);
   spec.is_dynamic = numbers.dynamic;
   if (numbers.blocks) {
@@ -218,7 +236,13 @@ AnySpec make_bias_spec(const RoleConfig& numbers, Node* node, Node* input, Node*
   DerivedQuantizationSpec spec;
   spec.derived_from = {EdgeOrNode(input, node), EdgeOrNode(weight, node)};
   spec.derive_name = bias_derivation().name;
-  if (transposed) spec.derive_name += octet::str(" for ", node->sizes().at(1), " channels");
+  if (numbers.block_levels) {
+    spec.derive_name += octet::str(" of blocks / ", *numbers.block_levels);
+  } else if (transposed && numbers.interleaved) {
+    spec.derive_name += octet::str(", each ", conv_info(*node).value_or(ConvInfo{}).groups, " times");
+  } else if (transposed) {
+    spec.derive_name += octet::str(" for ", node->sizes().at(1), " channels");
+  }
   spec.derive_qparams = find_derivation(spec.derive_name).derive;
   spec.dtype = numbers.dtype;
   spec.quant_min = numbers.quant_min;

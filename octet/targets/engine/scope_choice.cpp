@@ -7,9 +7,8 @@
 #include "octet/support/error.h"
 
 namespace octet::targets {
-namespace {
 
-// The types of the Python modules around a node: torch.export writes "key,name,type;key,name,type".
+// torch.export writes "key,name,type;key,name,type".
 std::vector<std::string> module_types(const Node& node) {
   std::string text;
   node.notes().for_each_saved([&](const std::string& note, const SavedNote& value) {
@@ -24,6 +23,8 @@ std::vector<std::string> module_types(const Node& node) {
   }
   return types;
 }
+
+namespace {
 
 bool lies_in(const std::string& name, const std::string& outer) {
   return name == outer || name.rfind(outer + '.', 0) == 0;

@@ -8,6 +8,10 @@
 
 namespace octet::targets {
 
+/// The types of the Python modules around a node, outermost first, as torch.export wrote them; none where the file does
+/// not say.
+std::vector<std::string> module_types(const Node& node);
+
 /// What a setting of a quantizer is for. In this order the settings are worked off: names win over types of modules,
 /// both over types of operators, these over the one for all.
 enum class ScopeKind { kName, kModuleType, kOperatorType, kGlobal };

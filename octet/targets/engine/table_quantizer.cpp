@@ -8,10 +8,22 @@
 
 namespace octet::targets {
 
-TableQuantizer::TableQuantizer(std::shared_ptr<const Target> target, QuantizerOptions options, const std::string& where)
-    : target_(std::move(target)) {
-  if (target_ == nullptr) throw Error(where, "is given no target");
-  options_ = completed(std::move(options), *target_, where);
+TableQuantizer::TableQuantizer(std::shared_ptr<const Target> target, QuantizerOptions options,
+                               const std::string& where) {
+  reset(std::move(target), std::move(options), where);
+}
+
+void TableQuantizer::reset(std::shared_ptr<const Target> target, QuantizerOptions options, const std::string& where) {
+  if (target == nullptr) throw Error(where, "is given no target");
+  options_ = completed(std::move(options), *target, where);
+  target_ = std::move(target);
+}
+
+QuantizationPlan TableQuantizer::annotated(GraphModule& module) const {
+  QuantizationPlan plan =
+      targets::annotate(*target_, options_, module, [this](const Node& node) { return config_of(node); });
+  if (target_->fit_constants) target_->fit_constants(module);
+  return plan;
 }
 
 void TableQuantizer::run_passes(GraphModule& module) const {
@@ -21,7 +33,7 @@ void TableQuantizer::run_passes(GraphModule& module) const {
 void TableQuantizer::transform_for_annotation(GraphModule& module) { run_passes(module); }
 
 void TableQuantizer::annotate(GraphModule& module) {
-  const QuantizationPlan plan = targets::annotate(*target_, options_, module);
+  const QuantizationPlan plan = annotated(module);
   for (size_t i = 0; i < plan.overrides.size(); ++i) {
     const QuantizationPlan::Override& outcome = plan.overrides[i];
     const std::string name = octet::str("overrides[", i, "] (", options_.overrides[i].selector(), ")");
@@ -72,7 +84,7 @@ TableQuantizer::Explanation TableQuantizer::explain(const GraphModule& model) co
     if (folds_batch_norms()) fold_batch_norms(*explanation.model);
   }
   run_passes(*explanation.model);
-  explanation.plan = targets::annotate(*target_, options_, *explanation.model);
+  explanation.plan = annotated(*explanation.model);
   return explanation;
 }
 

@@ -42,10 +42,15 @@ class OCTET_API TableQuantizer : public Quantizer {
   const QuantizerOptions& options() const { return options_; }
 
  protected:
+  /// The numbers of one node, in place of what scheme and overrides say; nullptr where they count.
+  virtual const QuantizationConfig* config_of(const Node& node) const { return nullptr; }
+  /// Another target, and the options for it; throws as the constructor.
+  void reset(std::shared_ptr<const Target> target, QuantizerOptions options, const std::string& where);
   /// What annotations stay; a class on top may leave more in float.
   virtual bool takes(const Node& node) const { return true; }
 
  private:
+  QuantizationPlan annotated(GraphModule& module) const;
   void run_passes(GraphModule& module) const;
   QuantizationConfig config() const { return target_->config(options_.scheme, options_); }
 

@@ -33,6 +33,9 @@ struct Scheme {
   std::string name;
   std::function<QuantizationConfig(const QuantizerOptions&)> config;  ///< as the settings and the mode say
   std::optional<QuantizationMode> mode = {};                          ///< it is made for that alone; nullopt: for any
+  /// The numbers of single operators in place of the config's: blocks that fit a weight; nullopt: the config's. Empty:
+  /// of none.
+  std::function<std::optional<QuantizationConfig>(const Node&, const QuantizerOptions&)> for_node = {};
 };
 
 /// Schemes that are made by their names, more than a list can hold.
@@ -57,6 +60,8 @@ struct OCTET_API Target {
   bool folds_batch_norms = true;  ///< after training, into the convolutions and linears before them
   /// Rewrites of the float graph before annotation, as mode and settings say (passes/passes.h); empty: none.
   std::function<std::vector<Pass>(const QuantizerOptions&)> passes = {};
+  /// Changes constants once their readers' grids are decided: infinities that no grid holds. Empty: none.
+  std::function<void(GraphModule&)> fit_constants = {};
 
   // Placement: what its compiler takes.
   std::vector<std::string> value_types = {"int8"};  ///< of inputs, weights and results; the first is the usual one

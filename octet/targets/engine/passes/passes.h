@@ -36,6 +36,18 @@ bool decompose_arithmetic(GraphModule& module);
 /// exponents, and where a factor is computed.
 bool decompose_powers(GraphModule& module);
 
+/// addmm becomes mm and add, its factors products with constants.
+bool decompose_addmm(GraphModule& module);
+
+/// add and sub with a factor alpha become a product with it and the sum; a number is multiplied at once.
+bool decompose_alpha(GraphModule& module);
+
+/// reciprocal becomes a division of 1.
+bool decompose_reciprocal(GraphModule& module);
+
+/// view, permute, reshape that take the pixels of an image apart become pixel_unshuffle.
+bool recompose_pixel_unshuffle(GraphModule& module);
+
 /// split, split_with_sizes, chunk, tensor_split and unbind become one slice for each piece that is read, for unbind
 /// with a squeeze behind it; a split into one piece vanishes. Declined where the pieces are read other than one by one.
 bool decompose_splits(GraphModule& module);
@@ -124,6 +136,14 @@ bool convert_conv1d_to_conv2d(GraphModule& module, const std::function<bool(cons
 bool convert_scalars_to_attributes(GraphModule& module);
 /// The same for these operators alone, "aten.add.Tensor".
 bool convert_scalars_of(GraphModule& module, const std::vector<std::string_view>& ops);
+
+/// Numbers where operators take tensors become constants of the module, and operators on numbers (the .Scalar forms,
+/// leaky_relu, which becomes prelu, masked_fill, where) those on tensors. In-place forms are replaced where no reader
+/// sees that they write.
+bool lift_scalars(GraphModule& module);
+
+/// In training: a convolution without a bias that a BatchNorm alone reads gets one of zeros, a parameter.
+bool add_biases_before_batch_norms(GraphModule& module);
 
 /// BatchNorm behind a convolution, a transposed one, or a linear with a matrix as result, that it alone reads, goes
 /// into weight and bias. Declined in train mode.
