@@ -41,16 +41,22 @@
 #include "octet/targets/engine/config_file.h"
 #include "octet/targets/engine/placement/check.h"
 #include "octet/targets/engine/table_quantizer.h"
+#include "octet/targets/coreml/coreml_quantizer.h"
+#include "octet/targets/intx/quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/targets/targets.h"
+#include "octet/targets/xnnpack/xnnpack_quantizer.h"
 
 // int8 programs.
 #include "octet/integer/executor.h"
 #include "octet/lowering/lowering.h"
+#include "octet/lowering/program_graph.h"
 #include "octet/lowering/verify.h"
 
 // Training.
+#include "octet/train/checkpoints.h"
 #include "octet/train/evaluate.h"
+#include "octet/train/image_folder.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/loader.h"
 #include "octet/train/open_data.h"

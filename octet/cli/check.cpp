@@ -9,6 +9,7 @@
 #include "octet/lowering/program_graph.h"
 #include "octet/report/check_report.h"
 #include "octet/support/error.h"
+#include "octet/targets/targets.h"
 
 namespace octet::cli {
 namespace {
@@ -66,7 +67,10 @@ void check(const CheckArguments& arguments) {
   const auto model = tflite::is_tflite(arguments.model.path)
                          ? graph_of(tflite::read(arguments.model.path))
                          : open_model({arguments.model.path, opening, arguments.model.allow_operators});
-  targets::TableQuantizer quantizer = make_quantizer(resolve(arguments.quantizer, QuantizationMode::kPtq).options);
+  targets::QuantizerOptions options = resolve(arguments.quantizer, std::nullopt).options;
+  const std::optional<targets::Scheme> scheme = all_targets().find(options.target)->find_scheme(options.scheme);
+  if (!scheme || !scheme->mode) options.mode = QuantizationMode::kPtq;  // the program that is checked is one
+  targets::TableQuantizer quantizer = make_quantizer(options);
   report::CheckReport report{quantizer.target().name, {}};
   if (arguments.model.input_sizes.empty()) report.sizes.push_back({"", targets::check_model(*model, quantizer), ""});
   for (const std::string& size : arguments.model.input_sizes) {

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "octet/cli/stopped.h"
 #include "octet/cli/verbs.h"
 #include "octet/support/error.h"
 #include "octet/train/data_schemes.h"
@@ -19,10 +20,10 @@ constexpr int kWrongUsage = 2;
 
 // ---- flags that several verbs share ---------------------------------------------------------------------------------
 
-constexpr const char* kAnyModel = "Float or quantized model, or an int8 .tflite";
+constexpr const char* kAnyModel = "Float or quantized model, or a .tflite";
 // A lvalue, and not of type const char[]: CLI11 would take it for a variable to set.
 const std::string kCalibratedQat =
-    "The program of quantization-aware training, its ranges calibrated and no step trained";
+    "The program of quantization-aware training, its ranges calibrated and no step trained; a --mode may say it";
 constexpr const char* kNpyInputs = ".npy file, one for each input, in order";
 
 void add_allowed_operators(CLI::App& verb, ModelArguments& model) {
@@ -41,6 +42,43 @@ CLI::Option* add_data(CLI::App& verb, std::string& spec) {
   return verb.add_option("--data", spec, std::string("Labelled data: ") + data_scheme_help())->required();
 }
 
+// How pictures become samples; `trains`: what is changed by chance, too.
+void add_images(CLI::App& verb, ImageArguments& images, bool trains) {
+  constexpr const char* kGroup = "Pictures (images:FOLDER)";
+  verb.add_option("--resize", images.resize,
+                  "The shorter side before the crop from the middle (default: 8/7 of what the model takes)")
+      ->check(CLI::PositiveNumber)
+      ->group(kGroup);
+  verb.add_option("--filter", images.filter, "bilinear or bicubic")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"bilinear", "bicubic"}))
+      ->group(kGroup);
+  verb.add_option("--mean", images.mean, "Mean a channel, from 0 to 1: 0.5,0.5,0.5 (default: ImageNet's)")
+      ->delimiter(',')
+      ->group(kGroup);
+  verb.add_option("--std", images.std, "Standard deviation a channel")->delimiter(',')->group(kGroup);
+  verb.add_option("--held-out", images.held_out,
+                  "Share of the pictures that are test data where the folder has no train and val")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(kGroup);
+  verb.add_flag("--strict", images.strict, "A damaged picture is an error (default: left out, counted and named)")
+      ->group(kGroup);
+  verb.add_option("--workers", images.workers, "Threads that prepare batches (default: one a core)")
+      ->check(CLI::PositiveNumber)
+      ->group(kGroup);
+  if (!trains) return;
+  verb.add_option("--least-scale", images.least_scale, "Random crops are at least this part of a picture")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(kGroup);
+  verb.add_flag("--no-mirror", images.no_mirror, "Left and right stay")->group(kGroup);
+  verb.add_option("--jitter", images.jitter, "How far brightness, contrast and saturation move: 0.4,0.4,0.4")
+      ->delimiter(',')
+      ->expected(3)
+      ->group(kGroup);
+}
+
 void add_target(CLI::App& verb, std::string& target) {
   target = default_target();
   verb.add_option("--target", target, "One of octet targets")->capture_default_str();
@@ -49,6 +87,7 @@ void add_target(CLI::App& verb, std::string& target) {
 void add_quantizer_settings(CLI::App& verb, QuantizerArguments& quantizer) {
   verb.add_option("--config", quantizer.config, "Settings of the quantizer, as written beside a quantized model");
   verb.add_option("--target", quantizer.target, "One of octet targets (default: " + default_target() + ")");
+  verb.add_option("--mode", quantizer.mode, "How to quantize, by the target's own names: " + modes_of_targets());
   for (const SettingFlag& setting : setting_flags()) {
     verb.add_option(setting.flag, quantizer.settings[setting.name], setting.help);
   }
@@ -70,7 +109,9 @@ void add_writing(CLI::App& verb, OutputArguments& writing) {
   verb.add_flag("--plain", writing.plain,
                 ".tflite: paddings and activations as operators of their own (default: the target's form)");
   verb.add_flag("--nhwc-io", writing.nhwc_io, ".tflite: images in and out as NHWC, without transpositions");
-  verb.add_flag("--float-io", writing.float_io, ".tflite: float32 in and out");
+  CLI::Option* in_float = verb.add_flag("--float-io", writing.float_io, ".tflite: float32 in and out");
+  verb.add_flag("--uint8-io", writing.uint8_io, ".tflite: uint8 in and out, int8 between (default: int8 in and out)")
+      ->excludes(in_float);
   verb.add_flag("--per-tensor-fc", writing.per_tensor_fc,
                 ".tflite: one weight scale a FULLY_CONNECTED, for runtimes that know no others");
   verb.add_option("--batch", writing.batch, ".tflite: samples a run (default: as the model was exported)")
@@ -91,6 +132,7 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, "Float model")->required();
   verb.add_option("--calibrate", arguments.data,
                   std::string("Calibration data (default: the config's): ") + data_scheme_help());
+  add_images(verb, arguments.images, false);
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")
       ->default_str(std::to_string(kCalibrationSamples))
       ->check(CLI::NonNegativeNumber);
@@ -115,6 +157,8 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
 void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, "Float model")->required();
   add_data(verb, arguments.data);
+  verb.add_option("--val", arguments.held_out, "Other data to measure with (default: the test part of --data)");
+  add_images(verb, arguments.images, true);
   verb.add_flag("--float", arguments.in_float, "Train in float");
   verb.add_flag("--qat", arguments.qat, "Train with quantization in the loop and write the quantized model");
   verb.add_option("--epochs", arguments.epochs, "Passes over the data")->required()->check(CLI::PositiveNumber);
@@ -151,6 +195,21 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");
   verb.add_flag("--no-eval", arguments.no_eval, "Leave out the evaluations on the test data");
+  CLI::Option* folder =
+      verb.add_option("--checkpoints", arguments.checkpoints,
+                      "Folder for the state of the run, saved after each epoch and by --save-every; of one run alone");
+  verb.add_flag("--resume", arguments.resume,
+                "Go on from the newest checkpoint, to the same bits as an undisturbed run; without one begin")
+      ->needs(folder);
+  verb.add_option("--save-every", arguments.save_every,
+                  "Seconds between checkpoints within an epoch, the most that a kill loses; 0: after each step")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber)
+      ->needs(folder);
+  verb.add_option("--keep", arguments.keep, "Checkpoints that stay, the best one besides")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->needs(folder);
   verb.add_option(
           "-o,--output", arguments.output,
           "Model to write, the trained float one or the quantized one: .tflite, .pt2, or octet's own file by any other "
@@ -164,6 +223,7 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
 void declare(CLI::App& verb, EvalArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
   add_data(verb, arguments.data.spec);
+  add_images(verb, arguments.data.images, false);
   verb.add_option("--split", arguments.split, "Which part of the data")
       ->capture_default_str()
       ->check(CLI::IsMember({"train", "test"}));
@@ -240,6 +300,7 @@ void declare(CLI::App& verb, TargetsArguments& arguments) { verb.add_flag("--jso
 
 void declare(CLI::App& verb, DemoArguments& arguments) {
   verb.add_flag("--full", arguments.full, "Train longer, for the best accuracy");
+  verb.add_flag("--targets", arguments.targets, "The other targets too, in each of their modes, measured on their grids");
   add_target(verb, arguments.target);
   verb.add_option("--save", arguments.save, "Folder for the three models, the int8 ones as .tflite too")
       ->check(CLI::ExistingDirectory);
@@ -333,6 +394,9 @@ int run_program(int argc, char** argv) {
     return program.app().exit(asked);
   } catch (const CLI::ParseError& wrong) {
     return wrong_usage(wrong);
+  } catch (const Stopped& stopped) {
+    std::cerr << "octet: " << one_line(stopped.what()) << '\n';
+    return 128 + stopped.signal();
   } catch (const Error& error) {
     if (error.category() == ErrorCategory::kUsage) return wrong_usage(error);
     std::cerr << "octet: " << one_line(error.what()) << '\n';

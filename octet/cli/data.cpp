@@ -1,5 +1,7 @@
 #include "octet/cli/data.h"
 
+#include <thread>
+
 #include "octet/lowering/batch.h"
 #include "octet/support/error.h"
 #include "octet/train/transforms.h"
@@ -32,6 +34,12 @@ void check_inputs(const std::vector<Input>& inputs, const DataSource& data) {
   }
 }
 
+// Decoding pictures takes longer than a small model's step.
+int64_t workers_for(const DataArguments& choice) {
+  if (choice.images.workers > 0) return choice.images.workers;
+  return choice.spec.rfind("images:", 0) == 0 ? std::max<int64_t>(1, std::thread::hardware_concurrency()) : 1;
+}
+
 ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<DataSource> source,
                           const DataArguments& choice, int64_t default_batch) {
   ModelData data;
@@ -44,13 +52,41 @@ ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<Data
   data.batch_size = choice.batch_size > 0              ? choice.batch_size
                     : data.source->natural_batch() > 0 ? data.source->natural_batch()
                                                        : std::min<int64_t>(default_batch, data.source->size());
+  data.workers = workers_for(choice);
   data.transform = standard_transform(*data.source, inputs.at(0).sample, choice.augment);
   return data;
 }
 
-std::shared_ptr<DataSource> open_choice(const DataArguments& choice, Split split) {
+images::Filter filter_of(const std::string& name) {
+  return name == "bicubic" ? images::Filter::kBicubic : images::Filter::kBilinear;
+}
+
+// `sample`: the sizes of the model's first input without the batch, channels first or last.
+ImageFolderOptions image_options(const DataArguments& choice, std::vector<int64_t> sample) {
+  const ImageArguments& given = choice.images;
+  const auto holds_channels = [](int64_t size) { return size == 1 || size == 3; };
+  if (sample.size() == 3 && !holds_channels(sample[0]) && holds_channels(sample[2])) {
+    sample = {sample[2], sample[0], sample[1]};
+  }
+  ImageFolderOptions options;
+  options.sample = std::move(sample);
+  options.resize = given.resize;
+  options.filter = filter_of(given.filter);
+  options.mean = given.mean;
+  options.std = given.std;
+  options.augment = choice.augment;
+  options.least_scale = given.least_scale;
+  options.mirror = !given.no_mirror;
+  if (given.jitter.size() == 3) options.jitter = {given.jitter[0], given.jitter[1], given.jitter[2]};
+  options.held_out = given.held_out;
+  options.strict = given.strict;
+  return options;
+}
+
+std::shared_ptr<DataSource> open_choice(const DataArguments& choice, Split split, const std::vector<int64_t>& sample) {
   DataOptions options;
   options.limit = choice.samples;
+  options.images = image_options(choice, sample);
   return open_data(choice.spec, split, options);
 }
 
@@ -60,15 +96,29 @@ std::vector<int64_t> as_chw(const std::vector<int64_t>& sample, const std::vecto
   return {sample[2], sample[0], sample[1]};
 }
 
+Transform in_nhwc(Transform transform) {
+  return [transform = std::move(transform)](at::Tensor images, const SampleSeeds& seeds) {
+    if (transform) images = transform(std::move(images), seeds);
+    return images.permute({0, 2, 3, 1}).contiguous();
+  };
+}
+
 }  // namespace
 
 ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split split, int64_t default_batch) {
-  std::shared_ptr<DataSource> source = open_choice(choice, split);
+  const std::vector<Node*> placeholders = module.graph().placeholders();
+  std::shared_ptr<DataSource> source = open_choice(
+      choice, split, placeholders.empty() ? std::vector<int64_t>() : without_batch(placeholders[0]->sizes()));
   std::vector<Input> inputs;
   for (const Node* node : module.graph().placeholders()) {
     inputs.push_back({node->name(), source->gives_sets() ? node->sizes() : without_batch(node->sizes())});
   }
+  // A .tflite takes images as NHWC; sets of images give NCHW.
+  const std::vector<int64_t> given = inputs.at(0).sample;
+  if (source->image_facts() != nullptr) inputs[0].sample = as_chw(given, source->sample_shapes().at(0));
+  const bool turns = inputs[0].sample != given;
   ModelData data = open_for_inputs(inputs, std::move(source), choice, default_batch);
+  if (turns) data.transform = in_nhwc(std::move(data.transform));
   const std::vector<int64_t>& sizes = module.graph().placeholders().at(0)->sizes();
   if (data.source->gives_sets()) return data;
   if (sizes.empty() || data.batch_size != sizes[0]) make_batch_flexible(module);
@@ -76,7 +126,9 @@ ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split 
 }
 
 ModelData open_data_for(const tflite::Model& program, const DataArguments& choice, Split split, int64_t default_batch) {
-  std::shared_ptr<DataSource> source = open_choice(choice, split);
+  const std::vector<int64_t> first =
+      program.inputs.empty() ? std::vector<int64_t>() : program.tensors[static_cast<size_t>(program.inputs[0])].shape;
+  std::shared_ptr<DataSource> source = open_choice(choice, split, without_batch(first));
   const auto shapes = source->sample_shapes();
   std::vector<Input> inputs;
   for (size_t j = 0; j < program.inputs.size(); ++j) {

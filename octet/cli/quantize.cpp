@@ -10,8 +10,10 @@
 #include "octet/cli/print.h"
 #include "octet/cli/quantizer.h"
 #include "octet/cli/verbs.h"
+#include "octet/quantize/calibrate.h"
 #include "octet/quantize/compare.h"
 #include "octet/quantize/qdq.h"
+#include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/rows.h"
 #include "octet/report/model_reports.h"
 #include "octet/support/error.h"
@@ -33,18 +35,47 @@ std::optional<QuantizationMode> mode_of(std::optional<bool> qat) {
   return *qat ? QuantizationMode::kQat : QuantizationMode::kPtq;
 }
 
-// What the arguments say of the calibration, else the config, else nobody.
-CalibrationFacts calibration_facts(const QuantizeArguments& arguments, const QuantizerConfig& config) {
+// What the arguments say of the calibration, else the config; nullopt where nobody names data.
+std::optional<CalibrationFacts> calibration_facts(const QuantizeArguments& arguments, const QuantizerConfig& config) {
   CalibrationFacts facts;
   facts.samples = kCalibrationSamples;
   if (config.calibration) facts = *config.calibration;
   if (!arguments.data.empty()) facts.data = arguments.data;
-  if (facts.data.empty())
-    throw Error("", "--calibrate, or --config with calibration data, is required", ErrorCategory::kUsage);
+  facts.seed = arguments.seed.value_or(facts.seed);
+  if (facts.data.empty()) return std::nullopt;
   facts.samples = arguments.samples.value_or(facts.samples);
   facts.batch_size = arguments.batch_size.value_or(facts.batch_size);
-  facts.seed = arguments.seed.value_or(facts.seed);
   return facts;
+}
+
+using Samples = std::vector<std::vector<at::Tensor>>;
+
+// All that the loader gives; `calibration` takes the batch size that it has found.
+Samples read_samples(GraphModule& model, CalibrationFacts& calibration, const ImageArguments& images) {
+  const ModelData data = open_data_for(
+      model, {calibration.data, calibration.samples, calibration.batch_size, false, images}, Split::kTrain, 32);
+  LoaderOptions loading;
+  loading.workers = data.workers;
+  loading.batch_size = data.batch_size;
+  loading.transform = data.transform;
+  Samples samples;
+  int64_t count = 0;
+  for (Batch& batch : Loader(data.source, loading).epoch(0)) {
+    count += batch.size();
+    samples.push_back(std::move(batch.inputs));
+  }
+  log::info("calibrating on ", count, " samples of ", calibration.data);
+  calibration.batch_size = data.batch_size;
+  return samples;
+}
+
+// Of a quantizer whose grids ask for no data.
+std::shared_ptr<GraphModule> quantized_without_data(std::shared_ptr<GraphModule> model, Quantizer& quantizer) {
+  auto prepared = prepare(std::move(model), quantizer);
+  if (needs_calibration(*prepared)) {
+    throw Error("", "--calibrate, or --config with calibration data, is required", ErrorCategory::kUsage);
+  }
+  return finish(std::move(prepared), quantizer);
 }
 
 // Sizes of the inputs along dimension 0, as the model was exported; 0 for scalars.
@@ -57,9 +88,8 @@ std::vector<int64_t> exported_batches(const GraphModule& model) {
 }
 
 // Up to `count` runs of the model's own batch, cut out of the first samples.
-std::vector<std::vector<at::Tensor>> few(const std::vector<std::vector<at::Tensor>>& samples,
-                                         const std::vector<int64_t>& batches, int64_t count) {
-  std::vector<std::vector<at::Tensor>> cut;
+Samples few(const Samples& samples, const std::vector<int64_t>& batches, int64_t count) {
+  Samples cut;
   for (const std::vector<at::Tensor>& sample : samples) {
     int64_t pieces = 1;
     const auto is_cut = [&](size_t i) {
@@ -79,8 +109,7 @@ std::vector<std::vector<at::Tensor>> few(const std::vector<std::vector<at::Tenso
 }
 
 // What the program itself tells, and what a few samples tell of it; a place is named once.
-std::vector<targets::Warning> warnings_of(GraphModule& float_model, GraphModule& quantized,
-                                          const std::vector<std::vector<at::Tensor>>& samples,
+std::vector<targets::Warning> warnings_of(GraphModule& float_model, GraphModule& quantized, const Samples& samples,
                                           const targets::Target& target) {
   std::vector<targets::Warning> found;
   if (!samples.empty()) found = loss_warnings(value_losses(float_model, quantized, samples), target);
@@ -102,34 +131,24 @@ void say(const std::vector<targets::Warning>& warnings) {
 
 void quantize(const QuantizeArguments& arguments) {
   QuantizerConfig config = resolve(arguments.quantizer, mode_of(arguments.qat));
-  CalibrationFacts calibration = calibration_facts(arguments, config);
-  at::manual_seed(calibration.seed);
+  std::optional<CalibrationFacts> calibration = calibration_facts(arguments, config);
+  at::manual_seed(calibration ? calibration->seed : arguments.seed.value_or(0));
   auto model = open_model(arguments.model);
   const int64_t float_bytes = model_bytes(*model);
   if (is_quantized(*model)) throw Error(arguments.model.path, "is quantized already").hint("give the float model");
   targets::TableQuantizer quantizer = make_quantizer(config.options);
   const std::vector<int64_t> batches = exported_batches(*model);
-  const ModelData data =
-      open_data_for(*model, {calibration.data, calibration.samples, calibration.batch_size}, Split::kTrain, 32);
+  const Samples samples = calibration ? read_samples(*model, *calibration, arguments.images) : Samples();
   // Its model serves as the float one below: the names there are those of the quantized one.
   const targets::TableQuantizer::Explanation explanation = quantizer.explain(*model);
   if (arguments.quantizer.explain) print(explanation, quantizer, arguments.json ? std::cerr : std::cout);
-  LoaderOptions loading;
-  loading.batch_size = data.batch_size;
-  loading.transform = data.transform;
-  std::vector<std::vector<at::Tensor>> samples;
-  int64_t count = 0;
-  for (Batch& batch : Loader(data.source, loading).epoch(0)) {
-    count += batch.size();
-    samples.push_back(std::move(batch.inputs));
-  }
-  log::info("calibrating on ", count, " samples of ", calibration.data);
   const at::NoGradGuard no_grad;
-  auto quantized = calibrate_and_quantize(model, samples, quantizer);
-  calibration.batch_size = data.batch_size;
+  auto quantized =
+      calibration ? calibrate_and_quantize(model, samples, quantizer) : quantized_without_data(model, quantizer);
   config.calibration = calibration;
   config.training.clear();  // of the run that the config came from
-  write_model(*quantized, arguments.output, arguments.writing, to_json(config).dump(), samples.at(0));
+  write_model(*quantized, arguments.output, arguments.writing, to_json(config).dump(),
+              samples.empty() ? std::vector<at::Tensor>() : samples.front());
   write_config(config, arguments.output);
   std::set<std::string> left;  // it may still read and give quantized values
   for (const QuantizationPlan::Entry& entry : explanation.plan.entries) {

@@ -95,6 +95,23 @@ std::vector<SettingFlag> setting_flags() {
   return flags;
 }
 
+std::string modes_of_targets() {
+  std::vector<std::pair<std::string, std::string>> groups;  // names of targets, of modes
+  for (const auto& target : all_targets().all()) {
+    const std::string modes = target->schemes_text();
+    const auto known =
+        std::find_if(groups.begin(), groups.end(), [&](const auto& group) { return group.second == modes; });
+    if (known != groups.end()) {
+      known->first += ", " + target->name;
+    } else {
+      groups.emplace_back(target->name, modes);
+    }
+  }
+  std::string text;
+  for (const auto& [names, modes] : groups) text += octet::str(text.empty() ? "" : "; ", names, ": ", modes);
+  return text;
+}
+
 QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<QuantizationMode> mode) {
   QuantizerConfig config;
   QuantizerOptions& options = config.options;
@@ -108,6 +125,12 @@ QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<Quant
   if (options.target != target->name)
     options = {.target = target->name, .mode = options.mode, .overrides = options.overrides};
   if (mode) options.mode = *mode;
+  if (!arguments.mode.empty()) {
+    if (!target->find_scheme(arguments.mode)) {
+      throw targets::wrong_choice("--mode", target->schemes_text(), arguments.mode);
+    }
+    options.scheme = arguments.mode;
+  }
   for (const auto& [name, value] : arguments.settings) {
     if (value.empty()) continue;
     targets::check_setting(*target, name, value, flag_of(name));
@@ -125,6 +148,12 @@ QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<Quant
     if (std::find(left_out.begin(), left_out.end(), pass) == left_out.end()) left_out.push_back(pass);
   }
   options = targets::completed(std::move(options), *target, "options");
+  if (mode && options.mode != *mode) {
+    throw Error(arguments.mode.empty() ? arguments.config : "--mode",
+                octet::str("'", options.scheme, "' is for ", text(options.mode), " quantization, and ", text(*mode),
+                           " is asked for"))
+        .hint("name another --mode: octet targets lists them");
+  }
   return config;
 }
 

@@ -12,7 +12,7 @@
 namespace octet::cli {
 
 /// The config file, if there is one, with the arguments put over it. `mode` stands for the config's where it is given.
-/// Throws octet::Error naming the file and key, or the flag.
+/// Throws octet::Error naming the file and key, or the flag; and where the scheme is made for another mode.
 targets::QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<QuantizationMode> mode);
 
 /// The quantizer of the options' target.

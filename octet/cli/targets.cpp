@@ -34,12 +34,22 @@ std::vector<std::string> passes_of(const targets::Target& target) {
   return names;
 }
 
+// In the standard scheme.
+size_t pattern_count(const targets::Target& target) {
+  const targets::PatternTable table = target.patterns(targets::completed({}, target, target.name));
+  size_t count = table.propagation.size();
+  for (const targets::PatternStage& stage : table.stages) count += stage.size();
+  return count;
+}
+
 void print_target(const targets::Target& target, bool standard) {
   std::cout << target.name << (standard ? " (default)" : "") << ": " << target.description << '\n'
             << "  modes: " << join(", ", modes_of(target)) << '\n'
-            << "  schemes: " << join(", ", target.scheme_names()) << '\n'
-            << "  operators: " << target.rules.rows().size() << " rows (octet operators --target " << target.name
-            << ")\n";
+            << "  schemes (--mode): " << target.schemes_text() << '\n'
+            << "  operators: "
+            << (target.patterns ? octet::str(pattern_count(target), " patterns")
+                                : octet::str(target.rules.rows().size(), " rows"))
+            << " (octet operators --target " << target.name << ")\n";
   for (const targets::Setting& setting : target.settings) {
     std::cout << "  " << setting.name << ": " << join(" or ", choices_of(setting)) << '\n';
   }

@@ -6,9 +6,11 @@
 #include "octet/cli/output.h"
 #include "octet/cli/print.h"
 #include "octet/cli/quantizer.h"
+#include "octet/cli/run_keeper.h"
 #include "octet/cli/verbs.h"
 #include "octet/quantize/qdq.h"
 #include "octet/report/training_reports.h"
+#include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
 #include "octet/train/progress.h"
 #include "octet/train/qat.h"
@@ -39,15 +41,15 @@ std::vector<std::pair<std::string, std::string>> training_facts(const TrainArgum
 bool any_given(const QuantizerArguments& quantizer) {
   const bool any_setting = std::any_of(quantizer.settings.begin(), quantizer.settings.end(),
                                        [](const auto& setting) { return !setting.second.empty(); });
-  return quantizer.explain || !quantizer.config.empty() || !quantizer.target.empty() || any_setting ||
-         !quantizer.leave_float.empty() || !quantizer.without_passes.empty();
+  return quantizer.explain || !quantizer.config.empty() || !quantizer.target.empty() || !quantizer.mode.empty() ||
+         any_setting || !quantizer.leave_float.empty() || !quantizer.without_passes.empty();
 }
 
 void check_arguments(const TrainArguments& arguments) {
   if (arguments.in_float == arguments.qat)
     throw Error("", "train: give one of --float and --qat", ErrorCategory::kUsage);
   if (arguments.in_float && any_given(arguments.quantizer)) {
-    std::string flags = "--config, --target, ";
+    std::string flags = "--config, --target, --mode, ";
     for (const SettingFlag& setting : setting_flags()) flags += setting.flag + ", ";
     throw Error("", "train: " + flags + "--leave-float, --without-pass and --explain are for --qat",
                 ErrorCategory::kUsage);
@@ -73,6 +75,12 @@ QatOptions qat_options(const TrainArguments& arguments) {
   return options;
 }
 
+// The names of the labels, beside the model.
+void write_classes(const DataSource& data, const std::string& output) {
+  const std::vector<std::string> names = data.class_names();
+  if (!names.empty()) atomic_write(output + ".classes.json", nlohmann::json(names).dump(2) + "\n");
+}
+
 }  // namespace
 
 void train(const TrainArguments& arguments) {
@@ -86,16 +94,28 @@ void train(const TrainArguments& arguments) {
   if (is_quantized(*model)) {
     throw Error(arguments.model.path, "is quantized already").hint("train the float model with --qat");
   }
-  const DataArguments test{arguments.data, arguments.samples, arguments.batch_size};
+  DataArguments test{arguments.data, arguments.samples, arguments.batch_size, false, arguments.images};
   DataArguments drawn = test;
+  if (!arguments.held_out.empty()) test.spec = arguments.held_out;
   drawn.augment = !arguments.no_augment;
   const ModelData data = open_data_for(*model, drawn, Split::kTrain, training.batch_size);
   training.transform = data.transform;
+  training.workers = data.workers;
   ModelData held_out;
   if (!arguments.no_eval) {
     held_out = open_data_for(*model, test, Split::kTest, 250);
     training.eval_transform = held_out.transform;
   }
+  std::optional<RunKeeper> keeper;
+  if (!arguments.checkpoints.empty()) {
+    RunFacts facts = training_facts(arguments, training.seed);
+    facts.emplace_back("mode", arguments.qat ? "qat" : "float");
+    facts.emplace_back("content of the data", fingerprint(*data.source));
+    if (arguments.qat) facts.emplace_back("quantizer", to_json(config).dump());
+    keeper.emplace(CheckpointOptions{arguments.checkpoints, arguments.keep, arguments.save_every}, std::move(facts),
+                   arguments.resume);
+  }
+  const TrainHooks hooks = keeper ? keeper->hooks() : TrainHooks();
   Progress progress(arguments.qat ? "qat" : "float");
   std::shared_ptr<GraphModule> trained;
   TrainResult result;
@@ -104,11 +124,11 @@ void train(const TrainArguments& arguments) {
     if (arguments.quantizer.explain) {
       print(quantizer.explain(*model), quantizer, arguments.json ? std::cerr : std::cout);
     }
-    QatResult qat = train_qat(model, quantizer, data.source, options, {}, held_out.source, &progress);
+    QatResult qat = train_qat(model, quantizer, data.source, options, hooks, held_out.source, &progress);
     trained = qat.quantized;
     result = std::move(qat.training);
   } else {
-    result = octet::train(model_handle(model), data.source, training, {}, held_out.source, &progress, "float");
+    result = octet::train(model_handle(model), data.source, training, hooks, held_out.source, &progress, "float");
     model->train(false);
     trained = std::move(model);
   }
@@ -126,8 +146,12 @@ void train(const TrainArguments& arguments) {
     evaluation.task = training.task;
     evaluation.transform = held_out.transform;
     evaluation.progress = &progress;
+    evaluation.workers = held_out.workers;
     report.evaluation = evaluate(model_handle(trained), held_out.source, evaluation);
   }
+  report.left_out = static_cast<int64_t>(data.source->left_out().size());
+  if (held_out.source) report.left_out += static_cast<int64_t>(held_out.source->left_out().size());
+  write_classes(*data.source, arguments.output);
   print(report, arguments.json);
 }
 

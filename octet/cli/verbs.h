@@ -29,18 +29,34 @@ struct ModelArguments {
   std::vector<std::string> allow_operators;  ///< that the file may hold besides octet's list
 };
 
+/// How the pictures of images:FOLDER become samples (octet/train/image_folder.h).
+struct ImageArguments {
+  int64_t resize = 0;
+  std::string filter = "bilinear";
+  std::vector<double> mean;  ///< empty: ImageNet's
+  std::vector<double> std;
+  std::vector<double> jitter;  ///< brightness, contrast, saturation; empty: none
+  double least_scale = 0.08;
+  bool no_mirror = false;
+  double held_out = 0.1;
+  bool strict = false;
+  int64_t workers = 0;  ///< threads that prepare batches; 0: one, for pictures one a core
+};
+
 /// Which data, and how much of it.
 struct DataArguments {
   std::string spec;
   int64_t samples = 0;     ///< 0: all
   int64_t batch_size = 0;  ///< 0: as the files hold them, or the verb's default
   bool augment = false;
+  ImageArguments images = {};
 };
 
 /// What the verbs that quantize say of the quantizer. Empty: as the config says, or the default.
 struct QuantizerArguments {
   std::string config;
   std::string target;
+  std::string mode;                             ///< one of the target's schemes
   std::map<std::string, std::string> settings;  ///< by the names of setting_flags()
   std::vector<std::string> leave_float;
   std::vector<std::string> without_passes;
@@ -52,6 +68,7 @@ struct OutputArguments {
   bool plain = false;
   bool nhwc_io = false;
   bool float_io = false;
+  bool uint8_io = false;
   bool per_tensor_fc = false;
   int64_t batch = 0;  ///< 0: as the model was exported
   std::string pt2_layout = "current";
@@ -64,6 +81,7 @@ struct QuantizeArguments {
   std::string data;
   std::optional<int64_t> samples;     ///< else the config's, else kCalibrationSamples
   std::optional<int64_t> batch_size;  ///< else the config's, else as the files hold them
+  ImageArguments images;
   QuantizerArguments quantizer;
   std::optional<bool> qat;  ///< else the config's
   int64_t measured = 1;     ///< samples on which the end looks for ruined values; 0: none
@@ -77,6 +95,8 @@ void quantize(const QuantizeArguments& arguments);
 struct TrainArguments {
   ModelArguments model;
   std::string data;
+  std::string held_out;  ///< other data to measure with; empty: the test part of `data`
+  ImageArguments images;
   int64_t samples = 0;
   bool in_float = false;
   bool qat = false;
@@ -95,6 +115,10 @@ struct TrainArguments {
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;
+  std::string checkpoints;  ///< folder; empty: none
+  bool resume = false;
+  double save_every = 300;  ///< seconds
+  int64_t keep = 3;
   std::string output;
   OutputArguments writing;
   std::optional<uint64_t> seed;
@@ -172,6 +196,7 @@ void targets(const TargetsArguments& arguments);
 
 struct DemoArguments {
   bool full = false;
+  bool targets = false;  ///< each mode of each other target, too
   std::string target;
   std::string save;
   std::optional<uint64_t> seed;
@@ -181,6 +206,9 @@ void demo(const DemoArguments& arguments);
 
 /// The target where none is named.
 std::string default_target();
+
+/// The modes of each target for --help, "imxrt700: int8; ...": targets of the same modes together.
+std::string modes_of_targets();
 
 /// A choice that a target offers (targets::Setting) as a flag.
 struct SettingFlag {

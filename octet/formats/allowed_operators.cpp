@@ -344,10 +344,13 @@ _choose_qparams_per_token_asymmetric_impl.default choose_qparams_per_token_asymm
 dequantize_per_token.default quantize_per_channel_group.default dequantize_per_channel_group.default
 fake_quant_per_channel.default convert_element_type.no_fuse
 )"},
-    {"torchao", "torchao's quantize and dequantize on affine grids, where a process has registered them",
+    {"torchao", "torchao's quantize and dequantize in blocks, in octet's own implementation",
      R"(
-quantize_affine.default dequantize_affine.default choose_qparams_affine.default choose_qparams_affine_with_min_max.default
-quantize_affine_float8.default dequantize_affine_float8.default
+choose_qparams_affine.default quantize_affine.default dequantize_affine.default
+)"},
+    {"torchao", "more of its affine grids, where a process has registered them",
+     R"(
+choose_qparams_affine_with_min_max.default quantize_affine_float8.default dequantize_affine_float8.default
 )"},
     {"octet", "octet's own",
      R"(

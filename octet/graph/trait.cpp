@@ -23,6 +23,9 @@ constexpr TraitRow kTraitRows[] = {
     {"quantized_decomposed.dequantize_per_channel", +kDequantize},
     {"quantized_decomposed.dequantize_per_channel_group", +kDequantize},
     {"quantized_decomposed.dequantize_per_token", +kDequantize},
+    {"torchao.choose_qparams_affine", +kDecomposed},
+    {"torchao.quantize_affine", kDecomposed | kQuantize},
+    {"torchao.dequantize_affine", kDecomposed | kDequantize},
 
     {"aten.batch_norm.default", +kBatchNorm},
     {"aten.native_batch_norm.default", kBatchNorm | kGivesTuple},

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 
@@ -65,6 +66,15 @@ bool has_elements(const at::Tensor& weight, const ProductLayout& layout) {
 
 int64_t reach(int64_t least, int64_t most, int64_t zero_point) {
   return std::max(most - zero_point, zero_point - least);
+}
+
+// A bias on a grid of its own is requantized to that of the products before it is added.
+at::Tensor on_products(const at::Tensor& levels, const QuantRecord& bias, const QuantRecord& input,
+                       const QuantRecord& weight) {
+  if (bias.scale.size() != 1 || weight.scale.size() != 1 || input.scale.size() != 1) return levels;
+  const double ratio = bias.scale[0] / (input.scale[0] * weight.scale[0]);
+  constexpr double kSame = 1e-4;
+  return std::abs(ratio - 1.0) < kSame ? levels : (levels.to(at::kDouble) * ratio).round().to(at::kLong);
 }
 
 bool is_8_bit(at::ScalarType dtype) { return dtype == at::kChar || dtype == at::kByte; }
@@ -137,6 +147,7 @@ RoomMade make_room(ObserverBase& weight_quantizer, const at::Tensor& weight, con
                    const ProductLayout& layout, const ObserverBase& input) {
   const at::NoGradGuard no_grad;
   if (!is_known_8_bit(weight_quantizer) || !is_known_8_bit(input) || input.is_per_channel()) return {};
+  if (!weight_quantizer.block_size.empty()) return {};  // sums of a block each, which are added in float
   if (!has_elements(weight, layout) || !input.has_data()) return {};
   auto* range = dynamic_cast<RangeObserver*>(&weight_quantizer);
   auto* fake = dynamic_cast<FakeQuantize*>(&weight_quantizer);
@@ -220,7 +231,7 @@ std::optional<AccumulatorExcess> accumulator_excess(const GraphModule& converted
   for (const QuantRecord& grid : {input_grid, weight_grid}) {
     if ((grid.dtype != "int8" && grid.dtype != "uint8") || grid.zero_point.empty()) return std::nullopt;
   }
-  if (input_grid.zero_point.size() != 1) return std::nullopt;
+  if (input_grid.zero_point.size() != 1 || !weight_grid.block_size.empty()) return std::nullopt;
   const int64_t farthest = reach(input_grid.quant_min, input_grid.quant_max, input_grid.zero_point.front());
 
   int64_t most = 0;
@@ -235,7 +246,7 @@ std::optional<AccumulatorExcess> accumulator_excess(const GraphModule& converted
     bias_levels = constant_value(converted, *bias->arg(0).node());
     if (!bias_levels.defined() || bias_levels.scalar_type() != at::kInt || bias_levels.numel() == 0)
       return std::nullopt;
-    bias_levels = bias_levels.to(at::kCPU, at::kLong);
+    bias_levels = on_products(bias_levels.to(at::kCPU, at::kLong), grid_at(converted, *bias), input_grid, weight_grid);
   }
   at::Tensor magnitudes = stored == nullptr ? at::Tensor() : constant_value(converted, *stored);
   if (magnitudes.defined()) {

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "octet/quantize/constant_fold.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/histogram_observer.h"
 #include "octet/quantize/observers.h"
@@ -127,6 +128,18 @@ void warn_of_infinities(const GraphModule& model, const Starts& starts) {
 }
 
 }  // namespace
+
+bool needs_calibration(const GraphModule& prepared) {
+  const std::unordered_set<const Node*> constant = constant_nodes(prepared.graph());
+  const std::vector<Node*> nodes = prepared.graph().nodes();
+  return std::any_of(nodes.begin(), nodes.end(), [&](const Node* node) {
+    if (node->kind() != NodeKind::kCallModule) return false;
+    const auto* observer = dynamic_cast<const ObserverBase*>(prepared.callable(node->target()).get());
+    if (observer == nullptr || observer->is_dynamic || observer->has_data()) return false;
+    return dynamic_cast<const DerivedObserver*>(observer) == nullptr &&
+           dynamic_cast<const DerivedFakeQuantize*>(observer) == nullptr && constant.count(node->arg(0).node()) == 0;
+  });
+}
 
 void calibrate(GraphModule& prepared, const std::vector<std::vector<at::Tensor>>& samples) {
   const at::NoGradGuard no_grad;

@@ -18,4 +18,8 @@ namespace octet {
 /// or the node that gives the first NaN.
 OCTET_API void calibrate(GraphModule& prepared, const std::vector<std::vector<at::Tensor>>& samples);
 
+/// True where a prepared model waits for data: an observer of a computed value has seen none. Weights alone, and grids
+/// that each run finds or that are known beforehand, need none.
+OCTET_API bool needs_calibration(const GraphModule& prepared);
+
 }  // namespace octet

@@ -46,6 +46,8 @@ json args_json(const ObserverBase& observer) {
     config["quant_min"] = observer.quant_min;
     config["quant_max"] = observer.quant_max;
   }
+  if (observer.given_zero_point) config["zero_point"] = *observer.given_zero_point;
+  if (!observer.block_size.empty()) config["block_size"] = observer.block_size;
   return config;
 }
 
@@ -61,6 +63,8 @@ ObserverArgs args_from(const JsonCursor& config) {
   args.is_dynamic = config.at("is_dynamic").to_bool();
   if (config.has("quant_min")) args.quant_min = config.at("quant_min").to_int();
   if (config.has("quant_max")) args.quant_max = config.at("quant_max").to_int();
+  if (config.has("zero_point")) args.zero_point = config.at("zero_point").to_int();
+  if (config.has("block_size")) args.block_size = config.at("block_size").to_ints();
   return args;
 }
 
@@ -162,6 +166,10 @@ std::shared_ptr<CallableModule> made(const std::string& type, const JsonCursor& 
   if (type == "MovingAveragePerChannelMinMaxObserver") {
     return std::make_shared<MovingAveragePerChannelMinMaxObserver>(args, constant(), eps());
   }
+  if (type == "BlockMinMaxObserver") {
+    const JsonCursor mapping = config.at("mapping");
+    return std::make_shared<BlockMinMaxObserver>(args, mapping_from_text(mapping.to_string(), mapping.where()), eps());
+  }
   if (type == "HistogramObserver") {
     const int64_t bins = config.at("bins").to_int();
     if (bins > 0) budget.charge(static_cast<uint64_t>(bins), sizeof(float), "its histograms");
@@ -200,6 +208,7 @@ json callable_config(const CallableModule& module, const NameOfModule& name_of) 
   if (const auto* range = dynamic_cast<const RangeObserver*>(observer)) {
     config["eps"] = range->eps();
     if (range->reading != Reading::kPlain) config["reading"] = text(range->reading);
+    if (!range->followers().empty()) config["followers"] = names_json(*range, range->followers(), name_of);
   }
   if (const auto* placeholder = dynamic_cast<const PlaceholderObserver*>(observer)) config["eps"] = placeholder->eps();
   if (const auto* moving = dynamic_cast<const MovingAverageMinMaxObserver*>(observer)) {
@@ -209,6 +218,8 @@ json callable_config(const CallableModule& module, const NameOfModule& name_of) 
   if (const auto* moving = dynamic_cast<const MovingAveragePerChannelMinMaxObserver*>(observer)) {
     config["averaging_constant"] = moving->averaging_constant();
   }
+  if (const auto* block = dynamic_cast<const BlockMinMaxObserver*>(observer))
+    config["mapping"] = text(block->mapping());
   if (const auto* histogram = dynamic_cast<const HistogramObserver*>(observer)) config["bins"] = histogram->bins();
   return config;
 }
@@ -221,24 +232,38 @@ std::shared_ptr<CallableModule> callable_from_config(const JsonCursor& config, B
   return module;
 }
 
+namespace {
+
+// The observers of these names, none of them `module` itself.
+std::vector<std::shared_ptr<ObserverBase>> observers_of(const JsonCursor& names, const CallableModule& module,
+                                                        const FindModule& find) {
+  std::vector<std::shared_ptr<ObserverBase>> found;
+  for (const JsonCursor& name : names.elements()) {
+    auto observer = std::dynamic_pointer_cast<ObserverBase>(find(name.to_string()));
+    if (!observer || observer.get() == &module) {
+      throw Error(name.where(), octet::str("no observer is called '", name.to_string(), "'"));
+    }
+    found.push_back(std::move(observer));
+  }
+  return found;
+}
+
+}  // namespace
+
 void resolve_sources(CallableModule& module, const JsonCursor& config, const FindModule& find) {
   if (auto* pair = dynamic_cast<QatConvBn*>(&module)) {
     if (config.has("weight")) resolve_sources(*pair->weight_fake_quant(), config.at("weight"), find);
     if (config.has("bias")) resolve_sources(*pair->bias_fake_quant(), config.at("bias"), find);
     return;
   }
+  if (auto* range = dynamic_cast<RangeObserver*>(&module); range != nullptr && config.has("followers")) {
+    range->set_followers(observers_of(config.at("followers"), module, find));
+  }
   auto* derived = dynamic_cast<DerivedObserver*>(&module);
   auto* room = dynamic_cast<AccumulatorRoom*>(&module);
   if (auto* fake = dynamic_cast<DerivedFakeQuantize*>(&module)) derived = fake->derived().get();
   if (derived == nullptr && room == nullptr) return;
-  std::vector<std::shared_ptr<ObserverBase>> sources;
-  for (const JsonCursor& name : config.at("sources").elements()) {
-    auto source = std::dynamic_pointer_cast<ObserverBase>(find(name.to_string()));
-    if (!source || source.get() == &module) {
-      throw Error(name.where(), octet::str("no observer is called '", name.to_string(), "'"));
-    }
-    sources.push_back(std::move(source));
-  }
+  std::vector<std::shared_ptr<ObserverBase>> sources = observers_of(config.at("sources"), module, find);
   if (room != nullptr) {
     room->set_sources(std::move(sources));
   } else {

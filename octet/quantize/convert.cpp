@@ -1,8 +1,10 @@
 #include <ATen/core/grad_mode.h>
 
 #include "octet/quantize/accumulator.h"
+#include "octet/quantize/affine_ops.h"
 #include "octet/quantize/compare.h"
 #include "octet/quantize/constant_fold.h"
+#include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/observers.h"
 #include "octet/quantize/prepare.h"
 #include "octet/quantize/qat_conv_bn.h"
@@ -96,6 +98,12 @@ class Converter {
 
   Node* quantize_dequantize(Node* value, const ObserverBase& observer, const std::string& name) {
     const QParams grid = observer.calculate_qparams();
+    if (!observer.block_size.empty()) {
+      // torchao stores zero points as it stores levels.
+      const at::Tensor zero_point = grid.zero_point.to(observer.dtype);
+      return call_affine_pair(value, observer, Arg(buffer(name + "_scale", grid.scale)),
+                              Arg(buffer(name + "_zero_point", zero_point)));
+    }
     const bool per_channel = observer.is_per_channel();
     std::vector<Arg> parameters;
     if (per_channel) {
@@ -129,12 +137,41 @@ class Converter {
     return dequantize;
   }
 
+  // In blocks, in torchao's operators.
+  Node* call_affine_pair(Node* value, const ObserverBase& observer, const Arg& scale, const Arg& zero_point) {
+    const auto call = [&](const char* op, Node* input) {
+      return graph_.call(octet::str(affine::kNamespace, '.', op, ".default"),
+                         {Arg(input), Arg(observer.block_size), scale, zero_point, Arg(observer.dtype),
+                          Arg(observer.quant_min), Arg(observer.quant_max)},
+                         {}, op);
+    };
+    Node* quantize = call("quantize_affine", value);
+    Node* dequantize = call("dequantize_affine", quantize);
+    if (value->meta()) {
+      quantize->set_meta(TensorMeta{observer.dtype, value->meta()->sizes});
+      dequantize->set_meta(value->meta());
+      if (value->meta()->dtype != at::kFloat) dequantize->set_arg("output_dtype", Arg(value->meta()->dtype));
+    }
+    return dequantize;
+  }
+
   Node* quantize_dynamically(Node* value, const ObserverBase& observer) {
     if (observer.dtype != at::kChar && observer.dtype != at::kByte) {
       throw Error(value->where(), "dynamic quantization knows int8 and uint8 only");
     }
     const auto* placeholder = dynamic_cast<const PlaceholderObserver*>(&observer);
-    const double eps = placeholder != nullptr ? placeholder->eps() : kDefaultEps;
+    const RangeObserver* range = range_observer(observer);
+    const double eps = placeholder != nullptr ? placeholder->eps() : range != nullptr ? range->eps() : kDefaultEps;
+    if (!observer.block_size.empty()) {
+      const MappingType mapping = is_symmetric(observer) ? MappingType::kSymmetric : MappingType::kAsymmetric;
+      const bool usual_eps = eps == std::numeric_limits<float>::min();  // what torchao takes where none is given
+      Node* choose = graph_.call(
+          octet::str(affine::kNamespace, ".choose_qparams_affine.default"),
+          {Arg(value), Arg(text(mapping)), Arg(observer.block_size), Arg(observer.dtype), Arg(observer.quant_min),
+           Arg(observer.quant_max), usual_eps ? Arg() : Arg(eps), Arg(), Arg(observer.dtype)});
+      Node* scale = graph_.get_item(choose, 0);
+      return call_affine_pair(value, observer, Arg(scale), Arg(graph_.get_item(choose, 1)));
+    }
     Node* choose =
         graph_.call(is_symmetric(observer) ? "quantized_decomposed.choose_qparams_symmetric.tensor"
                                            : "quantized_decomposed.choose_qparams.tensor",
@@ -165,7 +202,8 @@ class Converter {
 };
 
 bool has_computed_scale(const Node& dequantize) {
-  return dequantize.arg(1).is_node() && dequantize.arg(1).node()->kind() == NodeKind::kGetItem;
+  const Arg& scale = dequantize.arg(dequantize.has_arg("scales") ? "scales" : "scale");
+  return scale.is_node() && scale.node()->kind() == NodeKind::kGetItem;
 }
 
 // Every annotated reader gets a dequantize of its own, so that each operator stands between its own pairs.

@@ -20,6 +20,20 @@ QParams repeated(const QParams& grid, int64_t times) {
   return {grid.scale.repeat({times}), grid.zero_point.repeat({times})};
 }
 
+// Each scale `times` times before the next.
+QParams repeated_each(const QParams& grid, int64_t times) {
+  return {grid.scale.repeat_interleave(times), grid.zero_point.repeat_interleave(times)};
+}
+
+// Of a weight in blocks, output channels first: the largest product of each channel, in steps of `levels`.
+QParams product_of_blocks(const std::vector<QParams>& sources, int64_t levels) {
+  if (sources.size() != 2) throw expected(std::string(kBiasProduct), "sources", "2", octet::str(sources.size()));
+  const at::Tensor& blocks = sources[1].scale;
+  const at::Tensor products = sources[0].scale.flatten() * blocks.reshape({blocks.size(0), -1});
+  const at::Tensor scale = products.amax(1) / static_cast<double>(levels);
+  return {scale, at::zeros_like(scale, scale.options().dtype(at::kLong))};
+}
+
 // The number between `before` and `after`, if the text is just that.
 std::optional<int64_t> number_between(std::string_view text, std::string_view before, std::string_view after) {
   if (!text.starts_with(before) || !text.ends_with(after) || text.size() <= before.size() + after.size()) {
@@ -44,6 +58,12 @@ std::optional<Derivation> product_by_name(const std::string& name) {
   if (rest.empty()) return Derivation{name, product};
   if (const auto times = number_between(rest, ", tiled ", "")) {
     return Derivation{name, [times](const std::vector<QParams>& from) { return repeated(product(from), *times); }};
+  }
+  if (const auto times = number_between(rest, ", each ", " times")) {
+    return Derivation{name, [times](const std::vector<QParams>& from) { return repeated_each(product(from), *times); }};
+  }
+  if (const auto levels = number_between(rest, " of blocks / ", "")) {
+    return Derivation{name, [levels](const std::vector<QParams>& from) { return product_of_blocks(from, *levels); }};
   }
   const auto channels = number_between(rest, " for ", " channels");
   if (!channels) return std::nullopt;

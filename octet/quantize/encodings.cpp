@@ -21,6 +21,8 @@ nlohmann::ordered_json entry(const std::string& tensor, const std::string& kind,
   row["scale"] = grid.scale;
   row["zero_point"] = grid.zero_point;
   row["axis"] = grid.axis ? nlohmann::ordered_json(*grid.axis) : nlohmann::ordered_json(nullptr);
+  if (!grid.block_size.empty()) row["block_size"] = grid.block_size;
+  if (!grid.dynamic.empty()) row["dynamic"] = grid.dynamic;
   row["quant_min"] = grid.quant_min;
   row["quant_max"] = grid.quant_max;
   row["min"] = nlohmann::ordered_json::array();

@@ -56,6 +56,11 @@ ObserverFactory moving_average_per_channel_min_max_observer(double averaging_con
           }};
 }
 
+ObserverFactory block_min_max_observer(MappingType mapping, double eps) {
+  return {named("BlockMinMaxObserver", {mapping == MappingType::kSymmetric ? "" : text(mapping), eps_text(eps)}),
+          [=](const ObserverArgs& args) { return std::make_shared<BlockMinMaxObserver>(args, mapping, eps); }};
+}
+
 ObserverFactory histogram_observer(double eps, int64_t bins) {
   return {named("HistogramObserver", {eps_text(eps), bins == 2048 ? "" : octet::str("bins=", bins)}),
           [=](const ObserverArgs& args) { return std::make_shared<HistogramObserver>(args, eps, bins); }};
@@ -94,7 +99,9 @@ std::shared_ptr<ObserverBase> make_observer(const QuantizationSpec& spec) {
                                                     .quant_max = spec.quant_max,
                                                     .qscheme = spec.qscheme,
                                                     .ch_axis = spec.ch_axis.value_or(0),
-                                                    .is_dynamic = spec.is_dynamic});
+                                                    .is_dynamic = spec.is_dynamic,
+                                                    .zero_point = spec.zero_point,
+                                                    .block_size = spec.block_size});
   if (!observer) throw Error(text(spec), "observer_or_fake_quant makes no observer");
   return observer;
 }

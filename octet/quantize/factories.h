@@ -18,6 +18,9 @@ OCTET_API ObserverFactory moving_average_min_max_observer(double averaging_const
 OCTET_API ObserverFactory per_channel_min_max_observer(double eps = kDefaultEps);
 OCTET_API ObserverFactory moving_average_per_channel_min_max_observer(double averaging_constant = 0.01,
                                                                       double eps = kDefaultEps);
+/// For specs with a block_size.
+OCTET_API ObserverFactory block_min_max_observer(MappingType mapping = MappingType::kSymmetric,
+                                                 double eps = kDefaultEps);
 OCTET_API ObserverFactory histogram_observer(double eps = kDefaultEps, int64_t bins = 2048);
 OCTET_API ObserverFactory placeholder_observer(double eps = kDefaultEps);
 OCTET_API ObserverFactory recording_observer();

@@ -56,6 +56,7 @@ FakeQuantize::FakeQuantize(const std::string& name, std::shared_ptr<ObserverBase
   if (dynamic_cast<FakeQuantizeBase*>(observer_.get()) != nullptr) {
     throw expected(name, "observer", "a plain observer", observer_->type_name());
   }
+  if (!observer_->block_size.empty()) throw Error(name, "rounds per tensor or per channel, not in blocks");
   apply_args(*this, observer_->args(), name);
   const QParams grid = observer_->calculate_qparams();
   scale = register_buffer("scale", grid.scale.clone());

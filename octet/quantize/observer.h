@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "octet/graph/callable_module.h"
 #include "octet/quantize/spec.h"
@@ -18,6 +20,21 @@ namespace octet {
 /// infinity or min > max.
 OCTET_API QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t quant_min, int64_t quant_max,
                                  at::QScheme qscheme, double eps, int64_t symmetric_zero_point = 0);
+/// How torchao's choose_qparams_affine makes a grid of a range, by its names.
+enum class MappingType {
+  kSymmetric,               ///< scale = max|x| / ((qmax-qmin)/2): the largest positive value may be cut by half a level
+  kSymmetricNoClippingErr,  ///< scale = max(min/qmin, max/qmax): both ends hold
+  kAsymmetric,              ///< scale = (max-min)/(qmax-qmin), zero point = clip(qmin - round_half_even(min/scale))
+};
+/// "SYMMETRIC", "SYMMETRIC_NO_CLIPPING_ERR", "ASYMMETRIC"
+OCTET_API const char* text(MappingType mapping);
+/// The inverse; throws octet::Error naming `where`.
+OCTET_API MappingType mapping_from_text(std::string_view text, const std::string& where);
+
+/// The same function by torchao's names. The zero point of symmetric mappings is the middle of the range, 0 for signed
+/// ones. Throws octet::Error besides where kSymmetricNoClippingErr has no positive level.
+OCTET_API QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t quant_min, int64_t quant_max,
+                                 MappingType mapping, double eps);
 /// 0 for signed types, 128 for uint8 (the rounded-down middle of a custom range), 32768 for uint16.
 OCTET_API int64_t symmetric_zero_point(at::ScalarType dtype, int64_t quant_min, int64_t quant_max, bool custom_range);
 
@@ -36,6 +53,8 @@ class OCTET_API ObserverBase : public CallableModule {
   at::QScheme qscheme = at::kPerTensorAffine;
   int64_t ch_axis = 0;
   bool is_dynamic = false;
+  std::optional<int64_t> given_zero_point = {};  ///< of a symmetric grid, in place of the dtype's own
+  std::vector<int64_t> block_size;               ///< see QuantizationSpec; empty: none
   /// True where quant_min and quant_max were given, not taken from the dtype.
   bool custom_range = false;
 

@@ -4,7 +4,9 @@
 #include <limits>
 
 #include "octet/formats/dtype.h"
+#include "octet/quantize/affine_ops.h"
 #include "octet/quantize/assign_buffer.h"
+#include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/spec_text.h"
 #include "octet/support/error.h"
 
@@ -54,6 +56,8 @@ void apply_args(ObserverBase& observer, const ObserverArgs& args, const std::str
   observer.qscheme = args.qscheme;
   observer.ch_axis = args.ch_axis;
   observer.is_dynamic = args.is_dynamic;
+  observer.given_zero_point = args.zero_point;
+  observer.block_size = args.block_size;
   observer.custom_range = args.quant_min && args.quant_max;
 }
 
@@ -76,12 +80,28 @@ at::Tensor RangeObserver::forward(const at::Tensor& x) {
   if (x.numel() == 0) return x;
   at::NoGradGuard no_grad;
   observe(x.detach().to(at::kFloat));
+  for (const auto& follower : followers_) {
+    if (RangeObserver* range = range_observer(*follower)) range->take_range(min_val, max_val);
+    if (auto* rounding = dynamic_cast<FakeQuantize*>(follower.get())) rounding->refresh();
+  }
   return x;
 }
 
+void RangeObserver::take_range(const at::Tensor& low, const at::Tensor& high) {
+  assign_buffer(min_val, low);
+  assign_buffer(max_val, high);
+}
+
+void RangeObserver::relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) {
+  for (auto& follower : followers_) {
+    if (auto copied = std::dynamic_pointer_cast<ObserverBase>(twin(follower.get()))) follower = copied;
+  }
+}
+
 QParams RangeObserver::grid_of(const at::Tensor& low, const at::Tensor& high) const {
-  QParams grid = choose_qparams(low, high, quant_min, quant_max, qscheme, eps(),
-                                octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range));
+  QParams grid =
+      choose_qparams(low, high, quant_min, quant_max, qscheme, eps(),
+                     given_zero_point.value_or(octet::symmetric_zero_point(dtype, quant_min, quant_max, custom_range)));
   if (least_scale_.defined() && least_scale_.numel() == grid.scale.numel()) {
     grid.scale = at::maximum(grid.scale, least_scale_.to(grid.scale.device()));
   }
@@ -108,6 +128,7 @@ void RangeObserver::copy_state_from(const RangeObserver& other) {
   assign_buffer(max_val, other.max_val);
   reading = other.reading;
   least_scale_ = other.least_scale_;
+  followers_ = other.followers_;
 }
 
 SeenRange RangeObserver::look_at(const at::Tensor& x) {
@@ -167,10 +188,9 @@ void MovingAverageMinMaxObserver::observe(const at::Tensor& x) {
   move_towards(max_val, high, averaging_constant_);
 }
 
-void MovingAverageMinMaxObserver::start_from(const at::Tensor& low, const at::Tensor& high) {
+void MovingAverageMinMaxObserver::take_range(const at::Tensor& low, const at::Tensor& high) {
   run_.reset();
-  assign_buffer(min_val, low);
-  assign_buffer(max_val, high);
+  RangeObserver::take_range(low, high);
 }
 
 std::shared_ptr<CallableModule> MovingAverageMinMaxObserver::copy() const {
@@ -235,6 +255,43 @@ std::shared_ptr<CallableModule> MovingAveragePerChannelMinMaxObserver::copy() co
   return twin;
 }
 
+BlockMinMaxObserver::BlockMinMaxObserver(const ObserverArgs& args, MappingType mapping, double eps)
+    : RangeObserver("BlockMinMaxObserver", args, eps, false, false), mapping_(mapping) {
+  if (block_size.empty()) throw Error(type_name(), "is given no block_size").hint("a size for each dimension");
+  if ((mapping == MappingType::kAsymmetric) != (qscheme == at::kPerTensorAffine)) {
+    throw expected(type_name(), "mapping", octet::str("one for ", qscheme_text(qscheme)), text(mapping));
+  }
+}
+
+void BlockMinMaxObserver::observe(const at::Tensor& x) {
+  const auto [low, high] = affine::block_range(x, block_size, "BlockMinMaxObserver");
+  check_no_nan(*this, at::isnan(low).any().item<bool>());
+  const bool first = !has_data();
+  if (!first && low.sizes() != min_val.sizes()) {
+    throw expected(type_name(), "blocks", octet::str("[", join(", ", min_val.sizes()), "]"),
+                   octet::str("[", join(", ", low.sizes()), "]"));
+  }
+  assign_buffer(min_val, first ? low : at::minimum(min_val, low));
+  assign_buffer(max_val, first ? high : at::maximum(max_val, high));
+}
+
+QParams BlockMinMaxObserver::calculate_qparams() const {
+  const QParams grid = choose_qparams(min_val, max_val, quant_min, quant_max, mapping_, eps());
+  if (!has_data()) return grid;
+  return {grid.scale.reshape(min_val.sizes()), grid.zero_point.reshape(min_val.sizes())};
+}
+
+void BlockMinMaxObserver::reset() {
+  assign_buffer(min_val, at::full({}, kInfinity, min_val.options()));
+  assign_buffer(max_val, at::full({}, -kInfinity, max_val.options()));
+}
+
+std::shared_ptr<CallableModule> BlockMinMaxObserver::copy() const {
+  auto twin = std::make_shared<BlockMinMaxObserver>(args(), mapping_, eps());
+  twin->copy_state_from(*this);
+  return twin;
+}
+
 FixedQParamsObserver::FixedQParamsObserver(const ObserverArgs& args, double fixed_scale, int64_t fixed_zero_point) {
   apply_args(*this, args, "FixedQParamsObserver");
   scale = register_buffer("scale", at::full({1}, fixed_scale, at::kFloat));
@@ -261,6 +318,7 @@ void apply_loose_args(ObserverBase& observer, const ObserverArgs& args) {
   observer.qscheme = args.qscheme;
   observer.ch_axis = args.ch_axis;
   observer.is_dynamic = args.is_dynamic;
+  observer.block_size = args.block_size;
 }
 
 }  // namespace

@@ -29,6 +29,12 @@ class OCTET_API RangeObserver : public ObserverBase {
   double eps() const;
   /// No scale is smaller than these from now on: float32, [1] or [channels]. Not saved with the state.
   void require_scale(const at::Tensor& least) { least_scale_ = least; }
+  /// Observers and fake quantizers whose range is this one's from each forward on.
+  void set_followers(std::vector<std::shared_ptr<ObserverBase>> followers) { followers_ = std::move(followers); }
+  const std::vector<std::shared_ptr<ObserverBase>>& followers() const { return followers_; }
+  void relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) override;
+  /// Goes on from this range, as if it had found it.
+  virtual void take_range(const at::Tensor& low, const at::Tensor& high);
 
   at::Tensor min_val;
   at::Tensor max_val;
@@ -54,6 +60,7 @@ class OCTET_API RangeObserver : public ObserverBase {
  private:
   bool left_some_out_ = false;
   at::Tensor least_scale_;  // undefined: none
+  std::vector<std::shared_ptr<ObserverBase>> followers_;
 };
 
 /// The running minimum and maximum of all that was seen.
@@ -86,7 +93,8 @@ class OCTET_API MovingAverageMinMaxObserver : public MinMaxObserver, public RunL
   double averaging_constant() const { return averaging_constant_; }
   Averaging averaging() const { return averaging_; }
   /// The average goes on from this range, 0-dim float32 each.
-  void start_from(const at::Tensor& low, const at::Tensor& high);
+  void start_from(const at::Tensor& low, const at::Tensor& high) { take_range(low, high); }
+  void take_range(const at::Tensor& low, const at::Tensor& high) override;
 
  protected:
   void observe(const at::Tensor& x) override;
@@ -133,6 +141,27 @@ class OCTET_API MovingAveragePerChannelMinMaxObserver : public PerChannelMinMaxO
 
  private:
   double averaging_constant_;
+};
+
+/// The running minimum and maximum of each block of `block_size`, for weights; scale and zero point have the shape of
+/// affine::block_counts(). torchao's PerBlock observers, and what quantize_ does at once.
+class OCTET_API BlockMinMaxObserver : public RangeObserver {
+ public:
+  /// Throws octet::Error without a block size, and where the mapping contradicts the scheme.
+  explicit BlockMinMaxObserver(const ObserverArgs& args, MappingType mapping = MappingType::kSymmetric,
+                               double eps = kDefaultEps);
+  std::string type_name() const override { return "BlockMinMaxObserver"; }
+  std::shared_ptr<CallableModule> copy() const override;
+  QParams calculate_qparams() const override;
+  bool has_data() const override { return min_val.dim() > 0; }
+  void reset() override;
+  MappingType mapping() const { return mapping_; }
+
+ protected:
+  void observe(const at::Tensor& x) override;
+
+ private:
+  MappingType mapping_;
 };
 
 /// Knows its parameters beforehand; buffers `scale`, `zero_point` [1].
@@ -198,7 +227,9 @@ struct Derivation {
 OCTET_API Derivation bias_derivation();
 /// A derivation by name, for loading. Knows every form of the product of two grids, "[bias = ]input * weight", followed
 /// by
-/// ", tiled N" (the scales repeated N times) or " for N channels" (repeated up to N); others must have been registered.
+/// ", tiled N" (the scales repeated N times), " for N channels" (repeated up to N), ", each N times" (each repeated in
+/// its place) or " of blocks / N" (the weight's scales are those of blocks: of each output channel the largest product,
+/// divided by N); others must have been registered.
 /// Throws octet::Error otherwise.
 OCTET_API Derivation find_derivation(const std::string& name);
 OCTET_API void register_derivation(const Derivation& derivation);

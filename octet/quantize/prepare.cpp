@@ -40,6 +40,7 @@ class Inserter {
       observers_.push_back({make(group, qat), ""});
       if (RangeObserver* range = range_observer(*observers_.back().module)) range->reading = reading_of_group(group);
     }
+    for (size_t i = 0; i < observers_.size(); ++i) follow(i);
   }
 
   size_t run() {
@@ -100,6 +101,25 @@ class Inserter {
     return make_observer(derived, std::move(sources), qat);
   }
 
+  // Those of a group's observer that the spec names, once all are made.
+  void follow(size_t leader) {
+    const auto* spec = std::get_if<QuantizationSpec>(&groups_.groups[leader].spec);
+    if (spec == nullptr || spec->followers.empty()) return;
+    auto* range = dynamic_cast<RangeObserver*>(observers_[leader].module.get());
+    if (range == nullptr) {
+      throw Error(groups_.groups[leader].members.front().text(), "leads others and rounds: nothing follows it");
+    }
+    std::vector<std::shared_ptr<ObserverBase>> followers;
+    for (const EdgeOrNode& place : spec->followers) {
+      const SharingGroups::Group* group = groups_.find(place);
+      const size_t index = group == nullptr ? leader : static_cast<size_t>(group - groups_.groups.data());
+      const auto& follower = observers_[index].module;
+      if (index == leader || std::count(followers.begin(), followers.end(), follower) > 0) continue;
+      followers.push_back(follower);
+    }
+    range->set_followers(std::move(followers));
+  }
+
   QatRewrite::FindObserver finder() const {
     return [this](const EdgeOrNode& place) -> std::shared_ptr<ObserverBase> {
       const auto group = groups_.group_of.find(place);
@@ -130,6 +150,12 @@ class Inserter {
     return std::holds_alternative<DerivedQuantizationSpec>(groups_.groups[group].spec);
   }
 
+  // An average that goes by calls takes the values of its places in the order in which they come into being.
+  bool sees_calls_in_order(size_t group) const {
+    const auto* average = dynamic_cast<const MovingAverageMinMaxObserver*>(range_observer(*observers_[group].module));
+    return average != nullptr && average->averaging() == Averaging::kEachCall && !is_derived(group);
+  }
+
   bool writes_own_state(const Node* node, const Node* producer) const {
     return node->is_call() && node->op().writes_argument(0) && node->arg(0).node() != nullptr &&
            original(node->arg(0).node()) == producer && states_.count(producer) > 0;
@@ -141,7 +167,8 @@ class Inserter {
     // Nodes come in graph order: the first that was made of a value and a group stands before all that read it later.
     Node*& observer = observer_of_[{arg->id(), group}];
     if (observer == nullptr) {
-      const auto point = module_.graph().inserting_before(node);
+      const bool behind = sees_calls_in_order(group) && arg->kind() != NodeKind::kPlaceholder;
+      const auto point = behind ? module_.graph().inserting_after(arg) : module_.graph().inserting_before(node);
       observer = insert(arg, group);
     }
     node->replace_input(arg, observer);
@@ -241,12 +268,12 @@ std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<
   const SmallWork alone(*model);
   if (!qat) {
     switch_to_eval(*model);
-    fold_batch_norms(*model);
+    if (quantizer.folds_batch_norms()) fold_batch_norms(*model);
   }
   quantizer.transform_for_annotation(*model);
   quantizer.annotate(*model);
   quantizer.validate(*model);
-  QatRewrite rewrite(quantizer.rounds_folded_biases());
+  QatRewrite rewrite(quantizer.rounds_folded_biases(), quantizer.joins_batch_norms());
   if (qat) rewrite.run(*model);
   const SharingGroups groups = resolve_sharing(
       model->graph(), [&](const EdgeOrNode& edge) { return rewrite.keeps_inside(edge.consumer, edge.node); });

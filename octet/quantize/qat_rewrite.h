@@ -21,8 +21,9 @@ class QatRewrite {
  public:
   using FindObserver = std::function<std::shared_ptr<ObserverBase>(const EdgeOrNode&)>;
 
-  /// `rounds_folded_biases`: as the quantizer says of itself.
-  explicit QatRewrite(bool rounds_folded_biases) : rounds_folded_biases_(rounds_folded_biases) {}
+  /// `rounds_folded_biases`, `joins_batch_norms`: as the quantizer says of itself.
+  explicit QatRewrite(bool rounds_folded_biases, bool joins_batch_norms = true)
+      : rounds_folded_biases_(rounds_folded_biases), joins_batch_norms_(joins_batch_norms) {}
   void run(GraphModule& module);
   bool is_rewritten(const Node* node) const { return inside_.count(node) > 0; }
   /// True for weight and bias of a structural node: their fake quantizers live inside its module.
@@ -35,6 +36,7 @@ class QatRewrite {
   Node* rewrite(GraphModule& module, const ConvBatchNorm& pair);
 
   bool rounds_folded_biases_;
+  bool joins_batch_norms_;
   std::unordered_map<const Node*, std::unordered_set<const Node*>> inside_;  // structural node -> its weight and bias
 };
 

@@ -14,6 +14,7 @@ struct Grid {
   int64_t quant_max;
   float eps;
   int64_t symmetric_zero_point;
+  bool clips = true;  // symmetric: the end of the range with more levels decides alone
 };
 
 void check_range(float low, float high) {
@@ -36,8 +37,10 @@ std::pair<float, double> scale_and_zero_point(float observed_low, float observed
     case at::kPerTensorSymmetric:
     case at::kPerChannelSymmetric: {
       const auto half_steps = static_cast<float>(static_cast<double>(grid.quant_max - grid.quant_min) / 2);
-      const float scale = std::max(std::max(-low, high) / half_steps, grid.eps);
-      return {scale, static_cast<double>(grid.symmetric_zero_point)};
+      const float scale =
+          grid.clips ? std::max(-low, high) / half_steps
+                     : std::max(low / static_cast<float>(grid.quant_min), high / static_cast<float>(grid.quant_max));
+      return {std::max(scale, grid.eps), static_cast<double>(grid.symmetric_zero_point)};
     }
     case at::kPerChannelAffineFloatQParams: {
       const float scale = (observed_high - observed_low) / steps;
@@ -52,17 +55,23 @@ std::pair<float, double> scale_and_zero_point(float observed_low, float observed
   }
 }
 
-}  // namespace
+struct MappingName {
+  MappingType mapping;
+  const char* name;
+};
+constexpr MappingName kMappingNames[] = {{MappingType::kSymmetric, "SYMMETRIC"},
+                                         {MappingType::kSymmetricNoClippingErr, "SYMMETRIC_NO_CLIPPING_ERR"},
+                                         {MappingType::kAsymmetric, "ASYMMETRIC"}};
 
-QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t quant_min, int64_t quant_max,
-                       at::QScheme qscheme, double eps, int64_t symmetric_zero_point) {
-  if (quant_min >= quant_max) {
-    throw expected("choose_qparams", "quant_min", octet::str("below quant_max ", quant_max), octet::str(quant_min));
+QParams grids_of(const at::Tensor& min, const at::Tensor& max, const Grid& grid) {
+  if (grid.quant_min >= grid.quant_max) {
+    throw expected("choose_qparams", "quant_min", octet::str("below quant_max ", grid.quant_max),
+                   octet::str(grid.quant_min));
   }
   if (!min.defined() || !max.defined() || min.sizes() != max.sizes()) {
     throw Error("choose_qparams", "min and max must be tensors of one shape");
   }
-  const bool float_zero_point = qscheme == at::kPerChannelAffineFloatQParams;
+  const bool float_zero_point = grid.qscheme == at::kPerChannelAffineFloatQParams;
   const auto zero_point_type = float_zero_point ? at::kFloat : at::kLong;
   const at::Tensor low = min.detach().to(at::kCPU, at::kFloat).contiguous();
   const at::Tensor high = max.detach().to(at::kCPU, at::kFloat).contiguous();
@@ -75,7 +84,6 @@ QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t qua
   at::Tensor scale = at::ones({unseen ? 1 : count}, at::kFloat);
   at::Tensor zero_point = at::zeros({unseen ? 1 : count}, zero_point_type);
   if (!unseen) {
-    const Grid grid{qscheme, quant_min, quant_max, static_cast<float>(eps), symmetric_zero_point};
     float* scales = scale.mutable_data_ptr<float>();
     for (int64_t i = 0; i < count; ++i) {
       check_range(lows[i], highs[i]);
@@ -90,6 +98,40 @@ QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t qua
   }
   if (min.device().is_cpu()) return {scale, zero_point};
   return {scale.to(min.device()), zero_point.to(min.device())};
+}
+
+}  // namespace
+
+const char* text(MappingType mapping) {
+  for (const MappingName& entry : kMappingNames) {
+    if (entry.mapping == mapping) return entry.name;
+  }
+  throw Error("", "unknown mapping type");
+}
+
+MappingType mapping_from_text(std::string_view text, const std::string& where) {
+  for (const MappingName& entry : kMappingNames) {
+    if (entry.name == text) return entry.mapping;
+  }
+  throw expected(where, "mapping type", "SYMMETRIC, SYMMETRIC_NO_CLIPPING_ERR or ASYMMETRIC",
+                 octet::str("'", text, "'"));
+}
+
+QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t quant_min, int64_t quant_max,
+                       at::QScheme qscheme, double eps, int64_t symmetric_zero_point) {
+  return grids_of(min, max, {qscheme, quant_min, quant_max, static_cast<float>(eps), symmetric_zero_point});
+}
+
+QParams choose_qparams(const at::Tensor& min, const at::Tensor& max, int64_t quant_min, int64_t quant_max,
+                       MappingType mapping, double eps) {
+  const bool clips = mapping != MappingType::kSymmetricNoClippingErr;
+  if (!clips && (quant_min >= 0 || quant_max <= 0)) {
+    throw expected("choose_qparams", octet::str("range for ", text(mapping)), "one with levels on both sides of 0",
+                   octet::str("[", quant_min, ", ", quant_max, "]"));
+  }
+  const at::QScheme scheme = mapping == MappingType::kAsymmetric ? at::kPerTensorAffine : at::kPerTensorSymmetric;
+  const int64_t middle = (quant_min + quant_max + 1) / 2;
+  return grids_of(min, max, {scheme, quant_min, quant_max, static_cast<float>(eps), middle, clips});
 }
 
 int64_t symmetric_zero_point(at::ScalarType dtype, int64_t quant_min, int64_t quant_max, bool custom_range) {
@@ -145,6 +187,8 @@ ObserverArgs ObserverBase::args() const {
   args.qscheme = qscheme;
   args.ch_axis = ch_axis;
   args.is_dynamic = is_dynamic;
+  args.zero_point = given_zero_point;
+  args.block_size = block_size;
   if (custom_range) {
     args.quant_min = quant_min;
     args.quant_max = quant_max;

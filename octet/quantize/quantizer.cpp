@@ -67,9 +67,19 @@ ComposableQuantizer::ComposableQuantizer(std::vector<std::shared_ptr<Quantizer>>
   }
 }
 
+bool ComposableQuantizer::folds_batch_norms() const {
+  return std::all_of(quantizers_.begin(), quantizers_.end(),
+                     [](const auto& quantizer) { return quantizer->folds_batch_norms(); });
+}
+
 bool ComposableQuantizer::rounds_folded_biases() const {
   return std::all_of(quantizers_.begin(), quantizers_.end(),
                      [](const auto& quantizer) { return quantizer->rounds_folded_biases(); });
+}
+
+bool ComposableQuantizer::joins_batch_norms() const {
+  return std::all_of(quantizers_.begin(), quantizers_.end(),
+                     [](const auto& quantizer) { return quantizer->joins_batch_norms(); });
 }
 
 void ComposableQuantizer::transform_converted(GraphModule& module) {

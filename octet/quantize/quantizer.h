@@ -24,6 +24,8 @@ class OCTET_API Quantizer {
   virtual ~Quantizer() = default;
   /// What its annotations are made for. nullopt: either, as the caller says by prepare_pt2e or prepare_qat_pt2e.
   virtual std::optional<QuantizationMode> mode() const { return std::nullopt; }
+  /// After training: a BatchNorm becomes part of the convolution or linear before it, before anything else.
+  virtual bool folds_batch_norms() const { return true; }
   /// Rewrites the float graph first, where the target needs it.
   virtual void transform_for_annotation(GraphModule& module) {}
   /// Writes annotations.
@@ -33,6 +35,9 @@ class OCTET_API Quantizer {
   /// In training: the bias that a BatchNorm leaves to its convolution, where no annotation speaks of it, becomes int32
   /// on the grid input * weight. False: it stays in float.
   virtual bool rounds_folded_biases() const { return true; }
+  /// In training: a BatchNorm that no annotation speaks of is trained as one with the product before it all the same.
+  /// False: it stays an operator of its own.
+  virtual bool joins_batch_norms() const { return true; }
   /// Last changes of the converted model: what finish() does behind convert.
   virtual void transform_converted(GraphModule& module) {}
 };
@@ -44,9 +49,11 @@ class OCTET_API ComposableQuantizer : public Quantizer {
   explicit ComposableQuantizer(std::vector<std::shared_ptr<Quantizer>> quantizers);
   std::optional<QuantizationMode> mode() const override { return mode_; }
   void transform_for_annotation(GraphModule& module) override;
+  bool folds_batch_norms() const override;
   void annotate(GraphModule& module) override;
   void validate(GraphModule& module) override;
   bool rounds_folded_biases() const override;
+  bool joins_batch_norms() const override;
   void transform_converted(GraphModule& module) override;
 
  private:

@@ -47,12 +47,37 @@ void check_axis(at::QScheme qscheme, std::optional<int64_t> axis, const std::str
   }
 }
 
+void check_block(const QuantizationSpec& spec, const std::string& where) {
+  if (spec.block_size.empty()) return;
+  if (is_per_channel_scheme(spec.qscheme)) {
+    throw expected(where, "qscheme of blocks", "a per-tensor one", qscheme_text(spec.qscheme));
+  }
+  for (const int64_t size : spec.block_size) {
+    if (size < 1) throw expected(where, "block_size", "1 or more in each dimension", octet::str(size));
+  }
+}
+
 void check(const QuantizationSpec& spec, const std::string& where) {
   if (!spec.observer_or_fake_quant.make) {
     throw Error(where, "observer_or_fake_quant is not set").hint("take one of octet/quantize/factories.h");
   }
   check_bounds(spec.dtype, spec.quant_min, spec.quant_max, where);
   check_axis(spec.qscheme, spec.ch_axis, where);
+  if (spec.zero_point) {
+    const auto whole = dtype_range(spec.dtype);
+    const int64_t low = spec.quant_min.value_or(whole ? whole->first : *spec.zero_point);
+    const int64_t high = spec.quant_max.value_or(whole ? whole->second : *spec.zero_point);
+    if (*spec.zero_point < low || *spec.zero_point > high) {
+      throw expected(where, "zero_point", octet::str("within [", low, ", ", high, "]"), octet::str(*spec.zero_point));
+    }
+    if (spec.qscheme != at::kPerTensorSymmetric && spec.qscheme != at::kPerChannelSymmetric) {
+      throw expected(where, "qscheme beside a zero_point", "a symmetric one", qscheme_text(spec.qscheme));
+    }
+  }
+  for (const EdgeOrNode& follower : spec.followers) {
+    if (follower.node == nullptr) throw Error(where, "followers holds an empty edge");
+  }
+  check_block(spec, where);
 }
 
 void check(const FixedQParamsQuantizationSpec& spec, const std::string& where) {
@@ -101,9 +126,16 @@ std::string range_text(std::optional<int64_t> low, std::optional<int64_t> high) 
 
 std::string axis_text(std::optional<int64_t> axis) { return axis ? octet::str(" axis ", *axis) : ""; }
 
+std::string block_text(const std::vector<int64_t>& block_size) {
+  return block_size.empty() ? "" : octet::str(" in blocks of [", join(", ", block_size), "]");
+}
+
 std::string spec_text(const QuantizationSpec& spec) {
   return octet::str(dtype_name(spec.dtype), range_text(spec.quant_min, spec.quant_max), " ", qscheme_text(spec.qscheme),
-                    axis_text(spec.ch_axis), spec.is_dynamic ? " dynamic" : "", " ", spec.observer_or_fake_quant.name);
+                    axis_text(spec.ch_axis), block_text(spec.block_size),
+                    spec.zero_point ? octet::str(" zero point ", *spec.zero_point) : "",
+                    spec.is_dynamic ? " dynamic" : "", " ", spec.observer_or_fake_quant.name,
+                    spec.followers.empty() ? "" : octet::str(" followed by ", spec.followers.size(), " more"));
 }
 
 std::string spec_text(const FixedQParamsQuantizationSpec& spec) {
@@ -194,6 +226,9 @@ void QuantizationAnnotation::remap(const NodeMap& copies) {
 }
 
 void for_each_place(AnySpec& spec, const std::function<void(EdgeOrNode&)>& visit) {
+  if (auto* plain = std::get_if<QuantizationSpec>(&spec)) {
+    for (EdgeOrNode& follower : plain->followers) visit(follower);
+  }
   if (auto* shared = std::get_if<SharedQuantizationSpec>(&spec)) visit(shared->edge_or_node);
   if (auto* derived = std::get_if<DerivedQuantizationSpec>(&spec)) {
     for (EdgeOrNode& source : derived->derived_from) visit(source);

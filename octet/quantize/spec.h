@@ -22,7 +22,7 @@ class ObserverBase;
 
 /// A scale and a zero point, per tensor (one element) or per channel (one per index of `ch_axis`).
 struct QParams {
-  at::Tensor scale;       ///< float32, shape [1] or [channels]
+  at::Tensor scale;       ///< float32, shape [1], [channels] or the number of blocks along each dimension
   at::Tensor zero_point;  ///< int64, same shape
 };
 
@@ -34,6 +34,8 @@ struct ObserverArgs {
   at::QScheme qscheme = at::kPerTensorAffine;
   int64_t ch_axis = 0;
   bool is_dynamic = false;
+  std::optional<int64_t> zero_point = {};
+  std::vector<int64_t> block_size = {};
 };
 
 /// Makes an observer or a fake quantizer for a spec. Compared and printed by name ("HistogramObserver(eps=2^-12)").
@@ -70,6 +72,14 @@ struct QuantizationSpec {
   at::QScheme qscheme = at::kPerTensorAffine;
   std::optional<int64_t> ch_axis;
   bool is_dynamic = false;
+  /// Of a symmetric grid, in place of the dtype's own (symmetric_zero_point()).
+  std::optional<int64_t> zero_point = {};
+  /// Places whose observers take over the range that this one has found, at every run: what a concatenation reads.
+  std::vector<EdgeOrNode> followers = {};
+  /// A grid for each block of this shape, one size a dimension, in row-major order of the blocks; empty: none.
+  /// `qscheme` is then a per-tensor one, and says what each block has. Dynamic: 1s and the last size, a grid for each
+  /// token.
+  std::vector<int64_t> block_size = {};
   bool operator==(const QuantizationSpec&) const = default;
 };
 
@@ -125,6 +135,9 @@ struct OCTET_API QuantizationAnnotation {
   std::optional<AnySpec> output_qspec;
   /// False: edges into this node take no part in implicit sharing.
   bool allow_implicit_sharing = true;
+  /// In training: whether the BatchNorm that alone reads this product is trained as one with it. nullopt: as the
+  /// quantizer says of all (Quantizer::joins_batch_norms).
+  std::optional<bool> joins_batch_norm;
   /// Set once a quantizer has decided about the node.
   bool annotated = false;
 

@@ -47,6 +47,23 @@ std::string memory_text(const MemoryEstimate& memory) {
   return text + (memory.at_peak.empty() ? "\n" : ")\n");
 }
 
+nlohmann::ordered_json quantized_json(const Check& check, nlohmann::ordered_json json) {
+  json["input_sizes"] = check.input_sizes;
+  json["calibrated"] = check.scales_known;
+  json["nodes"] = nlohmann::ordered_json::array();
+  for (const OperatorPlacement& row : check.placement.operators) {
+    json["nodes"].push_back({{"op", row.op},
+                             {"name", row.name},
+                             {"quantized", row.partition.has_value()},
+                             {"reason", row.reason},
+                             {"macs", row.macs},
+                             {"bytes", row.bytes}});
+  }
+  json["macs"] = {{"quantized", check.placement.npu_macs()}, {"all", check.placement.macs()}};
+  json["warnings"] = warnings_json(check.warnings);
+  return json;
+}
+
 nlohmann::ordered_json size_json(const SizeCheck& size, const std::string& target) {
   nlohmann::ordered_json json;
   json["target"] = target;
@@ -56,6 +73,7 @@ nlohmann::ordered_json size_json(const SizeCheck& size, const std::string& targe
     return json;
   }
   const targets::Placement& placement = size.check->placement;
+  if (placement.by_patterns) return quantized_json(*size.check, std::move(json));
   json["partitions"] = placement.partitions;
   json["input_sizes"] = size.check->input_sizes;
   json["calibrated"] = size.check->scales_known;
@@ -83,22 +101,48 @@ nlohmann::ordered_json size_json(const SizeCheck& size, const std::string& targe
   return json;
 }
 
+std::string shapes_text(const Check& check) {
+  std::string sizes;
+  for (const auto& each : check.input_sizes) sizes += (sizes.empty() ? "" : ", ") + shape_text(each);
+  return sizes;
+}
+
+std::string warnings_text(const Check& check) {
+  std::string text;
+  for (const targets::Warning& each : check.warnings) text += octet::str("warning: ", targets::text(each), '\n');
+  return text;
+}
+
+// What is quantized, and why the rest is not: of targets that place nothing.
+std::string quantized_text(const Check& check) {
+  const targets::Placement& placement = check.placement;
+  const auto all = static_cast<int64_t>(placement.operators.size());
+  Table table({"computes in", "op", "name", "why in float"});
+  for (const OperatorPlacement& row : placement.operators) {
+    table.row({row.partition ? "integers" : "float", row.op, row.name, row.reason});
+  }
+  return octet::str(table.text(), "\ninput ", shapes_text(check), ", ", placement.target, ": ",
+                    count_text(all - placement.on_cpu(), "operator"), " quantized, ", placement.on_cpu(),
+                    " in float\nquantized: ", share_text(placement.npu_macs(), placement.macs()), " of ",
+                    fixed(static_cast<double>(placement.macs()) / 1e6, 2), " million multiply-accumulates\n",
+                    warnings_text(check));
+}
+
 std::string one_size_text(const Check& check) {
   const targets::Placement& placement = check.placement;
+  if (placement.by_patterns) return quantized_text(check);
   const auto all = static_cast<int64_t>(placement.operators.size());
   Table table({"runs on", "op", "name", "why not the NPU"});
   for (const OperatorPlacement& row : placement.operators) {
     const std::string place = row.partition ? octet::str("NPU ", *row.partition) : "CPU";
     table.row({place, row.op, row.name, row.way_out.empty() ? row.reason : row.reason + "; " + row.way_out});
   }
-  std::string sizes;
-  for (const auto& each : check.input_sizes) sizes += (sizes.empty() ? "" : ", ") + shape_text(each);
   std::ostringstream out;
   out << table.text() << '\n'
-      << "input " << sizes << ", " << placement.target << ": " << count_text(all - placement.on_cpu(), "operator")
-      << " on the NPU in " << count_text(placement.partitions, "partition") << ", " << placement.on_cpu()
-      << " on the CPU, " << count_text(static_cast<int64_t>(placement.transitions.size()), "transition")
-      << " between them\n"
+      << "input " << shapes_text(check) << ", " << placement.target << ": "
+      << count_text(all - placement.on_cpu(), "operator") << " on the NPU in "
+      << count_text(placement.partitions, "partition") << ", " << placement.on_cpu() << " on the CPU, "
+      << count_text(static_cast<int64_t>(placement.transitions.size()), "transition") << " between them\n"
       << "on the NPU: " << share_text(placement.npu_macs(), placement.macs()) << " of "
       << fixed(static_cast<double>(placement.macs()) / 1e6, 2) << " million multiply-accumulates, "
       << share_text(placement.npu_bytes(), placement.bytes()) << " of " << bytes_text(placement.bytes())
@@ -112,13 +156,34 @@ std::string one_size_text(const Check& check) {
       out << "condition: [" << row.where << "] " << condition << " (calibration will tell)\n";
     }
   }
-  for (const targets::Warning& each : check.warnings) {
-    out << "warning: " << targets::text(each) << '\n';
-  }
+  out << warnings_text(check);
   return out.str();
 }
 
+// Of targets that place nothing.
+std::string quantized_sizes_text(const std::vector<SizeCheck>& sizes) {
+  Table table({"input size", "quantized", "in float", "MACs quantized", "first in float"});
+  for (const SizeCheck& size : sizes) {
+    if (!size.check) {
+      table.row({size.size, "-", "-", "-", "does not run: " + size.error});
+      continue;
+    }
+    const targets::Placement& placement = size.check->placement;
+    const auto all = static_cast<int64_t>(placement.operators.size());
+    const auto first = std::find_if(placement.operators.begin(), placement.operators.end(),
+                                    [](const OperatorPlacement& row) { return !row.partition; });
+    table.row({size.size, std::to_string(all - placement.on_cpu()), std::to_string(placement.on_cpu()),
+               share_text(placement.npu_macs(), placement.macs()),
+               first != placement.operators.end() ? first->reason : ""});
+  }
+  return table.text();
+}
+
 std::string sizes_text(const std::vector<SizeCheck>& sizes) {
+  const bool by_patterns = std::any_of(sizes.begin(), sizes.end(), [](const SizeCheck& size) {
+    return size.check && size.check->placement.by_patterns;
+  });
+  if (by_patterns) return quantized_sizes_text(sizes);
   Table table({"input size", "partitions", "on the NPU", "on the CPU", "MACs on the NPU", "arena", "fits the chip",
                "first on the CPU"});
   for (const SizeCheck& size : sizes) {

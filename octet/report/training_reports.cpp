@@ -30,36 +30,49 @@ nlohmann::ordered_json evaluation_json(const Evaluation& found) {
   return json;
 }
 
+// "; 3 damaged files left out", or nothing.
+std::string left_out_text(int64_t count) {
+  return count > 0 ? octet::str("; ", count, " damaged file", count > 1 ? "s" : "", " left out") : "";
+}
+
 }  // namespace
 
 std::string EvaluationReport::text() const {
   const std::string scores = scores_text(found.scores);
   return octet::str(scores, scores.empty() ? "" : "  ", "loss ", fixed(found.loss, 4), "  (", found.samples,
-                    " samples, ", fixed(found.samples_per_second, 0), " a second)\n");
+                    " samples, ", fixed(found.samples_per_second, 0), " a second)", left_out_text(left_out), '\n');
 }
 
 nlohmann::ordered_json EvaluationReport::json() const {
   nlohmann::ordered_json json = {{"model", model}, {"arithmetic", arithmetic}, {"data", data}};
   json.update(evaluation_json(found));
+  if (left_out > 0) json["left_out"] = left_out;
   return json;
 }
 
 std::string TrainingReport::text() const {
+  double waiting = 0;
+  for (const EpochInfo& epoch : training.epochs) waiting += epoch.waiting;
   std::string text = octet::str(output, ": ", training.epochs.size(), " epochs, ", fixed(training.seconds, 1), " s");
+  if (training.seconds > 0) {
+    text += octet::str(" (", fixed(static_cast<double>(training.samples) / training.seconds, 0), " samples a second, ",
+                       fixed(100 * waiting / training.seconds, 1), " % waiting for data)");
+  }
   if (evaluation) text += octet::str(", ", is_qat ? "quantized model: " : "", scores_text(evaluation->scores));
-  return text + '\n';
+  return text + left_out_text(left_out) + '\n';
 }
 
 nlohmann::ordered_json TrainingReport::json() const {
   nlohmann::ordered_json json = {{"output", output}, {"mode", is_qat ? "qat" : "float"}, {"seconds", training.seconds}};
   json["epochs"] = nlohmann::ordered_json::array();
   for (const EpochInfo& epoch : training.epochs) {
-    nlohmann::ordered_json row = {{"loss", epoch.loss}, {"seconds", epoch.seconds}};
+    nlohmann::ordered_json row = {{"loss", epoch.loss}, {"seconds", epoch.seconds}, {"waiting", epoch.waiting}};
     add_scores(row, epoch.scores);
     if (epoch.evaluation) row["evaluation"] = evaluation_json(*epoch.evaluation);
     json["epochs"].push_back(std::move(row));
   }
   if (evaluation) json["evaluation"] = evaluation_json(*evaluation);
+  if (left_out > 0) json["left_out"] = left_out;
   return json;
 }
 

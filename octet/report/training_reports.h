@@ -16,6 +16,7 @@ struct OCTET_API EvaluationReport {
   std::string arithmetic;  ///< "float", "integers"
   std::string data;
   Evaluation found;
+  int64_t left_out = 0;  ///< files that could not be read
 
   std::string text() const;
   nlohmann::ordered_json json() const;
@@ -27,6 +28,7 @@ struct OCTET_API TrainingReport {
   bool is_qat = false;
   TrainResult training;
   std::optional<Evaluation> evaluation;  ///< of the model in `output`
+  int64_t left_out = 0;                  ///< files that could not be read
 
   std::string text() const;
   nlohmann::ordered_json json() const;

@@ -200,6 +200,12 @@ class FirstSamples : public DataSource {
   int64_t natural_batch() const override { return whole_->natural_batch(); }
   bool gives_sets() const override { return whole_->gives_sets(); }
   const ImageFacts* image_facts() const override { return whole_->image_facts(); }
+  std::vector<std::string> class_names() const override { return whole_->class_names(); }
+  std::vector<std::string> left_out() const override { return whole_->left_out(); }
+  Batch draw(const std::vector<int64_t>& indices, const std::vector<uint64_t>& seeds) const override {
+    check_indices(indices);
+    return whole_->draw(indices, seeds);
+  }
   Batch get(const std::vector<int64_t>& indices) const override {
     check_indices(indices);
     return whole_->get(indices);

@@ -43,10 +43,19 @@ class OCTET_API DataSource {
   virtual int64_t num_classes() const = 0;
   /// Images come as float32 from 0 to 1, arrays in their own type. Throws octet::Error for an index out of range.
   virtual Batch get(const std::vector<int64_t>& indices) const = 0;
+  /// The same for training, where a sample may be changed by chance, drawn from its seed. What can't be read may be
+  /// left out of either.
+  virtual Batch draw(const std::vector<int64_t>& indices, const std::vector<uint64_t>& seeds) const {
+    return get(indices);
+  }
 
   /// True where a sample is a set of inputs as the model takes them, batch and all: states of shape [layers, N, H], a
   /// scalar, a table. get() gives one at a time.
   virtual bool gives_sets() const { return false; }
+  /// Names of the labels, in their order; empty where they have none.
+  virtual std::vector<std::string> class_names() const { return {}; }
+  /// What could not be read so far and was left out, for people.
+  virtual std::vector<std::string> left_out() const { return {}; }
   /// Samples that belong in one batch because their file holds them together; 0: no preference.
   virtual int64_t natural_batch() const { return 0; }
   /// nullptr for data that is no set of images: it goes into the model as it is.

@@ -14,14 +14,16 @@ namespace {
 /// torch::data's view of a DataSource: transformed batches of an epoch.
 class Source : public torch::data::datasets::BatchDataset<Source, Batch, std::vector<size_t>> {
  public:
-  Source(std::shared_ptr<const DataSource> data, Transform transform, uint64_t seed)
-      : data_(std::move(data)), transform_(std::move(transform)), seed_(seed) {}
+  Source(std::shared_ptr<const DataSource> data, Transform transform, uint64_t seed, bool is_training)
+      : data_(std::move(data)), transform_(std::move(transform)), seed_(seed), is_training_(is_training) {}
 
   Batch get_batch(std::vector<size_t> request) override {
-    Batch batch = data_->get(std::vector<int64_t>(request.begin(), request.end()));
+    SampleSeeds seeds;
+    for (size_t index : request) seeds.push_back(mix_seed(seed_, index));
+    const std::vector<int64_t> indices(request.begin(), request.end());
+    Batch batch = is_training_ ? data_->draw(indices, seeds) : data_->get(indices);
     if (transform_) {
-      SampleSeeds seeds;
-      for (size_t index : request) seeds.push_back(mix_seed(seed_, index));
+      seeds.resize(static_cast<size_t>(std::max<int64_t>(batch.size(), 0)));
       batch.inputs[0] = transform_(std::move(batch.inputs[0]), seeds);
     }
     return batch;
@@ -32,6 +34,7 @@ class Source : public torch::data::datasets::BatchDataset<Source, Batch, std::ve
   std::shared_ptr<const DataSource> data_;
   Transform transform_;
   uint64_t seed_;
+  bool is_training_;
 };
 
 /// A fixed order, so that it depends on the seed alone and not on libtorch's generator.
@@ -95,12 +98,13 @@ Loader::Epoch Loader::epoch(int64_t number, int64_t first) const {
   const auto workers = static_cast<size_t>(std::max<int64_t>(0, options_.workers));
   Epoch epoch;
   epoch.impl_ = std::make_shared<Epoch::Impl>();
-  epoch.impl_->loader = torch::data::make_data_loader(
-      Source(data_, options_.transform, mix_seed(seed, 1)), FixedOrder(order_of(data_->size(), options_, seed, first)),
-      torch::data::DataLoaderOptions(static_cast<size_t>(options_.batch_size))
-          .workers(workers)
-          .max_jobs(2 * workers)
-          .enforce_ordering(true));
+  epoch.impl_->loader =
+      torch::data::make_data_loader(Source(data_, options_.transform, mix_seed(seed, 1), options_.shuffle),
+                                    FixedOrder(order_of(data_->size(), options_, seed, first)),
+                                    torch::data::DataLoaderOptions(static_cast<size_t>(options_.batch_size))
+                                        .workers(workers)
+                                        .max_jobs(2 * workers)
+                                        .enforce_ordering(true));
   return epoch;
 }
 

@@ -11,7 +11,7 @@ namespace octet {
 
 struct LoaderOptions {
   int64_t batch_size = 128;
-  /// A new order each epoch, from `seed` and the epoch's number.
+  /// A new order each epoch, from `seed` and the epoch's number, and samples as training draws them.
   bool shuffle = false;
   /// Leaves out the last batch where it is not full.
   bool drop_last = false;

@@ -1,10 +1,14 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "octet/graph/graph_module.h"
+#include "octet/support/api.h"
 
 namespace octet {
 
@@ -16,19 +20,42 @@ struct ModelHandle {
   std::vector<at::Tensor> parameters;
   /// Train or eval mode.
   std::function<void(bool)> set_training;
+  /// All that training changes of the model, by name: parameters, buffers, the state of observers. Empty function: the
+  /// parameters alone.
+  std::function<std::map<std::string, at::Tensor>()> state = {};
+  /// The reverse, to the bit. Throws octet::Error that begins with `where` and names the tensor that is missing, too
+  /// many, or of another type or size.
+  std::function<void(const std::map<std::string, at::Tensor>& state, const std::string& where)> load_state = {};
+  /// Where the model's result, or a parameter, stops being finite on these inputs: "[conv2d 'conv'] gives NaN"; empty
+  /// where it does not, or nothing can be said.
+  std::function<std::string(const std::vector<at::Tensor>&)> where_not_finite = {};
 };
 
 /// A graph: its first result counts.
-inline ModelHandle model_handle(std::shared_ptr<GraphModule> graph) {
-  return {[graph](const std::vector<at::Tensor>& inputs) { return graph->run(inputs).at(0); }, graph->parameters(),
-          [graph](bool on) { graph->train(on); }};
-}
+OCTET_API ModelHandle model_handle(std::shared_ptr<GraphModule> graph);
+
+/// The state of a handle, by its functions or of its parameters.
+OCTET_API std::map<std::string, at::Tensor> state_of(const ModelHandle& model);
+OCTET_API void load_state(const ModelHandle& model, const std::map<std::string, at::Tensor>& state,
+                          const std::string& where);
+/// Copies each value into the tensor of its name. Throws as ModelHandle::load_state does.
+OCTET_API void copy_by_name(const std::map<std::string, at::Tensor>& values,
+                            const std::map<std::string, at::Tensor>& into, const std::string& where);
 
 /// A C++ module with `at::Tensor forward(const at::Tensor&)`.
 template <typename M>
 ModelHandle model_handle(std::shared_ptr<M> module) {
+  const auto state = [module] {
+    std::map<std::string, at::Tensor> all;
+    for (const auto& item : module->named_parameters()) all.emplace(item.key(), item.value());
+    for (const auto& item : module->named_buffers()) all.emplace(item.key(), item.value());
+    return all;
+  };
   return {[module](const std::vector<at::Tensor>& inputs) { return module->forward(inputs.at(0)); },
-          module->parameters(), [module](bool on) { module->train(on); }};
+          module->parameters(), [module](bool on) { module->train(on); }, state,
+          [state](const std::map<std::string, at::Tensor>& values, const std::string& where) {
+            copy_by_name(values, state(), where);
+          }};
 }
 
 }  // namespace octet

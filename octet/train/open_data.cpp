@@ -35,7 +35,7 @@ std::optional<std::string> behind(const std::string& spec, const std::string& sc
   return rest;
 }
 
-std::shared_ptr<DataSource> open_all(const std::string& spec, Split split) {
+std::shared_ptr<DataSource> open_all(const std::string& spec, Split split, const DataOptions& options) {
   if (spec == "fashion-mnist") {
     ImageFacts facts{{0.2860}, {0.3530}, /*mirror=*/true, /*crop_margin=*/1};
     return readers::idx(spec, fashion_folder(), split, facts, 10);
@@ -45,16 +45,18 @@ std::shared_ptr<DataSource> open_all(const std::string& spec, Split split) {
     return readers::idx(spec, *folder, split, ImageFacts{{0.5}, {0.5}, /*mirror=*/false, /*crop_margin=*/2}, 0);
   }
   if (auto folder = behind(spec, "cifar10")) return readers::cifar10(spec, *folder, split);
+  if (auto folder = behind(spec, "images")) return image_folder(spec, *folder, split, options.images);
   if (auto pattern = behind(spec, "npy")) return readers::npy(spec, *pattern);
   throw expected("data", "one of", data_scheme_help(), "'" + spec + "'");
 }
 
 }  // namespace
 
-const char* data_scheme_help() { return "fashion-mnist, idx:FOLDER, cifar10:FOLDER, npy:GLOB"; }
+const char* data_scheme_help() { return "fashion-mnist, idx:FOLDER, cifar10:FOLDER, images:FOLDER, npy:GLOB"; }
 
 std::shared_ptr<DataSource> open_data(const std::string& spec, Split split, const DataOptions& options) {
-  std::shared_ptr<DataSource> dataset = in_category(ErrorCategory::kFile, [&] { return open_all(spec, split); });
+  std::shared_ptr<DataSource> dataset =
+      in_category(ErrorCategory::kFile, [&] { return open_all(spec, split, options); });
   if (options.limit > 0 && options.limit < dataset->size()) return first_samples(dataset, options.limit);
   return dataset;
 }

@@ -5,10 +5,13 @@
 
 #include "octet/support/api.h"
 #include "octet/train/data_source.h"
+#include "octet/train/image_folder.h"
 
 namespace octet {
 
 struct DataOptions {
+  /// Of `images:FOLDER`: sizes of the model's input, what is changed by chance, ...
+  ImageFolderOptions images = {};
   /// At most this many samples; 0: all.
   int64_t limit = 0;
 };
@@ -18,6 +21,7 @@ struct DataOptions {
 /// - `fashion-mnist`: the Debian package dataset-fashion-mnist, or the folder OCTET_DATA_DIR (or its `fashion-mnist`);
 /// - `idx:FOLDER`: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, plain or `.gz`;
 /// - `cifar10:FOLDER`: the binary version, `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`;
+/// - `images:FOLDER`: pictures in a folder a class, read when they are asked for (image_folder.h);
 /// - `npy:GLOB`: arrays for the model as they are, both splits the same (below).
 ///
 /// A file of `npy:GLOB` holds samples along dimension 0. Files named `*_I_J.npy` (all of them) are input J of sample

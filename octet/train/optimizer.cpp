@@ -8,6 +8,12 @@
 namespace octet {
 namespace {
 
+// In a checkpoint, as torch's own optimizers call them.
+constexpr const char* kMomentum = "momentum_buffer";
+constexpr const char* kSteps = "step";
+constexpr const char* kMean = "exp_avg";
+constexpr const char* kSquares = "exp_avg_sq";
+
 template <typename Options>
 std::vector<torch::optim::OptimizerParamGroup> groups(const std::vector<at::Tensor>& parameters, const Options& common,
                                                       bool decay_vectors) {
@@ -40,6 +46,64 @@ std::shared_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<at::Te
                     .weight_decay(options.weight_decay);
   auto neutral = torch::optim::SGDOptions(learning_rate);
   return std::make_shared<torch::optim::SGD>(groups(parameters, common, options.decay_vectors), neutral);
+}
+
+std::map<std::string, at::Tensor> optimizer_state(torch::optim::Optimizer& optimizer,
+                                                  const std::vector<at::Tensor>& parameters) {
+  std::map<std::string, at::Tensor> all;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const auto found = optimizer.state().find(parameters[i].unsafeGetTensorImpl());
+    if (found == optimizer.state().end()) continue;
+    const auto add = [&](const char* name, const at::Tensor& value) {
+      if (value.defined()) all.emplace(str(i, '/', name), value);
+    };
+    if (const auto* sgd = dynamic_cast<const torch::optim::SGDParamState*>(found->second.get())) {
+      add(kMomentum, sgd->momentum_buffer());
+    } else if (const auto* adamw = dynamic_cast<const torch::optim::AdamWParamState*>(found->second.get())) {
+      add(kSteps, at::scalar_tensor(adamw->step(), at::kLong));
+      add(kMean, adamw->exp_avg());
+      add(kSquares, adamw->exp_avg_sq());
+    }
+  }
+  return all;
+}
+
+void load_optimizer_state(torch::optim::Optimizer& optimizer, const std::vector<at::Tensor>& parameters,
+                          const std::map<std::string, at::Tensor>& state, const std::string& where) {
+  const bool is_sgd = dynamic_cast<torch::optim::SGD*>(&optimizer) != nullptr;
+  size_t used = 0;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const at::Tensor& parameter = parameters[i];
+    const auto find = [&](const char* name, bool is_count = false) -> at::Tensor {
+      const auto found = state.find(str(i, '/', name));
+      if (found == state.end()) return {};
+      ++used;
+      const at::Tensor& value = found->second;
+      const bool fits = is_count ? value.scalar_type() == at::kLong && value.numel() == 1
+                                 : value.sizes() == parameter.sizes() && value.scalar_type() == parameter.scalar_type();
+      if (!fits) throw Error(where, str("the optimizer's ", name, " of parameter ", i, " is none of it"));
+      return value.clone();
+    };
+    if (is_sgd) {
+      const at::Tensor momentum = find(kMomentum);
+      if (!momentum.defined()) continue;
+      auto own = std::make_unique<torch::optim::SGDParamState>();
+      own->momentum_buffer(momentum);
+      optimizer.state()[parameter.unsafeGetTensorImpl()] = std::move(own);
+    } else {
+      const at::Tensor steps = find(kSteps, true), mean = find(kMean), squares = find(kSquares);
+      if (!steps.defined() && !mean.defined() && !squares.defined()) continue;
+      if (!steps.defined() || !mean.defined() || !squares.defined()) {
+        throw Error(where, str("the optimizer's state of parameter ", i, " is not whole"));
+      }
+      auto own = std::make_unique<torch::optim::AdamWParamState>();
+      own->step(steps.item<int64_t>());
+      own->exp_avg(mean);
+      own->exp_avg_sq(squares);
+      optimizer.state()[parameter.unsafeGetTensorImpl()] = std::move(own);
+    }
+  }
+  if (used != state.size()) throw Error(where, "holds the state of another optimizer");
 }
 
 void set_learning_rate(torch::optim::Optimizer& optimizer, double learning_rate) {

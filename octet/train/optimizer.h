@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,12 @@ struct OptimizerOptions {
 OCTET_API std::shared_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<at::Tensor>& parameters,
                                                                   const OptimizerOptions& options,
                                                                   double learning_rate);
+/// What it has gathered of each parameter: momentum, moments, steps, by "NUMBER/NAME" with the parameter's number.
+OCTET_API std::map<std::string, at::Tensor> optimizer_state(torch::optim::Optimizer& optimizer,
+                                                            const std::vector<at::Tensor>& parameters);
+/// The reverse, of the same kind of optimizer. Throws octet::Error that begins with `where` and names what is not such.
+OCTET_API void load_optimizer_state(torch::optim::Optimizer& optimizer, const std::vector<at::Tensor>& parameters,
+                                    const std::map<std::string, at::Tensor>& state, const std::string& where);
 /// In all its groups.
 OCTET_API void set_learning_rate(torch::optim::Optimizer& optimizer, double learning_rate);
 

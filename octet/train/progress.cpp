@@ -3,7 +3,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -12,15 +11,12 @@
 
 #include "octet/support/error.h"
 #include "octet/support/log.h"
+#include "octet/train/clock.h"
 
 namespace octet {
 namespace {
 
 constexpr double kLiveSeconds = 0.1;
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 Progress::Mode mode_of_stderr(Progress::Mode mode) {
   if (mode != Progress::Mode::kAuto) return mode;
@@ -53,7 +49,7 @@ Progress::Progress(std::string title, Mode mode)
     : title_(std::move(title)),
       mode_(mode_of_stderr(mode)),
       out_(&std::cerr),
-      clock_(steady_seconds),
+      clock_(now),
       columns_(columns_of_stderr()) {}
 
 Progress::Progress(std::string title, Mode mode, std::ostream& out, Clock clock)

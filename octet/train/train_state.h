@@ -21,6 +21,7 @@ struct EpochInfo {
   double loss = 0;            ///< mean over the epoch, as trained (with label smoothing)
   std::vector<Score> scores;  ///< on the training batches
   double seconds = 0;         ///< without evaluation
+  double waiting = 0;         ///< of these, until the loader had the next batch
   double samples_per_second = 0;
   std::optional<Evaluation> evaluation;  ///< where there is evaluation data
   /// Best so far, by the evaluation's first metric, else by its loss, else by the training loss.
@@ -46,6 +47,7 @@ struct TrainState {
   /// Of this epoch so far; `tally.batches` is the place in it.
   Tally tally;
   double seconds = 0;
+  double waiting = 0;
   /// Of the epochs that are over.
   TrainResult result;
 };

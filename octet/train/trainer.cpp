@@ -3,17 +3,15 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <torch/optim/optimizer.h>
 
-#include <chrono>
 #include <cmath>
 #include <mutex>
 
 #include "octet/support/error.h"
+#include "octet/train/clock.h"
 #include "octet/train/progress.h"
 
 namespace octet {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::shared_ptr<const DataSource> checked(std::shared_ptr<const DataSource> data, const TrainOptions& options) {
   if (options.epochs < 1) throw expected("train", "epochs", "at least 1", str(options.epochs));
@@ -99,6 +97,7 @@ TrainState Trainer::start() const {
 
 void Trainer::run(TrainState& state) const {
   if (options_.channels_last) weights_to_channels_last(model_.parameters);
+  if (hooks_.on_start) hooks_.on_start(model_, state);
   set_random_state(state.random);
   while (state.epoch < options_.epochs) {
     model_.set_training(true);
@@ -106,12 +105,14 @@ void Trainer::run(TrainState& state) const {
     if (progress_ != nullptr) progress_->set_title(str(title_, " ", state.epoch + 1, "/", options_.epochs));
     double last = now();
     for (Batch& batch : loader_.epoch(state.epoch, state.tally.batches)) {
+      state.waiting += now() - last;
       const StepInfo info = step(state, batch);
       const double time = now();
       state.seconds += time - last;
       last = time;
       if (hooks_.on_step) hooks_.on_step(info);
       show(state, info);
+      if (hooks_.on_state) hooks_.on_state(model_, state);
     }
     finish_epoch(state);
   }
@@ -128,7 +129,9 @@ StepInfo Trainer::step(TrainState& state, Batch& batch) const {
   at::Tensor loss = options_.task.loss(output, batch);
   const double value = loss.item<double>();
   if (!std::isfinite(value)) {
-    throw Error("train", str("the loss is ", value, " in epoch ", state.epoch + 1, ", step ", state.tally.batches + 1))
+    const std::string place = model_.where_not_finite ? model_.where_not_finite(batch.inputs) : "";
+    throw Error("train", str("the loss is ", value, " in epoch ", state.epoch + 1, ", step ", state.tally.batches + 1,
+                             place.empty() ? "" : "; it begins where " + place))
         .hint("a lower learning rate or gradient clipping helps");
   }
   loss.backward();
@@ -154,6 +157,7 @@ void Trainer::finish_epoch(TrainState& state) const {
   EpochInfo info;
   info.epoch = state.epoch;
   info.seconds = state.seconds;
+  info.waiting = state.waiting;
   info.loss = state.tally.loss / static_cast<double>(state.tally.batches);
   info.scores = state.tally.scores(options_.task);
   info.samples_per_second = static_cast<double>(state.tally.samples) / info.seconds;
@@ -172,6 +176,7 @@ void Trainer::finish_epoch(TrainState& state) const {
   ++state.epoch;
   state.tally = {};
   state.seconds = 0;
+  state.waiting = 0;
   if (progress_ != nullptr && info.evaluation) {
     char text[160];
     const std::vector<Score>& scores = info.evaluation->scores;
@@ -181,6 +186,7 @@ void Trainer::finish_epoch(TrainState& state) const {
     progress_->message(str(title_, " ", info.epoch + 1, "/", options_.epochs, text));
   }
   if (hooks_.on_epoch_end) hooks_.on_epoch_end(info);
+  if (hooks_.on_state) hooks_.on_state(model_, state);
 }
 
 TrainResult train(const ModelHandle& model, std::shared_ptr<const DataSource> data, const TrainOptions& options,

@@ -53,6 +53,10 @@ struct StepInfo {
 /// Where a program steps in: freezing observers and BatchNorm, saving checkpoints. A hook may throw to stop the run:
 /// the state then stands behind the last whole step.
 struct TrainHooks {
+  /// Before the first step: the place to go on from a checkpoint (checkpoints.h).
+  std::function<void(const ModelHandle& model, TrainState& state)> on_start = {};
+  /// Behind each step and each epoch, after the others: the place to save one.
+  std::function<void(const ModelHandle& model, const TrainState& state)> on_state = {};
   /// After the model is put in train mode, so what this freezes stays frozen for the epoch; also where a run goes on in
   /// the middle of the epoch.
   std::function<void(int64_t epoch)> on_epoch_begin;
@@ -75,7 +79,8 @@ class OCTET_API Trainer {
   TrainState start() const;
   /// Goes on from where `state` stands, to the end of the last epoch. With evaluation data, measures them after every
   /// epoch. The same seed, data and number of threads give the same weights to the bit, in one go or in several. The
-  /// model stays in the mode of the last thing it did. Throws octet::Error where the loss stops being a number.
+  /// model stays in the mode of the last thing it did. Throws octet::Error where the loss stops being a number, naming
+  /// the layer where that begins.
   void run(TrainState& state) const;
 
  private:

@@ -140,6 +140,13 @@ std::vector<PassCase> pool_flags() {
        "avg_pool2d.default"},
       {"average_excluding_padding_declines", pool(avg2, {1, 2, 8, 8}, {2, 2}, {2, 2}, {1, 1}, excluded),
        drop_pool_flags, ""},
+      {"scaled_beside_padding", pool(avg2, {2, 3, 8, 9}, {3, 3}, {2, 1}, {1, 1}, excluded), scale_padded_averages,
+       "avg_pool2d.default mul.Tensor"},
+      {"scaled_beside_padding_of_a_line", pool("aten.avg_pool1d.default", {1, 2, 9}, {3}, {}, {1}, excluded),
+       scale_padded_averages, "avg_pool1d.default mul.Tensor"},
+      {"counted_padding_is_not_scaled", pool(avg2, {1, 2, 8, 8}, {3, 3}, {2, 2}, {1, 1}, {}), scale_padded_averages,
+       ""},
+      {"overhanging_is_not_scaled", pool(avg2, {1, 2, 9, 9}, {2, 2}, {2, 2}, {1, 1}, both), scale_padded_averages, ""},
       {"average_overhangs_declines", pool(avg2, {1, 2, 8, 8}, {3, 3}, {2, 2}, {0, 0}, both), drop_pool_flags, ""},
   };
 }

@@ -19,7 +19,11 @@ int64_t run(GraphModule& module, QuantizationMode mode, const std::string& mul_r
   const NeutronTargetSpec target("imxrt700");
   targets::QuantizerOptions options;
   options.mode = mode;
-  options.settings = {{"mul_range", mul_range}, {"sigmoid_input", "observed"}, {"gelu", "float"}, {"unroll_rnn", "no"}};
+  options.settings = {{"mul_range", mul_range},
+                      {"sigmoid_input", "observed"},
+                      {"gelu", "float"},
+                      {"norms", "float"},
+                      {"unroll_rnn", "no"}};
   return targets::run_passes(module, default_passes(target.limits(), operator_rules(target), options));
 }
 
@@ -124,6 +128,41 @@ TEST(NeutronPasses, RecurrentLayersAreWrittenOutWhereAskedFor) {
   GraphBuilder g;
   NeutronQuantizer quantizer((NeutronOptions()));
   EXPECT_EQ(targets::check_model(*lstm(g), quantizer).placement.on_cpu(), 1);
+}
+
+std::shared_ptr<GraphModule> norms(GraphBuilder& g) {
+  Node* tokens = g.call("aten.layer_norm.default", {g.linear("l", g.input({1, 5, 12}), 12, 12), Ints{12},
+                                                    g.parameter("w", {12}), g.parameter("b", {12})});
+  Node* image = g.call("aten.group_norm.default", {g.conv2d("c", g.input({1, 4, 6, 6}), 4, 6), int64_t{3},
+                                                   g.parameter("gw", {6}), g.parameter("gb", {6})});
+  return g.finish({g.linear("h", tokens, 12, 4), g.call("aten.relu.default", {image})});
+}
+
+TEST(NeutronPasses, NormsAreOnTheNpuWhereAskedFor) {
+  NeutronOptions options;
+  options.integer_norms = true;
+  expect_whole(norms, options);
+  GraphBuilder g;
+  NeutronQuantizer quantizer((NeutronOptions()));
+  EXPECT_EQ(targets::check_model(*norms(g), quantizer).placement.on_cpu(), 2);
+}
+
+TEST(NeutronPasses, NormsInIntegersAreCloseAndKeepTheBatchFree) {
+  at::manual_seed(5);
+  GraphBuilder g;
+  const auto module = norms(g);
+  make_batch_flexible(*module);
+  const auto before = module->copy();
+  const std::vector<at::Tensor> inputs = {at::randn({3, 5, 12}), at::randn({3, 4, 6, 6})};
+  NeutronOptions options;
+  options.integer_norms = true;
+  NeutronQuantizer quantizer(options);
+  const auto quantized = calibrate_and_quantize(module, {inputs}, quantizer);
+  const auto expected = before->run(inputs), results = quantized->run(inputs);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const double noise = (results[i] - expected[i]).norm().item<double>();
+    EXPECT_GT(20 * std::log10(expected[i].norm().item<double>() / noise), 25.0) << i;
+  }
 }
 
 // On the reference's fixed range of mul a product cuts its inputs off.

@@ -6,7 +6,9 @@
 
 #include "octet/quantize/constant_fold.h"
 #include "octet/support/error.h"
+#include "octet/targets/engine/chosen_specs.h"
 #include "octet/targets/engine/passes/rewrite.h"
+#include "octet/targets/engine/pattern_annotator.h"
 
 namespace octet::targets {
 namespace {
@@ -82,35 +84,51 @@ class SharedRows {
 
 bool is_float_value(const Node& node) { return !node.meta() || at::isFloatingType(node.meta()->dtype); }
 
+// The type of an element of a result, where it is known.
+bool is_float_element(const Node& element) {
+  if (element.meta()) return at::isFloatingType(element.meta()->dtype);
+  const std::vector<TensorMeta>& all = element.arg(size_t{0}).node()->element_metas();
+  const auto index = static_cast<size_t>(element.arg(1).to_int());
+  return index < all.size() && at::isFloatingType(all[index].dtype);
+}
+
+// True where a value of these numbers may lie on the fixed grid as it is.
+bool holds(const FixedQParamsQuantizationSpec& grid, const RoleConfig& numbers) {
+  const bool symmetric = grid.qscheme == at::kPerTensorSymmetric;
+  return grid.dtype == numbers.dtype && grid.quant_min == numbers.quant_min && grid.quant_max == numbers.quant_max &&
+         symmetric == numbers.symmetric;
+}
+
 // True where values of the role have a grid before the program runs.
 bool has_known_grid(const RoleConfig* numbers) { return numbers != nullptr && !numbers->dynamic; }
 
 // One walk in graph order: every producer is decided before its readers, so that shared parameters need no second look,
 // and no rule can come too early.
 class Annotator {
+  using NodeNumbers = decltype(Scheme::for_node);
+
  public:
-  Annotator(const Target& target, const QuantizerOptions& options, Graph& graph)
+  Annotator(const Target& target, const QuantizerOptions& options, Graph& graph, const ConfigOf& own_config)
       : target_(target),
         options_(options),
+        own_config_(own_config),
         graph_(graph),
         config_(target.config(options.scheme, options)),
-        constants_(constant_nodes(graph)) {
+        constants_(constant_nodes(graph)),
+        specs_(options, graph) {
     for (const Override& choice : options.overrides) {
       schemes_.push_back(choice.scheme.empty() ? QuantizationConfig() : target.config(choice.scheme, options));
+      scheme_nodes_.push_back(choice.scheme.empty() ? NodeNumbers() : target.find_scheme(choice.scheme)->for_node);
     }
-    for (const Node* node : graph.nodes()) choices_[node] = choices_for(options.overrides, *node);
+    nodes_ = (options.scheme.empty() ? target.schemes.front() : *target.find_scheme(options.scheme)).for_node;
     find_factors();
   }
 
   QuantizationPlan run() {
-    const auto& overrides = options_.overrides;
-    plan_.overrides.resize(overrides.size());
     for (Node* node : graph_.nodes()) {
       const bool input = node->kind() == NodeKind::kPlaceholder;
+      if (node->kind() == NodeKind::kGetItem) annotate_element(*node);
       if (!input && !node->is_call()) continue;
-      for (size_t i = 0; i < overrides.size(); ++i) {
-        if (selects(overrides[i], *node)) plan_.overrides[i].matched.push_back(node->name());
-      }
       if (input) {
         annotate_placeholder(*node);
       } else if (!is_annotated(*node)) {
@@ -121,16 +139,11 @@ class Annotator {
       const bool counts = node->kind() == NodeKind::kPlaceholder || node->is_call();
       if (counts) plan_.entries.push_back({node, reasons_[node]});
     }
+    plan_.overrides = specs_.overrides();
     return std::move(plan_);
   }
 
  private:
-  // What an override says that is followed is in effect.
-  std::optional<size_t> follow(std::optional<size_t> index) const {
-    if (index) plan_.overrides[*index].in_effect = true;
-    return index;
-  }
-
   bool is_qat() const { return options_.mode == QuantizationMode::kQat; }
 
   // The values that a product of two computed values reads, itself or behind operators that share their grid. Readers
@@ -139,7 +152,7 @@ class Annotator {
     const std::vector<Node*> nodes = graph_.nodes();
     for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
       const OperatorRule* rule = (*it)->is_call() ? target_.rules.find(**it) : nullptr;
-      if (rule == nullptr || choices_.at(*it).left_in_float) continue;
+      if (rule == nullptr || specs_.of(**it).left_in_float) continue;
       const bool passes_on = rule->sharing != Sharing::kNone && factors_.count(*it) > 0;
       for (const InputRule& input : rule->inputs) {
         if (!passes_on && input.role != Role::kProductOperand) continue;
@@ -174,40 +187,22 @@ class Annotator {
   // The override that leaves the node in float.
   std::optional<size_t> left_in_float(const Node& node) const {
     const Node* product = product_of_batch_norm(node);
-    return choices_.at(product != nullptr ? product : &node).left_in_float;
+    return specs_.of(product != nullptr ? *product : node).left_in_float;
   }
 
   const QuantizationConfig& config_of(const Node& node) const {
     const Node* product = product_of_batch_norm(node);
-    const std::optional<size_t> chosen = follow(choices_.at(product != nullptr ? product : &node).scheme);
-    return chosen ? schemes_[*chosen] : config_;
-  }
-
-  // An activation's spec, with the observer that an override of one of the nodes names; the last override wins.
-  AnySpec activation_spec(const RoleConfig& numbers, const std::vector<const Node*>& owners) const {
-    AnySpec made = make_spec(numbers, 0, options_.mode);
-    auto* observed = std::get_if<QuantizationSpec>(&made);
-    std::optional<size_t> chosen;
-    for (const Node* owner : owners) {
-      if (owner != nullptr) chosen = std::max(chosen, choices_.at(owner).activation_observer);
+    const Node& asked = product != nullptr ? *product : node;
+    if (own_config_) {
+      if (const QuantizationConfig* own = own_config_(asked)) return *own;
     }
-    if (observed == nullptr || numbers.dynamic || !follow(chosen)) return made;
-    const std::string where = octet::str(owners.front()->where(), ": overrides[", *chosen, "].activation_observer");
-    observed->observer_or_fake_quant =
-        observer_by_name(options_.overrides[*chosen].activation_observer, numbers, options_.mode, where);
-    return made;
-  }
-
-  AnySpec weight_spec(const RoleConfig& numbers, int64_t channel_axis, const Node& node) const {
-    AnySpec made = make_spec(numbers, channel_axis, options_.mode);
-    auto* observed = std::get_if<QuantizationSpec>(&made);
-    if (observed == nullptr) return made;
-    const std::optional<size_t> chosen = follow(choices_.at(&node).weight_observer);
-    if (!chosen) return made;
-    const std::string where = octet::str(node.where(), ": overrides[", *chosen, "].weight_observer");
-    observed->observer_or_fake_quant =
-        observer_by_name(options_.overrides[*chosen].weight_observer, numbers, options_.mode, where);
-    return made;
+    const std::optional<size_t> chosen = specs_.follow(specs_.of(asked).scheme);
+    if (const NodeNumbers& numbers = chosen ? scheme_nodes_[*chosen] : nodes_) {
+      const auto known = node_configs_.find(&asked);
+      if (known != node_configs_.end()) return known->second;
+      if (auto own = numbers(asked, options_)) return node_configs_.emplace(&asked, std::move(*own)).first->second;
+    }
+    return chosen ? schemes_[*chosen] : config_;
   }
 
   static void write_output(Node& node, AnySpec output) {
@@ -216,17 +211,8 @@ class Annotator {
     note.annotated = true;
   }
 
-  // What the node reads in the argument of this input rule: one node, the elements of a list, or none.
-  static std::vector<Node*> producers(const Node& node, const InputRule& input) {
-    std::vector<Node*> found;
-    if (node.has_arg(input.argument)) {
-      node.arg(input.argument).for_each_node([&](Node* producer) { found.push_back(producer); });
-    }
-    return found;
-  }
-
   void annotate_placeholder(Node& node) {
-    const std::optional<size_t> left = follow(left_in_float(node));
+    const std::optional<size_t> left = specs_.follow(left_in_float(node));
     if (left) {
       reasons_[&node] = octet::str("left in float by overrides[", *left, "]");
       return;
@@ -240,17 +226,17 @@ class Annotator {
     if (!config.quantize_inputs || !has_known_grid(numbers)) {
       reasons_[&node] = "its readers decide";
     } else {
-      write_output(node, activation_spec(*numbers, {&node}));
+      write_output(node, specs_.activation(*numbers, {&node}));
     }
   }
 
   void annotate(Node& node) {
-    if (constants_.count(&node) > 0) {
+    if (constants_.count(&node) > 0 && !config_.quantize_constants) {
       reasons_[&node] = "computed from parameters alone: a weight, which its readers quantize";
       return;
     }
     const OperatorRule* rule = target_.rules.find(node);
-    const std::optional<size_t> left = follow(left_in_float(node));
+    const std::optional<size_t> left = specs_.follow(left_in_float(node));
     if (left) {
       const Node* product = product_of_batch_norm(node);
       reasons_[&node] = product != nullptr ? octet::str("computed together with '", product->name(), "', in float")
@@ -261,51 +247,98 @@ class Annotator {
       reasons_[&node] = "no rule";
     } else if (rule->qat_only && !is_qat()) {
       reasons_[&node] = "no rule after training";
-    } else if (!is_float_value(node)) {
-      reasons_[&node] = "its value is no float tensor";
+    } else if (rule->reads_floats ? !reads_float(node, *rule) : !is_float_value(node)) {
+      reasons_[&node] = rule->reads_floats ? "reads no float tensor" : "its value is no float tensor";
     } else {
       annotate_by(node, *rule, config_of(node));
     }
   }
 
+  static bool reads_float(const Node& node, const OperatorRule& rule) {
+    return std::any_of(rule.inputs.begin(), rule.inputs.end(), [&](const InputRule& input) {
+      const std::vector<Node*> read = producers(node, input);
+      return std::any_of(read.begin(), read.end(), [](const Node* producer) { return is_float_value(*producer); });
+    });
+  }
+
+  // An element of a result on which its operator has decided, or one that no row speaks of.
+  void annotate_element(Node& node) {
+    Node* whole = node.arg(size_t{0}).node();
+    if (target_.rules.find(node) == nullptr || is_annotated(node) || !is_float_element(node)) return;
+    if (specs_.of(*whole).left_in_float || specs_.of(node).left_in_float) return;
+    const RoleConfig* numbers = config_of(node).find(Role::kActivation);
+    if (lends_parameters(whole)) {
+      write_output(node, SharedQuantizationSpec{EdgeOrNode(whole)});
+    } else if (has_known_grid(numbers)) {
+      write_output(node, specs_.activation(*numbers, {&node}));
+    }
+  }
+
+  // Why a weight cannot have the blocks that are asked for; empty where it can.
+  static std::string why_no_weight(const Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
+    for (const InputRule& input : rule.inputs) {
+      const RoleConfig* numbers = family(input.role) == Role::kWeight ? config.find(input.role) : nullptr;
+      if (numbers == nullptr) continue;
+      for (const Node* producer : producers(node, input)) {
+        if (std::string why = why_no_blocks(*numbers, *producer); !why.empty()) return why;
+      }
+    }
+    return "";
+  }
+
   void annotate_by(Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
     const RoleConfig* activation = config.find(Role::kActivation);
+    if (std::string why = why_no_weight(node, rule, config); !why.empty()) {
+      reasons_[&node] = std::move(why);
+      return;
+    }
     if (!has_known_grid(activation) && (!rule.has_weight() || rule.sharing != Sharing::kNone)) {
       // A grid that each run finds pays where it meets a weight.
       reasons_[&node] = activation == nullptr ? "activations stay in float" : "has no weight, and grids are dynamic";
     } else if (!rule.own_output_at.empty() && clips_at(node, rule.own_output_at)) {
       annotate_inputs(node, {{rule.inputs[0].argument, Role::kActivation}}, config);
-      write_output(node, activation_spec(*result_numbers(node, Role::kActivation, config), {&node}));
+      write_output(node, specs_.activation(*result_numbers(node, Role::kActivation, config), {&node}));
     } else if (rule.may_share_input && config.shares_exponentials) {
       OperatorRule shared = rule;
       shared.sharing = Sharing::kFirstInput;
-      annotate_shared(node, shared, *activation);
+      annotate_shared(node, shared, *activation, config);
     } else if (rule.sharing != Sharing::kNone) {
-      annotate_shared(node, rule, *activation);
+      annotate_shared(node, rule, *activation, config);
     } else {
-      annotate_inputs(node, rule.inputs, config);
+      if (product_of_batch_norm(node) == nullptr) annotate_inputs(node, rule.inputs, config);
       annotate_output(node, rule, config);
     }
   }
 
-  void annotate_shared(Node& node, const OperatorRule& rule, const RoleConfig& activation) {
+  void annotate_shared(Node& node, const OperatorRule& rule, const RoleConfig& activation,
+                       const QuantizationConfig& config) {
     std::vector<Node*> inputs;
     for (const InputRule& input : rule.inputs) {
-      for (Node* producer : producers(node, input)) inputs.push_back(producer);
+      for (Node* producer : producers(node, input)) {
+        if (is_float_value(*producer)) inputs.push_back(producer);
+      }
     }
     if (inputs.empty()) return;
+    if (rule.sharing == Sharing::kJoining) return annotate_joining(node, inputs, config);
+    if (rule.sharing == Sharing::kOwn || rule.sharing == Sharing::kFirstInputOrOwn) {
+      const bool lent = rule.sharing == Sharing::kFirstInputOrOwn && lends_parameters(inputs.front());
+      return share_all(node, inputs, lent ? EdgeOrNode(inputs.front()) : EdgeOrNode(inputs.front(), &node),
+                       input_spec({}, activation, config, node, inputs.front()));
+    }
     reasons_[&node] = octet::str("would share the grid of '", inputs.front()->name(), "', which has none");
     if (rule.sharing == Sharing::kFirstInput) {
       if (!lends_parameters(inputs.front())) return;
       const bool cut_off = rule.leaves_range && rows_.fixed_grid(inputs.front()) != nullptr;
-      share_all(node, inputs, cut_off ? EdgeOrNode(inputs.front(), &node) : EdgeOrNode(inputs.front()), activation);
+      share_all(node, inputs, cut_off ? EdgeOrNode(inputs.front(), &node) : EdgeOrNode(inputs.front()),
+                specs_.activation(activation, {&node}));
       return;
     }
     // An observed grid first: on another's fixed grid, values beyond it would be cut off.
     const auto observed = std::find_if(inputs.begin(), inputs.end(), [&](Node* producer) {
       return lends_parameters(producer) && rows_.fixed_grid(producer) == nullptr;
     });
-    if (observed != inputs.end()) return share_all(node, inputs, EdgeOrNode(*observed), activation);
+    const AnySpec own = specs_.activation(activation, {&node});
+    if (observed != inputs.end()) return share_all(node, inputs, EdgeOrNode(*observed), own);
     const bool any = std::any_of(inputs.begin(), inputs.end(), lends_parameters);
     if (!any && rule.sharing != Sharing::kAnyInputOrOwn) return;
     const auto* first = rows_.fixed_grid(inputs.front());
@@ -313,20 +346,38 @@ class Annotator {
                              const auto* grid = rows_.fixed_grid(producer);
                              return grid != nullptr && *grid == *first;
                            });
-    share_all(node, inputs, same_grid ? EdgeOrNode(inputs.front()) : EdgeOrNode(inputs.front(), &node), activation);
+    share_all(node, inputs, same_grid ? EdgeOrNode(inputs.front()) : EdgeOrNode(inputs.front(), &node), own);
   }
 
-  // All edges and the output have the parameters of `anchor`; where that is one of the edges, it gets its own.
-  void share_all(Node& node, const std::vector<Node*>& inputs, const EdgeOrNode& anchor, const RoleConfig& activation) {
+  // All edges and the output have the parameters of `anchor`; where that is one of the edges, its spec is `own`.
+  void share_all(Node& node, const std::vector<Node*>& inputs, const EdgeOrNode& anchor, const AnySpec& own) {
     reasons_.erase(&node);
     QuantizationAnnotation note;
     note.annotated = true;
     const AnySpec shared = SharedQuantizationSpec{anchor};
     for (Node* producer : inputs) {
-      const bool own = EdgeOrNode(producer, &node) == anchor;
-      note.set_input(producer, own ? activation_spec(activation, {&node}) : shared);
+      note.set_input(producer, EdgeOrNode(producer, &node) == anchor ? own : shared);
     }
     note.output_qspec = shared;
+    ensure_annotation(node) = std::move(note);
+  }
+
+  // What shares a grid goes on to share it, so that the range that the result hands back reaches all of them.
+  void annotate_joining(Node& node, const std::vector<Node*>& inputs, const QuantizationConfig& config) {
+    const RoleConfig& numbers = *config.find(Role::kActivation);
+    const RoleConfig& joined = *config.find(Role::kJoined);
+    AnySpec output = make_spec(joined, 0, options_.mode);
+    QuantizationAnnotation note;
+    note.annotated = true;
+    for (Node* producer : inputs) {
+      const QuantizationAnnotation* lender = annotation(std::as_const(*producer));
+      const bool shares =
+          lends_parameters(producer) && std::holds_alternative<SharedQuantizationSpec>(*lender->output_qspec);
+      note.set_input(producer, shares ? AnySpec(SharedQuantizationSpec{EdgeOrNode(producer)})
+                                      : input_spec({}, numbers, config, node, producer));
+      if (joined.leads) std::get<QuantizationSpec>(output).followers.emplace_back(producer, &node);
+    }
+    note.output_qspec = std::move(output);
     ensure_annotation(node) = std::move(note);
   }
 
@@ -338,7 +389,7 @@ class Annotator {
     for (const InputRule& rule : rules) {
       const RoleConfig* numbers = config.find(rule.role);
       for (Node* producer : producers(node, rule)) {
-        if (note.input(producer) != nullptr) continue;  // x + x: one edge
+        if (note.input(producer) != nullptr || !is_float_value(*producer)) continue;  // x + x: one edge
         if (numbers != nullptr && numbers->derived) {
           note.set_input(producer, make_bias_spec(*numbers, &node, input, weight ? weight : input,
                                                   numbers->per_channel && reads_transposed(rules)));
@@ -359,39 +410,51 @@ class Annotator {
                      const Node& node, Node* producer) const {
     // A second grid for the same value would only cost a requantization.
     const Role owner = config.owner(rule.role);
-    if ((owner == Role::kActivation || owner == Role::kProductOperand) && !numbers.dynamic) {
-      const bool takes_any = owner == Role::kActivation;
-      if (takes_any && rows_.fixed_grid(producer) != nullptr) return SharedQuantizationSpec{EdgeOrNode(producer)};
+    const bool takes_any = owner == Role::kActivation || owner == Role::kConvActivation;
+    if ((takes_any || owner == Role::kProductOperand) && !numbers.dynamic) {
+      const FixedQParamsQuantizationSpec* fixed = takes_any ? rows_.fixed_grid(producer) : nullptr;
+      if (fixed != nullptr && holds(*fixed, numbers)) return SharedQuantizationSpec{EdgeOrNode(producer)};
       for (const RoleConfig* lender : {&numbers, takes_any ? product_numbers(config) : nullptr}) {
         if (lender == nullptr) continue;
-        if (const AnySpec* lent = same_but_observer(producer, *lender)) return *lent;
+        if (const AnySpec* lent = same_but_observer(rows_.concrete_output(producer), *lender)) return *lent;
       }
+      if (const AnySpec* lent = same_but_observer(first_edge(config, producer), numbers)) return *lent;
     }
     switch (family(rule.role)) {
       case Role::kWeight:
-        return weight_spec(numbers, rule.channel_axis, node);
+        return sized_for(*producer, specs_.weight(numbers, rule.channel_axis, node), numbers);
       case Role::kBias:
         return make_spec(numbers, rule.channel_axis, options_.mode);
       default:
-        return activation_spec(numbers, {&node});
+        return specs_.activation(numbers, {&node});
     }
   }
 
-  // The producer's spec where it is an activation's of these numbers, whatever observes it.
-  const AnySpec* same_but_observer(Node* producer, const RoleConfig& numbers) const {
-    const AnySpec* lent = rows_.concrete_output(producer);
+  // Where products have an activation of their own, the first reader of a value without a spec decides for all.
+  const AnySpec* first_edge(const QuantizationConfig& config, Node* producer) const {
+    if (config.roles.count(Role::kConvActivation) == 0 || lends_parameters(producer)) return nullptr;
+    for (const Node* reader : producer->users()) {
+      const QuantizationAnnotation* note = annotation(*reader);
+      if (const AnySpec* edge = note == nullptr ? nullptr : note->input(producer)) return edge;
+    }
+    return nullptr;
+  }
+
+  // The spec where it is an activation's of these numbers, whatever observes it.
+  const AnySpec* same_but_observer(const AnySpec* lent, const RoleConfig& numbers) const {
     const auto* observed = lent == nullptr ? nullptr : std::get_if<QuantizationSpec>(lent);
     if (observed == nullptr) return nullptr;
     AnySpec own = make_spec(numbers, 0, options_.mode);
     auto* spec = std::get_if<QuantizationSpec>(&own);
     if (spec == nullptr) return nullptr;
     spec->observer_or_fake_quant = observed->observer_or_fake_quant;
+    spec->followers = observed->followers;
     return *spec == *observed ? lent : nullptr;
   }
 
   void annotate_output(Node& node, const OperatorRule& rule, const QuantizationConfig& config) {
     const RoleConfig* numbers = result_numbers(node, rule.output, config);
-    if (!has_known_grid(numbers)) {
+    if (!has_known_grid(numbers) || !is_float_value(node)) {
       reasons_[&node] = "its result stays in float";
       return;
     }
@@ -403,7 +466,7 @@ class Annotator {
         return;
       }
     }
-    write_output(node, activation_spec(*numbers, {&node, product_of_batch_norm(node)}));
+    write_output(node, specs_.activation(*numbers, {&node, product_of_batch_norm(node)}));
   }
 
   static std::string together(const Node& other) { return octet::str("computed together with '", other.name(), "'"); }
@@ -427,7 +490,7 @@ class Annotator {
       ensure_annotation(*norm).annotated = true;
       reasons_[norm] = together(node);
     }
-    write_output(*user, activation_spec(*numbers, {user, &node, norm, product_of_batch_norm(node)}));
+    write_output(*user, specs_.activation(*numbers, {user, &node, norm, product_of_batch_norm(node)}));
     reasons_[&node] = together(*user);
     reasons_[user] = together(node);
     return true;
@@ -435,21 +498,37 @@ class Annotator {
 
   const Target& target_;
   const QuantizerOptions& options_;
+  const ConfigOf& own_config_;
   Graph& graph_;
   QuantizationConfig config_;  // of the scheme for all
   std::unordered_set<const Node*> constants_;
+  ChosenSpecs specs_;
   std::vector<QuantizationConfig> schemes_;  // of the one that each override names
-  std::map<const Node*, NodeChoices> choices_;
+  NodeNumbers nodes_;                        // of single nodes in the scheme for all, and in those of overrides
+  std::vector<NodeNumbers> scheme_nodes_;
+  mutable std::map<const Node*, QuantizationConfig> node_configs_;  // of those that have their own
   std::map<const Node*, std::string> reasons_;
-  mutable QuantizationPlan plan_;
+  QuantizationPlan plan_;
   std::unordered_set<const Node*> factors_;
   mutable SharedRows rows_;
 };
 
 }  // namespace
 
-QuantizationPlan annotate(const Target& target, const QuantizerOptions& options, Graph& graph) {
-  return Annotator(target, options, graph).run();
+QuantizationPlan annotate(const Target& target, const QuantizerOptions& options, GraphModule& module,
+                          const ConfigOf& own_config) {
+  if (!target.patterns) return Annotator(target, options, module.graph(), own_config).run();
+  const ChosenSpecs specs(options, module.graph());
+  std::vector<PatternScope> scopes;
+  for (size_t i = 0; i < options.overrides.size(); ++i) {
+    const std::string& scheme = options.overrides[i].scheme;
+    if (scheme.empty()) continue;
+    const auto chosen = [&specs, i](const Node& node) { return specs.of(node).scheme == i && specs.follow(i); };
+    scopes.push_back({chosen, target.config(scheme, options)});
+  }
+  const auto others = [&specs](const Node& node) { return !specs.of(node).scheme.has_value(); };
+  scopes.push_back({others, target.config(options.scheme, options)});
+  return annotate_patterns(target.patterns(options), scopes, options.mode, module, specs);
 }
 
 }  // namespace octet::targets

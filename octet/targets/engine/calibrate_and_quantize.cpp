@@ -12,8 +12,10 @@ std::shared_ptr<GraphModule> calibrate_and_quantize(std::shared_ptr<GraphModule>
                                                     const std::function<void(GraphModule&)>& train) {
   const bool is_qat = quantizer.mode() == QuantizationMode::kQat;
   const bool trains = is_qat && train != nullptr;
-  if (samples.empty() && !trains) throw expected("calibrate_and_quantize", "samples", "at least one", "none");
   auto prepared = prepare(std::move(model), quantizer);
+  if (samples.empty() && !trains && needs_calibration(*prepared)) {
+    throw expected("calibrate_and_quantize", "samples", "at least one", "none");
+  }
   if (trains) {
     move_exported_model_to_train(prepared);
     train(*prepared);

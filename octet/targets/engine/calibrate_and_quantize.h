@@ -16,8 +16,9 @@ namespace octet {
 /// Post-training: calibrate() on the samples.
 /// Quantization-aware: `train` where it is given (called on the model in train mode), else calibrate() in eval mode.
 ///
-/// `samples`: each holds one tensor for each input of the model. Throws octet::Error where there is neither a sample
-/// nor a use for `train`, and where the quantizer names no mode.
+/// `samples`: each holds one tensor for each input of the model; none where no grid asks for data
+/// (needs_calibration()). Throws octet::Error where there is neither a sample nor a use for `train` and one does, and
+/// where the quantizer names no mode.
 OCTET_API std::shared_ptr<GraphModule> calibrate_and_quantize(std::shared_ptr<GraphModule> model,
                                                               const std::vector<std::vector<at::Tensor>>& samples,
                                                               Quantizer& quantizer,

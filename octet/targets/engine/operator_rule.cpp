@@ -4,6 +4,14 @@
 
 namespace octet::targets {
 
+std::vector<Node*> producers(const Node& node, const InputRule& input) {
+  std::vector<Node*> found;
+  if (node.has_arg(input.argument)) {
+    node.arg(input.argument).for_each_node([&](Node* producer) { found.push_back(producer); });
+  }
+  return found;
+}
+
 bool OperatorRule::has_weight() const {
   return std::any_of(inputs.begin(), inputs.end(),
                      [](const InputRule& input) { return family(input.role) == Role::kWeight; });
@@ -16,6 +24,7 @@ RuleTable::RuleTable(std::vector<OperatorRule> rows) : rows_(std::move(rows)) {
 }
 
 const OperatorRule* RuleTable::find(const Node& node) const {
+  if (node.kind() == NodeKind::kGetItem) return find(OpName("getitem"));
   return node.is_call() ? find(node.op().name()) : nullptr;
 }
 

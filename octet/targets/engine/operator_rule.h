@@ -20,7 +20,10 @@ enum class Sharing {
                 ///< they are fixed and the result leaves their range, input and output are observed together instead
   kAnyInput,    ///< the first producer with an observed range lends it to all inputs and the output; with fixed grids
               ///< alone that differ, they get one of their own; where no producer has parameters, nothing is quantized
-  kAnyInputOrOwn,  ///< the same; where none has any, inputs and output get one of their own
+  kAnyInputOrOwn,    ///< the same; where none has any, inputs and output get one of their own
+  kFirstInputOrOwn,  ///< as kFirstInput; where the producer has none, input and output get one of their own
+  kOwn,              ///< inputs and results, several too, get one of their own
+  kJoining,  ///< each input has its own grid or shares its producer's, and the result leads them (RoleConfig::leads)
 };
 
 /// What an operator may be computed together with.
@@ -40,9 +43,13 @@ struct InputRule {
   int64_t channel_axis = 0;  ///< of a weight: the dimension of its output channels
 };
 
+/// What the node reads in the argument of this input rule: one node, the elements of a list, or none.
+std::vector<Node*> producers(const Node& node, const InputRule& input);
+
 /// One row of a target's operator table: everything that quantization and placement know of an operator.
 struct OCTET_API OperatorRule {
-  std::vector<std::string_view> ops;  ///< the op and its in-place form
+  /// The op and its in-place form. "getitem": an element of a result that no row speaks of.
+  std::vector<std::string_view> ops;
   std::vector<InputRule> inputs;
   Role output = Role::kActivation;
   Sharing sharing = Sharing::kNone;
@@ -53,6 +60,7 @@ struct OCTET_API OperatorRule {
   bool is_activation = false;                   ///< may be computed together with the operator before it
   std::vector<ActivationBounds> fuses_at = {};  ///< and that at these clipping bounds alone; empty: wherever it clips
   std::vector<ActivationBounds> own_output_at = {};  ///< at these clipping bounds the output has a range of its own
+  bool reads_floats = false;  ///< the inputs are quantized where they are floats, whatever the result is (comparisons)
   bool drops_output_before_batch_norm = false;  ///< in training: the BatchNorm that alone reads it is quantized instead
   bool qat_only = false;
   NoOp no_op = NoOp::kNever;

@@ -22,6 +22,7 @@ std::string spec_name(const QuantizationConfig& config, Role role, int64_t chann
   if (numbers == nullptr) return "-";
   if (numbers->fixed) return octet::str("F ", fraction(numbers->fixed->scale), ", ", numbers->fixed->zero_point);
   std::string name = config.owner(role) == Role::kProductOperand ? "P"
+                     : config.owner(role) == Role::kSecondFactor ? "P"
                      : family(role) == Role::kWeight             ? "W"
                      : family(role) == Role::kBias               ? "B"
                                                                  : "A";
@@ -39,6 +40,12 @@ std::string sharing_text(const OperatorRule& rule) {
       return "with an input that has a grid";
     case Sharing::kAnyInputOrOwn:
       return "with an input that has a grid, else its own";
+    case Sharing::kFirstInputOrOwn:
+      return "with its input, else its own";
+    case Sharing::kOwn:
+      return "one for all that it reads and gives";
+    case Sharing::kJoining:
+      return "that of the result, for all that it reads";
   }
   return "";
 }
@@ -97,9 +104,62 @@ std::string cell(std::string text) {
   return text;
 }
 
+std::string ops_text(const std::vector<std::string_view>& ops) {
+  std::string text;
+  for (const std::string_view op : ops) text += octet::str(text.empty() ? "" : ", ", '`', op, '`');
+  return text;
+}
+
+std::string sharing_text(PatternSharing sharing) {
+  switch (sharing) {
+    case PatternSharing::kNone:
+      return "";
+    case PatternSharing::kProducer:
+      return "with its input, if that has one";
+    case PatternSharing::kProducerOrOwn:
+      return "with its input, else its own";
+    case PatternSharing::kInputs:
+      return "one for all inputs and the output";
+  }
+  return "";
+}
+
+std::string behind_text(const QuantizationPattern& pattern) {
+  std::string text = pattern.batch_norm ? "BatchNorm" : "";
+  std::string activations;
+  for (const PatternActivation& each : pattern.activations) {
+    activations += (activations.empty() ? "" : ", ") + ops_text(each.ops);
+  }
+  if (!activations.empty()) text += (text.empty() ? "" : ", then ") + activations;
+  return text;
+}
+
+// A row a pattern, in the order in which they are tried.
+std::string pattern_rows(const Target& target) {
+  const PatternTable table = target.patterns(completed({}, target, target.name));
+  std::ostringstream out;
+  out << "| pattern | starts at | takes in behind it | reads | grid shared | when |\n|---|---|---|---|---|---|\n";
+  const auto rows = [&](const PatternStage& stage, const std::string& when) {
+    for (const QuantizationPattern& pattern : stage) {
+      std::string inputs;
+      for (const InputRule& input : pattern.inputs) {
+        inputs += octet::str(inputs.empty() ? "" : ", ", input.argument, ": ", text(input.role));
+      }
+      std::string modes = pattern.qat_only ? "in training" : when;
+      if (pattern.serves_dynamic) modes += modes.empty() ? "dynamic too" : ", dynamic too";
+      out << "| " << pattern.name << " | " << ops_text(pattern.ops) << " | " << behind_text(pattern) << " | " << inputs
+          << " | " << sharing_text(pattern.sharing) << " | " << modes << " |\n";
+    }
+  };
+  for (const PatternStage& stage : table.stages) rows(stage, "");
+  rows(table.propagation, "after all others");
+  return out.str();
+}
+
 }  // namespace
 
 std::string operator_table(const Target& target) {
+  if (target.patterns) return octet::str("# Patterns of ", target.name, "\n\n", target.document, pattern_rows(target));
   const QuantizationConfig config = target.config("", completed({}, target, target.name));
   std::ostringstream out;
   out << "# Operators of " << target.name << "\n\n"
@@ -107,8 +167,7 @@ std::string operator_table(const Target& target) {
       << "| operator | inputs | output | grid shared | computed together | constraints on the NPU | lowering |\n"
       << "|---|---|---|---|---|---|---|\n";
   for (const OperatorRule& rule : target.rules.rows()) {
-    std::string ops;
-    for (const std::string_view op : rule.ops) ops += octet::str(ops.empty() ? "" : ", ", '`', op, '`');
+    std::string ops = ops_text(rule.ops);
     if (rule.qat_only) ops += " (in training)";
     std::string inputs;
     for (const InputRule& input : rule.inputs) {

@@ -191,6 +191,7 @@ NodeChoices choices_for(const std::vector<Override>& overrides, const Node& node
 
 ObserverFactory observer_by_name(const std::string& name, const RoleConfig& numbers, QuantizationMode mode,
                                  const std::string& where) {
+  if (numbers.blocks) throw Error(where, "weights in blocks have one observer, of minimum and maximum");
   const ObserverName* known = find_observer(name);
   const bool fits = known != nullptr && known->per_channel == numbers.per_channel &&
                     (mode == QuantizationMode::kPtq || known->in_training);

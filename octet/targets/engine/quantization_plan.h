@@ -14,6 +14,7 @@ struct QuantizationPlan {
     /// Why the node, its inputs or its output have no spec: "no rule", "left in float by overrides[0]", "computed
     /// together with 'relu'". Empty where nothing is missing.
     std::string reason;
+    bool refused = false;  ///< a pattern knows it, and a condition is why it stays in float: people are told
   };
   struct Override {
     std::vector<std::string> matched;  ///< names of the nodes that it selects, in graph order
@@ -21,6 +22,7 @@ struct QuantizationPlan {
   };
   std::vector<Entry> entries;       ///< inputs and operators in graph order
   std::vector<Override> overrides;  ///< one for each of the options'
+  std::vector<int64_t> scopes;      ///< of each PatternScope how many operators it decided about
 };
 
 }  // namespace octet::targets

@@ -8,10 +8,22 @@
 
 namespace octet::targets {
 
-TableQuantizer::TableQuantizer(std::shared_ptr<const Target> target, QuantizerOptions options, const std::string& where)
-    : target_(std::move(target)) {
-  if (target_ == nullptr) throw Error(where, "is given no target");
-  options_ = completed(std::move(options), *target_, where);
+TableQuantizer::TableQuantizer(std::shared_ptr<const Target> target, QuantizerOptions options,
+                               const std::string& where) {
+  reset(std::move(target), std::move(options), where);
+}
+
+void TableQuantizer::reset(std::shared_ptr<const Target> target, QuantizerOptions options, const std::string& where) {
+  if (target == nullptr) throw Error(where, "is given no target");
+  options_ = completed(std::move(options), *target, where);
+  target_ = std::move(target);
+}
+
+QuantizationPlan TableQuantizer::annotated(GraphModule& module) const {
+  QuantizationPlan plan =
+      targets::annotate(*target_, options_, module, [this](const Node& node) { return config_of(node); });
+  if (target_->fit_constants) target_->fit_constants(module);
+  return plan;
 }
 
 void TableQuantizer::run_passes(GraphModule& module) const {
@@ -21,7 +33,7 @@ void TableQuantizer::run_passes(GraphModule& module) const {
 void TableQuantizer::transform_for_annotation(GraphModule& module) { run_passes(module); }
 
 void TableQuantizer::annotate(GraphModule& module) {
-  const QuantizationPlan plan = targets::annotate(*target_, options_, module.graph());
+  const QuantizationPlan plan = annotated(module);
   for (size_t i = 0; i < plan.overrides.size(); ++i) {
     const QuantizationPlan::Override& outcome = plan.overrides[i];
     const std::string name = octet::str("overrides[", i, "] (", options_.overrides[i].selector(), ")");
@@ -31,11 +43,24 @@ void TableQuantizer::annotate(GraphModule& module) {
       log::warn(name, " changes nothing of the ", outcome.matched.size(), " nodes that it matches");
     }
   }
-  const bool any = std::any_of(plan.entries.begin(), plan.entries.end(), [](const QuantizationPlan::Entry& entry) {
-    return entry.node->is_call() && is_annotated(*entry.node);
-  });
-  if (any) return;
-  log::warn("no operator of this model is known to the ", target_->name, " quantizer: only its inputs are quantized");
+  for (const QuantizationPlan::Entry& entry : plan.entries) {
+    if (entry.refused && takes(*entry.node)) log::info(entry.node->where(), " stays in float: ", entry.reason);
+  }
+  for (Node* node : module.graph().nodes()) {
+    if (!takes(*node)) node->notes().erase(kAnnotationKey);
+  }
+  const auto any = [&](auto is_kind) {
+    return std::any_of(plan.entries.begin(), plan.entries.end(), [&](const QuantizationPlan::Entry& entry) {
+      return is_kind(*entry.node) && is_annotated(*entry.node);
+    });
+  };
+  if (any([](const Node& node) { return node.is_call(); })) return;
+  if (!any([](const Node& node) { return node.kind() == NodeKind::kPlaceholder; })) {
+    log::warn("no operator of this model fits what ", target_->name, " quantizes in mode ", options_.scheme,
+              ": nothing is quantized; octet check says why of each");
+  } else {
+    log::warn("no operator of this model is known to the ", target_->name, " quantizer: only its inputs are quantized");
+  }
 }
 
 bool TableQuantizer::rounds_folded_biases() const {
@@ -56,10 +81,10 @@ TableQuantizer::Explanation TableQuantizer::explain(const GraphModule& model) co
   Explanation explanation{model.copy(), {}};
   if (options_.mode == QuantizationMode::kPtq) {  // as prepare does
     explanation.model->train(false);
-    fold_batch_norms(*explanation.model);
+    if (folds_batch_norms()) fold_batch_norms(*explanation.model);
   }
   run_passes(*explanation.model);
-  explanation.plan = targets::annotate(*target_, options_, explanation.model->graph());
+  explanation.plan = annotated(*explanation.model);
   return explanation;
 }
 

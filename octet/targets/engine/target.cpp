@@ -21,16 +21,27 @@ const Setting* find_setting(const Target& target, const std::string& name) {
 }  // namespace
 
 QuantizationConfig Target::config(const std::string& scheme, const QuantizerOptions& options) const {
-  for (const Scheme& known : schemes) {
-    if (scheme.empty() || known.name == scheme) return known.config(options);
-  }
-  throw wrong_choice(octet::str(name, ": scheme"), join(", ", scheme_names()), scheme);
+  const std::optional<Scheme> known =
+      scheme.empty() && !schemes.empty() ? std::optional(schemes.front()) : find_scheme(scheme);
+  if (!known) throw wrong_choice(octet::str(name, ": scheme"), schemes_text(), scheme);
+  return known->config(options);
+}
+
+std::optional<Scheme> Target::find_scheme(const std::string& scheme) const {
+  const auto found =
+      std::find_if(schemes.begin(), schemes.end(), [&](const Scheme& known) { return known.name == scheme; });
+  if (found != schemes.end()) return *found;
+  return more_schemes.make ? more_schemes.make(scheme) : std::nullopt;
 }
 
 std::vector<std::string> Target::scheme_names() const {
   std::vector<std::string> names;
   for (const Scheme& scheme : schemes) names.push_back(scheme.name);
   return names;
+}
+
+std::string Target::schemes_text() const {
+  return join(", ", scheme_names()) + (more_schemes.make ? "; and " + more_schemes.form : "");
 }
 
 std::vector<Pass> Target::chosen_passes(const QuantizerOptions& options) const {
@@ -43,6 +54,33 @@ std::vector<Pass> Target::chosen_passes(const QuantizerOptions& options) const {
 }
 
 namespace {
+
+// A scheme that is made for one mode says it; where none is named, the first that serves the mode is. What overrides
+// name must serve it too.
+void choose_scheme(QuantizerOptions& options, const Target& target, const std::string& where) {
+  const auto serves = [&](const Scheme& scheme) { return !scheme.mode || *scheme.mode == options.mode; };
+  const bool fixed = std::any_of(target.schemes.begin(), target.schemes.end(),
+                                 [](const Scheme& scheme) { return scheme.mode.has_value(); });
+  if (options.scheme.empty() && fixed) {
+    const auto first = std::find_if(target.schemes.begin(), target.schemes.end(), serves);
+    if (first == target.schemes.end()) {
+      throw Error(below(where, "mode"),
+                  octet::str(target.name, " has no scheme for ", text(options.mode), " quantization"));
+    }
+    options.scheme = first->name;
+  } else if (!options.scheme.empty()) {
+    const std::optional<Scheme> named = target.find_scheme(options.scheme);
+    if (!named) throw wrong_choice(below(where, "scheme"), target.schemes_text(), options.scheme);
+    if (named->mode) options.mode = *named->mode;
+  }
+  for (size_t i = 0; i < options.overrides.size(); ++i) {
+    const std::optional<Scheme> named = target.find_scheme(options.overrides[i].scheme);
+    if (!named || serves(*named)) continue;
+    throw Error(below(where, octet::str("overrides[", i, "].scheme")),
+                octet::str("'", named->name, "' is for ", text(*named->mode), " quantization, the rest is ",
+                           text(options.mode)));
+  }
+}
 
 void check_passes(const QuantizerOptions& options, const Target& target, const std::string& where) {
   if (options.without_passes.empty()) return;
@@ -75,18 +113,19 @@ void check_setting(const Target& target, const std::string& name, const std::str
 QuantizerOptions completed(QuantizerOptions options, const Target& target, const std::string& where) {
   if (options.target.empty()) options.target = target.name;
   if (options.target != target.name) throw wrong_choice(below(where, "target"), target.name, options.target);
+  choose_scheme(options, target, where);
   if (std::find(target.modes.begin(), target.modes.end(), options.mode) == target.modes.end()) {
     throw Error(below(where, "mode"), octet::str(target.name, " is not quantized ", text(options.mode)));
-  }
-  const std::vector<std::string> schemes = target.scheme_names();
-  if (!options.scheme.empty() && std::find(schemes.begin(), schemes.end(), options.scheme) == schemes.end()) {
-    throw wrong_choice(below(where, "scheme"), join(", ", schemes), options.scheme);
   }
   for (const auto& [name, value] : options.settings) check_setting(target, name, value, below(where, name));
   for (const Setting& setting : target.settings) {
     options.settings.emplace(setting.name, setting.choices.front().value);
   }
   check_passes(options, target, where);
+  std::vector<std::string> schemes = target.scheme_names();
+  for (const Override& choice : options.overrides) {
+    if (target.find_scheme(choice.scheme)) schemes.push_back(choice.scheme);
+  }
   check_overrides(options.overrides, options.mode, schemes, where);
   return options;
 }
@@ -104,6 +143,7 @@ void check(const Target& target) {
     options.mode = mode;
     options = completed(std::move(options), target, where);
     for (const Scheme& scheme : target.schemes) {
+      if (scheme.mode && *scheme.mode != mode) continue;
       check(scheme.config(options), octet::str(where, ", scheme ", scheme.name));
     }
   }

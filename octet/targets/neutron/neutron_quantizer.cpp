@@ -21,6 +21,7 @@ targets::QuantizerOptions by_name(const NeutronOptions& choices) {
   options.settings = {{"mul_range", choices.mul_range == MulRange::kObserved ? "observed" : "reference"},
                       {"sigmoid_input", choices.sigmoid_input == SigmoidInput::kObserved ? "observed" : "reference"},
                       {"gelu", gelu.at(choices.gelu)},
+                      {"norms", choices.integer_norms ? "integer" : "float"},
                       {"unroll_rnn", choices.unroll_rnn ? "yes" : "no"},
                       {"qat_ranges", choices.qat_ranges == QatRanges::kJoint ? "joint" : "reference"}};
   options.without_passes = choices.without_passes;

@@ -40,7 +40,8 @@ struct NeutronOptions {
   MulRange mul_range = MulRange::kObserved;
   SigmoidInput sigmoid_input = SigmoidInput::kObserved;
   Gelu gelu = Gelu::kFloat;
-  bool unroll_rnn = false;  ///< lstm, gru and rnn are written out step by step, for the length of the example
+  bool integer_norms = false;  ///< layer_norm and its kin run on the NPU, of several operators
+  bool unroll_rnn = false;     ///< lstm, gru and rnn are written out step by step, for the length of the example
   std::vector<std::string> without_passes = {};  ///< rewrites of the float graph to leave out, by name
   QatRanges qat_ranges = QatRanges::kJoint;
   /// Later ones win over earlier ones, setting by setting.

@@ -22,11 +22,13 @@ void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOp
   if (options.settings.at("unroll_rnn") == "yes") {
     passes.push_back({"unroll_recurrent_layers", targets::unroll_recurrent_layers});
   }
+  passes.push_back({"scale_padded_averages", targets::scale_padded_averages});
   passes.push_back({"decompose_silu", targets::decompose_silu});
   passes.push_back({"decompose_hardsigmoid", targets::decompose_hardsigmoid});
   passes.push_back({"decompose_softplus", targets::decompose_softplus});
   passes.push_back({"decompose_mish", targets::decompose_mish});
   passes.push_back({"decompose_elu", targets::decompose_elu});
+  if (options.settings.at("norms") == "integer") passes.push_back({"decompose_norms", targets::decompose_norms});
   const std::string& gelu = options.settings.at("gelu");
   if (gelu == "float") return;
   const auto form = gelu == "tanh" ? targets::GeluForm::kTanh : targets::GeluForm::kSigmoid;

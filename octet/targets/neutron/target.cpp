@@ -114,6 +114,10 @@ targets::Target target(const NeutronTargetSpec& spec, std::vector<targets::Opera
       {"gelu",
        "gelu: float (on the CPU, the default), or on the NPU as sigmoid (x * sigmoid(1.702 x)) or tanh (its tanh form)",
        {{"float"}, {"sigmoid"}, {"tanh"}}},
+      {"norms",
+       "layer_norm, rms_norm, group_norm and instance_norm: float (on the CPU, the default) or integer (on the NPU, of "
+       "several operators, less exactly)",
+       {{"float"}, {"integer"}}},
       {"unroll_rnn",
        "lstm, gru and rnn: no (in float on the CPU, the default) or yes (written out step by step, for the length of "
        "the "

@@ -57,4 +57,13 @@ bool convert_scalars_to_attributes(GraphModule& module) {
   return changed;
 }
 
+bool convert_scalars_of(GraphModule& module, const std::vector<std::string_view>& ops) {
+  bool changed = false;
+  for (Node* node : module.graph().nodes()) {
+    const auto is = [&](std::string_view op) { return node->is_call(OpName(op)); };
+    if (std::any_of(ops.begin(), ops.end(), is)) changed |= convert(module, node, node->target());
+  }
+  return changed;
+}
+
 }  // namespace octet::targets

@@ -98,10 +98,38 @@ Node* batched_product_added(GraphModule& module, Node* node) {
   return matrix_product_added(module, node, "aten.bmm.default", "batch1", "batch2");
 }
 
+Node* any_product_added(GraphModule& module, Node* node) {
+  return matrix_product_added(module, node, "aten.mm.default", "mat1", "mat2");
+}
+
 // With a constant matrix it is a linear.
 Node* computed_product_added(GraphModule& module, Node* node) {
-  if (is_static(node->arg("mat2").node())) return nullptr;
-  return matrix_product_added(module, node, "aten.mm.default", "mat1", "mat2");
+  return is_static(node->arg("mat2").node()) ? nullptr : any_product_added(module, node);
+}
+
+// self + (alpha * other), and minus
+Node* scaled_first(GraphModule& module, Node* node) {
+  const auto alpha = factor_of(*node, "alpha");
+  if (!alpha || *alpha == 1.0 || !is_float_node(node)) return nullptr;
+  Node* other = node->arg("other").node();
+  std::vector<Arg> args = {node->arg("self"), Arg()};
+  if (is_float_node(other)) {
+    args[1] = add_scaled(module, other, *alpha, *node);
+  } else if (node->arg("other").is_constant()) {
+    const c10::IValue& number = node->arg("other").constant();
+    const double value = number.isTensor() ? number.toTensor().item<double>() : node->arg("other").to_double();
+    args[1] = c10::IValue(at::scalar_tensor(value * *alpha, at::TensorOptions(node->meta()->dtype)));
+  } else {
+    return nullptr;
+  }
+  return add_call(node->target(), std::move(args), node->sizes(), *node);
+}
+
+// 1 / self
+Node* one_divided(GraphModule& module, Node* node) {
+  const at::Tensor one = at::ones({}, at::TensorOptions(node->meta()->dtype));
+  Node* dividend = add_attr(module, octet::str("dividend_", node->name()), one, AttrKind::kConstant);
+  return add_call("aten.div.Tensor", {dividend, node->arg("self")}, node->sizes(), *node);
 }
 
 Node* stacked(GraphModule&, Node* node) {
@@ -151,6 +179,10 @@ constexpr ArithmeticRow kArithmetic[] = {
     {"aten.concatenate.default", [](GraphModule&, Node* node) { return renamed(node, "aten.cat.default"); }},
 };
 
+constexpr ArithmeticRow kAddmm[] = {{"aten.addmm.default", any_product_added}};
+constexpr ArithmeticRow kAlpha[] = {{"aten.add.Tensor", scaled_first}, {"aten.sub.Tensor", scaled_first}};
+constexpr ArithmeticRow kReciprocal[] = {{"aten.reciprocal.default", one_divided}};
+
 using Rows = std::span<const ArithmeticRow>;
 
 const ArithmeticRow* arithmetic_row(Rows rows, const Node& node) {
@@ -184,5 +216,11 @@ bool take_apart(GraphModule& module, Rows rows) {
 bool decompose_arithmetic(GraphModule& module) { return take_apart(module, kArithmetic); }
 
 bool decompose_powers(GraphModule& module) { return take_apart(module, kPowers); }
+
+bool decompose_addmm(GraphModule& module) { return take_apart(module, kAddmm); }
+
+bool decompose_alpha(GraphModule& module) { return take_apart(module, kAlpha); }
+
+bool decompose_reciprocal(GraphModule& module) { return take_apart(module, kReciprocal); }
 
 }  // namespace octet::targets

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <functional>
+#include <string_view>
+#include <vector>
 
 #include "octet/graph/graph_module.h"
 
@@ -33,6 +35,18 @@ bool decompose_arithmetic(GraphModule& module);
 /// square, pow with 2, 3 and 4, and addcmul become products and sums; pow with -0.5 becomes rsqrt. Declined for other
 /// exponents, and where a factor is computed.
 bool decompose_powers(GraphModule& module);
+
+/// addmm becomes mm and add, its factors products with constants.
+bool decompose_addmm(GraphModule& module);
+
+/// add and sub with a factor alpha become a product with it and the sum; a number is multiplied at once.
+bool decompose_alpha(GraphModule& module);
+
+/// reciprocal becomes a division of 1.
+bool decompose_reciprocal(GraphModule& module);
+
+/// view, permute, reshape that take the pixels of an image apart become pixel_unshuffle.
+bool recompose_pixel_unshuffle(GraphModule& module);
 
 /// split, split_with_sizes, chunk, tensor_split and unbind become one slice for each piece that is read, for unbind
 /// with a squeeze behind it; a split into one piece vanishes. Declined where the pieces are read other than one by one.
@@ -120,6 +134,16 @@ bool convert_conv1d_to_conv2d(GraphModule& module, const std::function<bool(cons
 
 /// Numbers in add, sub, mul and their in-place forms (and the .Scalar forms of these) become constants of the module.
 bool convert_scalars_to_attributes(GraphModule& module);
+/// The same for these operators alone, "aten.add.Tensor".
+bool convert_scalars_of(GraphModule& module, const std::vector<std::string_view>& ops);
+
+/// Numbers where operators take tensors become constants of the module, and operators on numbers (the .Scalar forms,
+/// leaky_relu, which becomes prelu, masked_fill, where) those on tensors. In-place forms are replaced where no reader
+/// sees that they write.
+bool lift_scalars(GraphModule& module);
+
+/// In training: a convolution without a bias that a BatchNorm alone reads gets one of zeros, a parameter.
+bool add_biases_before_batch_norms(GraphModule& module);
 
 /// BatchNorm behind a convolution, a transposed one, or a linear with a matrix as result, that it alone reads, goes
 /// into weight and bias. Declined in train mode.
@@ -141,6 +165,10 @@ bool move_views_before_linears(GraphModule& module);
 /// and where the sum would hold more weights than the two.
 bool merge_parallel_convolutions(GraphModule& module);
 
+/// avg_pool1d and avg_pool2d that leave the padding out of their averages become pools that count it, times a constant
+/// of the image's size. Declined for windows that hang over by ceil_mode, and for a divisor of its own.
+bool scale_padded_averages(GraphModule& module);
+
 // Activations taken apart into operators that more targets know, with the same result. In-place forms too, unless a
 // reader sees that they write (may_be_replaced).
 
@@ -155,6 +183,11 @@ bool decompose_softplus(GraphModule& module);
 bool decompose_mish(GraphModule& module);
 /// elu(x) = relu(x) + exp(min(x, 0)) - 1 with its factors; selu and celu too.
 bool decompose_elu(GraphModule& module);
+
+/// layer_norm, rms_norm, group_norm and instance_norm of float32 become a mean by linear, a difference, the sum of its
+/// squares by bmm, rsqrt, products and a sum. Declined above 65536 elements in a row, whose squares an int32 accumulator
+/// does not hold, and for an instance norm that keeps statistics.
+bool decompose_norms(GraphModule& module);
 
 /// What may stand for a gelu.
 enum class GeluForm {

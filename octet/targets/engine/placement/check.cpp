@@ -9,6 +9,7 @@
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/support/error.h"
 #include "octet/targets/engine/placement/operator_view.h"
+#include "octet/targets/engine/placement/plan_placement.h"
 
 namespace octet::targets {
 namespace {
@@ -68,11 +69,21 @@ Check check_model(const GraphModule& model, TableQuantizer& quantizer,
   result.scales_known = is_quantized(model) || is_of_program(model);
   program->eval();
   propagate_shapes(*program, inputs);
+  const bool by_patterns = static_cast<bool>(quantizer.target().patterns);
+  if (by_patterns && !result.scales_known) {
+    const TableQuantizer::Explanation explanation = quantizer.explain(*program);
+    result.placement = place_by_plan(*explanation.model, explanation.plan, quantizer.target());
+  }
   if (!result.scales_known) {
     program = prepare(std::move(program), quantizer);
     stand_in_for_calibration(*program);
     program = convert_pt2e(std::move(program));
     propagate_shapes(*program, inputs);
+  }
+  if (by_patterns) {
+    if (result.scales_known) result.placement = place_by_grids(*program, quantizer.target());
+    result.warnings = find_warnings(*program, quantizer.target(), result.scales_known);
+    return result;
   }
   result.placement = place(*program, quantizer.target(), result.scales_known);
   result.warnings = find_warnings(*program, quantizer.target(), result.scales_known);

@@ -107,7 +107,7 @@ class Placer {
       }
     }
     const auto output = subject.output_grid();
-    if (is_known(output)) return std::nullopt;
+    if (is_known(output) || rule.output == Role::kFloat) return std::nullopt;
     return Verdict{octet::str("result: expected ", types.front(), ", got ", output ? output->dtype : "float"), ""};
   }
 
@@ -235,7 +235,7 @@ class Placer {
       row.name = node->name();
       row.where = node->where();
       row.macs = macs(module_, *node);
-      row.bytes = static_bytes(*node);
+      row.bytes = static_bytes(module_, *node);
       if (const std::string* whole = node->notes().find(kPartOfNodeNote); whole && groups.count(node) == 0) {
         const auto [known, is_first] = wholes.try_emplace(*whole, placement.operators.size());
         if (!is_first) {
@@ -292,19 +292,6 @@ class Placer {
     return readers;
   }
 
-  int64_t static_bytes(const Node& node) const {
-    int64_t bytes = 0;
-    for (const Node* input : node.inputs()) {
-      if (!is_constant_value(*input)) continue;
-      const Node* source = input;
-      while (source->is_call() && !source->inputs().empty()) source = source->inputs().front();
-      if (source->is_get_attr()) {
-        bytes += static_cast<int64_t>(module_.attr(source->target()).nbytes());
-      }
-    }
-    return bytes;
-  }
-
   const GraphModule& module_;
   const Graph& graph_;
   const Target& target_;
@@ -338,6 +325,17 @@ int64_t Placement::npu_bytes() const {
 }
 int64_t Placement::on_cpu() const {
   return sum(operators, [](const OperatorPlacement& row) { return row.partition ? 0 : 1; });
+}
+
+int64_t static_bytes(const GraphModule& module, const Node& node) {
+  int64_t bytes = 0;
+  for (const Node* input : node.inputs()) {
+    if (!is_constant_value(*input)) continue;
+    const Node* source = input;
+    while (source->is_call() && !source->inputs().empty()) source = source->inputs().front();
+    if (source->is_get_attr()) bytes += static_cast<int64_t>(module.attr(source->target()).nbytes());
+  }
+  return bytes;
 }
 
 Placement place(const GraphModule& quantized, const Target& target, bool scales_known) {

@@ -31,6 +31,7 @@ struct Transition {
 
 struct OCTET_API Placement {
   std::string target;
+  bool by_patterns = false;  ///< says what is quantized (plan_placement.h), and nothing of processors
   int64_t partitions = 0;
   std::vector<OperatorPlacement> operators;  ///< in graph order; quantize, dequantize and getitem left out
   std::vector<Transition> transitions;       ///< between operators; model inputs and results left out
@@ -41,6 +42,9 @@ struct OCTET_API Placement {
   int64_t npu_bytes() const;
   int64_t on_cpu() const;
 };
+
+/// Bytes of the parameters and constants that an operator reads.
+int64_t static_bytes(const GraphModule& module, const Node& node);
 
 /// Places every operator of a quantized program, whose shapes must be known (propagate_shapes): by the rows of the
 /// operator table, then by partitions, again and again until every partition stands (one that computes nothing does

@@ -186,7 +186,8 @@ class Finder {
     if (!dead.empty()) {
       warn(node.where(), "channels without a weight other than 0: " + list(dead), "prune them, or train them again");
     }
-    if (grid_at(module_, dequantize).axis) return;
+    const QuantRecord grid = grid_at(module_, dequantize);
+    if (grid.axis || !grid.block_size.empty()) return;
     const int64_t most = largest.max().item<int64_t>();
     const at::Tensor alive = largest.masked_select(largest.gt(0));
     if (alive.numel() == 0) return;
@@ -288,7 +289,10 @@ std::vector<Warning> loss_warnings(const std::vector<ValueLoss>& losses, const T
 }
 
 std::vector<Warning> find_warnings(const GraphModule& quantized, const Target& target, bool scales_known) {
-  return Finder(quantized, target, scales_known).run();
+  std::vector<Warning> found = Finder(quantized, target, scales_known).run();
+  if (!target.warnings) return found;
+  for (Warning& each : target.warnings(quantized)) found.push_back(std::move(each));
+  return found;
 }
 
 }  // namespace octet::targets

@@ -1,0 +1,24 @@
+#pragma once
+// Internal to octet/images: a function a format.
+
+#include <string>
+#include <string_view>
+
+#include "octet/images/image_file.h"
+
+namespace octet::images {
+
+Image decode_jpeg(std::string_view bytes, const std::string& name, int shrink);
+ImageSize jpeg_size(std::string_view bytes, const std::string& name);
+Image decode_png(std::string_view bytes, const std::string& name);
+ImageSize png_size(std::string_view bytes, const std::string& name);
+
+/// Throws octet::Error naming `name` for sizes that are none, or more than kMostPixels.
+void check_sizes(int64_t height, int64_t width, const std::string& name);
+
+/// EXIF's orientation of a JPEG, 1 to 8; 1 where it says none.
+int exif_orientation(std::string_view jpeg);
+/// The image turned upright: 2 to 4 mirror and turn, 5 to 8 exchange rows and columns too.
+Image upright(Image image, int orientation);
+
+}  // namespace octet::images

@@ -1,0 +1,143 @@
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+
+#include "octet/support/error.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/rewrite.h"
+
+namespace octet::targets {
+namespace {
+
+// int8 squares of this many elements stay within an int32 accumulator.
+constexpr int64_t kMostInARow = 65536;
+
+// A norm over the rows of a matrix, and the sizes in which weight and bias meet its result.
+struct Norm {
+  Node* x = nullptr;
+  int64_t rows = 0;
+  int64_t width = 0;
+  double eps = 0.0;
+  bool centered = true;
+  std::vector<int64_t> affine = {};
+};
+
+int64_t product(const std::vector<int64_t>& sizes, size_t first, size_t last) {
+  return std::accumulate(sizes.begin() + static_cast<ptrdiff_t>(first), sizes.begin() + static_cast<ptrdiff_t>(last),
+                         int64_t{1}, std::multiplies<>());
+}
+
+// Over the last dimensions.
+Norm of_last(const Node& node, bool centered, double eps) {
+  const std::vector<int64_t>& sizes = node.sizes();
+  const std::vector<int64_t> shape = node.arg("normalized_shape").to_ints();
+  const size_t first = sizes.size() - shape.size();
+  return {
+      node.arg("input").node(), product(sizes, 0, first), product(sizes, first, sizes.size()), eps, centered, shape};
+}
+
+// Over the positions of a group of channels.
+Norm of_groups(const Node& node, int64_t groups) {
+  const std::vector<int64_t>& sizes = node.sizes();
+  std::vector<int64_t> affine(sizes.size() - 1, 1);
+  affine[0] = sizes[1];
+  const int64_t rows = sizes[0] * groups;
+  const int64_t all = product(sizes, 0, sizes.size());
+  return {node.arg("input").node(), rows, rows == 0 ? 0 : all / rows, node.arg("eps").to_double(), true, affine};
+}
+
+std::optional<Norm> norm_of(const Node& node) {
+  if (!node.is_call() || !node.meta()) return std::nullopt;
+  if (node.is_call("aten.layer_norm.default")) return of_last(node, true, node.arg("eps").to_double());
+  if (node.is_call("aten.rms_norm.default")) {
+    const Arg& eps = node.arg("eps");
+    return of_last(node, false, eps.is_none() ? std::numeric_limits<float>::epsilon() : eps.to_double());
+  }
+  if (node.is_call("aten.group_norm.default")) return of_groups(node, node.arg("num_groups").to_int());
+  if (node.is_call("aten.instance_norm.default") && node.meta()->rank() >= 3 && node.arg("use_input_stats").to_bool()) {
+    return of_groups(node, node.sizes()[1]);
+  }
+  return std::nullopt;
+}
+
+bool may_take_apart(const Node& node, const Norm& norm) {
+  const bool is_float = norm.x != nullptr && norm.x->meta() && norm.x->meta()->dtype == at::kFloat;
+  const bool keeps_statistics = node.is_call("aten.instance_norm.default") &&
+                                !(node.arg("running_mean").is_none() && node.arg("running_var").is_none());
+  return is_float && !keeps_statistics && norm.rows > 0 && norm.width > 1 && norm.width <= kMostInARow;
+}
+
+class NormParts {
+ public:
+  NormParts(GraphModule& module, const Node& node, const Norm& norm) : module_(module), node_(node), norm_(norm) {}
+
+  Node* make() {
+    const int64_t rows = norm_.rows, width = norm_.width;
+    Node* x = add_reshape(norm_.x, {rows, width}, 0, node_);
+    if (norm_.centered) x = call("aten.sub.Tensor", {x, mean(x)}, {rows, width});
+    Node* scaled = call("aten.mul.Tensor", {x, inverse_root(x)}, {rows, width});
+    return with_affine(add_reshape(scaled, node_.sizes(), 0, node_));
+  }
+
+ private:
+  Node* call(const std::string& op, std::vector<Arg> args, const std::vector<int64_t>& sizes) {
+    return add_call(op, std::move(args), sizes, node_);
+  }
+
+  // By a product, whose result has a grid of its own: a mean on the grid of what it averages has few levels.
+  Node* mean(Node* x) {
+    const at::Tensor share = at::full({1, norm_.width}, 1.0 / static_cast<double>(norm_.width), at::kFloat);
+    Node* weight = add_attr(module_, octet::str("mean_", node_.name()), share, AttrKind::kConstant);
+    return call("aten.linear.default", {x, weight}, {norm_.rows, 1});
+  }
+
+  // 1 / sqrt(sum of squares + width * eps). The squares are summed in an accumulator; a tensor of them would need the
+  // square of the range.
+  Node* inverse_root(Node* x) {
+    const int64_t rows = norm_.rows, width = norm_.width;
+    Node* left = call("aten.reshape.default", {x, std::vector<int64_t>{-1, 1, width}}, {rows, 1, width});
+    Node* right = call("aten.reshape.default", {x, std::vector<int64_t>{-1, width, 1}}, {rows, width, 1});
+    Node* squares = add_reshape(call("aten.bmm.default", {left, right}, {rows, 1, 1}), {rows, 1}, 0, node_);
+    Node* above_zero = call("aten.add.Tensor", {squares, static_cast<double>(width) * norm_.eps}, {rows, 1});
+    return call("aten.rsqrt.default", {above_zero}, {rows, 1});
+  }
+
+  // The root of the width, by which the result is too small, goes into the weight.
+  Node* with_affine(Node* x) {
+    const double root = std::sqrt(static_cast<double>(norm_.width));
+    if (Node* weight = affine("weight")) {
+      x = call("aten.mul.Tensor", {x, add_scaled(module_, weight, root, node_)}, node_.sizes());
+    } else {
+      x = add_scaled(module_, x, root, node_);
+    }
+    if (Node* bias = affine("bias")) x = call("aten.add.Tensor", {x, bias}, node_.sizes());
+    return x;
+  }
+
+  Node* affine(const char* argument) {
+    if (!node_.has_arg(argument) || node_.arg(argument).is_none()) return nullptr;
+    Node* value = node_.arg(argument).node();
+    return value->sizes() == norm_.affine ? value : call("aten.reshape.default", {value, norm_.affine}, norm_.affine);
+  }
+
+  GraphModule& module_;
+  const Node& node_;
+  const Norm& norm_;
+};
+
+}  // namespace
+
+bool decompose_norms(GraphModule& module) {
+  bool changed = false;
+  for (Node* node : calls_where(module.graph(), [](const Node& n) { return norm_of(n).has_value(); })) {
+    const Norm norm = *norm_of(*node);
+    if (!may_take_apart(*node, norm)) continue;
+    const auto here = module.graph().inserting_before(node);
+    replace_by_parts(node, NormParts(module, *node, norm).make());
+    changed = true;
+  }
+  return changed;
+}
+
+}  // namespace octet::targets

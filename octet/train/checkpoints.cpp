@@ -1,0 +1,307 @@
+#include "octet/train/checkpoints.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+
+#include "octet/formats/json.h"
+#include "octet/formats/state_dict.h"
+#include "octet/formats/torch_save.h"
+#include "octet/support/atomic_write.h"
+#include "octet/support/error.h"
+#include "octet/support/log.h"
+#include "octet/train/clock.h"
+#include "octet/train/optimizer.h"
+
+namespace octet {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using Tensors = std::map<std::string, at::Tensor>;
+
+constexpr int64_t kVersion = 1;
+constexpr const char* kRun = "run";        // the JSON text of all that is no tensor
+constexpr const char* kRandom = "random";  // the generator's state
+constexpr const char* kModel = "model:";
+constexpr const char* kOptimizer = "optimizer:";
+constexpr const char* kBest = "best.ckpt";
+
+std::string name_of(int64_t step) {
+  char name[32];
+  std::snprintf(name, sizeof name, "step-%08lld.ckpt", static_cast<long long>(step));
+  return name;
+}
+
+std::optional<int64_t> step_of(const std::string& name) {
+  long long step = 0;
+  int end = 0;
+  if (std::sscanf(name.c_str(), "step-%lld.ckpt%n", &step, &end) != 1 || end != static_cast<int>(name.size())) {
+    return std::nullopt;
+  }
+  return step;
+}
+
+// Steps of the files in the folder, the newest first.
+std::vector<int64_t> steps_in(const std::string& folder) {
+  std::vector<int64_t> steps;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (const auto step = step_of(entry.path().filename().string())) steps.push_back(*step);
+  }
+  std::sort(steps.rbegin(), steps.rend());
+  return steps;
+}
+
+// ---- what is no tensor ----------------------------------------------------------------------------------------------
+
+json to_json(const std::vector<Score>& scores) {
+  auto array = json::array();
+  for (const Score& score : scores)
+    array.push_back({{"key", score.key}, {"title", score.title}, {"value", score.value}});
+  return array;
+}
+
+std::vector<Score> scores_from(const JsonCursor& array) {
+  std::vector<Score> scores;
+  for (const JsonCursor& score : array.elements()) {
+    scores.push_back({score.at("key").to_string(), score.at("title").to_string(), score.at("value").to_double()});
+  }
+  return scores;
+}
+
+json to_json(const EpochInfo& info) {
+  json epoch = {{"epoch", info.epoch},     {"loss", info.loss},       {"scores", to_json(info.scores)},
+                {"seconds", info.seconds}, {"waiting", info.waiting}, {"samples_per_second", info.samples_per_second},
+                {"best", info.best}};
+  if (info.evaluation) {
+    const Evaluation& evaluation = *info.evaluation;
+    epoch["evaluation"] = {{"samples", evaluation.samples},
+                           {"loss", evaluation.loss},
+                           {"scores", to_json(evaluation.scores)},
+                           {"seconds", evaluation.seconds},
+                           {"samples_per_second", evaluation.samples_per_second}};
+  }
+  return epoch;
+}
+
+EpochInfo epoch_from(const JsonCursor& epoch) {
+  EpochInfo info;
+  info.epoch = epoch.at("epoch").to_int();
+  info.loss = epoch.at("loss").to_double();
+  info.scores = scores_from(epoch.at("scores"));
+  info.seconds = epoch.at("seconds").to_double();
+  info.waiting = epoch.at("waiting").to_double();
+  info.samples_per_second = epoch.at("samples_per_second").to_double();
+  info.best = epoch.at("best").to_bool();
+  if (epoch.has("evaluation")) {
+    const JsonCursor evaluation = epoch.at("evaluation");
+    info.evaluation = {evaluation.at("samples").to_int(), evaluation.at("loss").to_double(),
+                       scores_from(evaluation.at("scores")), evaluation.at("seconds").to_double(),
+                       evaluation.at("samples_per_second").to_double()};
+  }
+  return info;
+}
+
+json to_json(const TrainState& state, const RunFacts& facts) {
+  json run = {{"version", kVersion},
+              {"epoch", state.epoch},
+              {"step", state.step},
+              {"seconds", state.seconds},
+              {"waiting", state.waiting},
+              {"tally",
+               {{"loss", state.tally.loss},
+                {"sums", state.tally.sums},
+                {"samples", state.tally.samples},
+                {"batches", state.tally.batches}}},
+              {"result",
+               {{"seconds", state.result.seconds},
+                {"samples", state.result.samples},
+                {"best_epoch", state.result.best_epoch},
+                {"epochs", json::array()}}},
+              {"facts", json::array()}};
+  for (const EpochInfo& info : state.result.epochs) run["result"]["epochs"].push_back(to_json(info));
+  for (const auto& [name, value] : facts) run["facts"].push_back({name, value});
+  return run;
+}
+
+int64_t count_at(const JsonCursor& object, const char* key) {
+  const int64_t count = object.at(key).to_int();
+  if (count < 0) throw expected(object.where(), key, "0 or more", str(count));
+  return count;
+}
+
+// Into `state`, but for its optimizer and generator.
+void read_run(const JsonCursor& run, TrainState& state) {
+  state.epoch = count_at(run, "epoch");
+  state.step = count_at(run, "step");
+  state.seconds = run.at("seconds").to_double();
+  state.waiting = run.at("waiting").to_double();
+  const JsonCursor tally = run.at("tally");
+  state.tally.loss = tally.at("loss").to_double();
+  state.tally.sums.clear();
+  for (const JsonCursor& sum : tally.at("sums").elements()) state.tally.sums.push_back(sum.to_double());
+  state.tally.samples = count_at(tally, "samples");
+  state.tally.batches = count_at(tally, "batches");
+  const JsonCursor result = run.at("result");
+  state.result.seconds = result.at("seconds").to_double();
+  state.result.samples = count_at(result, "samples");
+  state.result.best_epoch = count_at(result, "best_epoch");
+  state.result.epochs.clear();
+  for (const JsonCursor& epoch : result.at("epochs").elements()) state.result.epochs.push_back(epoch_from(epoch));
+  const int64_t over = static_cast<int64_t>(state.result.epochs.size());
+  if (over != state.epoch) throw expected(run.where(), "epochs that are over", str(state.epoch), str(over));
+  if (over > 0 && state.result.best_epoch >= over) {
+    throw expected(run.where(), "best_epoch", str("below ", over), str(state.result.best_epoch));
+  }
+}
+
+void check_facts(const JsonCursor& run, const RunFacts& facts, const std::string& path) {
+  std::map<std::string, std::string> written;
+  for (const JsonCursor& fact : run.at("facts").elements()) {
+    const auto pair = fact.elements();
+    if (pair.size() != 2) throw expected(fact.where(), "elements", "2", str(pair.size()));
+    written[pair[0].to_string()] = pair[1].to_string();
+  }
+  for (const auto& [name, value] : facts) {
+    const auto found = written.find(name);
+    const std::string then = found == written.end() ? "nothing" : found->second;
+    if (then != value) {
+      throw expected(path, name, then + ", as the run was begun", value)
+          .hint("resume with the settings of the run, or begin another in a folder of its own");
+    }
+  }
+}
+
+// ---- files ----------------------------------------------------------------------------------------------------------
+
+void add_all(std::vector<SavedTensor>& into, const char* prefix, const Tensors& tensors) {
+  for (const auto& [name, tensor] : tensors) into.push_back({prefix + name, tensor.detach(), false, false});
+}
+
+Tensors behind(const char* prefix, const StateDict& all) {
+  Tensors found;
+  for (const auto& [name, tensor] : all) {
+    if (name.rfind(prefix, 0) == 0) found.emplace(name.substr(std::char_traits<char>::length(prefix)), tensor);
+  }
+  return found;
+}
+
+at::Tensor bytes_of(const std::string& text) {
+  at::Tensor bytes = at::empty({static_cast<int64_t>(text.size())}, at::kByte);
+  std::copy(text.begin(), text.end(), bytes.mutable_data_ptr<uint8_t>());
+  return bytes;
+}
+
+at::Tensor bytes_named(const StateDict& all, const char* name, const std::string& path) {
+  for (const auto& [known, tensor] : all) {
+    if (known == name && tensor.scalar_type() == at::kByte && tensor.dim() == 1) return tensor.contiguous();
+  }
+  throw Error(path, str("is no checkpoint of a run: it has no bytes '", name, "'"));
+}
+
+void load(const StateDict& all, const std::string& path, const RunFacts& facts, const ModelHandle& model,
+          TrainState& state) {
+  const at::Tensor text = bytes_named(all, kRun, path);
+  const json document = parse_json(std::string_view(reinterpret_cast<const char*>(text.const_data_ptr<uint8_t>()),
+                                                    static_cast<size_t>(text.numel())),
+                                   path);
+  const JsonCursor run(document, path);
+  if (run.at("version").to_int() != kVersion) {
+    throw expected(path, "version", str(kVersion), str(run.at("version").to_int()));
+  }
+  check_facts(run, facts, path);
+  read_run(run, state);
+  state.random = bytes_named(all, kRandom, path);
+  load_state(model, behind(kModel, all), path);
+  load_optimizer_state(*state.optimizer, model.parameters, behind(kOptimizer, all), path);
+}
+
+}  // namespace
+
+Checkpoints::Checkpoints(CheckpointOptions options, RunFacts facts)
+    : options_(std::move(options)), facts_(std::move(facts)), last_(now()) {
+  if (options_.keep < 1) throw expected("checkpoints", "kept", "at least 1", str(options_.keep));
+  std::error_code failure;
+  fs::create_directories(options_.folder, failure);
+  if (failure) throw Error(options_.folder, "can't be made: " + failure.message(), ErrorCategory::kFile);
+}
+
+int64_t Checkpoints::newest() const {
+  const std::vector<int64_t> steps = steps_in(options_.folder);
+  return steps.empty() ? -1 : steps.front();
+}
+
+bool Checkpoints::resume(const ModelHandle& model, TrainState& state) const {
+  for (const int64_t step : steps_in(options_.folder)) {
+    const std::string path = (fs::path(options_.folder) / name_of(step)).string();
+    StateDict tensors;
+    try {
+      tensors = load_state_dict(path);
+    } catch (const Error& error) {
+      log::warn(error.what(), "; going back to the one before");
+      continue;
+    }
+    in_category(ErrorCategory::kFile, [&] { load(tensors, path, facts_, model, state); });
+    return true;
+  }
+  return false;
+}
+
+void Checkpoints::write(const std::string& name, const ModelHandle& model, const TrainState& state) const {
+  std::vector<SavedTensor> tensors;
+  tensors.push_back({kRun, bytes_of(to_json(state, facts_).dump()), false, false});
+  tensors.push_back({kRandom, state.random, false, false});
+  add_all(tensors, kModel, state_of(model));
+  add_all(tensors, kOptimizer, optimizer_state(*state.optimizer, model.parameters));
+  atomic_write((fs::path(options_.folder) / name).string(), torch_save_bytes(tensors));
+}
+
+void Checkpoints::drop_old() const {
+  const std::vector<int64_t> steps = steps_in(options_.folder);
+  std::error_code ignored;
+  for (size_t i = static_cast<size_t>(options_.keep); i < steps.size(); ++i)
+    fs::remove(fs::path(options_.folder) / name_of(steps[i]), ignored);
+}
+
+void Checkpoints::save(const ModelHandle& model, const TrainState& state) {
+  write(name_of(state.step), model, state);
+  const bool behind_an_epoch = state.tally.batches == 0 && !state.result.epochs.empty();
+  if (behind_an_epoch && state.result.epochs.back().best) write(kBest, model, state);
+  drop_old();
+  last_ = now();
+}
+
+void Checkpoints::save_if_due(const ModelHandle& model, const TrainState& state) {
+  const bool behind_an_epoch = state.tally.batches == 0;
+  if (!behind_an_epoch && now() - last_ < options_.every_seconds) return;
+  try {
+    save(model, state);
+  } catch (const Error& error) {
+    log::warn(error.what(), "; training goes on without this checkpoint");
+    last_ = now();
+  }
+}
+
+std::string fingerprint(const DataSource& data) {
+  uLong sum = crc32(0, nullptr, 0);
+  const int64_t size = data.size();
+  for (const int64_t index : {int64_t{0}, size / 2, size - 1}) {
+    if (index < 0 || index >= size) continue;
+    Batch batch = data.get({index});
+    batch.inputs.push_back(batch.targets);
+    for (const at::Tensor& tensor : batch.inputs) {
+      if (!tensor.defined()) continue;
+      const at::Tensor whole = tensor.contiguous();
+      sum = crc32_z(sum, static_cast<const Bytef*>(whole.const_data_ptr()), whole.nbytes());
+    }
+  }
+  std::string shapes;
+  for (const std::vector<int64_t>& shape : data.sample_shapes()) shapes += octet::str(at::IntArrayRef(shape));
+  return str(data.name(), ", ", size, " samples of ", shapes, ", checksum ", sum);
+}
+
+}  // namespace octet
