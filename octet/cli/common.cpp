@@ -11,6 +11,7 @@
 #include "octet/formats/model_file.h"
 #include "octet/formats/npy.h"
 #include "octet/formats/tflite.h"
+#include "octet/lowering/batch.h"
 #include "octet/lowering/program_graph.h"
 #include "octet/lowering/stats.h"
 #include "octet/support/error.h"
@@ -65,8 +66,23 @@ std::vector<int64_t> parse_sizes(const std::string& text) {
   return sizes;
 }
 
+namespace {
+
+// Converters write batch 1 wherever the model leaves it open.
+std::shared_ptr<GraphModule> open_tflite(const std::string& path) {
+  std::shared_ptr<GraphModule> module = load_tflite(path);
+  try {
+    make_batch_flexible(*module);
+  } catch (const Error& error) {
+    log::debug("[", path, "] stays at its batch: ", error.what());
+  }
+  return module;
+}
+
+}  // namespace
+
 std::shared_ptr<GraphModule> open_model(const ModelArguments& model) {
-  if (tflite::is_tflite(model.path)) return load_tflite(model.path);
+  if (tflite::is_tflite(model.path)) return open_tflite(model.path);
   ModelFileOptions options;
   options.operators = AllowedOperators(model.allow_operators);
   for (const std::string& text : model.input_sizes) options.input_sizes.push_back(parse_sizes(text));

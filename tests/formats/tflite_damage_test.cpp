@@ -123,7 +123,7 @@ TEST(TfliteDamage, NamesTensorsThatContradictThemselves) {
   EXPECT_TRUE(
       refuses([](ModelT& m) { m.buffers[weight(m).buffer]->data.clear(); }, "nothing before it computes tensor 2"));
   EXPECT_TRUE(refuses([](ModelT& m) { m.buffers[weight(m).buffer]->offset = 4096; }, "outside the flatbuffer"));
-  const std::vector<std::pair<int, std::string>> types = {{1, "float16"},    {5, "string"},   {17, "int4"},
+  const std::vector<std::pair<int, std::string>> types = {{10, "float64"},   {5, "string"},   {17, "int4"},
                                                           {127, "type 127"}, {-1, "type -1"}, {-128, "type -128"}};
   for (const auto& [type, name] : types) {
     EXPECT_TRUE(refuses([type = type](ModelT& m) { tensor(m, 10).type = static_cast<int8_t>(type); },

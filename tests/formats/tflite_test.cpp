@@ -367,8 +367,8 @@ TEST(Tflite, RefusesToWriteWhatContradictsItself) {
   EXPECT_TRUE(refuses([](Model& m) { m.tensors[1].data.pop_back(); },
                       "[model: tensor 1 'weight'] bytes of data: expected 6, got 5"));
   EXPECT_TRUE(refuses([](Model& m) { m.tensors[0].data = {1}; }, "has data, but is no constant"));
-  EXPECT_TRUE(refuses([](Model& m) { m.tensors[0].type = static_cast<Type>(1); },
-                      "is of a type that octet does not read: float16"));
+  EXPECT_TRUE(refuses([](Model& m) { m.tensors[0].type = static_cast<Type>(10); },
+                      "is of a type that octet does not read: float64"));
   EXPECT_TRUE(refuses([](Model& m) { m.tensors[0].shape[1] = int64_t{1} << 31; }, "is absurd"));
   EXPECT_TRUE(refuses([](Model& m) { m.operators[0].options.beta = 2; }, "an option set that this operator lacks"));
   EXPECT_TRUE(refuses([](Model& m) { m.operators[0].options.beta = NAN; }, "not a finite number"));

@@ -390,8 +390,8 @@ TEST(TfliteModel, IsQuantizedAndWrittenAsItLies) {
     EXPECT_TRUE(is_quantized(*again));
     EXPECT_EQ(again->graph().placeholders()[0]->sizes(), Sizes({1, 12, 12, 3}));
     const at::Tensor wanted = integer::Executor(program).run_dequantized(samples[0])[0];
-    const double step = program.tensors[static_cast<size_t>(program.outputs[0])].quantization.scale[0];
-    EXPECT_LE((again->run(samples[0])[0] - wanted).abs().max().item<double>(), 6 * step) << seed;
+    // A step of the logits is up to a tenth of a share.
+    EXPECT_LE((again->run(samples[0])[0] - wanted).abs().max().item<double>(), 0.1) << seed;
   }
 }
 
