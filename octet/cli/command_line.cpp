@@ -20,7 +20,7 @@ constexpr int kWrongUsage = 2;
 
 // ---- flags that several verbs share ---------------------------------------------------------------------------------
 
-constexpr const char* kAnyModel = "Float or quantized model, or an int8 .tflite";
+constexpr const char* kAnyModel = "Float or quantized model, or a .tflite";
 // A lvalue, and not of type const char[]: CLI11 would take it for a variable to set.
 const std::string kCalibratedQat =
     "The program of quantization-aware training, its ranges calibrated and no step trained; a --mode may say it";
@@ -109,7 +109,9 @@ void add_writing(CLI::App& verb, OutputArguments& writing) {
   verb.add_flag("--plain", writing.plain,
                 ".tflite: paddings and activations as operators of their own (default: the target's form)");
   verb.add_flag("--nhwc-io", writing.nhwc_io, ".tflite: images in and out as NHWC, without transpositions");
-  verb.add_flag("--float-io", writing.float_io, ".tflite: float32 in and out");
+  CLI::Option* in_float = verb.add_flag("--float-io", writing.float_io, ".tflite: float32 in and out");
+  verb.add_flag("--uint8-io", writing.uint8_io, ".tflite: uint8 in and out, int8 between (default: int8 in and out)")
+      ->excludes(in_float);
   verb.add_flag("--per-tensor-fc", writing.per_tensor_fc,
                 ".tflite: one weight scale a FULLY_CONNECTED, for runtimes that know no others");
   verb.add_option("--batch", writing.batch, ".tflite: samples a run (default: as the model was exported)")
@@ -298,6 +300,7 @@ void declare(CLI::App& verb, TargetsArguments& arguments) { verb.add_flag("--jso
 
 void declare(CLI::App& verb, DemoArguments& arguments) {
   verb.add_flag("--full", arguments.full, "Train longer, for the best accuracy");
+  verb.add_flag("--targets", arguments.targets, "The other targets too, in each of their modes, measured on their grids");
   add_target(verb, arguments.target);
   verb.add_option("--save", arguments.save, "Folder for the three models, the int8 ones as .tflite too")
       ->check(CLI::ExistingDirectory);

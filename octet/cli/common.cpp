@@ -10,6 +10,8 @@
 
 #include "octet/formats/model_file.h"
 #include "octet/formats/npy.h"
+#include "octet/formats/tflite.h"
+#include "octet/lowering/program_graph.h"
 #include "octet/lowering/stats.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
@@ -64,6 +66,7 @@ std::vector<int64_t> parse_sizes(const std::string& text) {
 }
 
 std::shared_ptr<GraphModule> open_model(const ModelArguments& model) {
+  if (tflite::is_tflite(model.path)) return load_tflite(model.path);
   ModelFileOptions options;
   options.operators = AllowedOperators(model.allow_operators);
   for (const std::string& text : model.input_sizes) options.input_sizes.push_back(parse_sizes(text));

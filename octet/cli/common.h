@@ -9,7 +9,7 @@
 
 namespace octet::cli {
 
-/// Reads a .pt2, an octet container or a TorchScript file.
+/// Reads a .pt2, an octet container, a TorchScript file or a .tflite.
 std::shared_ptr<GraphModule> open_model(const ModelArguments& model);
 /// "1,3,224,224"; throws octet::Error naming --input-size for anything but positive numbers.
 std::vector<int64_t> parse_sizes(const std::string& text);

@@ -96,6 +96,13 @@ std::vector<int64_t> as_chw(const std::vector<int64_t>& sample, const std::vecto
   return {sample[2], sample[0], sample[1]};
 }
 
+Transform in_nhwc(Transform transform) {
+  return [transform = std::move(transform)](at::Tensor images, const SampleSeeds& seeds) {
+    if (transform) images = transform(std::move(images), seeds);
+    return images.permute({0, 2, 3, 1}).contiguous();
+  };
+}
+
 }  // namespace
 
 ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split split, int64_t default_batch) {
@@ -106,7 +113,12 @@ ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split 
   for (const Node* node : module.graph().placeholders()) {
     inputs.push_back({node->name(), source->gives_sets() ? node->sizes() : without_batch(node->sizes())});
   }
+  // A .tflite takes images as NHWC; sets of images give NCHW.
+  const std::vector<int64_t> given = inputs.at(0).sample;
+  if (source->image_facts() != nullptr) inputs[0].sample = as_chw(given, source->sample_shapes().at(0));
+  const bool turns = inputs[0].sample != given;
   ModelData data = open_for_inputs(inputs, std::move(source), choice, default_batch);
+  if (turns) data.transform = in_nhwc(std::move(data.transform));
   const std::vector<int64_t>& sizes = module.graph().placeholders().at(0)->sizes();
   if (data.source->gives_sets()) return data;
   if (sizes.empty() || data.batch_size != sizes[0]) make_batch_flexible(module);

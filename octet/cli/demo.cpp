@@ -84,10 +84,12 @@ void demo(const DemoArguments& arguments) {
   };
 
   report::DemoReport report{recipe.model, recipe.data, recipe.seed, 0, {}};
-  // int8 models are measured in integers, as the device computes, and beside it in float on their grids.
-  const auto add = [&](const std::string& name, std::shared_ptr<GraphModule> module, bool is_int8, double time) {
+  // Models that are lowered are measured in integers, as the device computes, and beside it in float on their grids;
+  // others on their grids alone.
+  enum class Kind { kFloat, kOnGrids, kInIntegers };
+  const auto add = [&](const std::string& name, std::shared_ptr<GraphModule> module, Kind kind, double time) {
     report::DemoReport::Row row{name, measure(module), std::nullopt, model_bytes(*module), time};
-    if (is_int8) {
+    if (kind == Kind::kInIntegers) {
       EvaluateOptions in_integers = evaluation;
       in_integers.channels_last = false;
       row.fake_quantized = std::move(row.found);
@@ -102,35 +104,46 @@ void demo(const DemoArguments& arguments) {
   octet::train(model_handle(graph), train_data, recipe.float_training, {}, nullptr, &progress, "float");
   graph->train(false);
   const double float_seconds = float_time.seconds();
-  add("float", graph, false, float_seconds);
+  add("float", graph, Kind::kFloat, float_seconds);
+
+  // Quantized as the options say, added as a row.
+  const auto quantized = [&](const std::string& name, std::shared_ptr<const targets::Target> target,
+                             const targets::QuantizerOptions& options) {
+    const Stopwatch time;
+    targets::TableQuantizer quantizer(std::move(target), options);
+    std::shared_ptr<GraphModule> made;
+    if (quantizer.mode() == QuantizationMode::kQat) {
+      QatOptions training;
+      training.train = recipe.qat;
+      training.freeze_observers_after = recipe.freeze_observers_after;
+      training.freeze_bn_after = recipe.freeze_bn_after;
+      made = train_qat(graph->copy(), quantizer, train_data, training, {}, nullptr, &progress).quantized;
+    } else {
+      const at::NoGradGuard no_grad;
+      made = calibrate_and_quantize(graph->copy(), calibration(train_data, plain, recipe), quantizer);
+    }
+    // Sums of integers need biases of integers.
+    add(name, made, quantizer.rounds_folded_biases() ? Kind::kInIntegers : Kind::kOnGrids, time.seconds());
+    return made;
+  };
 
   const std::shared_ptr<const targets::Target> target = all_targets().find(arguments.target, "--target");
-  const Stopwatch ptq_time;
-  targets::TableQuantizer ptq_quantizer(target, {.mode = QuantizationMode::kPtq});
-  std::shared_ptr<GraphModule> ptq;
-  {
-    const at::NoGradGuard no_grad;
-    ptq = calibrate_and_quantize(graph->copy(), calibration(train_data, plain, recipe), ptq_quantizer);
-  }
-  const double ptq_seconds = ptq_time.seconds();
-  add("PTQ int8", ptq, true, ptq_seconds);
-
-  const Stopwatch qat_time;
-  targets::TableQuantizer qat_quantizer(target, {.mode = QuantizationMode::kQat});
-  QatOptions qat_options;
-  qat_options.train = recipe.qat;
-  qat_options.freeze_observers_after = recipe.freeze_observers_after;
-  qat_options.freeze_bn_after = recipe.freeze_bn_after;
-  const QatResult qat = train_qat(graph->copy(), qat_quantizer, train_data, qat_options, {}, nullptr, &progress);
-  const double qat_seconds = qat_time.seconds();
-  add("QAT int8", qat.quantized, true, qat_seconds);
-
+  const auto ptq = quantized("PTQ int8", target, {.mode = QuantizationMode::kPtq});
+  const auto qat = quantized("QAT int8", target, {.mode = QuantizationMode::kQat});
   if (!arguments.save.empty()) {
     save_octet(*graph, arguments.save + "/float.octet");
     save_octet(*ptq, arguments.save + "/ptq.octet");
-    save_octet(*qat.quantized, arguments.save + "/qat.octet");
+    save_octet(*qat, arguments.save + "/qat.octet");
     write_tflite(*ptq, arguments.save + "/ptq.tflite", {.form = target->form, .batch = 1});
-    write_tflite(*qat.quantized, arguments.save + "/qat.tflite", {.form = target->form, .batch = 1});
+    write_tflite(*qat, arguments.save + "/qat.tflite", {.form = target->form, .batch = 1});
+  }
+  if (arguments.targets) {
+    for (const auto& other : all_targets().all()) {
+      if (other == target) continue;
+      for (const targets::Scheme& scheme : other->schemes) {
+        quantized(octet::str(other->name, ' ', scheme.name), other, {.scheme = scheme.name});
+      }
+    }
   }
   report.seconds = whole.seconds();
   print(report, arguments.json);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
 #include "octet/cli/print.h"
@@ -25,7 +27,11 @@ Subject open_subject(const EvalArguments& arguments) {
   if (tflite::is_tflite(arguments.model.path)) {
     auto executor = std::make_shared<const integer::Executor>(tflite::read(arguments.model.path));
     ModelData data = open_data_for(executor->model(), arguments.data, split, 250);
-    return {model_handle(std::move(executor)), std::move(data), "integers"};
+    const auto& tensors = executor->model().tensors;
+    const bool has_levels = std::any_of(tensors.begin(), tensors.end(), [](const tflite::Tensor& tensor) {
+      return !tensor.is_constant && !tensor.quantization.scale.empty();
+    });
+    return {model_handle(std::move(executor)), std::move(data), has_levels ? "integers" : "float"};
   }
   auto model = open_model(arguments.model);
   ModelData data = open_data_for(*model, arguments.data, split, 250);

@@ -11,9 +11,7 @@
 namespace octet::cli {
 
 void inspect(const InspectArguments& arguments) {
-  if (tflite::is_tflite(arguments.model.path)) {
-    if (arguments.graph)
-      throw Error(arguments.model.path, "--graph is for models that hold a graph; a .tflite holds operators");
+  if (tflite::is_tflite(arguments.model.path) && !arguments.graph) {
     tflite::Model program = tflite::read(arguments.model.path);
     const integer::MemoryPlan memory = integer::plan_memory(program);
     print(report::ProgramReport{std::move(program), memory}, arguments.json);

@@ -38,6 +38,7 @@ LoweringOptions lowering_options(const OutputArguments& writing, const std::stri
   options.form = writing.plain ? LoweringForm::kPlain : target_of(config).form;
   options.nhwc_io = writing.nhwc_io;
   options.float_io = writing.float_io;
+  options.uint8_io = writing.uint8_io;
   options.per_tensor_fc = writing.per_tensor_fc;
   options.batch = writing.batch;
   return options;

@@ -1,4 +1,8 @@
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cstring>
 
 #include "octet/cli/common.h"
 #include "octet/cli/verbs.h"
@@ -32,9 +36,31 @@ std::vector<at::Tensor> run_graph(const RunArguments& arguments) {
   return module->run(inputs);
 }
 
+// What a program's variables hold before its first run.
+std::vector<at::Tensor> first_states(const tflite::Model& program) {
+  std::vector<at::Tensor> values;
+  for (const tflite::State& state : program.states) {
+    if (state.input < 0) continue;
+    const tflite::Tensor& tensor = program.tensors[static_cast<size_t>(state.input)];
+    values.push_back(at::zeros(tensor.shape, at::TensorOptions(integer::scalar_type(tensor.type))));
+    if (!state.data.empty()) std::memcpy(values.back().data_ptr(), state.data.data(), state.data.size());
+  }
+  return values;
+}
+
 std::vector<at::Tensor> run_integers(const RunArguments& arguments) {
   const integer::Executor executor(tflite::read(arguments.model.path), {.check_overflow = arguments.check_overflow});
-  const auto inputs = read_inputs(arguments, executor.model().inputs.size(), executor.model().outputs.size());
+  const tflite::Model& program = executor.model();
+  // Variables may be left out, of what goes in and of what comes out.
+  std::vector<at::Tensor> states = first_states(program);
+  const size_t given = arguments.inputs.size();
+  if (given + states.size() != program.inputs.size()) states.clear();
+  const auto kept = static_cast<size_t>(std::count_if(program.states.begin(), program.states.end(),
+                                                      [](const tflite::State& state) { return state.output >= 0; }));
+  const bool drops = kept > 0 && arguments.outputs.size() + kept == program.outputs.size();
+  std::vector<at::Tensor> inputs =
+      read_inputs(arguments, program.inputs.size() - states.size(), program.outputs.size() - (drops ? kept : 0));
+  inputs.insert(inputs.end(), states.begin(), states.end());
   const integer::MemoryPlan& memory = executor.memory();
   log::info("arena ", report::bytes_text(memory.arena_bytes), "; most alive at one step ",
             report::bytes_text(memory.peak_bytes));

@@ -68,6 +68,7 @@ struct OutputArguments {
   bool plain = false;
   bool nhwc_io = false;
   bool float_io = false;
+  bool uint8_io = false;
   bool per_tensor_fc = false;
   int64_t batch = 0;  ///< 0: as the model was exported
   std::string pt2_layout = "current";
@@ -195,6 +196,7 @@ void targets(const TargetsArguments& arguments);
 
 struct DemoArguments {
   bool full = false;
+  bool targets = false;  ///< each mode of each other target, too
   std::string target;
   std::string save;
   std::optional<uint64_t> seed;

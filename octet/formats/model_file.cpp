@@ -30,7 +30,10 @@ Kind kind_of(const ZipReader& zip) {
 std::shared_ptr<GraphModule> load_any(const std::string& path, const ModelFileOptions& options) {
   const auto source = open_file(path);
   const std::string ways =
-      "a model is a .pt2 of torch.export.save, an .onnx file, a TorchScript file or a file that octet wrote";
+      "a model is a .pt2 of torch.export.save, an .onnx file, a TorchScript file, a .tflite or a file that octet wrote";
+  if (source->size() >= 8 && source->read(4, 4) == "TFL3") {
+    throw Error(path, "is a .tflite, a program of TFLite's operators").hint("load_tflite() makes a model of it");
+  }
   if (!ZipReader::is_zip(*source)) {
     if (is_onnx(*source)) return load_onnx(path, {.input_sizes = options.input_sizes});
     throw Error(path, "is no model: neither a zip archive nor ONNX").hint(ways);

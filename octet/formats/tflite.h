@@ -10,12 +10,14 @@
 #include "octet/support/api.h"
 #include "octet/support/byte_source.h"
 
-/// int8 programs as `.tflite` holds them: flatbuffers with identifier TFL3, schema version 3, one subgraph.
+/// Programs as `.tflite` holds them: flatbuffers with identifier TFL3, schema version 3, one subgraph, and those that
+/// set its variables.
 namespace octet::tflite {
 
 /// TensorType of the schema.
 enum class Type : int8_t {
   kFloat32 = 0,
+  kFloat16 = 1,  ///< of constants alone
   kInt32 = 2,
   kUInt8 = 3,
   kInt64 = 4,
@@ -81,6 +83,7 @@ enum class OpCode : int32_t {
   kSum = 74,
   kSqrt = 75,
   kRsqrt = 76,
+  kShape = 77,
   kPow = 78,
   kReduceMax = 82,
   kPack = 83,
@@ -174,6 +177,16 @@ struct Operator {
 /// A name of a signature and the tensor it stands for.
 using SignatureEntry = std::pair<std::string, int32_t>;
 
+/// A variable that a program keeps between its runs (VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE): in a Model an input
+/// and an output, behind the others.
+struct State {
+  std::string name;           ///< as the file has it
+  int32_t input = -1;         ///< the value before a run; -1: never read
+  int32_t output = -1;        ///< the value behind it, for the next; -1: never assigned
+  std::vector<uint8_t> data;  ///< its elements before the first run; empty: zeros
+  bool operator==(const State&) const = default;
+};
+
 struct Model {
   std::string description;
   std::vector<Tensor> tensors;
@@ -181,12 +194,13 @@ struct Model {
   std::vector<int32_t> inputs, outputs;
   std::vector<SignatureEntry> signature_inputs, signature_outputs;  ///< "serving_default", or the first
   std::vector<std::pair<std::string, std::string>> metadata;        ///< name, bytes
+  std::vector<State> states;  ///< of a file with variables; not written: what is written has inputs and outputs alone
   bool operator==(const Model&) const = default;
 };
 
 /// Reads and checks a file: identifier, flatbuffer, schema version, every index, the size of every constant,
-/// per-channel parameters, one subgraph. Throws octet::Error naming file and tensor or operator, also for operators and
-/// types that octet does not know.
+/// per-channel parameters, one subgraph. Variables become states: an input and an output each. Throws octet::Error
+/// naming file and tensor or operator, also for operators and types that octet does not know.
 OCTET_API Model read(const std::string& path);
 OCTET_API Model read(const std::shared_ptr<const ByteSource>& source);
 

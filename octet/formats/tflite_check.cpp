@@ -13,6 +13,7 @@ namespace {
 bool is_known(Type type) {
   switch (type) {
     case Type::kFloat32:
+    case Type::kFloat16:
     case Type::kInt32:
     case Type::kUInt8:
     case Type::kInt64:
@@ -132,6 +133,7 @@ class Checker {
     for (const int32_t index : model_.outputs) use(index, file_ + ": outputs");
     check_signature(model_.signature_inputs, model_.inputs, "input");
     check_signature(model_.signature_outputs, model_.outputs, "output");
+    for (const State& state : model_.states) check_state(state);
   }
 
  private:
@@ -186,6 +188,19 @@ class Checker {
       if (op.options.axis < -rank || op.options.axis >= rank) {
         throw Error(where, octet::str("axis ", op.options.axis, " of a tensor with ", rank, " dimensions"));
       }
+    }
+  }
+
+  void check_state(const State& state) const {
+    const std::string where = octet::str(file_, ": variable '", state.name, "'");
+    if (state.input >= 0) in_range(state.input, where);
+    if (state.output >= 0) in_range(state.output, where);
+    if (state.data.empty()) return;
+    const int32_t index = state.input >= 0 ? state.input : state.output;
+    if (index < 0) throw Error(where, "is neither read nor assigned");
+    const uint64_t bytes = checked_bytes(model_.tensors[static_cast<size_t>(index)], where);
+    if (state.data.size() != bytes) {
+      throw expected(where, "bytes of its first value", std::to_string(bytes), std::to_string(state.data.size()));
     }
   }
 

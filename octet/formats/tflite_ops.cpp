@@ -63,6 +63,7 @@ std::vector<OpFacts> make_ops() {
       {kSum, "SUM", kWith<fb::ReducerOptions>, {2, 2}, two_for_int8},
       {kSqrt, "SQRT", kNone, {1, 1}, two_for_int8},
       {kRsqrt, "RSQRT", kNone, {1, 1}, two_for_int8},
+      {kShape, "SHAPE", kWith<fb::ShapeOptions>, {1, 1}, one},
       {kPow, "POW", kWith<fb::PowOptions>, {2, 2}, two_for_int8},
       {kReduceMax, "REDUCE_MAX", kWith<fb::ReducerOptions>, {2, 2}, two_for_int8},
       {kPack, "PACK", kWith<fb::PackOptions>, {1, kAny}, two_for_int8},
@@ -118,6 +119,8 @@ const char* type_name(Type type) {
   switch (type) {
     case Type::kFloat32:
       return "float32";
+    case Type::kFloat16:
+      return "float16";
     case Type::kInt32:
       return "int32";
     case Type::kUInt8:
@@ -141,6 +144,7 @@ int64_t type_size(Type type) {
     case Type::kInt8:
       return 1;
     case Type::kInt16:
+    case Type::kFloat16:
       return 2;
     case Type::kFloat32:
     case Type::kInt32:
@@ -163,6 +167,7 @@ std::optional<LevelRange> level_range(Type type) {
     case Type::kInt64:
       return LevelRange{std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
     case Type::kFloat32:
+    case Type::kFloat16:
     case Type::kBool:
       break;
   }

@@ -1,10 +1,13 @@
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <set>
 
 #include "octet/formats/guard.h"
 #include "octet/formats/tflite_names.h"
 #include "octet/formats/tflite_ops.h"
 #include "octet/formats/tflite_options.h"
+#include "octet/formats/tflite_variables.h"
 #include "octet/support/budget.h"
 #include "octet/support/error.h"
 
@@ -29,18 +32,24 @@ class Reader {
 
   Model read() {
     if (root_.version() != 3) throw expected(file_, "version of the schema", "3", std::to_string(root_.version()));
-    if (count(root_.subgraphs()) != 1) {
-      throw expected(file_, "subgraphs", "1", std::to_string(count(root_.subgraphs())))
-          .hint("models with control flow cannot be read");
-    }
+    if (count(root_.subgraphs()) < 1) throw expected(file_, "subgraphs", "1", "0");
     const fb::SubGraph& graph = *root_.subgraphs()->Get(0);
     Model model;
     model.description = text(root_.description());
     model.inputs = values<int32_t>(graph.inputs());
     model.outputs = values<int32_t>(graph.outputs());
     for (size_t i = 0; i < count(graph.tensors()); ++i) model.tensors.push_back(tensor(*graph.tensors()->Get(i), i));
+    Variables variables(file_, model);
     for (size_t i = 0; i < count(graph.operators()); ++i) {
-      model.operators.push_back(operation(*graph.operators()->Get(i), i));
+      const fb::Operator& from = *graph.operators()->Get(i);
+      if (read_variable_operator(from, i, variables)) continue;
+      model.operators.push_back(operation(from, i));
+      variables.follow(model.operators.back().inputs);
+    }
+    variables.finish();
+    if (count(root_.subgraphs()) > subgraphs_read_) {
+      throw expected(file_, "subgraphs", std::to_string(subgraphs_read_), std::to_string(count(root_.subgraphs())))
+          .hint("models with control flow, or with several programs, cannot be read");
     }
     find_empty_constants(model);
     read_signature(model);
@@ -128,6 +137,67 @@ class Reader {
     return tensor;
   }
 
+  static int32_t number_of(const fb::OperatorCode& code) {
+    return std::max<int32_t>(code.deprecated_builtin_code(), code.builtin_code());
+  }
+
+  // What keeps values between runs; false for any other operator.
+  bool read_variable_operator(const fb::Operator& from, size_t index, Variables& variables) {
+    if (from.opcode_index() >= count(root_.operator_codes())) return false;  // for operation() to say
+    const int32_t number = number_of(*root_.operator_codes()->Get(from.opcode_index()));
+    if (!Variables::is_operator(number)) return false;
+    charge(sizeof(Operator));
+    const auto inputs = values<int32_t>(from.inputs()), outputs = values<int32_t>(from.outputs());
+    const std::string where = octet::str(file_, ": operator ", index, " ", builtin_name(number));
+    if (number == Variables::kCallOnce) {
+      const auto* options = from.builtin_options_as_CallOnceOptions();
+      read_initial_values(options == nullptr ? 0 : options->init_subgraph_index(), where, variables);
+    } else {
+      variables.add(number, inputs, outputs, variable_name(from), where);
+    }
+    return true;
+  }
+
+  std::string variable_name(const fb::Operator& from) {
+    const auto* options = from.builtin_options_as_VarHandleOptions();
+    if (options == nullptr) return "";
+    const std::string container = text(options->container());
+    return (container.empty() ? "" : container + "/") + text(options->shared_name());
+  }
+
+  // A subgraph that runs once, before the first run: constants for variables.
+  void read_initial_values(int32_t subgraph, const std::string& where, Variables& variables) {
+    if (subgraph < 1 || static_cast<size_t>(subgraph) >= count(root_.subgraphs())) {
+      throw Error(where, octet::str("there is no subgraph ", subgraph, " to call"));
+    }
+    if (!initial_.insert(subgraph).second) return;
+    ++subgraphs_read_;
+    const fb::SubGraph& graph = *root_.subgraphs()->Get(static_cast<uint32_t>(subgraph));
+    std::map<int32_t, std::string> handles;
+    for (size_t i = 0; i < count(graph.operators()); ++i) {
+      const fb::Operator& from = *graph.operators()->Get(i);
+      const std::string place = octet::str(where, ": operator ", i, " of subgraph ", subgraph);
+      const int32_t number = from.opcode_index() < count(root_.operator_codes())
+                                 ? number_of(*root_.operator_codes()->Get(from.opcode_index()))
+                                 : -1;
+      const auto inputs = values<int32_t>(from.inputs()), outputs = values<int32_t>(from.outputs());
+      if (number == Variables::kVarHandle && outputs.size() == 1) {
+        handles[outputs[0]] = variable_name(from);
+      } else if (number == Variables::kAssignVariable && inputs.size() == 2 && handles.count(inputs[0]) > 0) {
+        if (inputs[1] < 0 || static_cast<size_t>(inputs[1]) >= count(graph.tensors())) {
+          throw Error(place, octet::str("there is no tensor ", inputs[1]));
+        }
+        Tensor value = tensor(*graph.tensors()->Get(static_cast<uint32_t>(inputs[1])), static_cast<size_t>(inputs[1]));
+        if (!value.is_constant)
+          throw Error(place, "begins a variable with other than a constant, which cannot be read");
+        variables.begin(handles.at(inputs[0]), std::move(value));
+      } else {
+        throw Error(place, octet::str(number < 0 ? "no operator" : builtin_name(number),
+                                      " is not one that octet reads where variables begin"));
+      }
+    }
+  }
+
   Operator operation(const fb::Operator& from, size_t index) {
     const std::string where = octet::str(file_, ": operator ", index);
     if (from.opcode_index() >= count(root_.operator_codes())) {
@@ -135,7 +205,7 @@ class Reader {
                                     count(root_.operator_codes())));
     }
     const fb::OperatorCode& code = *root_.operator_codes()->Get(from.opcode_index());
-    const int32_t number = std::max<int32_t>(code.deprecated_builtin_code(), code.builtin_code());
+    const int32_t number = number_of(code);
     if (number == kCustom) throw Error(where, "is the custom operator '" + text(code.custom_code()) + "'");
     const OpFacts* facts = find_op(number);
     if (facts == nullptr) throw Error(where, builtin_name(number) + " is not an operator that octet reads");
@@ -189,6 +259,7 @@ class Reader {
     const fb::SignatureDef* signature = nullptr;
     for (size_t i = 0; i < count(root_.signature_defs()); ++i) {
       const fb::SignatureDef* candidate = root_.signature_defs()->Get(i);
+      if (candidate->subgraph_index() != 0 && count(root_.subgraphs()) > 1) continue;
       const bool is_default = candidate->signature_key() != nullptr && candidate->signature_key()->str() == kSignature;
       if (signature == nullptr || is_default) signature = candidate;
       if (is_default) break;
@@ -218,6 +289,8 @@ class Reader {
   const std::string& file_;
   const fb::Model& root_;
   Budget budget_;
+  std::set<int32_t> initial_;  // subgraphs that CALL_ONCE calls
+  size_t subgraphs_read_ = 1;
 };
 
 }  // namespace

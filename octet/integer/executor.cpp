@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/integer/folded.h"
 #include "octet/integer/grid.h"
 #include "octet/kernels/parallel.h"
 #include "octet/support/error.h"
@@ -19,6 +20,8 @@ at::ScalarType scalar_type(Type type) {
   switch (type) {
     case Type::kFloat32:
       return at::kFloat;
+    case Type::kFloat16:
+      return at::kHalf;
     case Type::kInt32:
       return at::kInt;
     case Type::kUInt8:
@@ -68,40 +71,10 @@ at::Tensor dequantized(const at::Tensor& levels, const Tensor& tensor) {
   return values;
 }
 
-// Computes what depends on constants alone (a weight that is transposed in the program), and leaves it out.
-tflite::Model folded(tflite::Model model) {
-  tflite::check(model);
-  std::vector<tflite::Operator> kept;
-  for (const tflite::Operator& op : model.operators) {
-    const bool is_constant = !op.inputs.empty() && std::all_of(op.inputs.begin(), op.inputs.end(), [&](int32_t input) {
-      return input < 0 || tensor_of(model, input).is_constant;
-    });
-    if (!is_constant) {
-      kept.push_back(op);
-      continue;
-    }
-    const Kernel kernel = make_kernel({model, op});
-    std::vector<uint8_t> scratch(static_cast<size_t>(kernel.scratch_bytes()));
-    Values values(model.tensors.size(), scratch.data());
-    for (const int32_t input : op.inputs) {
-      if (input >= 0) values.set(input, model.tensors[static_cast<size_t>(input)].data.data());
-    }
-    for (const int32_t output : op.outputs) {
-      Tensor& tensor = model.tensors[static_cast<size_t>(output)];
-      tensor.data.assign(bytes_of(tensor), 0);
-      values.set(output, tensor.data.data());
-    }
-    kernel(values);
-    for (const int32_t output : op.outputs) model.tensors[static_cast<size_t>(output)].is_constant = true;
-  }
-  model.operators = std::move(kept);
-  return model;
-}
-
 }  // namespace
 
 Executor::Executor(tflite::Model model, ExecutorOptions options)
-    : model_(folded(std::move(model))), plan_(plan_memory(model_)) {
+    : model_(folded(std::move(model)).program), plan_(plan_memory(model_)) {
   for (const tflite::Operator& op : model_.operators) {
     kernels_.push_back(make_kernel({model_, op, options.check_overflow, options.path}));
     scratch_bytes_ = std::max(scratch_bytes_, kernels_.back().scratch_bytes());

@@ -133,5 +133,6 @@ Kernel make_quantize(const KernelContext& context);
 Kernel make_rescale(const KernelContext& context);
 Kernel make_dequantize(const KernelContext& context);
 Kernel make_cast(const KernelContext& context);
+Kernel make_shape(const KernelContext& context);
 
 }  // namespace octet::integer

@@ -100,6 +100,7 @@ std::vector<KernelRow> make_rows() {
       moves(kQuantize, make_quantize),
       moves(kDequantize, make_dequantize),
       moves(kCast, make_cast),
+      moves(kShape, make_shape),
   };
 }
 

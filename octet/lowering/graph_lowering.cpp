@@ -109,16 +109,22 @@ ValueId GraphLowering::value_of(const Node& node, bool channels_last, const std:
   return is_quantized ? converted(in_order(found.id), grid) : in_order(converted(found.id, grid));
 }
 
+// The grid that inputs and results have outside.
+std::optional<Grid> GraphLowering::at_the_edge(const std::optional<Grid>& grid) const {
+  if (!options_.uint8_io || !grid || !grid->is_int8()) return grid;
+  return Grid::of_type(tflite::Type::kUInt8, grid->scale, grid->zero_point + 128);
+}
+
 void GraphLowering::place_inputs() {
   for (const Node* node : module_.graph().placeholders()) {
     if (!node->meta()) throw Error(node->where(), "the input's shape is not known");
     const bool is_image = options_.nhwc_io && channels_last(*node) && node->meta()->rank() > 2;
     const std::vector<int64_t>& sizes = node->sizes();
     const ValueId value = program_.value(
-        node->target(), is_image ? reordered(sizes, to_channels_last(sizes.size())) : sizes, grid(*node));
+        node->target(), is_image ? reordered(sizes, to_channels_last(sizes.size())) : sizes, at_the_edge(grid(*node)));
     program_.set_value_source(value, {node->name(), is_image});
     program_.add_input(node->target(), value);
-    values_[node] = {value, is_image};
+    values_[node] = {converted(value, grid(*node)), is_image};
   }
 }
 
@@ -169,7 +175,7 @@ void GraphLowering::place_outputs() {
   output->arg(size_t{0}).for_each_node([&](const Node* node) {
     const bool is_image = options_.nhwc_io && channels_last(*node);
     program_.set_source(source_of(*node));
-    ValueId value = value_of(*node, is_image, options_.float_io ? std::nullopt : grid(*node));
+    ValueId value = value_of(*node, is_image, options_.float_io ? std::nullopt : at_the_edge(grid(*node)));
     if (program_.is_input(value) || program_.at(value).constant || program_.is_output(value)) value = copied(value);
     program_.add_output(octet::str("output_", program_.outputs().size()), value);
   });
@@ -178,8 +184,25 @@ void GraphLowering::place_outputs() {
 }  // namespace octet::lowering
 
 namespace octet {
+namespace {
+
+// TFLite's grids are known beforehand, one a tensor or one a channel.
+void check_grids(const Graph& graph) {
+  for (const Node* node : graph.nodes()) {
+    if (!node->is(Trait::kDequantize) || node->user_count() == 0) continue;
+    const bool dynamic = chooser_of(*node) != nullptr;
+    if (!dynamic && !node->has_arg("block_size")) continue;
+    throw Error(node->users().front()->where(),
+                octet::str("reads a value on ", dynamic ? "a grid that each run finds" : "grids in blocks",
+                           ", for which a .tflite has no form"))
+        .hint("write a .pt2");
+  }
+}
+
+}  // namespace
 
 tflite::Model lower(const GraphModule& converted, const LoweringOptions& options) {
+  check_grids(converted.graph());
   const auto program = converted.copy();
   program->train(false);
   if (options.batch > 0) make_batch_flexible(*program);

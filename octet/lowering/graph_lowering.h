@@ -39,6 +39,7 @@ class GraphLowering {
   ValueId transposed(ValueId value, const std::vector<int64_t>& order, const std::string& name);
 
  private:
+  std::optional<Grid> at_the_edge(const std::optional<Grid>& grid) const;
   void place_inputs();
   void lower_node(const Node& node);
   void require_int8(const Node& node) const;

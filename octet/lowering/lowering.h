@@ -17,6 +17,7 @@ struct LoweringOptions {
   LoweringForm form = LoweringForm::kFused;
   bool nhwc_io = false;        ///< inputs and outputs that are images inside the program are images outside too
   bool float_io = false;       ///< float32 inputs and outputs, quantized and dequantized by the program
+  bool uint8_io = false;       ///< inputs and outputs on int8 grids are uint8, turned by QUANTIZE
   bool per_tensor_fc = false;  ///< one weight scale a FULLY_CONNECTED, for runtimes without per-channel ones
   int64_t batch = 0;           ///< samples a run of the program; 0: as the model was exported
 

@@ -205,6 +205,7 @@ std::vector<OperatorRow> make_rules() {
           "RESHAPE", lower_reshape),
       view({"aten.permute.default", "aten.transpose.int", "aten.t.default"}, "TRANSPOSE", lower_permutation),
       row({"aten.slice.Tensor"}, kMoves, Layout::kAny, "SLICE", lower_slice),
+      along_dim({"aten.index_select.default"}, kMoves, "GATHER", lower_index_select),
       row({"aten.select.int"}, kMoves, Layout::kReshapes, "SLICE, RESHAPE", lower_select),
       row({"aten.split.Tensor", "aten.split_with_sizes.default", "aten.chunk.default"}, kMoves, Layout::kReshapes,
           "SLICE", lower_split),

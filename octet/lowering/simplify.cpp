@@ -50,6 +50,7 @@ class Simplifier {
     }
     if (!options_.is_plain()) {
       fuse_activations(program_);
+      fuse_paddings(program_);
       program_.erase_unread();
     } else {
       order_by_generation();

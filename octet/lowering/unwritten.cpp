@@ -26,7 +26,6 @@ std::string_view unwritten_builtin(std::string_view short_name) {
       {"where", "SELECT_V2"},
       {"masked_fill", "SELECT_V2"},
       {"topk", "TOPK_V2"},
-      {"index_select", "GATHER"},
       {"gather", "GATHER_ND"},
       {"index", "GATHER_ND"},
       {"scatter", "SCATTER_ND"},

@@ -1,5 +1,7 @@
 // Products, and what computes numbers from numbers.
 
+#include <algorithm>
+
 #include "octet/lowering/layout.h"
 #include "octet/lowering/way_back.h"
 
@@ -33,11 +35,15 @@ void make_reduction(WayBack& g, const std::string& op) {
 std::pair<Node*, Node*> operands(WayBack& g) {
   const auto operand = [&](size_t i) {
     const tflite::Tensor& tensor = g.input(i);
-    if (!g.is_image(g.output()) || g.is_image(tensor) || tensor.numel() == 1) return g.value(i);
-    if (!tensor.is_constant) g.refuse("inputs of different rank");
+    if (!g.is_image(g.output()) || tensor.shape.size() == 4 || tensor.numel() == 1) return g.value(i);
+    if (tensor.shape.size() > 4) g.refuse("inputs of more dimensions than its result");
     Ints shape(4 - tensor.shape.size(), 1);
     shape.insert(shape.end(), tensor.shape.begin(), tensor.shape.end());
-    return g.constant(i, {}, reordered(shape, to_channels_first(4)));
+    // All of a constant lies along one axis, or it is turned as a whole.
+    const bool is_line = tensor.numel() == *std::max_element(shape.begin(), shape.end());
+    if (tensor.is_constant && is_line) return g.constant(i, {}, reordered(shape, to_channels_first(4)));
+    Node* wide = g.on_grid(g.step("aten.reshape.default", {g.value(i), shape}), tensor);
+    return g.on_grid(g.permuted(wide, to_channels_first(4)), tensor);
   };
   Node* left = operand(0);
   return {left, operand(1)};
@@ -59,39 +65,57 @@ void fully_connected(WayBack& g) {
   Node* x = g.value(0);
   if (g.is_image(g.input(0))) x = g.on_grid(g.as_it_lies(x, g.input(0)), g.input(0));
   const int64_t depth = g.input(1).shape.at(1);
-  if (g.input(0).shape.empty() || g.input(0).shape.back() != depth ||
-      (!g.op().options.keep_num_dims && g.input(0).shape.size() > 2)) {
-    x = g.on_grid(g.call("aten.reshape.default", {x, Ints{g.input(0).numel() / std::max<int64_t>(depth, 1), depth}}),
-                  g.input(0));
+  Ints shape = g.input(0).shape;
+  if (shape.empty() || shape.back() != depth || (!g.op().options.keep_num_dims && shape.size() > 2)) {
+    shape = {g.input(0).numel() / std::max<int64_t>(depth, 1), depth};
+    x = g.on_grid(g.step("aten.reshape.default", {x, shape}), g.input(0));
   }
+  shape.back() = g.input(1).shape.at(0);
   Node* weight = g.input(1).is_constant ? g.constant(1) : g.value(1);
   Node* product = g.call("aten.linear.default", {x, weight, g.has_input(2) ? Arg(g.constant(2)) : Arg()});
-  if (g.is_image(g.output())) product = g.from_nhwc(product);
-  g.give(product);
+  if (g.output().shape != shape) {
+    product = g.call("aten.reshape.default", {g.on_grid(product, g.output()), g.output().shape});
+  }
+  g.give_plain(product);
 }
 
 void matmul(WayBack& g) {
   const auto factor = [&](size_t i, bool turned) {
-    Node* node = g.value(i);
-    if (g.is_image(g.input(i))) node = g.on_grid(g.as_it_lies(node, g.input(i)), g.input(i));
-    return turned ? g.on_grid(g.call("aten.transpose.int", {node, int64_t{-2}, int64_t{-1}}), g.input(i)) : node;
+    Node* node = g.plain_value(i);
+    return turned ? g.on_grid(g.step("aten.transpose.int", {node, int64_t{-2}, int64_t{-1}}), g.input(i)) : node;
   };
   Node* left = factor(0, g.op().options.adj_x);
   Node* right = factor(1, g.op().options.adj_y);
-  Node* product = g.call(g.output().shape.size() == 3 ? "aten.bmm.default" : "aten.matmul.default", {left, right});
-  g.give(g.is_image(g.output()) ? g.from_nhwc(product) : product);
+  const bool by_batches =
+      g.input(0).shape.size() == 3 && g.input(1).shape.size() == 3 && g.input(0).shape[0] == g.input(1).shape[0];
+  g.give_plain(g.call(by_batches ? "aten.bmm.default" : "aten.matmul.default", {left, right}));
 }
 
 void squared_difference(WayBack& g) {
   const auto [left, right] = operands(g);
-  Node* difference = g.call("aten.sub.Tensor", {left, right});
+  Node* difference = g.step("aten.sub.Tensor", {left, right});
   g.give(g.call("aten.mul.Tensor", {difference, difference}));
 }
 
 void prelu(WayBack& g) {
   const tflite::Tensor& slopes = g.input(1);
   if (slopes.numel() != 1 && slopes.numel() != slopes.shape.back()) g.refuse("slopes that are not one a channel");
-  g.give(g.call("aten.prelu.default", {g.value(0), g.constant(1, {}, {slopes.numel()})}));
+  // PyTorch's channels are axis 1.
+  const size_t rank = g.input(0).shape.size();
+  const bool turns = slopes.numel() != 1 && !g.is_image(g.input(0)) && rank > 2;
+  Node* x = g.value(0);
+  if (turns) x = g.on_grid(g.permuted(x, to_channels_first(rank)), g.input(0));
+  Node* node = g.call("aten.prelu.default", {x, g.constant(1, {}, {slopes.numel()})});
+  g.give(turns ? g.permuted(g.on_grid(node, g.output()), to_channels_last(rank)) : node);
+}
+
+void softmax(WayBack& g) {
+  const float beta = g.op().options.beta;
+  if (beta == 1.0F) return make_along_channels(g, "aten.softmax.int");
+  if (g.is_quantized()) g.refuse("a softmax with beta other than 1");
+  const auto rank = static_cast<int64_t>(g.input(0).shape.size());
+  Node* x = g.step("aten.mul.Tensor", {g.value(0), static_cast<double>(beta)});
+  g.give(g.call("aten.softmax.int", {x, g.graph_axis(rank - 1, g.input(0))}));
 }
 
 Translate unary(const std::string& op) {

@@ -34,23 +34,16 @@ void split_at(WayBack& g, size_t image, int64_t axis) {
   }
 }
 
-// A value in the program's order of axes, and the result back from it.
-Node* plain(WayBack& g, size_t i) {
-  Node* node = g.value(i);
-  return g.is_image(g.input(i)) ? g.on_grid(g.as_it_lies(node, g.input(i)), g.input(i)) : node;
-}
-
-void give_plain(WayBack& g, Node* node) { g.give(g.is_image(g.output()) ? g.from_nhwc(node) : node); }
-
 // What TFLite numbers as (row, column, channel) of a block, PyTorch does as (channel, row, column): axis 1 of
 // these sizes is taken as two parts, which change places.
 Node* turned_blocks(WayBack& g, Node* node, const Ints& sizes, const Ints& parts) {
+  if (sizes.size() != 4) g.refuse("blocks of other than an image");
   Ints taken = sizes;
   taken.erase(taken.begin() + 1);
   taken.insert(taken.begin() + 1, parts.begin(), parts.end());
-  node = g.on_grid(g.call("aten.reshape.default", {node, taken}), g.output());
-  node = g.on_grid(g.call("aten.permute.default", {node, Ints{0, 2, 1, 3, 4}}), g.output());
-  return g.on_grid(g.call("aten.reshape.default", {node, sizes}), g.output());
+  node = g.on_grid(g.step("aten.reshape.default", {node, taken}), g.output());
+  node = g.on_grid(g.step("aten.permute.default", {node, Ints{0, 2, 1, 3, 4}}), g.output());
+  return g.on_grid(g.step("aten.reshape.default", {node, sizes}), g.output());
 }
 
 }  // namespace
@@ -75,12 +68,24 @@ void reshape(WayBack& g) {
 
 void transpose(WayBack& g) {
   const Ints moved = g.integers(1);
+  Ints sorted = moved, all(g.input(0).shape.size());
+  std::sort(sorted.begin(), sorted.end());
+  std::iota(all.begin(), all.end(), 0);
+  if (sorted != all || g.output().shape.size() != all.size()) g.refuse("an order that is not one of its dimensions");
   Ints axes(moved.size()), order;
   std::iota(axes.begin(), axes.end(), 0);
   if (g.is_image(g.output())) axes = to_channels_first(4);
   // graph's axis of the result -> program's axis of the result -> program's axis of the input -> graph's
   for (const int64_t axis : axes) order.push_back(g.graph_axis(moved.at(static_cast<size_t>(axis)), g.input(0)));
-  g.give(g.call("aten.permute.default", {g.value(0), order}));
+  g.give(g.permuted(g.value(0), order));
+}
+
+void cast(WayBack& g) {
+  if (g.input(0).type != g.output().type) {
+    g.refuse(
+        octet::str("a cast from ", tflite::type_name(g.input(0).type), " to ", tflite::type_name(g.output().type)));
+  }
+  g.give(g.value(0));
 }
 
 void pad(WayBack& g) {
@@ -122,6 +127,9 @@ void pad(WayBack& g) {
 void slice(WayBack& g) {
   const Ints begin = g.integers(1);
   Ints end = g.integers(2);
+  if (begin.size() != g.input(0).shape.size() || end.size() != begin.size()) {
+    g.refuse("a slice that does not name each dimension");
+  }
   for (size_t axis = 0; axis < end.size(); ++axis) {
     end[axis] = end[axis] < 0 ? g.input(0).shape.at(axis) : begin.at(axis) + end[axis];
   }
@@ -133,6 +141,7 @@ void strided_slice(WayBack& g) {
   const tflite::SliceMasks& masks = g.op().options.masks;
   const Ints& shape = g.input(0).shape;
   if (masks.ellipsis != 0 || masks.new_axis != 0) g.refuse("a slice with an ellipsis or new axes");
+  if (shape.size() >= 32) g.refuse("a slice of as many dimensions");
   if (begin.size() != shape.size() || end.size() != shape.size() || stride.size() != shape.size()) {
     g.refuse("a slice that does not name each dimension");
   }
@@ -152,9 +161,9 @@ void strided_slice(WayBack& g) {
   if (masks.shrink_axis == 0) return g.set(g.op().outputs.front(), node);
   // Without the dimensions of which one place was taken, in the program's order.
   if (g.is_image(g.input(0))) {
-    node = g.on_grid(g.call("aten.permute.default", {node, to_channels_last(4)}), g.input(0));
+    node = g.on_grid(g.step("aten.permute.default", {node, to_channels_last(4)}), g.input(0));
   }
-  give_plain(g, g.call("aten.reshape.default", {node, g.output().shape}));
+  g.give_plain(g.call("aten.reshape.default", {node, g.output().shape}));
 }
 
 void gather(WayBack& g) {
@@ -167,11 +176,11 @@ void gather(WayBack& g) {
 
 void pack(WayBack& g) {
   std::vector<Arg> parts;
-  for (size_t i = 0; i < g.op().inputs.size(); ++i) parts.emplace_back(plain(g, i));
-  give_plain(g, g.call("aten.stack.default", {parts, int64_t{g.op().options.axis}}));
+  for (size_t i = 0; i < g.op().inputs.size(); ++i) parts.emplace_back(g.plain_value(i));
+  g.give_plain(g.call("aten.stack.default", {parts, int64_t{g.op().options.axis}}));
 }
 
-void broadcast_to(WayBack& g) { give_plain(g, g.call("aten.expand.default", {plain(g, 0), g.output().shape})); }
+void broadcast_to(WayBack& g) { g.give_plain(g.call("aten.expand.default", {g.plain_value(0), g.output().shape})); }
 
 void space_to_depth(WayBack& g) {
   const int64_t block = g.op().options.block_size;

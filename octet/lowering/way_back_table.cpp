@@ -13,11 +13,6 @@ void gelu(WayBack& g) {
   g.give(g.call("aten.gelu.default", {g.value(0)}, {{"approximate", Arg(how)}}));
 }
 
-void softmax(WayBack& g) {
-  if (g.op().options.beta != 1.0F) g.refuse("a softmax with beta other than 1");
-  along_channels("aten.softmax.int")(g);
-}
-
 // A grid of its own follows every value.
 void quantize(WayBack& g) { g.give(g.value(0)); }
 void dequantize(WayBack& g) { g.set(g.op().outputs.front(), g.value(0)); }
@@ -26,13 +21,14 @@ const Translate kNone;
 
 std::vector<WayBackRow> make_rows() {
   using enum tflite::OpCode;
+  using enum ImageLayout;
   return {
       // Products.
-      {kConv2d, convolution},
-      {kDepthwiseConv2d, depthwise_convolution},
-      {kTransposeConv, transposed_convolution},
-      {kFullyConnected, fully_connected},
-      {kBatchMatmul, matmul},
+      {kConv2d, convolution, kNeeds},
+      {kDepthwiseConv2d, depthwise_convolution, kNeeds},
+      {kTransposeConv, transposed_convolution, kNeeds},
+      {kFullyConnected, fully_connected, kEnds},
+      {kBatchMatmul, matmul, kEnds},
 
       // Two inputs.
       {kAdd, binary("aten.add.Tensor")},
@@ -41,7 +37,7 @@ std::vector<WayBackRow> make_rows() {
       {kDiv, binary("aten.div.Tensor")},
       {kMaximum, binary("aten.maximum.default")},
       {kMinimum, binary("aten.minimum.default")},
-      {kPrelu, prelu},
+      {kPrelu, prelu, kNeeds},
       {kPow, binary("aten.pow.Tensor_Tensor")},
       {kSquaredDifference, squared_difference},
 
@@ -71,18 +67,18 @@ std::vector<WayBackRow> make_rows() {
       {kReduceMin, reduction("aten.amin.default")},
 
       // On images.
-      {kAveragePool2d, average_pool},
-      {kMaxPool2d, max_pool},
-      {kResizeBilinear, bilinear},
-      {kResizeNearestNeighbor, nearest},
+      {kAveragePool2d, average_pool, kNeeds},
+      {kMaxPool2d, max_pool, kNeeds},
+      {kResizeBilinear, bilinear, kNeeds},
+      {kResizeNearestNeighbor, nearest, kNeeds},
 
       // Moving values.
-      {kReshape, reshape},
-      {kSqueeze, reshape},
-      {kExpandDims, reshape},
-      {kTranspose, transpose},
+      {kReshape, reshape, kEnds},
+      {kSqueeze, reshape, kEnds},
+      {kExpandDims, reshape, kEnds},
+      {kTranspose, transpose, kEnds},
       {kConcatenation, concatenation},
-      {kPack, pack},
+      {kPack, pack, kEnds},
       {kSplit, split},
       {kSplitV, split_v},
       {kSlice, slice},
@@ -91,14 +87,15 @@ std::vector<WayBackRow> make_rows() {
       {kPad, pad},
       {kPadV2, pad},
       {kMirrorPad, pad},
-      {kBroadcastTo, broadcast_to},
-      {kSpaceToDepth, space_to_depth},
-      {kDepthToSpace, depth_to_space},
+      {kBroadcastTo, broadcast_to, kEnds},
+      {kSpaceToDepth, space_to_depth, kNeeds},
+      {kDepthToSpace, depth_to_space, kNeeds},
 
       // From type to type.
       {kQuantize, quantize},
       {kDequantize, dequantize},
-      {kCast, kNone},
+      {kCast, cast},
+      {kShape, kNone},  // never left behind folding
   };
 }
 

@@ -160,7 +160,30 @@ std::string one_size_text(const Check& check) {
   return out.str();
 }
 
+// Of targets that place nothing.
+std::string quantized_sizes_text(const std::vector<SizeCheck>& sizes) {
+  Table table({"input size", "quantized", "in float", "MACs quantized", "first in float"});
+  for (const SizeCheck& size : sizes) {
+    if (!size.check) {
+      table.row({size.size, "-", "-", "-", "does not run: " + size.error});
+      continue;
+    }
+    const targets::Placement& placement = size.check->placement;
+    const auto all = static_cast<int64_t>(placement.operators.size());
+    const auto first = std::find_if(placement.operators.begin(), placement.operators.end(),
+                                    [](const OperatorPlacement& row) { return !row.partition; });
+    table.row({size.size, std::to_string(all - placement.on_cpu()), std::to_string(placement.on_cpu()),
+               share_text(placement.npu_macs(), placement.macs()),
+               first != placement.operators.end() ? first->reason : ""});
+  }
+  return table.text();
+}
+
 std::string sizes_text(const std::vector<SizeCheck>& sizes) {
+  const bool by_patterns = std::any_of(sizes.begin(), sizes.end(), [](const SizeCheck& size) {
+    return size.check && size.check->placement.by_patterns;
+  });
+  if (by_patterns) return quantized_sizes_text(sizes);
   Table table({"input size", "partitions", "on the NPU", "on the CPU", "MACs on the NPU", "arena", "fits the chip",
                "first on the CPU"});
   for (const SizeCheck& size : sizes) {

@@ -47,6 +47,8 @@ class Program {
     switch (values.scalar_type()) {
       case at::kFloat:
         return tflite::Type::kFloat32;
+      case at::kHalf:
+        return tflite::Type::kFloat16;
       case at::kInt:
         return tflite::Type::kInt32;
       case at::kLong:

@@ -7,6 +7,7 @@
 
 #include "octet/formats/pt2.h"
 #include "octet/formats/pt2_writer.h"
+#include "octet/lowering/lowering.h"
 #include "octet/quantize/calibrate.h"
 #include "octet/quantize/freeze.h"
 #include "octet/quantize/quantize_pt2e.h"
@@ -163,6 +164,14 @@ TEST(Intx, WarnsOfTheRuntimeThatIsSilentlyWrong) {
   EXPECT_NE(text(alone[0]).find("XNNPACK"), std::string::npos);
   const auto dynamic = quantize_(net.model->copy(), Int8DynamicActivationIntxWeightConfig{at::kChar, PerAxis{0}});
   EXPECT_TRUE(target.warnings(*dynamic).empty());
+}
+
+TEST(Intx, HasNoFormInTflite) {
+  TwoLinears net;
+  const auto alone = quantize_(net.model->copy(), IntxWeightOnlyConfig{});
+  expect_error([&] { lower(*alone); }, {"linear '", "grids in blocks", ".tflite", ".pt2"});
+  const auto dynamic = quantize_(net.model->copy(), Int8DynamicActivationIntxWeightConfig{at::kChar, PerAxis{0}});
+  expect_error([&] { lower(*dynamic); }, {"linear '", "a grid that each run finds"});
 }
 
 TEST(Intx, RefusesWhatTorchaoRefuses) {

@@ -92,13 +92,18 @@ TEST(TrainingReport, TellsEpochsAndTheResult) {
   epoch.scores = {{"top1", "top-1", 0.25}};
   report.training.epochs = {epoch, epoch};
   report.training.epochs[1].evaluation = evaluation(0.5);
-  report.training.seconds = 4.04;
-  EXPECT_EQ(report.text(), "q.octet: 2 epochs, 4.0 s\n");
+  report.training.seconds = 4.0;
+  report.training.samples = 200;
+  report.training.epochs[0].waiting = 1.0;
+  const std::string pace = "q.octet: 2 epochs, 4.0 s (50 samples a second, 25.0 % waiting for data)";
+  EXPECT_EQ(report.text(), pace + "\n");
   report.evaluation = evaluation(0.75);
-  EXPECT_EQ(report.text(), "q.octet: 2 epochs, 4.0 s, quantized model: top-1 0.7500  top-5 1.0000\n");
+  EXPECT_EQ(report.text(), pace + ", quantized model: top-1 0.7500  top-5 1.0000\n");
+  report.left_out = 2;
+  EXPECT_NE(report.text().find("; 2 damaged files left out\n"), std::string::npos);
   const Json json = report.json();
   EXPECT_EQ(json.at("mode"), "qat");
-  EXPECT_EQ(json.at("epochs")[0].dump(), R"({"loss":1.5,"seconds":2.0,"top1":0.25})");
+  EXPECT_EQ(json.at("epochs")[0].dump(), R"({"loss":1.5,"seconds":2.0,"waiting":1.0,"top1":0.25})");
   EXPECT_EQ(json.at("epochs")[1].at("evaluation").at("top1"), 0.5);
   EXPECT_EQ(json.at("evaluation").at("top1"), 0.75);
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,9 @@ struct GridTolerance {
   double activation_scale = 2e-3;  ///< relative
   double activation_steps = 1;     ///< of the zero point
   double weight_scale = 1e-5;
+  /// Of a histogram's range search: one grid may come from another bin, where a float convolution's last bit depends on
+  /// instruction set and threads (tests/support/golden_rows.h).
+  bool one_flip = false;
 };
 
 /// Rows of quantization against recorded ones, both as JSON (tests/data/golden/targets/README.md): a line a difference.
@@ -94,6 +98,12 @@ class TargetRows {
                         : kind == Kind::kBias ? 2 * tolerance_.activation_scale
                                               : tolerance_.activation_scale;
     const double steps = kind == Kind::kActivation ? tolerance_.activation_steps : 0;
+    if (kind == Kind::kActivation && std::abs(scales[0] / wanted_scales[0] - 1) > part &&
+        is_the_flip(wanted_scales[0])) {
+      near(scales[0], wanted_scales[0], kLargestFlip * wanted_scales[0], where + ", another bin, scale");
+      near(zeros[0], wanted_zeros[0], steps + 1, where + ", another bin, zero point");
+      return;
+    }
     for (size_t c = 0; c < scales.size(); ++c) {
       const std::string channel = " " + std::to_string(c);
       const bool is_near = near(scales[c], wanted_scales[c], part * wanted_scales[c], where + ", scale" + channel) &&
@@ -102,7 +112,17 @@ class TargetRows {
     }
   }
 
+  // Many edges may have the one grid.
+  bool is_the_flip(double wanted_scale) {
+    if (!tolerance_.one_flip) return false;
+    flipped_.insert(wanted_scale);
+    return flipped_.size() == 1;
+  }
+
+  static constexpr double kLargestFlip = 6e-3;
+
   GridTolerance tolerance_;
+  std::set<double> flipped_;
   std::vector<std::string> found_;
 };
 

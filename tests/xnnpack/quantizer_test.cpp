@@ -23,7 +23,8 @@ const xnnpack::Config kStatic = get_symmetric_quantization_config(/*is_per_chann
 const xnnpack::Config kDynamic = get_symmetric_quantization_config(true, /*is_qat=*/false, /*is_dynamic=*/true);
 const xnnpack::Config kTraining = get_symmetric_quantization_config(true, /*is_qat=*/true);
 
-// "conv2d[q q -] relu[-]>q": q for what is quantized, d for a grid of each run, - for float.
+// "conv2d[q q -] relu[-]>q": q for what lies on a grid, d for a grid of each run, - for float. What is not quantized
+// may read a grid that its producer gives, or give one that its reader asks for.
 std::string words(const std::vector<QuantRow>& rows) {
   const auto letter = [](const std::optional<QuantRecord>& grid) {
     return !grid ? "-" : grid->dynamic.empty() ? "q" : "d";
@@ -175,12 +176,12 @@ TEST(XnnpackQuantizer, QuantizesConvolutionsByTypeAndNameOfTheirModule) {
   const auto type = [](XNNPACKQuantizer& quantizer) {
     quantizer.set_module_type("torch.nn.modules.conv.Conv2d", kStatic);
   };
-  EXPECT_EQ(by(type, false), "conv2d[q q -] relu[-]>q flatten[q]>q conv1d[- -] linear[- - -]");
+  EXPECT_EQ(by(type, false), "conv2d[q q -] relu[-]>q flatten[q]>q conv1d[q -] linear[- - -]");
   EXPECT_EQ(by(type, true), "conv2d[- - -] relu[-] flatten[-] conv1d[- -] linear[- - -]");
   const auto name = [](XNNPACKQuantizer& quantizer) { quantizer.set_module_name("stem", kStatic); };
-  EXPECT_EQ(by(name, false), "conv2d[q q -] relu[-]>q flatten[q]>q conv1d[- -] linear[- - -]");
+  EXPECT_EQ(by(name, false), "conv2d[q q -] relu[-]>q flatten[q]>q conv1d[q -] linear[- - -]");
   const auto linear = [](XNNPACKQuantizer& quantizer) { quantizer.set_module_type("Linear", kStatic); };
-  EXPECT_EQ(by(linear, true), "conv2d[- - -] relu[-] flatten[-] conv1d[- -] linear[q q -]>q");
+  EXPECT_EQ(by(linear, true), "conv2d[- - -] relu[-] flatten[-] conv1d[- -]>q linear[q q -]>q");
 }
 
 TEST(XnnpackQuantizer, ChoosesOperatorsByTheirType) {
@@ -190,10 +191,10 @@ TEST(XnnpackQuantizer, ChoosesOperatorsByTheirType) {
     XNNPACKQuantizer quantizer;
     return with(*net.model, net.g.inputs(), quantizer.set_operator_type(op, kStatic).set_reference_quirks(quirks));
   };
-  const std::string conv2d_alone = "conv2d[q q -] relu[-]>q flatten[q]>q conv1d[- -] linear[- - -]";
+  const std::string conv2d_alone = "conv2d[q q -] relu[-]>q flatten[q]>q conv1d[q -] linear[- - -]";
   EXPECT_EQ(by("aten.conv2d.default", false), conv2d_alone);
   EXPECT_EQ(by("aten.conv2d", false), conv2d_alone);
-  EXPECT_EQ(by("aten.conv2d.default", true), "conv2d[q q -] relu[-]>q flatten[q]>q conv1d[q q]>q linear[- - -]");
+  EXPECT_EQ(by("aten.conv2d.default", true), "conv2d[q q -] relu[-]>q flatten[q]>q conv1d[q q]>q linear[q - -]");
   EXPECT_EQ(by("aten.conv2d", true), "conv2d[- - -] relu[-] flatten[-] conv1d[- -] linear[- - -]");
 }
 
@@ -228,7 +229,7 @@ TEST(XnnpackQuantizer, LetsNamesWinOverTypesAndTypesOverOperators) {
   quantizer = all(kStatic);
   quantizer.set_filter_function([](const Node& node) { return !node.is_call("aten.conv1d.default"); });
   EXPECT_EQ(with(*net.model, net.g.inputs(), quantizer),
-            "conv2d[q q -] relu[-]>q flatten[q]>q conv1d[q -] linear[q q -]>q");
+            "conv2d[q q -] relu[-]>q flatten[q]>q conv1d[q -]>q linear[q q -]>q");
 }
 
 TEST(XnnpackQuantizer, IsForOneMode) {

@@ -155,8 +155,8 @@ FloatFunction float_resize(const KernelContext& context) {
   }
   if (input.shape[1] < 1 || input.shape[2] < 1) context.fail("size of the image", "at least 1", "0");
   if (context.op.code == OpCode::kResizeNearestNeighbor) {
-    const auto rows = nearest_places(context, input.shape[1], output.shape[1]);
-    const auto columns = nearest_places(context, input.shape[2], output.shape[2]);
+    const auto rows = nearest_places(context.op.options, input.shape[1], output.shape[1]);
+    const auto columns = nearest_places(context.op.options, input.shape[2], output.shape[2]);
     return [=](const std::vector<at::Tensor>& inputs) { return taken(taken(inputs[0], 1, rows), 2, columns); };
   }
   const Neighbours rows = neighbours(context, input.shape[1], output.shape[1]);

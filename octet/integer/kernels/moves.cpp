@@ -61,6 +61,27 @@ Kernel make_reshape(const KernelContext& context) {
   return make_from_to<uint8_t, uint8_t>(context, [=](const uint8_t* x, uint8_t* y) { std::memcpy(y, x, bytes); });
 }
 
+Kernel make_shape(const KernelContext& context) {
+  const Tensor& output = context.output();
+  const std::vector<int64_t> sizes = context.input(0).shape;
+  if (output.type != Type::kInt32 && output.type != Type::kInt64) {
+    context.fail("type of the output", "int32 or int64", tflite::type_name(output.type));
+  }
+  if (output.shape != std::vector<int64_t>{static_cast<int64_t>(sizes.size())}) {
+    context.fail("output shape", octet::str("[", sizes.size(), "]"), octet::str("[", join(", ", output.shape), "]"));
+  }
+  return [=, out = context.output_index(), is_wide = output.type == Type::kInt64](const Values& values) {
+    for (size_t d = 0; d < sizes.size(); ++d) {
+      const auto narrow = static_cast<int32_t>(sizes[d]);
+      if (is_wide) {
+        std::memcpy(values.at<uint8_t>(out) + d * sizeof sizes[d], &sizes[d], sizeof sizes[d]);
+      } else {
+        std::memcpy(values.at<uint8_t>(out) + d * sizeof narrow, &narrow, sizeof narrow);
+      }
+    }
+  };
+}
+
 Kernel make_split(const KernelContext& context) {
   // SPLIT reads its axis first, SPLIT_V the value, the sizes and the axis.
   const bool sized = context.op.code == OpCode::kSplitV;

@@ -8,11 +8,11 @@ namespace octet::integer {
 using tflite::OpCode;
 using tflite::Tensor;
 
-std::vector<int64_t> nearest_places(const KernelContext& context, int64_t in, int64_t out) {
-  const bool aligned = context.op.options.align_corners;
+std::vector<int64_t> nearest_places(const tflite::Options& options, int64_t in, int64_t out) {
+  const bool aligned = options.align_corners;
   const float scale = aligned && out > 1 ? static_cast<float>(in - 1) / static_cast<float>(out - 1)
                                          : static_cast<float>(in) / static_cast<float>(out);
-  const float offset = context.op.options.half_pixel_centers ? 0.5F : 0.0F;
+  const float offset = options.half_pixel_centers ? 0.5F : 0.0F;
   std::vector<int64_t> places;
   for (int64_t to = 0; to < out; ++to) {
     const float at = (static_cast<float>(to) + offset) * scale;
@@ -37,8 +37,8 @@ Kernel make_resize(const KernelContext& context) {
   const bool aligned = context.op.options.align_corners;
   const bool half_pixels = context.op.options.half_pixel_centers;
   if (context.op.code == OpCode::kResizeNearestNeighbor) {
-    const std::vector<int64_t> rows = nearest_places(context, in_h, out_h);
-    const std::vector<int64_t> columns = nearest_places(context, in_w, out_w);
+    const std::vector<int64_t> rows = nearest_places(context.op.options, in_h, out_h);
+    const std::vector<int64_t> columns = nearest_places(context.op.options, in_w, out_w);
     return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
       for (int64_t n = 0; n < batches; ++n) {
         for (const int64_t row : rows) {

@@ -68,6 +68,7 @@ void lower_concatenation(OperatorLowering& op);
 void lower_reshape(OperatorLowering& op);
 void lower_permutation(OperatorLowering& op);
 void lower_slice(OperatorLowering& op);
+void lower_index_select(OperatorLowering& op);
 void lower_select(OperatorLowering& op);
 void lower_split(OperatorLowering& op);
 void lower_unbind(OperatorLowering& op);

@@ -25,8 +25,8 @@ STEP_ALLOWED = {"SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "TANH", "RESIZE_BILINEAR",
 FLOAT_TOLERANCE = 1e-5
 
 
-def run_in_environment(arguments):
-    """Runs this script again under a Python that has LiteRT, and gives its exit status."""
+def run_in_environment(arguments, script=__file__):
+    """Runs this script, or another, again under a Python that has LiteRT, and gives its exit status."""
     environment = ROOT / "build" / "peers" / f"litert-{LITERT}"
     python = environment / "bin" / "python"
     if not (environment / "ready").exists():
@@ -34,7 +34,7 @@ def run_in_environment(arguments):
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", f"ai-edge-litert=={LITERT}", "numpy"], check=True)
         (environment / "ready").touch()
-    return subprocess.run([python, __file__, "--here", *arguments]).returncode
+    return subprocess.run([python, script, "--here", *arguments]).returncode
 
 
 def octet(options, *arguments):
