@@ -81,7 +81,10 @@ at::Tensor RangeObserver::forward(const at::Tensor& x) {
   at::NoGradGuard no_grad;
   observe(x.detach().to(at::kFloat));
   for (const auto& follower : followers_) {
-    if (RangeObserver* range = range_observer(*follower)) range->take_range(min_val, max_val);
+    if (RangeObserver* range = range_observer(*follower)) {
+      range->min_val.set_(min_val);
+      range->max_val.set_(max_val);
+    }
     if (auto* rounding = dynamic_cast<FakeQuantize*>(follower.get())) rounding->refresh();
   }
   return x;

@@ -18,9 +18,13 @@ constexpr int64_t kBlockLevels = 16;  // a block's scale is an integer of four b
 
 const ObserverChoice kMinMax = {Watch::kMinMax};
 const ObserverChoice kRounded = {Watch::kMinMax, Rounding::kFakeQuantize};
-const ObserverChoice kAveraged = {Watch::kMovingAverage};
-const ObserverChoice kAveragedAndRounded = {Watch::kMovingAverage, Rounding::kFakeQuantize};
-const ObserverChoice kFused = {Watch::kMovingAverage, Rounding::kFused};
+// Each place in turn, as the reference does.
+ObserverChoice averaged(Rounding rounding) {
+  return {.watch = Watch::kMovingAverage, .rounding = rounding, .averaging = Averaging::kEachCall};
+}
+const ObserverChoice kAveraged = averaged(Rounding::kNone);
+const ObserverChoice kAveragedAndRounded = averaged(Rounding::kFakeQuantize);
+const ObserverChoice kFused = averaged(Rounding::kFused);
 
 // Numbers of the activations and weights of a QuantDtype.
 struct Bits {
