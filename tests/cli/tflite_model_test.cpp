@@ -43,7 +43,7 @@ TEST_F(TfliteModels, AreQuantizedToFilesThatLieAsTheyDo) {
   const at::Tensor in_float = results(given("kws_fp32.tflite"));
   const at::Tensor in_integers = results(file("kws.tflite"), "--dequantize");
   EXPECT_GE((in_float.argmax(1) == in_integers.argmax(1)).sum().item<int64_t>(), 15);
-  EXPECT_LE((in_float - in_integers).abs().max().item<double>(), 0.1);
+  EXPECT_LE((in_float - in_integers).abs().max().item<double>(), 0.2);
 }
 
 TEST_F(TfliteModels, OfInt8GiveLiteRtsBits) {
