@@ -81,6 +81,7 @@ const Settings kQuirks = {{"reference_quirks", "yes"}};
 const Deviation kDynamicRelu = {"Convolutions with a relu are quantized dynamically", kQuirks};
 const Deviation kTransposedAxis = {"Transposed convolutions are trained per output channel", kQuirks};
 const Deviation kLinearBatchNorm = {"BatchNorm behind linear is trained as one with it for XNNPACK too", kQuirks};
+const Deviation kJoinedInTraining = {"A concatenation has one grid in training too", kQuirks};
 const Deviation kOneGrid = {"Training rounds to the grid that is written"};
 const Deviation kCoreMlPools = {"Core ML: pools are found without Python's notes"};
 const Deviation kCoreMlNoise = {"Core ML: a rounding in calibration goes on"};
@@ -98,6 +99,11 @@ const Deviation* deviation(const Mode& mode, const std::string& name) {
           "limit_convT_padding", "net_shuffle_unit", "net_unet", "op_relu", "op_relu_inplace"}) {
       all[octet::str("xnnpack/dynamic-per-channel/", in)] = kDynamicRelu;
     }
+    for (const char* in :
+         {"cluster_cat_relu", "cluster_relu_cat", "limit_cat_batch", "net_unet", "op_cat", "op_split"}) {
+      all[octet::str("qnn/qat-8a8w-per-channel/", in)] = kJoinedInTraining;
+    }
+    all["qnn/qat-8a8w-per-channel/conv_nobias_bn_relu6"] = kBatchNormEps;
     for (const char* in : {"conv_transpose2d", "conv_transpose_bn_relu", "limit_convT_padding",
                            "limit_convT_padding_kernel", "limit_convT_stride_3"}) {
       all[octet::str("xnnpack/qat-per-channel/", in)] = kTransposedAxis;

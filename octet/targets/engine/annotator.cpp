@@ -375,7 +375,9 @@ class Annotator {
           lends_parameters(producer) && std::holds_alternative<SharedQuantizationSpec>(*lender->output_qspec);
       note.set_input(producer, shares ? AnySpec(SharedQuantizationSpec{EdgeOrNode(producer)})
                                       : input_spec({}, numbers, config, node, producer));
-      if (joined.leads) std::get<QuantizationSpec>(output).followers.emplace_back(producer, &node);
+      // A value that no operator gave a grid keeps the one that its readers ask for, as in the reference.
+      if (joined.leads && lends_parameters(producer))
+        std::get<QuantizationSpec>(output).followers.emplace_back(producer, &node);
     }
     note.output_qspec = std::move(output);
     ensure_annotation(node) = std::move(note);
