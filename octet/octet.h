@@ -37,11 +37,11 @@
 #include "octet/quantize/sqnr.h"
 
 // Targets.
+#include "octet/targets/coreml/coreml_quantizer.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/engine/config_file.h"
 #include "octet/targets/engine/placement/check.h"
 #include "octet/targets/engine/table_quantizer.h"
-#include "octet/targets/coreml/coreml_quantizer.h"
 #include "octet/targets/intx/quantize.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/targets/targets.h"

@@ -11,9 +11,12 @@ namespace octet::docs {
 namespace {
 
 // The documents whose every listing and command is run. ctest starts this in the root of the sources.
-const std::vector<std::string> kDocuments = {"README.md", "docs/quantization-overview.md",
-                                             "docs/neutron-quantization.md", "docs/xnnpack-quantization.md",
-                                             "docs/coreml-quantization.md", "docs/weight-only-quantization.md"};
+const std::vector<std::string> kDocuments = {"README.md",
+                                             "docs/quantization-overview.md",
+                                             "docs/neutron-quantization.md",
+                                             "docs/xnnpack-quantization.md",
+                                             "docs/coreml-quantization.md",
+                                             "docs/weight-only-quantization.md"};
 
 std::string read(const std::string& path) {
   std::ifstream stream(path);

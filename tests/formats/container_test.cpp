@@ -103,7 +103,8 @@ TEST(ModelFile, TellsModelsByTheirContent) {
   const auto script = load_model(test::data("formats/torchscript.pt"), {{{2, 3, 6, 6}}});
   EXPECT_EQ(script->forward(at::zeros({2, 3, 6, 6})).sizes().vec(), (std::vector<int64_t>{2, 5}));
   EXPECT_TRUE(fails_with([] { load_model(test::data("formats/weights.pth")); }, "weights without a program"));
-  EXPECT_TRUE(fails_with([] { load_model(test::data("formats/make_fixtures.py")); }, "is no model: neither a zip archive nor ONNX"));
+  EXPECT_TRUE(fails_with([] { load_model(test::data("formats/make_fixtures.py")); },
+                         "is no model: neither a zip archive nor ONNX"));
   EXPECT_TRUE(fails_with([] { load_model("/no/such/file"); }, "[/no/such/file] cannot be opened"));
 }
 

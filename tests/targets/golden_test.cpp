@@ -104,6 +104,7 @@ const Deviation* deviation(const Mode& mode, const std::string& name) {
       all[octet::str("qnn/qat-8a8w-per-channel/", in)] = kJoinedInTraining;
     }
     all["qnn/qat-8a8w-per-channel/conv_nobias_bn_relu6"] = kBatchNormEps;
+    all["qnn/qat-8a8w-per-channel/net_mobilenet_v2_w025"] = kOneGrid;
     for (const char* in : {"conv_transpose2d", "conv_transpose_bn_relu", "limit_convT_padding",
                            "limit_convT_padding_kernel", "limit_convT_stride_3"}) {
       all[octet::str("xnnpack/qat-per-channel/", in)] = kTransposedAxis;

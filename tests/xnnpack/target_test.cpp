@@ -111,7 +111,7 @@ TEST(XnnpackTarget, WarnsWhereNothingIsQuantized) {
   testing::internal::CaptureStderr();
   quantizer.annotate(*model);
   const std::string said = testing::internal::GetCapturedStderr();
-  EXPECT_NE(said.find("no operator of this model fits a pattern of xnnpack in mode static-per-channel"),
+  EXPECT_NE(said.find("no operator of this model fits what xnnpack quantizes in mode static-per-channel"),
             std::string::npos)
       << said;
 }

@@ -1,5 +1,6 @@
 #include "octet/targets/engine/annotator.h"
 
+#include <functional>
 #include <map>
 #include <set>
 #include <unordered_set>
@@ -323,21 +324,20 @@ class Annotator {
     if (rule.sharing == Sharing::kOwn || rule.sharing == Sharing::kFirstInputOrOwn) {
       const bool lent = rule.sharing == Sharing::kFirstInputOrOwn && lends_parameters(inputs.front());
       return share_all(node, inputs, lent ? EdgeOrNode(inputs.front()) : EdgeOrNode(inputs.front(), &node),
-                       input_spec({}, activation, config, node, inputs.front()));
+                       [&] { return input_spec({}, activation, config, node, inputs.front()); });
     }
+    const auto own = [&] { return specs_.activation(activation, {&node}); };
     reasons_[&node] = octet::str("would share the grid of '", inputs.front()->name(), "', which has none");
     if (rule.sharing == Sharing::kFirstInput) {
       if (!lends_parameters(inputs.front())) return;
       const bool cut_off = rule.leaves_range && rows_.fixed_grid(inputs.front()) != nullptr;
-      share_all(node, inputs, cut_off ? EdgeOrNode(inputs.front(), &node) : EdgeOrNode(inputs.front()),
-                specs_.activation(activation, {&node}));
+      share_all(node, inputs, cut_off ? EdgeOrNode(inputs.front(), &node) : EdgeOrNode(inputs.front()), own);
       return;
     }
     // An observed grid first: on another's fixed grid, values beyond it would be cut off.
     const auto observed = std::find_if(inputs.begin(), inputs.end(), [&](Node* producer) {
       return lends_parameters(producer) && rows_.fixed_grid(producer) == nullptr;
     });
-    const AnySpec own = specs_.activation(activation, {&node});
     if (observed != inputs.end()) return share_all(node, inputs, EdgeOrNode(*observed), own);
     const bool any = std::any_of(inputs.begin(), inputs.end(), lends_parameters);
     if (!any && rule.sharing != Sharing::kAnyInputOrOwn) return;
@@ -349,14 +349,16 @@ class Annotator {
     share_all(node, inputs, same_grid ? EdgeOrNode(inputs.front()) : EdgeOrNode(inputs.front(), &node), own);
   }
 
-  // All edges and the output have the parameters of `anchor`; where that is one of the edges, its spec is `own`.
-  void share_all(Node& node, const std::vector<Node*>& inputs, const EdgeOrNode& anchor, const AnySpec& own) {
+  // All edges and the output have the parameters of `anchor`; where that is one of the edges, its spec is what `own`
+  // makes.
+  void share_all(Node& node, const std::vector<Node*>& inputs, const EdgeOrNode& anchor,
+                 const std::function<AnySpec()>& own) {
     reasons_.erase(&node);
     QuantizationAnnotation note;
     note.annotated = true;
     const AnySpec shared = SharedQuantizationSpec{anchor};
     for (Node* producer : inputs) {
-      note.set_input(producer, EdgeOrNode(producer, &node) == anchor ? own : shared);
+      note.set_input(producer, EdgeOrNode(producer, &node) == anchor ? own() : shared);
     }
     note.output_qspec = shared;
     ensure_annotation(node) = std::move(note);

@@ -185,8 +185,8 @@ bool decompose_mish(GraphModule& module);
 bool decompose_elu(GraphModule& module);
 
 /// layer_norm, rms_norm, group_norm and instance_norm of float32 become a mean by linear, a difference, the sum of its
-/// squares by bmm, rsqrt, products and a sum. Declined above 65536 elements in a row, whose squares an int32 accumulator
-/// does not hold, and for an instance norm that keeps statistics.
+/// squares by bmm, rsqrt, products and a sum. Declined above 65536 elements in a row, whose squares an int32
+/// accumulator does not hold, and for an instance norm that keeps statistics.
 bool decompose_norms(GraphModule& module);
 
 /// What may stand for a gelu.
