@@ -1,7 +1,5 @@
 #include "octet/cli/data.h"
 
-#include <thread>
-
 #include "octet/lowering/batch.h"
 #include "octet/support/error.h"
 #include "octet/train/transforms.h"
@@ -34,12 +32,6 @@ void check_inputs(const std::vector<Input>& inputs, const DataSource& data) {
   }
 }
 
-// Decoding pictures takes longer than a small model's step.
-int64_t workers_for(const DataArguments& choice) {
-  if (choice.images.workers > 0) return choice.images.workers;
-  return choice.spec.rfind("images:", 0) == 0 ? std::max<int64_t>(1, std::thread::hardware_concurrency()) : 1;
-}
-
 ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<DataSource> source,
                           const DataArguments& choice, int64_t default_batch) {
   ModelData data;
@@ -52,7 +44,7 @@ ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<Data
   data.batch_size = choice.batch_size > 0              ? choice.batch_size
                     : data.source->natural_batch() > 0 ? data.source->natural_batch()
                                                        : std::min<int64_t>(default_batch, data.source->size());
-  data.workers = workers_for(choice);
+  data.workers = choice.images.workers > 0 ? choice.images.workers : data.source->usual_workers();
   data.transform = standard_transform(*data.source, inputs.at(0).sample, choice.augment);
   return data;
 }

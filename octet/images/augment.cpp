@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "octet/support/mix_seed.h"
+
 namespace octet::images {
 namespace {
 
@@ -17,19 +19,13 @@ uint8_t blend(uint8_t other, uint8_t value, double factor) {
 
 }  // namespace
 
-uint64_t Draws::next() {
-  // splitmix64
-  uint64_t z = state_ += 0x9e3779b97f4a7c15ULL;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
-
 double Draws::uniform(double low, double high) {
-  return low + (high - low) * static_cast<double>(next() >> 11) * 0x1.0p-53;
+  return low + (high - low) * static_cast<double>(mix_seed(seed_, drawn_++) >> 11) * 0x1.0p-53;
 }
 
-int64_t Draws::below(int64_t count) { return static_cast<int64_t>(next() % static_cast<uint64_t>(count)); }
+int64_t Draws::below(int64_t count) {
+  return static_cast<int64_t>(mix_seed(seed_, drawn_++) % static_cast<uint64_t>(count));
+}
 
 Box random_box(int64_t height, int64_t width, Draws& draws, double least_scale, double most_scale, double least_ratio,
                double most_ratio) {

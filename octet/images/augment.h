@@ -10,15 +10,15 @@ namespace octet::images {
 /// Chance from a seed: the same seed gives the same draws.
 class OCTET_API Draws {
  public:
-  explicit Draws(uint64_t seed) : state_(seed) {}
+  explicit Draws(uint64_t seed) : seed_(seed) {}
   /// From `low` up to, not including, `high`.
   double uniform(double low, double high);
   /// From 0 to `count` - 1.
   int64_t below(int64_t count);
 
  private:
-  uint64_t next();
-  uint64_t state_;
+  uint64_t seed_;
+  uint64_t drawn_ = 0;
 };
 
 /// The box that torchvision's RandomResizedCrop draws: of a part of the area between the two scales and a proportion

@@ -201,6 +201,7 @@ class FirstSamples : public DataSource {
   bool gives_sets() const override { return whole_->gives_sets(); }
   const ImageFacts* image_facts() const override { return whole_->image_facts(); }
   std::vector<std::string> class_names() const override { return whole_->class_names(); }
+  int64_t usual_workers() const override { return whole_->usual_workers(); }
   std::vector<std::string> left_out() const override { return whole_->left_out(); }
   Batch draw(const std::vector<int64_t>& indices, const std::vector<uint64_t>& seeds) const override {
     check_indices(indices);

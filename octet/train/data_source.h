@@ -52,6 +52,8 @@ class OCTET_API DataSource {
   /// True where a sample is a set of inputs as the model takes them, batch and all: states of shape [layers, N, H], a
   /// scalar, a table. get() gives one at a time.
   virtual bool gives_sets() const { return false; }
+  /// Threads that should prepare batches where nobody says how many.
+  virtual int64_t usual_workers() const { return 1; }
   /// Names of the labels, in their order; empty where they have none.
   virtual std::vector<std::string> class_names() const { return {}; }
   /// What could not be read so far and was left out, for people.

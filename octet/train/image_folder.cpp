@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include "octet/images/image_file.h"
 #include "octet/support/error.h"
@@ -128,6 +129,8 @@ class ImageFolder : public DataSource {
   std::vector<std::vector<int64_t>> sample_shapes() const override { return {options_.sample}; }
   bool has_targets() const override { return !classes_.empty(); }
   int64_t num_classes() const override { return static_cast<int64_t>(classes_.size()); }
+  // Decoding takes longer than a small model's step.
+  int64_t usual_workers() const override { return std::max<int64_t>(1, std::thread::hardware_concurrency()); }
   std::vector<std::string> class_names() const override { return classes_; }
   const ImageFacts* image_facts() const override { return &facts_; }
   std::vector<std::string> left_out() const override {

@@ -46,14 +46,6 @@ at::Tensor place(const at::Tensor& images, int64_t height, int64_t width, const 
 
 }  // namespace
 
-uint64_t mix_seed(uint64_t a, uint64_t b) {
-  // splitmix64's finisher over both.
-  uint64_t z = a + 0x9e3779b97f4a7c15ULL * (b + 1);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
-
 Transform normalise(std::vector<double> mean, std::vector<double> std) {
   if (mean.size() != std.size()) throw expected("normalise", "std", str(mean.size(), " values"), str(std.size()));
   for (double s : std) {

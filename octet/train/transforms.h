@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "octet/support/api.h"
+#include "octet/support/mix_seed.h"
 
 namespace octet {
 
@@ -37,8 +38,5 @@ OCTET_API Transform compose(std::vector<Transform> steps);
 /// resizing, the data set's usual normalisation, and before that with `augment` its random crop and mirroring. Empty
 /// for data that is no set of images. Throws octet::Error where the channels differ.
 OCTET_API Transform standard_transform(const DataSource& data, const std::vector<int64_t>& input_shape, bool augment);
-
-/// Well-mixed 64 bits of two numbers.
-OCTET_API uint64_t mix_seed(uint64_t a, uint64_t b);
 
 }  // namespace octet

@@ -23,7 +23,7 @@ const targets::Target& target() {
   return imxrt700;
 }
 
-std::shared_ptr<GraphModule> quantized(GraphBuilder& b, std::vector<Arg> results) {
+std::shared_ptr<GraphModule> quantized(GraphBuilder& b, std::vector<Arg> results, const NeutronOptions& options = {}) {
   at::manual_seed(0);
   auto module = b.finish(std::move(results));
   std::vector<std::vector<at::Tensor>> samples;
@@ -31,7 +31,7 @@ std::shared_ptr<GraphModule> quantized(GraphBuilder& b, std::vector<Arg> results
     samples.emplace_back();
     for (const at::Tensor& input : b.inputs()) samples.back().push_back(at::randn_like(input));
   }
-  NeutronQuantizer quantizer{NeutronTargetSpec("imxrt700")};
+  NeutronQuantizer quantizer(options);
   auto result = calibrate_and_quantize(module, samples, quantizer);
   propagate_shapes(*result, b.inputs());
   return result;
@@ -71,10 +71,11 @@ void expect_taken(const GraphModule& module, const std::string& op) {
 using Build = std::function<Node*(GraphBuilder&)>;
 
 // One operator, or a few, in a program of their own.
-void expect_refused(const Build& build, const std::string& op, const std::string& reason) {
+void expect_refused(const Build& build, const std::string& op, const std::string& reason,
+                    const NeutronOptions& options = {}) {
   GraphBuilder b;
   Node* result = build(b);
-  expect_refused(*quantized(b, {result}), op, reason);
+  expect_refused(*quantized(b, {result}, options), op, reason);
 }
 
 void expect_taken(const Build& build, const std::string& op) {
@@ -294,8 +295,12 @@ TEST(Refusals, Pools) {
   expect_refused(after_conv(avg, {Ints{3, 3}, Ints{2, 2}, Ints{0, 0}, true}), avg, "ceil_mode: expected False");
   expect_refused(after_conv(avg, {Ints{2, 2}, Ints{2, 2}, Ints{0, 0}, false, true, 3}), avg,
                  "divisor_override: expected none");
-  // Counted instead, times a constant; the pass has no place for windows that hang over besides.
-  expect_taken(after_conv(avg, {Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, false}), avg);
+  // A pass counts it instead, and multiplies by a constant.
+  const Build uncounted = after_conv(avg, {Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, false});
+  expect_taken(uncounted, avg);
+  NeutronOptions without;
+  without.without_passes = {"scale_padded_averages"};
+  expect_refused(uncounted, avg, "count_include_pad: expected True where there is padding", without);
   expect_taken(after_conv(avg, {Ints{2, 2}, Ints{2, 2}, Ints{0, 0}, false, false}), avg);
   expect_refused(after_conv(avg, {Ints{1, 1}, Ints{4097, 1}}), avg, "stride: expected <= 4096, got 4097");
   expect_refused(after_conv(avg, {Ints{4097, 1}, Ints{1, 1}}, {1, 3, 4100, 1}), avg,

@@ -9,40 +9,19 @@ need iOS 17. A virtual environment of Python 3.11 is made under build/peers (onc
 import argparse
 import collections
 import logging
-import os
 import pathlib
-import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "peers"))
+from environment import octet, run_again  # noqa: E402
+
 PACKAGES = ["torch==2.13.0", "torchao==0.18.0", "executorch==1.5.1", "coremltools==9.0"]
 MODES = ["static-symmetric", "static-affine", "weight-only", "weight-only-affine", "qat-symmetric"]
 CASES = ["conv_relu", "linear_relu", "conv_bn_relu", "op_add_relu", "op_mul", "op_max_pool2d", "net_cifarnet",
          "net_mobilenet_v2_w025"]  # fmt: skip
-
-
-def run_in_environment(arguments):
-    """Runs this script again under a Python that has ExecuTorch, and gives its exit status."""
-    environment = ROOT / "build" / "peers" / "executorch-1.5.1-coreml"
-    python = environment / "bin" / "python"
-    if not (environment / "ready").exists():
-        base = shutil.which("python3.11") or sys.executable
-        print(f"making {environment.relative_to(ROOT)} (once)", flush=True)
-        subprocess.run([base, "-m", "venv", environment], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
-        (environment / "ready").touch()
-    return subprocess.run([python, __file__, "--here", *arguments]).returncode
-
-
-def octet(options, *arguments):
-    """Runs octet; throws with the last line of what it says."""
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    done = subprocess.run([options.octet, *map(str, arguments)], capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        raise RuntimeError((done.stderr or done.stdout).strip().splitlines()[-1])
 
 
 def lower(path):
@@ -77,7 +56,7 @@ def main():
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     if not options.here:
-        return run_in_environment(sys.argv[1:])
+        return run_again(__file__, "executorch-1.5.1-coreml", PACKAGES, sys.argv[1:], python="python3.11")
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     import torchao  # registers torchao's operators
@@ -93,7 +72,7 @@ def main():
                 path = pathlib.Path(work) / "model.pt2"
                 try:
                     data = [] if mode.startswith("weight") else ["--calibrate", f"npy:{case}/calib_*.npy"]
-                    octet(options, "quantize", case / "model.pt2", "--target", "coreml", "--mode", mode, *data, "-o", path)
+                    octet(options.octet, "quantize", case / "model.pt2", "--target", "coreml", "--mode", mode, *data, "-o", path)
                     delegates, outside, size = lower(path)
                     whole = delegates == 1 and not outside
                     verdict = "whole" if whole else f"{delegates} delegates, outside: {', '.join(outside)}"

@@ -11,15 +11,15 @@ import argparse
 import collections
 import json
 import logging
-import os
 import pathlib
-import shutil
-import subprocess
 import sys
 import types
 import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "peers"))
+from environment import octet, run_again  # noqa: E402
+
 PACKAGES = ["torch==2.13.0", "torchao==0.18.0", "executorch==1.5.1"]
 TARGET = "imxrt700"
 # Cases that octet quantizes otherwise on purpose: the heading in docs/deviations.md.
@@ -29,19 +29,6 @@ DEVIATIONS = {
     "net_shuffle_unit": "Grouped convolutions are sliced",
     "op_relu6": "relu6 is an activation",
 }
-
-
-def run_in_environment(arguments):
-    """Runs this script again under a Python that has ExecuTorch, and gives its exit status."""
-    environment = ROOT / "build" / "peers" / "executorch-1.5.1"
-    python = environment / "bin" / "python"
-    if not (environment / "ready").exists():
-        base = shutil.which("python3.11") or sys.executable
-        print(f"making {environment.relative_to(ROOT)} (once)", flush=True)
-        subprocess.run([base, "-m", "venv", environment], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
-        (environment / "ready").touch()
-    return subprocess.run([python, __file__, "--here", *arguments]).returncode
 
 
 def stand_in_for_sdk():
@@ -55,14 +42,6 @@ def stand_in_for_sdk():
     sdk = types.ModuleType("eiq_neutron_sdk")
     sdk.neutron_library_utils, sdk.neutron_converter = library, converter
     sys.modules["eiq_neutron_sdk"] = sdk
-
-
-def octet(options, *arguments):
-    """Runs octet; throws with the last line of what it says."""
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    done = subprocess.run([options.octet, *map(str, arguments)], capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        raise RuntimeError((done.stderr or done.stdout).strip().splitlines()[-1])
 
 
 class Reference:
@@ -204,7 +183,7 @@ def same_operators(left, right):
 def plain(options, quantized, work):
     """Outline of octet's own plain lowering of a quantized .pt2."""
     path = work / "plain.tflite"
-    octet(options, "export", quantized, "--tflite", path, "--plain")
+    octet(options.octet, "export", quantized, "--tflite", path, "--plain")
     return outline(path.read_bytes())
 
 
@@ -213,7 +192,7 @@ def check(options, case, reference):
     folder, work = options.cases / case, options.work / case
     work.mkdir(parents=True, exist_ok=True)
     path = work / "quantized.pt2"
-    octet(options, "quantize", folder / "model.pt2", "--calibrate", f"npy:{folder}/calib_*.npy", "--quiet", "-o", path,
+    octet(options.octet, "quantize", folder / "model.pt2", "--calibrate", f"npy:{folder}/calib_*.npy", "--quiet", "-o", path,
           *options.quantize)  # fmt: skip
     got, programs = reference.delegate(path)
     for k, program in enumerate(programs):
@@ -257,7 +236,7 @@ def main():
     parser.add_argument("--here", action="store_true", help="this Python has ExecuTorch already")
     options = parser.parse_args()
     if not options.here:
-        return run_in_environment(sys.argv[1:])
+        return run_again(__file__, "executorch-1.5.1", PACKAGES, sys.argv[1:], python="python3.11")
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     reference = Reference()

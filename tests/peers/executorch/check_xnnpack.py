@@ -13,38 +13,16 @@ A virtual environment of Python 3.11 is made under build/peers (once); --here ta
 """
 import argparse
 import json
-import os
 import pathlib
-import shutil
-import subprocess
 import sys
 import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "peers"))
+from environment import octet, run_again  # noqa: E402
+
 PACKAGES = ["torch==2.13.0", "torchao==0.18.0", "executorch==1.5.1"]
 MODES = ["static-per-channel", "dynamic-per-channel"]
-
-
-def run_in_environment(arguments):
-    """Runs this script again under a Python that has ExecuTorch, and gives its exit status."""
-    environment = ROOT / "build" / "peers" / "executorch-1.5.1"
-    python = environment / "bin" / "python"
-    if not (environment / "ready").exists():
-        base = shutil.which("python3.11") or sys.executable
-        print(f"making {environment.relative_to(ROOT)} (once)", flush=True)
-        subprocess.run([base, "-m", "venv", environment], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
-        (environment / "ready").touch()
-    return subprocess.run([python, __file__, "--here", *arguments]).returncode
-
-
-def octet(options, *arguments):
-    """Runs octet; throws with the last line of what it says. Gives its warnings."""
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    done = subprocess.run([options.octet, *map(str, arguments)], capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        raise RuntimeError((done.stderr or done.stdout).strip().splitlines()[-1])
-    return [line for line in done.stderr.splitlines() if "warning" in line.lower()]
 
 
 def decibels(want, got):
@@ -121,7 +99,7 @@ def main():
     parser.add_argument("--here", action="store_true")
     options = parser.parse_args()
     if not options.here:
-        return run_in_environment(sys.argv[1:])
+        return run_again(__file__, "executorch-1.5.1", PACKAGES, sys.argv[1:], python="python3.11")
     warnings.simplefilter("ignore")
     import numpy
     import torch
@@ -139,7 +117,7 @@ def main():
             if options.only and folder.name not in options.only:
                 continue
             path = work / f"{folder.name}.pt2"
-            told = octet(options, "quantize", folder / "model.pt2", "--target", "xnnpack", "--mode", mode, "--calibrate",
+            told = octet(options.octet, "quantize", folder / "model.pt2", "--target", "xnnpack", "--mode", mode, "--calibrate",
                          f"npy:{folder}/calib_*.npy", "--quiet", "-o", path, *options.flags.split())  # fmt: skip
             inputs = [load(file) for file in sorted(folder.glob("test_*.npy"), key=lambda file: int(file.stem.split("_")[1]))]
             mine = run_pte(path, inputs)

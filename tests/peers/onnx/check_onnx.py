@@ -16,23 +16,14 @@ import sys
 import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "peers"))
+from environment import run_again  # noqa: E402
+
 PACKAGES = ["torch", "torchvision", "timm", "onnx", "onnxruntime", "onnxscript", "numpy"]
 
 
-def run_in_environment(arguments):
-    """Runs this script again under a Python that has the exporters and onnxruntime, and gives its exit status."""
-    environment = ROOT / "build" / "peers" / "onnx"
-    python = environment / "bin" / "python"
-    if not (environment / "ready").exists():
-        print(f"making {environment.relative_to(ROOT)} (once)", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
-        (environment / "ready").touch()
-    return subprocess.run([python, __file__, "--here", *arguments]).returncode
-
-
 if "--here" not in sys.argv:
-    sys.exit(run_in_environment(sys.argv[1:]))
+    sys.exit(run_again(__file__, "onnx", PACKAGES, sys.argv[1:]))
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.CRITICAL)

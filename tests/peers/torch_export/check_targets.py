@@ -8,14 +8,15 @@ own. A virtual environment is made under build/peers (once); --here takes the Py
 """
 import argparse
 import collections
-import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "peers"))
+from environment import octet, run_again  # noqa: E402
+
 PACKAGES = ["torch==2.13.0", "torchao==0.18.0", "numpy"]
 MODES = {
     "intx": ["weight-int8-channel", "weight-int4-group8-asymmetric", "weight-int2-group8", "dynamic-int8-channel",
@@ -25,33 +26,13 @@ MODES = {
 CLOSE = 1e-5
 
 
-def run_in_environment(arguments):
-    """Runs this script again under a Python that has torchao, and gives its exit status."""
-    environment = ROOT / "build" / "peers" / "torchao-0.18.0"
-    python = environment / "bin" / "python"
-    if not (environment / "ready").exists():
-        print(f"making {environment.relative_to(ROOT)} (once)", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True)
-        (environment / "ready").touch()
-    return subprocess.run([python, __file__, "--here", *arguments]).returncode
-
-
-def octet(options, *arguments):
-    """Runs octet; throws with the last line of what it says."""
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    done = subprocess.run([options.octet, *map(str, arguments)], capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        raise RuntimeError((done.stderr or done.stdout).strip().splitlines()[-1])
-
-
 def check(case, target, mode, options, work, torch, numpy):
     """equal, close (1e-5 of the largest), one float apart in dB, or what is wrong."""
     model, result = work / "model.pt2", work / "out.npy"
     data = [] if mode.startswith("weight") else ["--calibrate", f"npy:{case}/calib_*.npy"]
-    octet(options, "quantize", case / "model.pt2", "--target", target, "--mode", mode, *data, "-o", model)
+    octet(options.octet, "quantize", case / "model.pt2", "--target", target, "--mode", mode, *data, "-o", model)
     inputs = sorted(case.glob("test_*.npy"), key=lambda path: int(path.stem.split("_")[1]))
-    octet(options, "run", model, *(word for path in inputs for word in ("--input", path)), "--output", result)
+    octet(options.octet, "run", model, *(word for path in inputs for word in ("--input", path)), "--output", result)
     with torch.no_grad():
         got = torch.export.load(str(model)).module()(*(torch.from_numpy(numpy.load(path)) for path in inputs))
     got = torch.utils._pytree.tree_leaves(got)[0].double()
@@ -78,7 +59,7 @@ def main():
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     if not options.here:
-        return run_in_environment(sys.argv[1:])
+        return run_again(__file__, "torchao-0.18.0", PACKAGES, sys.argv[1:])
     warnings.simplefilter("ignore")
     import numpy
     import torch
