@@ -50,6 +50,7 @@
 // int8 programs.
 #include "octet/integer/executor.h"
 #include "octet/lowering/lowering.h"
+#include "octet/lowering/part.h"
 #include "octet/lowering/program_graph.h"
 #include "octet/lowering/verify.h"
 

@@ -1,5 +1,6 @@
 #include "octet/targets/engine/placement/check.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "octet/cli/common.h"
@@ -56,6 +57,25 @@ Sizes sizes_for(const GraphModule& model, const std::string& size) {
   return sizes;
 }
 
+// TorchScript files are opened with sizes; other files have some of their own.
+std::shared_ptr<GraphModule> opened(const ModelArguments& file, const std::vector<std::string>& sizes) {
+  try {
+    return open_model({file.path, {}, file.allow_operators});
+  } catch (const Error&) {
+    if (sizes.empty()) throw;
+    return open_model({file.path, sizes, file.allow_operators});
+  }
+}
+
+bool computes_in_float(const std::string& path) {
+  const tflite::Model program = tflite::read(path);
+  const auto is_float = [&](const tflite::Operator& op) {
+    const tflite::Type type = program.tensors[static_cast<size_t>(op.outputs.at(0))].type;
+    return type != tflite::Type::kInt8 && type != tflite::Type::kUInt8 && type != tflite::Type::kInt16;
+  };
+  return std::all_of(program.operators.begin(), program.operators.end(), is_float);
+}
+
 }  // namespace
 
 void check(const CheckArguments& arguments) {
@@ -64,9 +84,8 @@ void check(const CheckArguments& arguments) {
   for (const std::string& size : arguments.model.input_sizes) {
     if (is_full(size) && opening.empty()) opening = split(size, '+');
   }
-  const auto model = tflite::is_tflite(arguments.model.path)
-                         ? graph_of(tflite::read(arguments.model.path))
-                         : open_model({arguments.model.path, opening, arguments.model.allow_operators});
+  const auto model = tflite::is_tflite(arguments.model.path) ? graph_of(tflite::read(arguments.model.path))
+                                                             : opened(arguments.model, opening);
   targets::QuantizerOptions options = resolve(arguments.quantizer, std::nullopt).options;
   const std::optional<targets::Scheme> scheme = all_targets().find(options.target)->find_scheme(options.scheme);
   if (!scheme || !scheme->mode) options.mode = QuantizationMode::kPtq;  // the program that is checked is one
@@ -77,12 +96,16 @@ void check(const CheckArguments& arguments) {
     const Sizes sizes = sizes_for(*model, size);
     report::SizeCheck outcome{size, std::nullopt, ""};
     try {
-      outcome.check = targets::check_model(*model, quantizer, sizes);
+      outcome.check = targets::check_model(*at_sizes(model, arguments.model, sizes), quantizer, sizes);
     } catch (const Error& error) {
       if (arguments.model.input_sizes.size() == 1) throw;
       outcome.error = error.what();
     }
     report.sizes.push_back(std::move(outcome));
+  }
+  if (arguments.model.input_sizes.empty() && tflite::is_tflite(arguments.model.path) &&
+      computes_in_float(arguments.model.path)) {
+    report.quantized = targets::check_model(*open_model({arguments.model.path, {}, {}}), quantizer);
   }
   print(report, arguments.json);
 }

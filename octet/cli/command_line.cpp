@@ -35,7 +35,8 @@ void add_allowed_operators(CLI::App& verb, ModelArguments& model) {
 void add_reading(CLI::App& verb, ModelArguments& model) {
   add_allowed_operators(verb, model);
   verb.add_option("--input-size", model.input_sizes,
-                  "Sizes of an input, 1,3,224,224; one each, for TorchScript files, which do not hold them");
+                  "Sizes of an input, 1,3,224,224; one each, for files that leave sizes open: TorchScript, .pt2 with "
+                  "dynamic shapes, .onnx");
 }
 
 CLI::Option* add_data(CLI::App& verb, std::string& spec) {
@@ -279,6 +280,14 @@ void declare(CLI::App& verb, ExportArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, "Quantized model; for --pt2 also a float or a prepared one")
       ->required();
   verb.add_option("--tflite", arguments.tflite, "int8 .tflite to write");
+  verb.add_option("--from", arguments.from,
+                  "A node at which the part begins that is written: what it gives becomes an input; may be repeated")
+      ->allow_extra_args(false);
+  verb.add_option("--to", arguments.to,
+                  "A node with which that part ends: what it gives becomes a result; may be repeated")
+      ->allow_extra_args(false);
+  verb.add_flag("--largest-prefix", arguments.prefix,
+                "Write the largest part from the inputs on that a .tflite can hold, and say what is left out");
   verb.add_option("--pt2", arguments.pt2, ".pt2 to write");
   verb.add_option("--encodings", arguments.encodings, "JSON of every scale and zero point to write");
   add_writing(verb, arguments.writing);

@@ -89,6 +89,19 @@ std::shared_ptr<GraphModule> open_model(const ModelArguments& model) {
   return load_model(model.path, options);
 }
 
+std::shared_ptr<GraphModule> at_sizes(const std::shared_ptr<GraphModule>& model, const ModelArguments& file,
+                                      const std::vector<std::vector<int64_t>>& sizes) {
+  if (tflite::is_tflite(file.path)) return model;
+  ModelArguments sized = file;
+  sized.input_sizes.clear();
+  for (const std::vector<int64_t>& each : sizes) sized.input_sizes.push_back(join(",", each));
+  try {
+    return open_model(sized);
+  } catch (const Error&) {
+    return model;
+  }
+}
+
 std::vector<at::Tensor> read_npy_files(const std::vector<std::string>& paths) {
   std::vector<at::Tensor> arrays;
   for (const std::string& path : paths) arrays.push_back(read_npy_input(path));

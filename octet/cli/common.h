@@ -11,6 +11,9 @@ namespace octet::cli {
 
 /// Reads a .pt2, an octet container, a TorchScript file or a .tflite.
 std::shared_ptr<GraphModule> open_model(const ModelArguments& model);
+/// The model opened anew with these sizes of its inputs where its file leaves them open; `model` where it does not.
+std::shared_ptr<GraphModule> at_sizes(const std::shared_ptr<GraphModule>& model, const ModelArguments& file,
+                                      const std::vector<std::vector<int64_t>>& sizes);
 /// "1,3,224,224"; throws octet::Error naming --input-size for anything but positive numbers.
 std::vector<int64_t> parse_sizes(const std::string& text);
 std::vector<at::Tensor> read_npy_files(const std::vector<std::string>& paths);

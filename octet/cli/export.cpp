@@ -6,20 +6,36 @@
 #include "octet/cli/verbs.h"
 #include "octet/cli/written.h"
 #include "octet/integer/memory_plan.h"
+#include "octet/lowering/part.h"
 #include "octet/quantize/encodings.h"
 #include "octet/report/model_reports.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
+#include "octet/support/log.h"
 
 namespace octet::cli {
+namespace {
+
+std::shared_ptr<GraphModule> part_to_write(const ExportArguments& arguments, std::shared_ptr<GraphModule> model,
+                                           const std::string& config) {
+  if (!arguments.from.empty() || !arguments.to.empty()) model = part_of(*model, {arguments.from, arguments.to});
+  if (!arguments.prefix) return model;
+  const Prefix prefix = largest_prefix(*model, lowering_options(arguments.writing, config));
+  for (const std::string& why : prefix.refused) log::warn("left out: ", why);
+  if (!prefix.refused.empty()) log::info("the part that is written ends with ", join(", ", prefix.results));
+  return prefix.part;
+}
+
+}  // namespace
+
 void export_model(const ExportArguments& arguments) {
   if (arguments.tflite.empty() && arguments.pt2.empty() && arguments.encodings.empty()) {
     throw Error("", "--tflite, --pt2 or --encodings is required", ErrorCategory::kUsage);
   }
-  const auto model = open_model(arguments.model);
+  const std::string config = config_beside(arguments.model.path);
+  const auto model = part_to_write(arguments, open_model(arguments.model), config);
   report::ExportReport report;
   if (!arguments.tflite.empty()) {
-    const std::string config = config_beside(arguments.model.path);
     const tflite::Model program =
         write_tflite(*model, arguments.tflite, lowering_options(arguments.writing, config), config);
     const auto in_float = std::count_if(program.operators.begin(), program.operators.end(), [&](const auto& op) {

@@ -27,10 +27,27 @@ std::vector<at::Tensor> read_inputs(const RunArguments& arguments, size_t inputs
   return read_npy_files(arguments.inputs);
 }
 
+// The sizes of the inputs at the model's own batch; empty where they are the model's.
+std::vector<std::vector<int64_t>> other_sizes(const GraphModule& model, const std::vector<at::Tensor>& inputs) {
+  std::vector<std::vector<int64_t>> sizes;
+  bool differ = false;
+  const std::vector<Node*> placeholders = model.graph().placeholders();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const std::optional<TensorMeta>& meta = placeholders[i]->meta();
+    sizes.push_back(inputs[i].sizes().vec());
+    if (!meta || meta->sizes.size() != sizes.back().size()) return {};
+    if (!sizes.back().empty()) sizes.back()[0] = meta->sizes[0];
+    differ = differ || sizes.back() != meta->sizes;
+  }
+  return differ ? sizes : std::vector<std::vector<int64_t>>{};
+}
+
 std::vector<at::Tensor> run_graph(const RunArguments& arguments) {
   auto module = open_model(arguments.model);
   const size_t results = module->graph().output()->args()[0].list().size();
   const auto inputs = read_inputs(arguments, module->graph().placeholders().size(), results);
+  const auto sizes = other_sizes(*module, inputs);
+  if (!sizes.empty() && arguments.model.input_sizes.empty()) module = at_sizes(module, arguments.model, sizes);
   const at::NoGradGuard no_grad;
   module->train(false);
   return module->run(inputs);

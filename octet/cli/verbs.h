@@ -168,6 +168,9 @@ void check(const CheckArguments& arguments);
 
 struct ExportArguments {
   ModelArguments model;
+  std::vector<std::string> from;  ///< nodes at which the part begins that is exported, and at which it ends
+  std::vector<std::string> to;
+  bool prefix = false;
   std::string tflite;
   std::string pt2;
   std::string encodings;

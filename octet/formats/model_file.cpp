@@ -40,7 +40,7 @@ std::shared_ptr<GraphModule> load_any(const std::string& path, const ModelFileOp
   }
   switch (kind_of(ZipReader(source))) {
     case Kind::kPt2:
-      return load_pt2(path, {.operators = options.operators});
+      return load_pt2(path, {.operators = options.operators, .input_sizes = options.input_sizes});
     case Kind::kOctet:
       return load_octet(path, options.operators);
     case Kind::kTorchScript:

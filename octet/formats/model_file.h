@@ -11,7 +11,7 @@
 namespace octet {
 
 struct ModelFileOptions {
-  /// One list of sizes an input, for TorchScript files, which hold none, and .onnx files that leave some open.
+  /// One list of sizes an input, for TorchScript files, which hold none, and .pt2 and .onnx files that leave some open.
   std::vector<std::vector<int64_t>> input_sizes;
   /// Which operators the file may hold.
   AllowedOperators operators = {};

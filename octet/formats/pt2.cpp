@@ -65,7 +65,7 @@ std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& sourc
   archive.budget->charge(archive.program.size(), kProgramBytes, "its program");
   pt2::Program program = pt2::read_program(JsonCursor(document, archive.program_where));
   const pt2::EnteredBlocks blocks = pt2::enter_bodies(program);
-  const pt2::Symbols symbols(program, options.batch);
+  const pt2::Symbols symbols(program, options.batch, options.input_sizes);
   std::shared_ptr<GraphModule> module = pt2::build_module(program, blocks, archive, symbols, options.operators);
   if (!blocks.without_gradients.empty()) {
     log::info("[", source->name(), "] ", blocks.without_gradients.size(),

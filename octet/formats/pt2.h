@@ -26,6 +26,9 @@ struct Pt2Options {
   std::string model = "model";
   /// Which operators it may hold.
   AllowedOperators operators = {};
+  /// Sizes of each input where the file leaves them symbolic; empty takes those that the model was traced with. Fixed
+  /// ones must be as they are.
+  std::vector<std::vector<int64_t>> input_sizes = {};
 };
 
 /// Reads a `.pt2` of torch.export.save, torch 2.6 and later: both archive layouts, the training and the decomposed

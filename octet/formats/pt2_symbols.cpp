@@ -18,17 +18,44 @@ std::string only_symbol(const std::string& expression) {
 
 }  // namespace
 
-Symbols::Symbols(const Program& program, int64_t batch) : program_(program) {
+Symbols::Symbols(const Program& program, int64_t batch, const std::vector<std::vector<int64_t>>& input_sizes)
+    : program_(program) {
   for (const auto& [name, value] : program.tensor_values) {
     for (const SymValue& size : value.sizes) learn(size);
   }
   for (const auto& [name, value] : program.symbol_values) learn(value);
-  if (batch <= 0) return;
+  std::vector<Input> inputs;
   for (size_t i = 0; i < program.inputs.size(); ++i) {
     if (program.input_specs[i].kind != "user_input" || program.inputs[i].kind != ArgumentKind::kTensor) continue;
     const auto value = program.tensor_values.find(program.inputs[i].names[0]);
-    if (value == program.tensor_values.end() || value->second.sizes.empty()) continue;
-    set_batch(value->second.sizes[0], batch);
+    if (value != program.tensor_values.end()) inputs.push_back({value->first, &value->second.sizes});
+  }
+  if (!input_sizes.empty()) set_sizes(inputs, input_sizes);
+  if (batch <= 0) return;
+  for (const Input& input : inputs) {
+    if (!input.sizes->empty()) set_size(input.sizes->front(), 0, batch);
+  }
+}
+
+void Symbols::set_sizes(const std::vector<Input>& inputs, const std::vector<std::vector<int64_t>>& wanted) {
+  if (wanted.size() != inputs.size()) {
+    throw expected("model", "input sizes", str("one for each of ", inputs.size(), " inputs"), str(wanted.size()));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (wanted[i].size() != inputs[i].sizes->size()) {
+      throw expected(inputs[i].name, "dimensions", str(inputs[i].sizes->size()), str(wanted[i].size()));
+    }
+    for (size_t d = 0; d < wanted[i].size(); ++d) set_size((*inputs[i].sizes)[d], d, wanted[i][d]);
+  }
+  // One symbol may stand for several sizes.
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    for (size_t d = 0; d < wanted[i].size(); ++d) {
+      const c10::IValue got = evaluate((*inputs[i].sizes)[d]);
+      if (got.isInt() && got.toInt() == wanted[i][d]) continue;
+      throw expected(inputs[i].name, str("size of dimension ", d), str(got.isInt() ? got.toInt() : 0),
+                     str(wanted[i][d]))
+          .hint("export the model with this size, or leave the dimension open (dynamic_shapes)");
+    }
   }
 }
 
@@ -37,24 +64,24 @@ void Symbols::learn(const SymValue& value) {
   if (!symbol.empty() && value.hint && value.hint->isInt()) values_.emplace(symbol, value.hint->toInt());
 }
 
-void Symbols::set_batch(const SymValue& size, int64_t batch) {
+void Symbols::set_size(const SymValue& size, size_t dimension, int64_t to) {
   if (size.value) return;
+  const auto cannot = [&] {
+    return Error(size.where, str("dimension ", dimension, " is ", size.expression, " and cannot be ", to));
+  };
   std::string symbol = single_symbol(size.expression);
-  int64_t wanted = batch;
+  int64_t wanted = to;
   if (symbol.empty()) {  // a multiple of a symbol
     symbol = only_symbol(size.expression);
     const std::map<std::string, int64_t> one{{symbol, 1}};
     const int64_t factor = evaluate_symbolic_int(size.expression, one, size.where);
-    if (factor <= 0 || batch % factor != 0) {
-      throw Error(size.where, str("dimension 0 is ", size.expression, " and cannot be ", batch));
-    }
-    wanted = batch / factor;
+    if (factor <= 0 || to % factor != 0) throw cannot();
+    wanted = to / factor;
   }
   specialised_ = specialised_ || values_[symbol] != wanted;
   values_[symbol] = wanted;
   const c10::IValue got = evaluate(size);
-  if (!got.isInt() || got.toInt() != batch)
-    throw Error(size.where, str("dimension 0 is ", size.expression, " and cannot be ", batch));
+  if (!got.isInt() || got.toInt() != to) throw cannot();
 }
 
 c10::IValue Symbols::evaluate(const SymValue& value) const {

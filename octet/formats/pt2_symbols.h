@@ -12,9 +12,10 @@ namespace octet::pt2 {
 /// Values of the program's symbolic sizes: those it was traced with, or those that a given batch asks for.
 class Symbols {
  public:
-  /// With `batch` above 0, dimension 0 of every user input that is a symbol takes this size. Throws octet::Error where
-  /// it is an expression that no whole size of its symbol brings to `batch`.
-  Symbols(const Program& program, int64_t batch);
+  /// With `batch` above 0, dimension 0 of every user input that is a symbol takes this size; with `input_sizes`, one
+  /// list a user input, every dimension does. Throws octet::Error where it is an expression that no whole size of its
+  /// symbol brings to that, and where a dimension is no symbol and another size.
+  Symbols(const Program& program, int64_t batch, const std::vector<std::vector<int64_t>>& input_sizes = {});
 
   /// The value; throws octet::Error where it depends on data.
   c10::IValue evaluate(const SymValue& value) const;
@@ -24,8 +25,14 @@ class Symbols {
   std::optional<TensorMeta> meta(const std::string& tensor) const;
 
  private:
+  struct Input {
+    std::string name;
+    const std::vector<SymValue>* sizes;
+  };
+
   void learn(const SymValue& value);
-  void set_batch(const SymValue& size, int64_t batch);
+  void set_sizes(const std::vector<Input>& inputs, const std::vector<std::vector<int64_t>>& wanted);
+  void set_size(const SymValue& size, size_t dimension, int64_t to);
 
   std::optional<TensorMeta> meta_of(const TensorValue& value) const;
 

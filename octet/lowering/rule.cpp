@@ -180,6 +180,8 @@ std::vector<OperatorRow> make_rules() {
       reduction({"aten.amin.default"}, kMoves, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
       reduction({"aten.mean.dim", "aten.mean.default"}, kInteger, "MEAN", lower_reduction<OpCode::kMean>),
       reduction({"aten.sum.default", "aten.sum.dim_IntList"}, kInteger, "SUM", lower_reduction<OpCode::kSum>),
+      reduction({"aten.linalg_vector_norm.default"}, kFloat, "MUL, SUM, SQRT, or ABS, SUM or REDUCE_MAX",
+                lower_vector_norm),
       on_line({"aten.adaptive_avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
       on_image({"aten.adaptive_avg_pool2d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
       on_line({"aten.avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_average_pool),

@@ -216,12 +216,16 @@ nlohmann::ordered_json warnings_json(const std::vector<targets::Warning>& warnin
 }
 
 std::string CheckReport::text() const {
-  return sizes.size() == 1 && sizes[0].check ? one_size_text(*sizes[0].check) : sizes_text(sizes);
+  const std::string as_it_is = sizes.size() == 1 && sizes[0].check ? one_size_text(*sizes[0].check) : sizes_text(sizes);
+  if (!quantized) return as_it_is;
+  return octet::str(as_it_is, "\nAs it is, the file computes in float. What octet quantize would make of it:\n",
+                    one_size_text(*quantized));
 }
 
 nlohmann::ordered_json CheckReport::json() const {
   auto array = nlohmann::ordered_json::array();
   for (const SizeCheck& size : sizes) array.push_back(size_json(size, target));
+  if (quantized && array.size() == 1) array[0]["quantized"] = size_json({"", quantized, ""}, target);
   return array.size() == 1 ? array[0] : array;
 }
 

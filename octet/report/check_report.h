@@ -25,6 +25,8 @@ struct SizeCheck {
 struct OCTET_API CheckReport {
   std::string target;
   std::vector<SizeCheck> sizes;
+  /// Of a .tflite that computes in float: what quantizing it would put where.
+  std::optional<targets::Check> quantized = std::nullopt;
 
   std::string text() const;
   /// Of one size an object, of several an array of them.

@@ -1,6 +1,8 @@
 // The files that leave the house, as a user writes and reads them.
 #include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -27,6 +29,43 @@ class Export : public Program {
     return file(name);
   }
 };
+
+TEST_F(Export, WritesAPart) {
+  const std::string model = quantize("net_cifarnet", "q.octet");
+  const Outcome result = run("export " + model + " --tflite " + file("part.tflite") + " --from conv2d --to conv2d_1");
+  ASSERT_EQ(result.status, 0) << result.err;
+  const tflite::Model part = tflite::read(file("part.tflite"));
+  const auto convolutions = std::count_if(part.operators.begin(), part.operators.end(),
+                                          [](const auto& op) { return op.code == tflite::OpCode::kConv2d; });
+  EXPECT_EQ(convolutions, 1);
+  EXPECT_EQ(part.tensors[static_cast<size_t>(part.inputs.at(0))].type, tflite::Type::kInt8);
+  const Outcome whole = run("export " + model + " --tflite " + file("whole.tflite") + " --largest-prefix");
+  ASSERT_EQ(whole.status, 0) << whole.err;
+  EXPECT_EQ(whole.err.find("left out"), std::string::npos) << whole.err;
+  EXPECT_EQ(run("export " + model + " --tflite " + file("no.tflite") + " --to nothing").err,
+            "octet: [nothing] is no node of the model; octet inspect --graph prints them\n");
+}
+
+// Sizes that a .pt2 leaves open follow --input-size and the inputs.
+TEST_F(Export, TakesTheSizesThatAreAskedFor) {
+  const std::string model = test::data("formats/symbolic_image.pt2");
+  write_npy(file("x.npy"), at::randn({1, 3, 10, 6}));
+  const Outcome ran = run("run " + model + " --input " + file("x.npy") + " --output " + file("rows.npy") +
+                          " --output " + file("large.npy"));
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(read_npy(file("rows.npy")).sizes(), (std::vector<int64_t>{1, 60, 4}));
+  EXPECT_EQ(read_npy(file("large.npy")).sizes(), (std::vector<int64_t>{1, 4, 20, 12}));
+  const Outcome made = run("quantize " + model + " --input-size 1,3,10,6 --calibrate 'npy:" + file("x.npy") + "' -o " +
+                           file("sized.tflite"));
+  ASSERT_EQ(made.status, 0) << made.err;
+  const tflite::Model program = tflite::read(file("sized.tflite"));
+  EXPECT_EQ(program.tensors[static_cast<size_t>(program.outputs.at(0))].shape, (std::vector<int64_t>{1, 60, 4}));
+  const auto checked = nlohmann::json::parse(run("check --json " + model + " --input-size 16x24").out);
+  EXPECT_EQ(checked.at("partitions"), 1) << checked;
+  EXPECT_NE(run("run " + model + " --input-size 1,4,10,6 --input " + file("x.npy") + " --output a --output b")
+                .err.find("size of dimension 1: expected 3, got 4"),
+            std::string::npos);
+}
 
 TEST_F(Export, WritesEveryForm) {
   const std::string model = quantize("net_cifarnet", "q.octet");

@@ -46,6 +46,19 @@ TEST_F(TfliteModels, AreQuantizedToFilesThatLieAsTheyDo) {
   EXPECT_LE((in_float - in_integers).abs().max().item<double>(), 0.2);
 }
 
+// As it is, nothing of a float file runs on the NPU; quantized, all of it does.
+TEST_F(TfliteModels, AreCheckedAsTheyAreAndAsTheyWouldBe) {
+  const Outcome result = run("check --json " + given("kws_fp32.tflite"));
+  ASSERT_EQ(result.status, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  for (const auto& node : json.at("nodes")) EXPECT_TRUE(node.at("npu").is_null()) << node;
+  EXPECT_EQ(json.at("quantized").at("partitions"), 1);
+  for (const auto& node : json.at("quantized").at("nodes")) EXPECT_EQ(node.at("npu"), 0) << node;
+  EXPECT_FALSE(nlohmann::json::parse(run("check --json " + given("kws_int8.tflite")).out).contains("quantized"));
+  EXPECT_NE(run("check " + given("kws_fp32.tflite")).out.find("What octet quantize would make of it"),
+            std::string::npos);
+}
+
 TEST_F(TfliteModels, OfInt8GiveLiteRtsBits) {
   EXPECT_TRUE(at::equal(results(given("kws_int8.tflite")), read_npy(given("kws_int8_out.npy"))));
   // The q/dq program of the same file, in float.

@@ -56,13 +56,24 @@ std::vector<test::PassCase> convolution_cases() {
        "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor "
        "conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default "
        "slice.Tensor conv2d.default cat.default"},
-      {"groups_12_multiplier_in_6_parts",
+      {"groups_12_in_6_parts",
        [](auto& g) {
-         return g.finish({g.conv2d("c", g.input({2, 12, 6, 6}), 12, 36, 12)});
+         return g.finish({g.conv2d("c", g.input({2, 24, 6, 6}), 24, 36, 12)});
        },
        groups,
        "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor "
        "conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default cat.default"},
+      {"three_filters_a_channel",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 13, 6, 5}), 13, 39, 13)});
+       },
+       groups,
+       "conv2d.default conv2d.default conv2d.default cat.default reshape.default permute.default reshape.default"},
+      {"eleven_filters_a_channel_decline",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 53, 6, 6}), 53, 583, 53)});
+       },
+       groups, ""},
       {"groups_prime_declines",
        [](auto& g) {
          return g.finish({g.conv2d("c", g.input({2, 26, 6, 6}), 26, 26, 13)});

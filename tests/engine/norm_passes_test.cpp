@@ -13,6 +13,16 @@ using Ints = std::vector<int64_t>;
 
 const std::string kInverseRoot = "reshape.default reshape.default bmm.default reshape.default add.Tensor rsqrt.default";
 
+// What torch's normalize becomes, behind rename_views and drop_expands.
+std::function<std::shared_ptr<GraphModule>(GraphBuilder&)> unit_rows(const Ints& sizes, const Ints& dims, double order,
+                                                                     double eps) {
+  return [=](GraphBuilder& g) {
+    Node* x = g.call("aten.relu.default", {g.input(sizes)});
+    Node* length = g.call("aten.linalg_vector_norm.default", {x, order, dims, true});
+    return g.finish({g.call("aten.div.Tensor", {x, g.call("aten.clamp.default", {length, eps})})});
+  };
+}
+
 std::vector<test::PassCase> norm_cases() {
   const std::string centered = "linear.default sub.Tensor " + kInverseRoot + " mul.Tensor ";
   const auto spread = [](GraphBuilder& g, const Ints& sizes) {
@@ -65,6 +75,14 @@ std::vector<test::PassCase> norm_cases() {
                                                     g.parameter("v", {3}), true, 0.1, 1e-5, true})});
        },
        decompose_norms, "", /*is_random=*/true},
+      {"rows_of_length_1", unit_rows({2, 5, 12}, {-1}, 2.0, 1e-12), decompose_norms,
+       "relu.default reshape.default reshape.default reshape.default bmm.default reshape.default clamp.default "
+       "rsqrt.default mul.Tensor reshape.default"},
+      {"channels_of_length_1_and_more", unit_rows({2, 6, 3, 4}, {1}, 2.0, 2.0), decompose_norms,
+       "relu.default permute.default reshape.default reshape.default reshape.default bmm.default reshape.default "
+       "clamp.default rsqrt.default mul.Tensor reshape.default permute.default"},
+      {"rows_of_another_norm_decline", unit_rows({2, 12}, {1}, 1.0, 1e-12), decompose_norms, ""},
+      {"columns_of_samples_decline", unit_rows({4, 12}, {0}, 2.0, 1e-12), decompose_norms, ""},
       {"rows_too_long_declines",
        [=](auto& g) {
          return g.finish({g.call("aten.layer_norm.default", {spread(g, {1, 70000}), Ints{70000}})});

@@ -91,6 +91,12 @@ std::shared_ptr<GraphModule> cat_then(GraphBuilder& g, const std::string& activa
   return second_reader ? g.finish({end, g.call("aten.neg.default", {a})}) : g.finish({end});
 }
 
+std::shared_ptr<GraphModule> every_nth(GraphBuilder& g, const Ints& sizes, int64_t dim, int64_t start, int64_t end,
+                                       int64_t step) {
+  Node* x = g.call("aten.relu.default", {g.input(sizes)});
+  return g.finish({g.call("aten.slice.Tensor", {x, dim, start, end, step})});
+}
+
 std::vector<test::PassCase> cases() {
   return {
       // 2-D pools over inputs without a batch
@@ -163,6 +169,48 @@ std::vector<test::PassCase> cases() {
          return split(g, "aten.tensor_split.indices", Ints{2, -1}, 1, {0, 1, 2});
        },
        decompose_splits, "slice.Tensor relu.default slice.Tensor relu.default slice.Tensor relu.default"},
+      // slices with a step
+      {"every_second_pixel_of_an_image",
+       [](auto& g) {
+         Node* image = g.call("aten.relu.default", {g.conv2d("c", g.input({2, 3, 9, 8}), 3, 4)});
+         Node* rows = g.call("aten.slice.Tensor", {image, int64_t{2}, int64_t{1}, INT64_MAX, int64_t{2}});
+         return g.finish({g.call("aten.slice.Tensor", {rows, int64_t{-1}, int64_t{0}, int64_t{-2}, int64_t{3}})});
+       },
+       decompose_strided_slices,
+       "conv2d.default relu.default slice.Tensor max_pool2d.default slice.Tensor max_pool2d.default"},
+      {"every_second_row",
+       [](auto& g) {
+         return every_nth(g, {2, 8, 3}, 1, 0, INT64_MAX, 2);
+       },
+       decompose_strided_slices, "relu.default reshape.default slice.Tensor"},
+      {"every_third_from_the_second_on",
+       [](auto& g) {
+         return every_nth(g, {2, 3, 10}, -1, 1, -1, 3);
+       },
+       decompose_strided_slices, "relu.default slice.Tensor reshape.default slice.Tensor reshape.default"},
+      {"every_second_of_seven",
+       [](auto& g) {
+         return every_nth(g, {2, 7, 7, 5}, 1, 0, 7, 2);
+       },
+       decompose_strided_slices, "relu.default pad.default reshape.default slice.Tensor reshape.default"},
+      {"every_fourth_from_behind",
+       [](auto& g) {
+         return every_nth(g, {2, 11}, 1, -9, INT64_MAX, 4);
+       },
+       decompose_strided_slices, "relu.default pad.default reshape.default slice.Tensor reshape.default"},
+      {"every_second_sample_declines",
+       [](auto& g) {
+         return every_nth(g, {4, 3}, 0, 0, INT64_MAX, 2);
+       },
+       decompose_strided_slices, ""},
+      {"every_second_row_that_is_written_declines",
+       [](auto& g) {
+         Node* x = g.call("aten.neg.default", {g.input({2, 8})});
+         Node* rows = g.call("aten.slice.Tensor", {x, int64_t{1}, int64_t{0}, INT64_MAX, int64_t{2}});
+         Node* written = g.call("aten.relu_.default", {rows});
+         return g.finish({x, written});
+       },
+       decompose_strided_slices, ""},
       // GRU
       {"gru_layers", [](auto& g) { return gru(g, false, 0.0, false); }, split_gru_layers,
        "slice.Tensor gru.input slice.Tensor gru.input slice.Tensor gru.input cat.default"},

@@ -91,6 +91,29 @@ std::vector<PassCase> no_ops() {
          return g.finish({g.call("aten.exp.default", {copy}), written});
        },
        drop_no_ops, ""},
+      {"alias_that_is_written",
+       [](auto& g) {
+         Node* x = g.call("aten.neg.default", {g.input({2, 3})});
+         Node* other = g.call("aten.alias.default", {x});
+         Node* written = g.call("aten.relu_.default", {other});
+         return g.finish({g.call("aten.exp.default", {x}), written});
+       },
+       drop_no_ops, "neg.default relu_.default exp.default"},
+      {"contiguous_that_alone_is_read_and_written",
+       [](auto& g) {
+         Node* x = g.call("aten.neg.default", {g.input({2, 3})});
+         Node* copy = g.call("aten.contiguous.default", {x});
+         return g.finish({g.call("aten.relu_.default", {copy})});
+       },
+       drop_no_ops, "neg.default relu_.default"},
+      {"clone_of_what_another_clone_gives_on_declines",
+       [](auto& g) {
+         Node* x = g.call("aten.neg.default", {g.input({2, 3})});
+         Node* kept = g.call("aten.clone.default", {x});
+         Node* written = g.call("aten.relu_.default", {g.call("aten.clone.default", {x})});
+         return g.finish({g.call("aten.exp.default", {kept}), written});
+       },
+       drop_no_ops, "neg.default clone.default relu_.default exp.default"},
   };
 }
 
@@ -146,7 +169,22 @@ std::vector<PassCase> pool_flags() {
        scale_padded_averages, "avg_pool1d.default mul.Tensor"},
       {"counted_padding_is_not_scaled", pool(avg2, {1, 2, 8, 8}, {3, 3}, {2, 2}, {1, 1}, {}), scale_padded_averages,
        ""},
-      {"overhanging_is_not_scaled", pool(avg2, {1, 2, 9, 9}, {2, 2}, {2, 2}, {1, 1}, both), scale_padded_averages, ""},
+      {"scaled_where_it_overhangs_and_excludes", pool(avg2, {2, 3, 9, 8}, {3, 3}, {2, 2}, {1, 1}, both),
+       scale_padded_averages, "pad.default avg_pool2d.default mul.Tensor"},
+      {"scaled_where_it_overhangs_and_counts", pool(avg2, {2, 3, 8, 10}, {3, 2}, {2, 3}, {1, 0}, ceil),
+       scale_padded_averages, "pad.default avg_pool2d.default mul.Tensor"},
+      {"scaled_where_a_line_overhangs", pool("aten.avg_pool1d.default", {2, 3, 8}, {3}, {2}, {0}, ceil),
+       scale_padded_averages, "pad.default avg_pool1d.default mul.Tensor"},
+      {"divided_by_another_number", pool(avg2, {2, 3, 8, 8}, {2, 2}, {}, {0, 0}, {{"divisor_override", int64_t{3}}}),
+       scale_padded_averages, "avg_pool2d.default mul.Tensor"},
+      {"overhanging_maximum", pool(max2, {2, 3, 8, 11}, {3, 2}, {2, 2}, {0, 0}, ceil), pad_overhanging_maxima,
+       "pad.default max_pool2d.default"},
+      {"overhanging_padded_maximum", pool(max2, {2, 3, 8, 10}, {3, 3}, {2, 2}, {1, 1}, ceil), pad_overhanging_maxima,
+       "pad.default max_pool2d.default"},
+      {"overhanging_maximum_of_a_line", pool("aten.max_pool1d.default", {2, 3, 8}, {3}, {2}, {0}, ceil),
+       pad_overhanging_maxima, "pad.default max_pool1d.default"},
+      {"whole_maximum_is_not_padded", pool(max2, {2, 3, 9, 9}, {3, 3}, {2, 2}, {0, 0}, ceil), pad_overhanging_maxima,
+       ""},
       {"average_overhangs_declines", pool(avg2, {1, 2, 8, 8}, {3, 3}, {2, 2}, {0, 0}, both), drop_pool_flags, ""},
   };
 }
@@ -171,6 +209,16 @@ std::vector<PassCase> arithmetic() {
          return g.finish({g.call("aten.rsub.Scalar", {g.input({2, 3}), 1.5}, {{"alpha", 2.0}})});
        },
        decompose_arithmetic, "mul.Tensor sub.Tensor"},
+      {"clamp_min",
+       [](auto& g) {
+         return g.finish({g.call("aten.clamp_min.default", {g.input({2, 3}), 0.25})});
+       },
+       decompose_arithmetic, "clamp.default"},
+      {"clamp_max",
+       [](auto& g) {
+         return g.finish({g.call("aten.clamp_max.default", {g.input({2, 3}), 0.25})});
+       },
+       decompose_arithmetic, "clamp.default"},
       {"rsub", of_two("aten.rsub.Tensor", {2, 3}, {3}), decompose_arithmetic, "sub.Tensor"},
       {"square",
        [](auto& g) {

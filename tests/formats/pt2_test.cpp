@@ -217,6 +217,24 @@ TEST(Pt2, FoldsSymbolicSizesForAGivenBatch) {
             std::vector<int64_t>{15});
 }
 
+TEST(Pt2, FoldsSymbolicSizesForGivenInputs) {
+  const at::NoGradGuard no_grad;
+  const std::string path = test::data("formats/symbolic_image.pt2");
+  std::map<std::string, at::Tensor> data;
+  for (const auto& [name, tensor] : load_state_dict(test::data("formats/symbolic_image.pth"))) data[name] = tensor;
+  const auto module = load_pt2(path, {.input_sizes = {{1, 3, 10, 6}}});
+  EXPECT_EQ(module->graph().placeholders()[0]->sizes(), (std::vector<int64_t>{1, 3, 10, 6}));
+  const auto got = module->run({data.at("x")});
+  ASSERT_EQ(got.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) EXPECT_LT(relative_error(got[i], data.at(str("out_", i))), 1e-6) << i;
+  const auto fails = [&](std::vector<std::vector<int64_t>> sizes, const std::string& message) {
+    return test::fails_with([&] { load_pt2(path, {.input_sizes = std::move(sizes)}); }, message);
+  };
+  EXPECT_TRUE(fails({{1, 4, 10, 6}}, "[x] size of dimension 1: expected 3, got 4"));
+  EXPECT_TRUE(fails({{1, 3, 10}}, "[x] dimensions: expected 4, got 3"));
+  EXPECT_TRUE(fails({{1, 3, 10, 6}, {1}}, "one for each of 1 inputs"));
+}
+
 TEST(Pt2, TrainsADecomposedGraphAndSwitchesItToEval) {
   std::map<std::string, at::Tensor> data;
   for (const auto& [name, tensor] : load_state_dict(test::data("formats/train_decomposed.pth"))) data[name] = tensor;

@@ -101,6 +101,32 @@ TEST_P(Norms, GiveWhatTheFloatProgramGives) {
 
 INSTANTIATE_TEST_SUITE_P(All, Norms, testing::ValuesIn(norm_cases()), [](const auto& each) { return each.param.name; });
 
+// Over the channels, the image and both of what lies as NHWC, and over rows.
+TEST(VectorNorms, GiveWhatTheFloatProgramGives) {
+  for (const double order :
+       {2.0, 1.0, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()}) {
+    for (const bool keeps : {true, false}) {
+      for (const Sizes& dims : {Sizes{1}, Sizes{2, 3}, Sizes{1, 2, 3}, Sizes{3}, Sizes{-1, 1}}) {
+        at::manual_seed(5);
+        GraphBuilder g;
+        Node* image = g.conv2d("c", g.input({1, 3, 6, 5}), 3, 4);
+        const auto model = g.finish({g.call("aten.linalg_vector_norm.default", {image, order, dims, keeps})});
+        const at::Tensor wanted = model->run(g.inputs()).at(0);
+        const at::Tensor got = integer::Executor(lower(*model)).run(g.inputs()).at(0);
+        ASSERT_EQ(got.sizes(), wanted.sizes()) << order;
+        EXPECT_TRUE(at::allclose(got, wanted, 1e-5, 1e-5))
+            << order << " over " << dims.size() << (keeps ? ", kept" : "");
+      }
+    }
+  }
+}
+
+TEST(VectorNorms, OfAnotherOrderAreRefused) {
+  GraphBuilder g;
+  const auto model = g.finish({g.call("aten.linalg_vector_norm.default", {g.input({2, 6}), 3.0, Sizes{1}, true})});
+  EXPECT_TRUE(test::fails_with([&] { lower(*model); }, "a norm of order 3"));
+}
+
 TEST(Norms, WithRunningStatisticsAreRefused) {
   std::vector<at::Tensor> inputs;
   const NormCase running{"", {1, 6, 5, 4}, [](GraphBuilder& g, Node* x) { return instance_norm(g, x, false, false); }};

@@ -289,18 +289,19 @@ TEST(Refusals, Pools) {
   const char* avg = "aten.avg_pool2d.default";
   const char* adaptive = "aten.adaptive_avg_pool2d.default";
   expect_refused(after_conv(max, {Ints{2, 2}, Ints{2, 2}, Ints{0, 0}, Ints{2, 2}}), max, "dilation: expected 1, got 2");
-  expect_refused(after_conv(max, {Ints{3, 3}, Ints{2, 2}, Ints{0, 0}, Ints{1, 1}, true}), max,
-                 "ceil_mode: expected False");
   expect_refused(after_conv(max, {Ints{1, 1}, Ints{4097, 1}}), max, "stride: expected <= 4096, got 4097");
-  expect_refused(after_conv(avg, {Ints{3, 3}, Ints{2, 2}, Ints{0, 0}, true}), avg, "ceil_mode: expected False");
-  expect_refused(after_conv(avg, {Ints{2, 2}, Ints{2, 2}, Ints{0, 0}, false, true, 3}), avg,
-                 "divisor_override: expected none");
-  // A pass counts it instead, and multiplies by a constant.
-  const Build uncounted = after_conv(avg, {Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, false});
-  expect_taken(uncounted, avg);
+  // Passes pad what hangs over, count what is not counted, and multiply by constants.
   NeutronOptions without;
-  without.without_passes = {"scale_padded_averages"};
-  expect_refused(uncounted, avg, "count_include_pad: expected True where there is padding", without);
+  without.without_passes = {"pad_overhanging_maxima", "scale_padded_averages"};
+  const auto expect_changed = [&](const std::string& op, const std::vector<Arg>& more, const std::string& reason) {
+    expect_taken(after_conv(op, more), op);
+    expect_refused(after_conv(op, more), op, reason, without);
+  };
+  expect_changed(max, {Ints{3, 3}, Ints{2, 2}, Ints{0, 0}, Ints{1, 1}, true}, "ceil_mode: expected False");
+  expect_changed(avg, {Ints{3, 3}, Ints{2, 2}, Ints{0, 0}, true}, "ceil_mode: expected False");
+  expect_changed(avg, {Ints{2, 2}, Ints{2, 2}, Ints{0, 0}, false, true, 3}, "divisor_override: expected none");
+  expect_changed(avg, {Ints{2, 2}, Ints{2, 2}, Ints{1, 1}, false, false},
+                 "count_include_pad: expected True where there is padding");
   expect_taken(after_conv(avg, {Ints{2, 2}, Ints{2, 2}, Ints{0, 0}, false, false}), avg);
   expect_refused(after_conv(avg, {Ints{1, 1}, Ints{4097, 1}}), avg, "stride: expected <= 4096, got 4097");
   expect_refused(after_conv(avg, {Ints{4097, 1}, Ints{1, 1}}, {1, 3, 4100, 1}), avg,
@@ -327,7 +328,10 @@ TEST(Refusals, Softmax) {
 
 TEST(Refusals, Shapes) {
   const char* slice = "aten.slice.Tensor";
-  expect_refused(after_conv(slice, {2, 0, 8, 2}), slice, "step: expected 1, got 2");
+  NeutronOptions without;
+  without.without_passes = {"decompose_strided_slices"};
+  expect_refused(after_conv(slice, {2, 0, 8, 2}), slice, "step: expected 1, got 2", without);
+  expect_taken(after_conv(slice, {2, 0, 8, 2}), "aten.max_pool2d.default");
   expect_refused(after_conv(slice, {2, 4, 4, 1}), slice, "elements: expected at least one, got none");
   const char* pad = "aten.pad.default";
   expect_refused(after_conv(pad, {Ints{1, 1, 1, 1}, "replicate"}), pad, "mode: expected constant or reflect");

@@ -61,6 +61,7 @@ void lower_resize_nearest(OperatorLowering& op);
 // reductions.cpp
 template <tflite::OpCode code>
 void lower_reduction(OperatorLowering& op);
+void lower_vector_norm(OperatorLowering& op);
 
 // moves.cpp
 void lower_alias(OperatorLowering& op);

@@ -8,6 +8,7 @@
 #include "octet/quantize/constant_fold.h"
 #include "octet/support/error.h"
 #include "octet/targets/engine/chosen_specs.h"
+#include "octet/targets/engine/float_divisors.h"
 #include "octet/targets/engine/passes/rewrite.h"
 #include "octet/targets/engine/pattern_annotator.h"
 
@@ -109,20 +110,22 @@ class Annotator {
   using NodeNumbers = decltype(Scheme::for_node);
 
  public:
-  Annotator(const Target& target, const QuantizerOptions& options, Graph& graph, const ConfigOf& own_config)
+  Annotator(const Target& target, const QuantizerOptions& options, GraphModule& module, const ConfigOf& own_config)
       : target_(target),
         options_(options),
         own_config_(own_config),
-        graph_(graph),
+        graph_(module.graph()),
         config_(target.config(options.scheme, options)),
-        constants_(constant_nodes(graph)),
-        specs_(options, graph) {
+        constants_(constant_nodes(graph_)),
+        specs_(options, graph_) {
     for (const Override& choice : options.overrides) {
       schemes_.push_back(choice.scheme.empty() ? QuantizationConfig() : target.config(choice.scheme, options));
       scheme_nodes_.push_back(choice.scheme.empty() ? NodeNumbers() : target.find_scheme(choice.scheme)->for_node);
     }
     nodes_ = (options.scheme.empty() ? target.schemes.front() : *target.find_scheme(options.scheme)).for_node;
     find_factors();
+    divisors_ = float_divisors(
+        module, [&](const Node& node) { return target_.rules.find(node) == nullptr || specs_.of(node).left_in_float; });
   }
 
   QuantizationPlan run() {
@@ -222,6 +225,10 @@ class Annotator {
       reasons_[&node] = node.user_count() == 0 ? "nothing reads it" : "its value is no float tensor";
       return;
     }
+    if (divisors_.count(&node) > 0) {
+      reasons_[&node] = kDivides;
+      return;
+    }
     const QuantizationConfig& config = config_of(node);
     const RoleConfig* numbers = config.find(Role::kActivation);
     if (!config.quantize_inputs || !has_known_grid(numbers)) {
@@ -246,6 +253,8 @@ class Annotator {
     }
     if (rule == nullptr) {
       reasons_[&node] = "no rule";
+    } else if (divisors_.count(&node) > 0) {
+      reasons_[&node] = kDivides;
     } else if (rule->qat_only && !is_qat()) {
       reasons_[&node] = "no rule after training";
     } else if (rule->reads_floats ? !reads_float(node, *rule) : !is_float_value(node)) {
@@ -266,6 +275,7 @@ class Annotator {
   void annotate_element(Node& node) {
     Node* whole = node.arg(size_t{0}).node();
     if (target_.rules.find(node) == nullptr || is_annotated(node) || !is_float_element(node)) return;
+    if (divisors_.count(&node) > 0) return;
     if (specs_.of(*whole).left_in_float || specs_.of(node).left_in_float) return;
     const RoleConfig* numbers = config_of(node).find(Role::kActivation);
     if (lends_parameters(whole)) {
@@ -473,6 +483,8 @@ class Annotator {
     write_output(node, specs_.activation(*numbers, {&node, product_of_batch_norm(node)}));
   }
 
+  static constexpr const char* kDivides = "an operator in float divides by it: on integers it could become 0";
+
   static std::string together(const Node& other) { return octet::str("computed together with '", other.name(), "'"); }
 
   // The node and the activation behind it become one: nothing is quantized between them.
@@ -485,7 +497,7 @@ class Annotator {
       norm = user;
       user = only_user(*norm);
     }
-    if (user == nullptr || is_annotated(*user) || left_in_float(*user)) return false;
+    if (user == nullptr || is_annotated(*user) || left_in_float(*user) || divisors_.count(user) > 0) return false;
     if (!target_.rules.is_fusable_activation(*user)) return false;
     const Role output = target_.rules.find(*user)->output;
     const RoleConfig* numbers = result_numbers(*user, output == Role::kShared ? Role::kActivation : output, config);
@@ -514,6 +526,7 @@ class Annotator {
   std::map<const Node*, std::string> reasons_;
   QuantizationPlan plan_;
   std::unordered_set<const Node*> factors_;
+  std::unordered_set<const Node*> divisors_;  // that an operator in float divides by
   mutable SharedRows rows_;
 };
 
@@ -521,7 +534,7 @@ class Annotator {
 
 QuantizationPlan annotate(const Target& target, const QuantizerOptions& options, GraphModule& module,
                           const ConfigOf& own_config) {
-  if (!target.patterns) return Annotator(target, options, module.graph(), own_config).run();
+  if (!target.patterns) return Annotator(target, options, module, own_config).run();
   const ChosenSpecs specs(options, module.graph());
   std::vector<PatternScope> scopes;
   for (size_t i = 0; i < options.overrides.size(); ++i) {

@@ -116,21 +116,23 @@ Constraint convolution_sizes(const NeutronLimits& limits) {
 }
 
 Constraint groups_or_depthwise(const NeutronLimits& limits) {
-  return {
-      octet::str("one group, or depthwise; ", limits.min_split_groups, " groups and more are split beforehand, into ",
-                 limits.max_split_groups, " parts at most of ", limits.max_joined_groups, " groups at most"),
-      [limits](const OperatorView& view) -> std::optional<Refusal> {
-        const int64_t groups = view.node().arg("groups").to_int();
-        const int64_t in = view.sizes("input").at(1);
-        const int64_t out = view.output_sizes().at(1);
-        if (groups == 1 || (groups == in && groups == out)) return std::nullopt;
-        const int64_t parts = targets::group_parts(groups, limits.max_split_groups, limits.max_joined_groups);
-        return Refusal{"groups", octet::str("1, or as many as input and output channels (", in, ", ", out, ")"),
-                       std::to_string(groups),
-                       parts > 1 ? octet::str("quantized after training, it is split into ", parts, " convolutions")
-                                 : octet::str("no number of parts from 2 to ", limits.max_split_groups, " has at most ",
-                                              limits.max_joined_groups, " whole groups in each")};
-      }};
+  return {octet::str("one group, or depthwise; ", limits.min_split_groups,
+                     " groups and more are split beforehand, into ", limits.max_split_groups, " parts at most of ",
+                     limits.max_joined_groups, " groups at most, or into a depthwise one a filter"),
+          [limits](const OperatorView& view) -> std::optional<Refusal> {
+            const int64_t groups = view.node().arg("groups").to_int();
+            const int64_t in = view.sizes("input").at(1);
+            const int64_t out = view.output_sizes().at(1);
+            if (groups == 1 || (groups == in && groups == out)) return std::nullopt;
+            const int64_t filters = groups == in && out / in <= limits.max_split_groups ? out / in : 1;
+            const int64_t parts =
+                std::max(filters, targets::group_parts(groups, limits.max_split_groups, limits.max_joined_groups));
+            return Refusal{"groups", octet::str("1, or as many as input and output channels (", in, ", ", out, ")"),
+                           std::to_string(groups),
+                           parts > 1 ? octet::str("quantized after training, it is split into ", parts, " convolutions")
+                                     : octet::str("no number of parts from 2 to ", limits.max_split_groups,
+                                                  " has at most ", limits.max_joined_groups, " whole groups in each")};
+          }};
 }
 
 Constraint transposed_convolution(const NeutronTargetSpec& target) {

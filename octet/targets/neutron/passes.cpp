@@ -14,7 +14,7 @@ bool takes_activation(const Node& node) {
 }
 
 // Activations as products of what the NPU has. On the reference's fixed range of mul they would be cut off: there they
-// stay in float.
+// stay in float, and so does what the reference leaves in float besides.
 void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOptions& options) {
   if (options.settings.at("mul_range") != "observed") return;
   passes.push_back({"decompose_powers", targets::decompose_powers});
@@ -22,6 +22,7 @@ void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOp
   if (options.settings.at("unroll_rnn") == "yes") {
     passes.push_back({"unroll_recurrent_layers", targets::unroll_recurrent_layers});
   }
+  passes.push_back({"decompose_strided_slices", targets::decompose_strided_slices});
   passes.push_back({"scale_padded_averages", targets::scale_padded_averages});
   passes.push_back({"decompose_silu", targets::decompose_silu});
   passes.push_back({"decompose_hardsigmoid", targets::decompose_hardsigmoid});
@@ -45,6 +46,7 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
       {"drop_no_ops", targets::drop_no_ops},
       {"rename_views", targets::rename_views},
       {"drop_pool_flags", targets::drop_pool_flags},
+      {"pad_overhanging_maxima", targets::pad_overhanging_maxima},
       {"add_batch_to_pools", targets::add_batch_to_pools},
       {"decompose_splits", targets::decompose_splits},
       {"decompose_selects", targets::decompose_selects},

@@ -43,6 +43,19 @@ class Sizes(nn.Module):
         return z.view(n, 5), v + i.float(), torch.topk(y, 2, dim=1)[0]
 
 
+class Image(nn.Module):
+    """Height and width in arguments: of views, and of a resize."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x):
+        y = self.conv(x)
+        rows = y.reshape(1, 4, y.shape[2] * y.shape[3]).transpose(1, 2)
+        return rows, nn.functional.interpolate(y, size=(2 * y.shape[2], 2 * y.shape[3]))
+
+
 def case(name, module, inputs, decompose=False, **kwargs):
     ep = torch.export.export(module, inputs, **kwargs)
     if decompose:
@@ -67,6 +80,12 @@ x, y = torch.randn(5, 3, 4), torch.randn(5, 7)
 data = {"x": x, "y": y}
 data.update({f"out_{i}": o.detach() for i, o in enumerate(sizes(x, y))})
 torch.save(data, "symbolic_sizes.pth")
+
+image = Image().eval()
+edge = lambda name: torch.export.Dim(name, min=4, max=256)
+case("symbolic_image", image, (torch.randn(1, 3, 8, 12),), dynamic_shapes={"x": {2: edge("height"), 3: edge("width")}})
+x = torch.randn(1, 3, 10, 6)
+torch.save({"x": x, **{f"out_{i}": o.detach() for i, o in enumerate(image(x))}}, "symbolic_image.pth")
 
 # State dicts in every form that torch.save gives them.
 net = Net().eval()

@@ -153,6 +153,14 @@ Node* renamed(Node* node, const char (&op)[N]) {
   return add_call(op, node->args(), node->sizes(), *node);
 }
 
+// clamp with one bound
+Node* bounded(Node* node, std::string_view bound) {
+  if (!node->arg(bound).is_constant()) return nullptr;
+  std::vector<Arg> args = {node->arg("self"), Arg(), Arg()};
+  args[bound == "min" ? 1 : 2] = node->arg(bound);
+  return add_call("aten.clamp.default", std::move(args), node->sizes(), *node);
+}
+
 struct ArithmeticRow {
   OpName op;
   Parts parts;  // nullptr: declined, and nothing made
@@ -171,6 +179,8 @@ constexpr ArithmeticRow kArithmetic[] = {
     {"aten.baddbmm.default", batched_product_added},
     {"aten.addmm.default", computed_product_added},
     {"aten.stack.default", stacked},
+    {"aten.clamp_min.default", [](GraphModule&, Node* node) { return bounded(node, "min"); }},
+    {"aten.clamp_max.default", [](GraphModule&, Node* node) { return bounded(node, "max"); }},
     {"aten.multiply.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.mul.Tensor"); }},
     {"aten.subtract.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.sub.Tensor"); }},
     {"aten.divide.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.div.Tensor"); }},

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -21,6 +22,8 @@ struct Norm {
   double eps = 0.0;
   bool centered = true;
   std::vector<int64_t> affine = {};
+  std::vector<int64_t> order = {};  ///< of the dimensions, the row's last; empty: as they are
+  bool is_unit = false;             ///< rows become of length 1: divided by that, or by eps where it is less
 };
 
 int64_t product(const std::vector<int64_t>& sizes, size_t first, size_t last) {
@@ -47,8 +50,38 @@ Norm of_groups(const Node& node, int64_t groups) {
   return {node.arg("input").node(), rows, rows == 0 ? 0 : all / rows, node.arg("eps").to_double(), true, affine};
 }
 
+// x / clamp(linalg_vector_norm(x, 2, dims, keepdim), eps): what normalize becomes.
+std::optional<Norm> of_length(const Node& div) {
+  Node* x = div.arg("self").node();
+  const Node* least = div.arg("other").node();
+  if (x == nullptr || least == nullptr || !least->is_call("aten.clamp.default")) return std::nullopt;
+  const Node* length = least->arg("self").node();
+  if (!length->is_call("aten.linalg_vector_norm.default") || length->arg("self").node() != x || !x->meta()) {
+    return std::nullopt;
+  }
+  const bool has_eps = !least->arg("min").is_none() && least->arg("min").is_constant() && least->arg("max").is_none();
+  if (!has_eps || length->arg("dim").is_none() || !length->arg("keepdim").to_bool() ||
+      length->arg("ord").to_double() != 2.0 || !length->arg("dtype").is_none()) {
+    return std::nullopt;
+  }
+  const double eps = least->arg("min").to_double();
+  Norm norm{.x = x, .rows = 1, .width = 1, .eps = eps, .centered = false, .is_unit = true};
+  const auto rank = static_cast<int64_t>(x->sizes().size());
+  std::vector<int64_t> row;
+  for (const int64_t dim : length->arg("dim").to_ints()) row.push_back(positive_dim(dim, rank));
+  for (int64_t dim = 0; dim < rank; ++dim) {
+    const bool in_row = std::find(row.begin(), row.end(), dim) != row.end();
+    (in_row ? norm.width : norm.rows) *= x->sizes()[static_cast<size_t>(dim)];
+    if (!in_row) norm.order.push_back(dim);
+  }
+  const bool keeps_samples = !norm.order.empty() && norm.order.front() == 0;
+  norm.order.insert(norm.order.end(), row.begin(), row.end());
+  return keeps_samples && eps > 0.0 ? std::optional(norm) : std::nullopt;
+}
+
 std::optional<Norm> norm_of(const Node& node) {
   if (!node.is_call() || !node.meta()) return std::nullopt;
+  if (node.is_call("aten.div.Tensor")) return of_length(node);
   if (node.is_call("aten.layer_norm.default")) return of_last(node, true, node.arg("eps").to_double());
   if (node.is_call("aten.rms_norm.default")) {
     const Arg& eps = node.arg("eps");
@@ -74,7 +107,12 @@ class NormParts {
 
   Node* make() {
     const int64_t rows = norm_.rows, width = norm_.width;
-    Node* x = add_reshape(norm_.x, {rows, width}, 0, node_);
+    Node* turned = norm_.order.empty() ? norm_.x : add_permute(norm_.x, norm_.order, node_);
+    Node* x = add_reshape(turned, {rows, width}, 0, node_);
+    if (norm_.is_unit) {
+      Node* unit = call("aten.mul.Tensor", {x, inverse_root(x)}, {rows, width});
+      return add_permute(add_reshape(unit, turned->sizes(), 0, node_), way_back(norm_.order), node_);
+    }
     if (norm_.centered) x = call("aten.sub.Tensor", {x, mean(x)}, {rows, width});
     Node* scaled = call("aten.mul.Tensor", {x, inverse_root(x)}, {rows, width});
     return with_affine(add_reshape(scaled, node_.sizes(), 0, node_));
@@ -85,6 +123,12 @@ class NormParts {
     return add_call(op, std::move(args), sizes, node_);
   }
 
+  static std::vector<int64_t> way_back(const std::vector<int64_t>& order) {
+    std::vector<int64_t> back(order.size());
+    for (size_t i = 0; i < order.size(); ++i) back[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
+    return back;
+  }
+
   // By a product, whose result has a grid of its own: a mean on the grid of what it averages has few levels.
   Node* mean(Node* x) {
     const at::Tensor share = at::full({1, norm_.width}, 1.0 / static_cast<double>(norm_.width), at::kFloat);
@@ -92,14 +136,16 @@ class NormParts {
     return call("aten.linear.default", {x, weight}, {norm_.rows, 1});
   }
 
-  // 1 / sqrt(sum of squares + width * eps). The squares are summed in an accumulator; a tensor of them would need the
-  // square of the range.
+  // 1 / sqrt(sum of squares + width * eps), or 1 / max(length, eps). The squares are summed in an accumulator; a tensor
+  // of them would need the square of the range.
   Node* inverse_root(Node* x) {
     const int64_t rows = norm_.rows, width = norm_.width;
     Node* left = call("aten.reshape.default", {x, std::vector<int64_t>{-1, 1, width}}, {rows, 1, width});
     Node* right = call("aten.reshape.default", {x, std::vector<int64_t>{-1, width, 1}}, {rows, width, 1});
     Node* squares = add_reshape(call("aten.bmm.default", {left, right}, {rows, 1, 1}), {rows, 1}, 0, node_);
-    Node* above_zero = call("aten.add.Tensor", {squares, static_cast<double>(width) * norm_.eps}, {rows, 1});
+    Node* above_zero = norm_.is_unit
+                           ? call("aten.clamp.default", {squares, norm_.eps * norm_.eps}, {rows, 1})
+                           : call("aten.add.Tensor", {squares, static_cast<double>(width) * norm_.eps}, {rows, 1});
     return call("aten.rsqrt.default", {above_zero}, {rows, 1});
   }
 

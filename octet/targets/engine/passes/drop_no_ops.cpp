@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <unordered_set>
 
+#include "octet/targets/engine/passes/memory.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
@@ -55,81 +55,51 @@ bool pads_nothing(const Node& node) {
   return std::all_of(pad.begin(), pad.end(), [](int64_t each) { return each == 0; });
 }
 
+enum class Result { kView, kCopy };
+
 struct NoOpRow {
   OpName op;
   bool (*does_nothing)(const Node&);  // given that the type of the value stays
+  Result result;                      // given that it does nothing: in its input's memory, or maybe in another
 };
 
 constexpr NoOpRow kNoOps[] = {
-    {"aten.alias.default", always_nothing},
-    {"aten.detach.default", always_nothing},
-    {"aten.lift.default", always_nothing},
-    {"aten.lift_fresh.default", always_nothing},
-    {"aten.lift_fresh_copy.default", always_nothing},
-    {"aten.clone.default", always_nothing},
-    {"aten.contiguous.default", always_nothing},
-    {"aten._to_copy.default", always_nothing},
-    {"aten.to.dtype", always_nothing},
-    {"aten.to.dtype_layout", always_nothing},
-    {"aten.to.device", always_nothing},
-    {"aten.to.other", always_nothing},
-    {"aten.type_as.default", always_nothing},
-    {"aten.expand.default", expands_nothing},
-    {"aten.expand_as.default", expands_nothing},
-    {"aten.slice.Tensor", slices_nothing},
-    {"aten.permute.default", permutes_nothing},
-    {"aten.transpose.int", transposes_nothing},
-    {"aten.repeat.default", repeats_nothing},
-    {"aten.tile.default", repeats_nothing},
-    {"aten.pad.default", pads_nothing},
+    {"aten.alias.default", always_nothing, Result::kView},
+    {"aten.detach.default", always_nothing, Result::kView},
+    {"aten.lift.default", always_nothing, Result::kCopy},
+    {"aten.lift_fresh.default", always_nothing, Result::kView},
+    {"aten.lift_fresh_copy.default", always_nothing, Result::kCopy},
+    {"aten.clone.default", always_nothing, Result::kCopy},
+    {"aten.contiguous.default", always_nothing, Result::kCopy},
+    {"aten._to_copy.default", always_nothing, Result::kCopy},
+    {"aten.to.dtype", always_nothing, Result::kCopy},
+    {"aten.to.dtype_layout", always_nothing, Result::kCopy},
+    {"aten.to.device", always_nothing, Result::kCopy},
+    {"aten.to.other", always_nothing, Result::kCopy},
+    {"aten.type_as.default", always_nothing, Result::kCopy},
+    {"aten.expand.default", expands_nothing, Result::kView},
+    {"aten.expand_as.default", expands_nothing, Result::kView},
+    {"aten.slice.Tensor", slices_nothing, Result::kView},
+    {"aten.permute.default", permutes_nothing, Result::kView},
+    {"aten.transpose.int", transposes_nothing, Result::kView},
+    {"aten.repeat.default", repeats_nothing, Result::kCopy},
+    {"aten.tile.default", repeats_nothing, Result::kCopy},
+    {"aten.pad.default", pads_nothing, Result::kCopy},
 };
+
+const NoOpRow* no_op_row(const Node& node) {
+  const NoOpRow* row =
+      std::find_if(std::begin(kNoOps), std::end(kNoOps), [&](const NoOpRow& each) { return node.is_call(each.op); });
+  return row == std::end(kNoOps) ? nullptr : row;
+}
 
 bool gives_its_input_back(const Node& node) {
   if (node.args().empty() || !node.args()[0].is_node()) return false;
-  const NoOpRow* row =
-      std::find_if(std::begin(kNoOps), std::end(kNoOps), [&](const NoOpRow& each) { return node.is_call(each.op); });
-  if (row == std::end(kNoOps)) return false;
+  const NoOpRow* row = no_op_row(node);
+  if (row == nullptr) return false;
   const Node* input = node.args()[0].node();
   return node.meta() && input->meta() && node.meta()->dtype == input->meta()->dtype && row->does_nothing(node);
 }
-
-// Which values lie in the same memory, and the last operator that writes there.
-class Memory {
- public:
-  explicit Memory(const Graph& graph) : graph_(graph) {
-    for (const Node* node : graph.nodes()) {
-      const Node* shared = shares_with(*node);
-      owner_[node] = shared == nullptr ? node : owner_.at(shared);
-      if (!node->is_call() || !node->op().mutates()) continue;
-      for (size_t i = 0; i < node->args().size(); ++i) {
-        if (!node->op().writes_argument(i)) continue;
-        node->args()[i].for_each_node([&](const Node* written) { last_write_[owner_.at(written)] = node; });
-      }
-    }
-  }
-
-  bool is_written_behind(const Node& value, const Node& place) const {
-    const auto write = last_write_.find(owner_.at(&value));
-    return write != last_write_.end() && graph_.before(&place, write->second);
-  }
-
- private:
-  // The input whose memory a value may lie in.
-  static const Node* shares_with(const Node& node) {
-    if (node.kind() == NodeKind::kGetItem) return node.inputs().front();
-    if (!node.is_call()) return nullptr;
-    for (size_t i = 0; i < node.args().size(); ++i) {
-      const bool gives_back =
-          node.op().schema().arguments()[i].alias_info() != nullptr || (i == 0 && node.has_arg("train"));
-      if (gives_back && node.args()[i].is_node()) return node.args()[i].node();
-    }
-    return nullptr;
-  }
-
-  const Graph& graph_;
-  std::map<const Node*, const Node*> owner_;
-  std::map<const Node*, const Node*> last_write_;
-};
 
 // A copy puts a value's elements in order, which view asks for. Without it, what reads them in another order reshapes.
 void reshape_behind(const std::vector<Node*>& dropped, const Memory& memory) {
@@ -156,11 +126,14 @@ bool drop_no_ops(GraphModule& module) {
   const std::vector<Node*> found = calls_where(module.graph(), gives_its_input_back);
   if (found.empty()) return false;
   const Memory memory(module.graph());
+  const std::unordered_set<const Node*> copies(found.begin(), found.end());
   std::vector<Node*> dropped;
   for (Node* node : found) {
-    // A copy that one side writes later is no copy for nothing.
+    // A copy that one side writes later is no copy for nothing. A view is written with what it is a view of.
     const bool is_one_memory =
-        !memory.is_written_behind(*node, *node) && !memory.is_written_behind(*node->args()[0].node(), *node);
+        no_op_row(*node)->result == Result::kView ||
+        (!memory.is_written_behind(*node, *node) && !memory.is_written_behind(*node->args()[0].node(), *node)) ||
+        memory.is_read_last_by(*node, copies);
     if (is_one_memory) dropped.push_back(node);
   }
   reshape_behind(dropped, memory);

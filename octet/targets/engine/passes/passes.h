@@ -17,7 +17,7 @@ bool add_batch_to_pools(GraphModule& module);
 /// What gives its input back vanishes: alias, detach, clone, contiguous, conversions to the type that a value has,
 /// expand to the sizes that it has, slices of everything, permutations that move nothing, repetitions by 1, padding by
 /// 0. Views behind become reshapes, since a copy also put elements in order. Declined for a copy of which one side is
-/// written behind it, and where another batch would make it do something.
+/// written and the other read behind it, and where another batch would make it do something.
 bool drop_no_ops(GraphModule& module);
 
 /// Views under other names become reshape, permute, transpose, slice and expand: reshape_as, view_as, unflatten, t,
@@ -28,8 +28,13 @@ bool rename_views(GraphModule& module);
 /// pools.
 bool drop_pool_flags(GraphModule& module);
 
+/// A max_pool1d or max_pool2d whose last window hangs over (ceil_mode) reads its image with -inf behind the end, and
+/// ceil_mode is switched off. Declined with dilation.
+bool pad_overhanging_maxima(GraphModule& module);
+
 /// Arithmetic on floats becomes add, sub, mul, cat and products of matrices: rsub, stack, baddbmm, addmm of two
-/// computed matrices, and mul, sub, div and cat under their other names. Declined where a factor is computed.
+/// computed matrices, and mul, sub, div, cat and clamp under their other names. Declined where a factor or a bound is
+/// computed.
 bool decompose_arithmetic(GraphModule& module);
 
 /// square, pow with 2, 3 and 4, and addcmul become products and sums; pow with -0.5 becomes rsqrt. Declined for other
@@ -54,6 +59,11 @@ bool decompose_splits(GraphModule& module);
 
 /// select becomes slice and squeeze. Declined where the index is computed.
 bool decompose_selects(GraphModule& module);
+
+/// A slice with a step becomes a max_pool2d with kernel 1 and that stride where it is over height or width of an image,
+/// else a reshape into rows of as many elements, of which a column is sliced. Declined along dimension 0, where a bound
+/// is computed, and for a slice that is written behind it.
+bool decompose_strided_slices(GraphModule& module);
 
 /// roll becomes two slices and a cat for each dimension. Declined along dimension 0, and without dimensions.
 bool decompose_rolls(GraphModule& module);
@@ -88,10 +98,11 @@ bool turn_softmax(GraphModule& module);
 int64_t group_parts(int64_t groups, int64_t most, int64_t joined);
 
 /// A convolution of several groups becomes slices of the input, a convolution each, and a concatenation. Where the
-/// groups are more than `most`, neighbours go into one convolution, whose weights are zero between them (group_parts).
-/// Declined for depthwise ones (groups = input channels = output channels), for transposed ones, for fewer groups than
-/// `least`, and where weight or bias is computed. A 1-D convolution waits until convert_conv1d_to_conv2d made it a 2-D
-/// one.
+/// groups are more than `most`, neighbours go into one convolution, whose weights are zero between them (group_parts);
+/// with one input channel in each group and several filters, it becomes a depthwise convolution a filter, whose results
+/// are put in order by a permutation. Declined for depthwise ones (groups = input channels = output channels), for
+/// transposed ones, for fewer groups than `least`, and where weight or bias is computed. A 1-D convolution waits until
+/// convert_conv1d_to_conv2d made it a 2-D one.
 bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most, int64_t joined);
 
 /// lstm_cell, gru_cell, rnn_tanh_cell and rnn_relu_cell on matrices become linear, slices, sigmoid, tanh, products and
@@ -165,8 +176,9 @@ bool move_views_before_linears(GraphModule& module);
 /// and where the sum would hold more weights than the two.
 bool merge_parallel_convolutions(GraphModule& module);
 
-/// avg_pool1d and avg_pool2d that leave the padding out of their averages become pools that count it, times a constant
-/// of the image's size. Declined for windows that hang over by ceil_mode, and for a divisor of its own.
+/// avg_pool1d and avg_pool2d that leave the padding out of their averages, whose last window hangs over (ceil_mode), or
+/// that have a divisor of their own become pools that divide by the window's size, times a constant of the result's
+/// size. What hangs over reads zeros that the image is padded with.
 bool scale_padded_averages(GraphModule& module);
 
 // Activations taken apart into operators that more targets know, with the same result. In-place forms too, unless a
@@ -185,8 +197,9 @@ bool decompose_mish(GraphModule& module);
 bool decompose_elu(GraphModule& module);
 
 /// layer_norm, rms_norm, group_norm and instance_norm of float32 become a mean by linear, a difference, the sum of its
-/// squares by bmm, rsqrt, products and a sum. Declined above 65536 elements in a row, whose squares an int32
-/// accumulator does not hold, and for an instance norm that keeps statistics.
+/// squares by bmm, rsqrt, products and a sum; x / clamp(linalg_vector_norm(x), eps), which normalize is, the same
+/// without a mean. Declined above 65536 elements in a row, whose squares an int32 accumulator does not hold, and for an
+/// instance norm that keeps statistics.
 bool decompose_norms(GraphModule& module);
 
 /// What may stand for a gelu.

@@ -1,56 +1,79 @@
 #include <ATen/Functions.h>
 
+#include <algorithm>
+
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/pools.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
 namespace octet::targets {
 namespace {
 
-// Sizes without samples and channels, of one or two dimensions.
-std::vector<int64_t> places(const Node& node, size_t dims) {
-  return {node.sizes().end() - static_cast<ptrdiff_t>(dims), node.sizes().end()};
+bool is_positive(int64_t each) { return each > 0; }
+
+bool has_own_divisor(const Node& pool) {
+  return pool.has_arg("divisor_override") && !pool.arg("divisor_override").is_none();
 }
 
-// An average over what lies inside of the image alone, where part of a window lies beside it.
-bool leaves_padding_out(const Node& pool) {
-  const bool is_one = pool.is_call("aten.avg_pool1d.default");
-  if (!is_one && !pool.is_call("aten.avg_pool2d.default")) return false;
-  const Node* input = pool.arg("self").node();
-  const size_t dims = is_one ? 1 : 2;
-  if (input == nullptr || !input->meta() || !pool.meta() || pool.meta()->rank() < static_cast<int64_t>(dims) + 1) {
+bool overhangs_in(const Node& pool, const std::vector<int64_t>& by) {
+  return pool.arg("ceil_mode").to_bool() && std::any_of(by.begin(), by.end(), is_positive);
+}
+
+// An average that is no sum of the whole window, padding and all, over the window's size.
+bool divides_by_another_count(const Node& pool) {
+  if (!is_average_pool(pool) || overhang(pool).empty() || pool.arg("self").node()->meta()->dtype != at::kFloat) {
     return false;
   }
   const std::vector<int64_t> padding = pool.arg("padding").to_ints();
-  const bool pads = std::any_of(padding.begin(), padding.end(), [](int64_t each) { return each > 0; });
-  const bool has_own_divisor = pool.has_arg("divisor_override") && !pool.arg("divisor_override").is_none();
-  return pads && !pool.arg("count_include_pad").to_bool() && !pool.arg("ceil_mode").to_bool() && !has_own_divisor &&
-         input->meta()->dtype == at::kFloat;
+  const bool leaves_padding_out =
+      std::any_of(padding.begin(), padding.end(), is_positive) && !pool.arg("count_include_pad").to_bool();
+  return leaves_padding_out || has_own_divisor(pool) || overhangs_in(pool, overhang(pool));
 }
 
-// What the pool gives for an image of ones, with its padding counted: the share of each window that lies inside.
-at::Tensor shares(const Node& pool) {
+// What the pool gives for this image.
+at::Tensor pooled(const Node& pool, const at::Tensor& image) {
   const auto numbers = [&](const char* argument) { return pool.arg(argument).to_ints(); };
-  const auto stride = pool.has_arg("stride") ? numbers("stride") : numbers("kernel_size");
-  if (pool.is_call("aten.avg_pool1d.default")) {
-    const std::vector<int64_t> size = places(*pool.arg("self").node(), 1);
-    return at::avg_pool1d(at::ones({1, 1, size[0]}), numbers("kernel_size"), stride, numbers("padding"), false,
-                          true)[0][0];
+  const bool ceil = pool.arg("ceil_mode").to_bool(), counts = pool.arg("count_include_pad").to_bool();
+  if (is_pool_of_a_line(pool)) {
+    return at::avg_pool1d(image, numbers("kernel_size"), numbers("stride"), numbers("padding"), ceil, counts);
   }
-  const std::vector<int64_t> size = places(*pool.arg("self").node(), 2);
-  return at::avg_pool2d(at::ones({1, 1, size[0], size[1]}), numbers("kernel_size"), stride, numbers("padding"), false,
-                        true)[0][0];
+  const std::optional<int64_t> divisor =
+      has_own_divisor(pool) ? std::optional(pool.arg("divisor_override").to_int()) : std::nullopt;
+  return at::avg_pool2d(image, numbers("kernel_size"), numbers("stride"), numbers("padding"), ceil, counts, divisor);
+}
+
+// An image of ones, with zeros behind its end.
+at::Tensor ones(const std::vector<int64_t>& sizes, const std::vector<int64_t>& zeros) {
+  std::vector<int64_t> shape = {1, 1};
+  std::vector<int64_t> padding;
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    shape.push_back(sizes[d]);
+    padding.insert(padding.begin(), {0, zeros.empty() ? 0 : std::max<int64_t>(zeros[d], 0)});
+  }
+  return at::constant_pad_nd(at::ones(shape), padding);
 }
 
 }  // namespace
 
 bool scale_padded_averages(GraphModule& module) {
   bool changed = false;
-  for (Node* pool : calls_where(module.graph(), leaves_padding_out)) {
-    const at::Tensor factors = shares(*pool).reciprocal();
-    const auto here = module.graph().inserting_after(pool);
+  for (Node* pool : calls_where(module.graph(), divides_by_another_count)) {
+    const std::vector<int64_t> sizes = pooled_sizes(*pool);
+    const std::vector<int64_t> by = overhangs_in(*pool, overhang(*pool)) ? overhang(*pool) : std::vector<int64_t>{};
+    const at::Tensor wanted = pooled(*pool, ones(sizes, {}));
+    {
+      const auto here = module.graph().inserting_before(pool);
+      pool->set_arg("self", padded_behind(*pool, by, 0.0));
+    }
+    pool->set_arg("ceil_mode", false);
     pool->set_arg("count_include_pad", true);
-    Node* factor = add_attr(module, octet::str("window_", pool->name()), factors, AttrKind::kConstant);
+    if (has_own_divisor(*pool)) pool->set_arg("divisor_override", Arg());
+    const at::Tensor factors = (wanted / pooled(*pool, ones(sizes, by)))[0][0];
+    const bool is_one = (factors == factors.flatten()[0]).all().item<bool>();
+    const auto here = module.graph().inserting_after(pool);
+    Node* factor = add_attr(module, octet::str("window_", pool->name()), is_one ? factors.flatten()[0] : factors,
+                            AttrKind::kConstant);
     Node* scaled = add_call("aten.mul.Tensor", {pool, factor}, pool->sizes(), *pool);
     scaled->notes()[kFloatNameNote] = float_name(*pool);
     pool->replace_all_uses_with(scaled);

@@ -1,5 +1,8 @@
 #include <ATen/core/grad_mode.h>
 
+#include <functional>
+#include <numeric>
+
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
@@ -59,6 +62,39 @@ void split(GraphModule& module, Node* conv, int64_t groups, int64_t parts) {
   replace_node(conv, add_call("aten.cat.default", {Arg(std::move(pieces)), int64_t{1}}, conv->sizes(), *conv));
 }
 
+// How many filters each channel has in a convolution of as many groups as input channels.
+int64_t filters_a_channel(const Node& conv, int64_t groups) {
+  const bool one_channel = conv.arg("input").node()->sizes()[1] == groups;
+  return one_channel ? conv.arg("weight").node()->sizes()[0] / groups : 1;
+}
+
+// The first filters of all channels are one depthwise convolution, the second ones another; their results are put side
+// by side, channel for channel.
+void split_filters(GraphModule& module, Node* conv, int64_t groups, int64_t filters) {
+  const at::NoGradGuard no_grad;
+  const auto here = module.graph().inserting_before(conv);
+  const std::vector<int64_t>& sizes = conv->sizes();
+  std::vector<int64_t> one = sizes;
+  one[1] = groups;
+  const auto filters_of = [&](const Node* attr, int64_t filter) {
+    const at::Tensor values = module.attr(attr->target()).detach();
+    return add_attr(module, octet::str(attr->target(), "_filter_", filter),
+                    values.slice(0, filter, values.size(0), filters), module.attr_kind(attr->target()));
+  };
+  std::vector<Arg> pieces;
+  for (int64_t filter = 0; filter < filters; ++filter) {
+    std::vector<Arg> args = conv->args();
+    args[1] = filters_of(conv->arg("weight").node(), filter);
+    if (const Node* bias = conv->arg("bias").node()) args[2] = filters_of(bias, filter);
+    pieces.emplace_back(add_call(conv->target(), std::move(args), one, *conv, octet::str(conv->name(), "_filter")));
+  }
+  Node* joined = add_call("aten.cat.default", {Arg(std::move(pieces)), int64_t{1}}, sizes, *conv);
+  const int64_t places = std::accumulate(sizes.begin() + 2, sizes.end(), int64_t{1}, std::multiplies<>());
+  joined = add_reshape(joined, {sizes[0], filters, groups, places}, 0, *conv);
+  joined = add_reshape(add_permute(joined, {0, 2, 1, 3}, *conv), sizes, 0, *conv);
+  replace_node(conv, joined);
+}
+
 }  // namespace
 
 int64_t group_parts(int64_t groups, int64_t most, int64_t joined) {
@@ -71,9 +107,16 @@ bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most, 
   bool changed = false;
   for (Node* node : calls_where(module.graph(), is_convolution)) {
     const int64_t groups = groups_to_split(*node, least);
-    const int64_t parts = groups > 0 ? group_parts(groups, most, joined) : 1;
-    if (parts == 1) continue;
-    split(module, node, groups, parts);
+    if (groups == 0) continue;
+    const int64_t filters = filters_a_channel(*node, groups);
+    const int64_t parts = group_parts(groups, most, joined);
+    if (groups > most && filters > 1 && filters <= most) {
+      split_filters(module, node, groups, filters);
+    } else if (parts > 1) {
+      split(module, node, groups, parts);
+    } else {
+      continue;
+    }
     changed = true;
   }
   return changed;

@@ -1,0 +1,106 @@
+#include "octet/targets/engine/float_divisors.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "octet/lowering/rule.h"
+
+namespace octet::targets {
+namespace {
+
+struct DivisorRow {
+  std::string_view packet;  // an operator in all its overloads, in place or not
+  std::string_view argument;
+};
+
+constexpr DivisorRow kDivisors[] = {
+    {"div", "other"},       {"divide", "other"}, {"true_divide", "other"}, {"floor_divide", "other"},
+    {"remainder", "other"}, {"fmod", "other"},   {"reciprocal", "self"},   {"rsqrt", "self"},
+    {"log", "self"},        {"log2", "self"},    {"log10", "self"},
+};
+
+bool is_negative(const Arg& exponent) {
+  return exponent.is_constant() && exponent.constant().isScalar() && exponent.to_double() < 0.0;
+}
+
+// The value that may not become 0 by rounding; nullptr where there is none.
+Node* divisor_of(const Node& node) {
+  std::string_view packet = node.op().short_name();
+  if (packet.ends_with('_')) packet.remove_suffix(1);
+  if (packet == "pow" && node.has_arg("exponent") && node.has_arg("self")) {
+    return is_negative(node.arg("exponent")) ? node.arg("self").node() : nullptr;
+  }
+  for (const DivisorRow& row : kDivisors) {
+    if (row.packet == packet && node.has_arg(row.argument)) return node.arg(row.argument).node();
+  }
+  return nullptr;
+}
+
+constexpr double kGreatestGuard = 1e-3;
+
+bool is_any_of(const Node& node, std::initializer_list<OpName> ops) {
+  return std::any_of(ops.begin(), ops.end(), [&](OpName op) { return node.is_call(op); });
+}
+
+// The greatest element of a constant operand by size; nullopt where it is computed.
+std::optional<double> size_of(const GraphModule& module, const Arg& operand) {
+  if (operand.is_constant() && operand.constant().isScalar()) return std::abs(operand.to_double());
+  const Node* node = operand.node();
+  if (node == nullptr || !node->is_get_attr()) return std::nullopt;
+  const at::Tensor value = module.attr(node->target()).detach();
+  return value.numel() == 0 ? std::nullopt : std::optional(value.abs().max().item().toDouble());
+}
+
+// The value beside the constant operand of `x op constant` where `fits` holds for the constant's size.
+Node* beside_constant(const GraphModule& module, const Node& node, const std::function<bool(double)>& fits) {
+  for (const auto& [value, constant] : {std::pair(0, 1), std::pair(1, 0)}) {
+    const std::optional<double> size = size_of(module, node.arg(static_cast<size_t>(constant)));
+    if (size && fits(*size)) return node.arg(static_cast<size_t>(value)).node();
+  }
+  return nullptr;
+}
+
+// A value that is 0, or next to it, where and only where the node's value is.
+Node* source_of_zeros(const GraphModule& module, const Node& node) {
+  if (node.kind() == NodeKind::kGetItem) return node.inputs().front();
+  if (!node.is_call() || node.inputs().empty()) return nullptr;
+  const auto is_guard = [](double size) { return size <= kGreatestGuard; };
+  if (is_any_of(node, {"aten.add.Tensor", "aten.add_.Tensor", "aten.maximum.default"})) {
+    return beside_constant(module, node, is_guard);
+  }
+  if (is_any_of(node, {"aten.clamp.default", "aten.clamp_.default"})) {
+    const Arg& least = node.arg("min");
+    const bool guards = !least.is_none() && least.is_constant() && is_guard(std::abs(least.to_double()));
+    return guards && node.arg("max").is_none() ? node.arg(size_t{0}).node() : nullptr;
+  }
+  if (is_any_of(node, {"aten.mul.Tensor", "aten.mul_.Tensor"})) {
+    return beside_constant(module, node, [](double) { return true; });
+  }
+  const bool moves = lowering::moves_values(node) && node.inputs().size() == 1 &&
+                     (lowering::is_auxiliary(node) || is_any_of(node, {"aten.expand.default", "aten.expand_as.default",
+                                                                       "aten.slice.Tensor", "aten.select.int"}));
+  const bool keeps_zero = is_any_of(node, {"aten.abs.default", "aten.neg.default", "aten.sqrt.default"});
+  return moves || keeps_zero ? node.inputs().front() : nullptr;
+}
+
+}  // namespace
+
+std::unordered_set<const Node*> float_divisors(const GraphModule& module,
+                                               const std::function<bool(const Node&)>& stays_in_float) {
+  std::unordered_set<const Node*> found;
+  const std::vector<Node*> nodes = module.graph().nodes();
+  for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+    const Node* node = *it;
+    if (found.count(node) > 0) {
+      if (const Node* source = source_of_zeros(module, *node)) found.insert(source);
+    }
+    if (!node->is_call() || !stays_in_float(*node)) continue;
+    if (const Node* divisor = divisor_of(*node)) found.insert(divisor);
+  }
+  return found;
+}
+
+}  // namespace octet::targets

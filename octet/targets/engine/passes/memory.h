@@ -1,0 +1,29 @@
+#pragma once
+
+#include <unordered_map>
+#include <unordered_set>
+
+#include "octet/graph/graph.h"
+
+/// What the passes share that look at operators in place.
+namespace octet::targets {
+
+/// Which values lie in the same memory, and the last operator that writes there, of a graph as it is now.
+class Memory {
+ public:
+  explicit Memory(const Graph& graph);
+
+  /// True where an operator behind `place` writes the value.
+  bool is_written_behind(const Node& value, const Node& place) const;
+
+  /// True where nothing behind a copy reads what it is a copy of: it may be written in the place of the copy. Other
+  /// `copies` count as readers as far as theirs do, since they may vanish too.
+  bool is_read_last_by(const Node& copy, const std::unordered_set<const Node*>& copies) const;
+
+ private:
+  const Graph& graph_;
+  std::unordered_map<const Node*, const Node*> owner_;
+  std::unordered_map<const Node*, const Node*> last_write_;
+};
+
+}  // namespace octet::targets

@@ -1,0 +1,121 @@
+// What an operator in float divides by stays in float: on integers it could become 0.
+
+#include <gtest/gtest.h>
+
+#include "octet/integer/executor.h"
+#include "octet/lowering/lowering.h"
+#include "octet/quantize/rows.h"
+#include "octet/quantize/sqnr.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/targets/neutron/neutron_quantizer.h"
+#include "tests/engine/graph_builder.h"
+
+namespace octet {
+namespace {
+
+using test::GraphBuilder;
+using Sizes = std::vector<int64_t>;
+
+std::shared_ptr<GraphModule> divided(const std::shared_ptr<GraphModule>& model, const std::vector<at::Tensor>& inputs) {
+  NeutronOptions options;
+  options.mul_range = MulRange::kObserved;
+  NeutronQuantizer quantizer(options);
+  return calibrate_and_quantize(model->copy(), {inputs}, quantizer);
+}
+
+// Of the one operator of this name.
+std::optional<QuantRecord> output_grid(const GraphModule& module, const std::string& op) {
+  std::optional<QuantRow> found;
+  for (const QuantRow& row : quantization_rows(module)) {
+    if (row.op != op) continue;
+    EXPECT_FALSE(found) << "several " << op;
+    found = row;
+  }
+  EXPECT_TRUE(found) << "no " << op;
+  return found ? found->output : std::nullopt;
+}
+
+void expect_finite_and_near(const std::shared_ptr<GraphModule>& model, const std::vector<at::Tensor>& inputs,
+                            double least_db) {
+  const at::Tensor wanted = model->copy()->run(inputs)[0];
+  const auto quantized = divided(model, inputs);
+  const at::Tensor got = quantized->run(inputs)[0];
+  EXPECT_TRUE(got.isfinite().all().item<bool>());
+  EXPECT_GT(compute_error(wanted, got), least_db);
+  const at::Tensor integers = integer::Executor(lower(*quantized, {})).run_dequantized(inputs)[0];
+  EXPECT_TRUE(integers.isfinite().all().item<bool>());
+  EXPECT_GT(compute_error(wanted, integers), least_db);
+}
+
+// Sums of which many are below a step of the largest, guarded as linear attention guards them.
+TEST(Divisors, AGuardedSumIsDividedByInFloat) {
+  at::manual_seed(0);
+  GraphBuilder g;
+  const at::Tensor rows = at::tensor({1.0F, 1.0F, 0.0625F, 0.0625F}).view({1, 4, 1});
+  const at::Tensor columns = at::tensor({1.0F, 1.0F, 1.0F, 1.0F, 0.0625F}).view({1, 1, 5});
+  Node* x = g.call("aten.mul.Tensor", {g.call("aten.relu.default", {g.input({1, 4, 32})}), g.tensor("rows", rows)});
+  Node* y = g.call("aten.mul.Tensor", {g.call("aten.abs.default", {g.input({1, 32, 5})}), g.tensor("cols", columns)});
+  Node* product = g.call("aten.bmm.default", {x, y});
+  Node* last = g.call("aten.slice.Tensor", {product, int64_t{2}, int64_t{4}, int64_t{5}});
+  Node* guarded = g.call("aten.add.Tensor", {last, 1e-5});
+  Node* rest = g.call("aten.slice.Tensor", {product, int64_t{2}, int64_t{0}, int64_t{4}});
+  const auto model = g.finish({g.call("aten.div.Tensor", {rest, guarded})});
+  const auto quantized = divided(model, g.inputs());
+  EXPECT_FALSE(output_grid(*quantized, "aten.add.Tensor"));
+  EXPECT_FALSE(output_grid(*quantized, "aten.bmm.default"));
+  expect_finite_and_near(model, g.inputs(), 15.0);
+}
+
+// What stands beside a number that is no guard keeps its grid.
+TEST(Divisors, ASumWithOneIsDividedByInFloatAlone) {
+  at::manual_seed(3);
+  GraphBuilder g;
+  Node* x = g.conv2d("c", g.input({1, 3, 6, 6}), 3, 4);
+  Node* positive = g.call("aten.relu.default", {x});
+  Node* sum = g.call("aten.add.Tensor", {positive, 1.0});
+  const auto model = g.finish({g.call("aten.div.Tensor", {x, sum})});
+  const auto quantized = divided(model, g.inputs());
+  EXPECT_FALSE(output_grid(*quantized, "aten.add.Tensor"));
+  EXPECT_TRUE(output_grid(*quantized, "aten.relu.default"));
+  expect_finite_and_near(model, g.inputs(), 25.0);
+}
+
+TEST(Divisors, OfReciprocalsPowersAndViewsToo) {
+  for (const std::string op : {"aten.reciprocal.default", "aten.pow.Tensor_Scalar", "aten.log2.default"}) {
+    at::manual_seed(1);
+    GraphBuilder g;
+    Node* positive = g.call("aten.exp.default", {g.conv2d("c", g.input({1, 3, 6, 6}), 3, 4)});
+    Node* scaled = g.call("aten.mul.Tensor", {positive, g.tensor("sizes", at::logspace(-5, 0, 4).view({1, 4, 1, 1}))});
+    Node* moved = g.call("aten.reshape.default", {scaled, Sizes{1, 4, 36}});
+    std::vector<Arg> args = {moved};
+    if (op == "aten.pow.Tensor_Scalar") args.emplace_back(-1.5);
+    const auto model = g.finish({g.call(op, args)});
+    const auto quantized = divided(model, g.inputs());
+    EXPECT_FALSE(output_grid(*quantized, "aten.reshape.default")) << op;
+    EXPECT_FALSE(output_grid(*quantized, "aten.mul.Tensor")) << op;
+    const at::Tensor wanted = model->copy()->run(g.inputs())[0];
+    const at::Tensor got = quantized->run(g.inputs())[0];
+    EXPECT_TRUE(got.isfinite().all().item<bool>()) << op;
+    EXPECT_GT(compute_error(wanted, got), 15.0) << op;
+  }
+}
+
+TEST(Divisors, AnActivationOfAConvolutionAndAnInputAreNoExceptions) {
+  at::manual_seed(2);
+  GraphBuilder g;
+  Node* gate =
+      g.call("aten.sigmoid.default", {g.call("aten.mul.Tensor", {g.conv2d("c", g.input({1, 3, 6, 6}), 3, 4), 4.0})});
+  Node* ratio = g.call("aten.div.Tensor", {g.input({1, 4, 6, 6}), gate});
+  const auto model = g.finish({g.call("aten.relu6.default", {ratio})});
+  EXPECT_FALSE(output_grid(*divided(model, g.inputs()), "aten.sigmoid.default"));
+  expect_finite_and_near(model, g.inputs(), 15.0);
+
+  GraphBuilder h;
+  Node* x = h.call("aten.neg.default", {h.input({1, 8})});
+  Node* by = h.input({1, 8});
+  const auto quotient = h.finish({h.call("aten.hardtanh.default", {h.call("aten.div.Tensor", {x, by})})});
+  expect_finite_and_near(quotient, h.inputs(), 15.0);
+}
+
+}  // namespace
+}  // namespace octet
