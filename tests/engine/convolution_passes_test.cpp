@@ -74,9 +74,17 @@ std::vector<test::PassCase> convolution_cases() {
          return g.finish({g.conv2d("c", g.input({2, 53, 6, 6}), 53, 583, 53)});
        },
        groups, ""},
-      {"groups_prime_declines",
+      {"groups_13_in_10_parts",
        [](auto& g) {
-         return g.finish({g.conv2d("c", g.input({2, 26, 6, 6}), 26, 26, 13)});
+         return g.finish({g.conv2d("c", g.input({2, 26, 6, 6}), 26, 39, 13)});
+       },
+       groups,
+       "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor "
+       "conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default "
+       "slice.Tensor conv2d.default slice.Tensor conv2d.default slice.Tensor conv2d.default cat.default"},
+      {"groups_41_decline",
+       [](auto& g) {
+         return g.finish({g.conv2d("c", g.input({2, 82, 6, 6}), 82, 82, 41)});
        },
        groups, ""},
       {"groups_1_declines",

@@ -106,8 +106,9 @@ TEST(Refusals, Convolution) {
   // 32 * 32 * 64 = 65536; 57 channels count as 64.
   expect_refused(conv({1, 57, 32, 32}, {2, 57, 32, 32}), kConv, "(32 * 32 * 64): expected <= 65535, got 65536");
   expect_taken(conv({1, 56, 32, 32}, {2, 56, 32, 32}), kConv);
-  expect_refused(conv({1, 22, 8, 8}, {22, 2, 3, 3}, {1, 1}, {0, 0}, {1, 1}, 11), kConv,
+  expect_refused(conv({1, 166, 8, 8}, {166, 2, 3, 3}, {1, 1}, {0, 0}, {1, 1}, 83), kConv,
                  "groups: expected 1, or as many");
+  expect_taken(conv({1, 22, 8, 8}, {22, 2, 3, 3}, {1, 1}, {0, 0}, {1, 1}, 11), kConv);
   expect_taken(conv({1, 22, 8, 8}, {22, 1, 3, 3}, {1, 1}, {0, 0}, {1, 1}, 22), kConv);
 }
 

@@ -94,7 +94,8 @@ bool drop_expands(GraphModule& module);
 bool turn_softmax(GraphModule& module);
 
 /// The parts into which split_group_convolutions cuts a convolution of `groups` groups: that many where they are at
-/// most `most`, else their largest divisor that is, with at most `joined` groups in a part; 1: it stays whole.
+/// most `most`, else their largest divisor that is, with at most `joined` groups in a part, else `most` parts with as
+/// many groups as others or one more; 1: it stays whole.
 int64_t group_parts(int64_t groups, int64_t most, int64_t joined);
 
 /// A convolution of several groups becomes slices of the input, a convolution each, and a concatenation. Where the

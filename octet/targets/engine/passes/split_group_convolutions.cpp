@@ -29,6 +29,7 @@ int64_t groups_to_split(const Node& conv, int64_t least) {
   return depthwise || channels_out % groups != 0 ? 0 : groups;
 }
 
+// Neighbouring groups [first, last) go into each part, as evenly as their number allows.
 void split(GraphModule& module, Node* conv, int64_t groups, int64_t parts) {
   const at::NoGradGuard no_grad;
   Graph& graph = module.graph();
@@ -38,26 +39,27 @@ void split(GraphModule& module, Node* conv, int64_t groups, int64_t parts) {
   const Node* bias = conv->arg("bias").node();
   std::vector<int64_t> in_sizes = input->sizes();
   std::vector<int64_t> out_sizes = conv->sizes();
-  const int64_t in_step = in_sizes[1] / parts;
-  const int64_t out_step = out_sizes[1] / parts;
-  in_sizes[1] = in_step;
-  out_sizes[1] = out_step;
-  const at::Tensor weights = with_groups(module.attr(weight->target()), groups, parts);
+  const int64_t inputs = in_sizes[1] / groups;
+  const int64_t outputs = out_sizes[1] / groups;
   const auto piece_of = [&](const Node* attr, const at::Tensor& values, int64_t part) {
-    return add_attr(module, octet::str(attr->target(), "_group_", part), values.narrow(0, part * out_step, out_step),
-                    module.attr_kind(attr->target()));
+    return add_attr(module, octet::str(attr->target(), "_group_", part), values, module.attr_kind(attr->target()));
   };
   std::vector<Arg> pieces;
-  for (int64_t group = 0; group < parts; ++group) {
-    Node* slice =
-        add_call("aten.slice.Tensor", {input, int64_t{1}, group * in_step, (group + 1) * in_step}, in_sizes, *conv);
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t first = part * groups / parts, count = (part + 1) * groups / parts - first;
+    in_sizes[1] = count * inputs;
+    out_sizes[1] = count * outputs;
+    const auto own = [&](const Node* attr) {
+      return module.attr(attr->target()).detach().narrow(0, first * outputs, out_sizes[1]);
+    };
     std::vector<Arg> args = conv->args();
-    args[0] = slice;
-    args[1] = piece_of(weight, weights, group);
-    if (bias != nullptr) args[2] = piece_of(bias, module.attr(bias->target()), group);
-    Node* part = add_call(conv->target(), std::move(args), out_sizes, *conv, octet::str(conv->name(), "_group"));
-    part->set_arg("groups", int64_t{1});
-    pieces.emplace_back(part);
+    args[0] =
+        add_call("aten.slice.Tensor", {input, int64_t{1}, first * inputs, (first + count) * inputs}, in_sizes, *conv);
+    args[1] = piece_of(weight, with_groups(own(weight), count, 1), part);
+    if (bias != nullptr) args[2] = piece_of(bias, own(bias), part);
+    Node* piece = add_call(conv->target(), std::move(args), out_sizes, *conv, octet::str(conv->name(), "_group"));
+    piece->set_arg("groups", int64_t{1});
+    pieces.emplace_back(piece);
   }
   replace_node(conv, add_call("aten.cat.default", {Arg(std::move(pieces)), int64_t{1}}, conv->sizes(), *conv));
 }
@@ -100,7 +102,8 @@ void split_filters(GraphModule& module, Node* conv, int64_t groups, int64_t filt
 int64_t group_parts(int64_t groups, int64_t most, int64_t joined) {
   int64_t parts = std::min(groups, most);
   while (parts > 1 && groups % parts != 0) --parts;
-  return parts * joined < groups ? 1 : parts;
+  if (parts * joined >= groups) return parts;
+  return most * joined >= groups ? most : 1;
 }
 
 bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most, int64_t joined) {
