@@ -24,9 +24,10 @@ struct Int8Image {
   int32_t zero_point = 0;
 };
 
-/// conv2d(x, weight, bias) of x [N, C, H, W] and weight [O, C / groups, kh, kw]; `bias` [O] or undefined. Float32 on the
-/// CPU in channels last runs on octet's kernels where they are the faster ones (depthwise, 1x1, few input channels); all
-/// else on at::convolution. The result is channels last where x is. No autograd: these three are what a backward calls.
+/// conv2d(x, weight, bias) of x [N, C, H, W] and weight [O, C / groups, kh, kw]; `bias` [O] or undefined. Float32 on
+/// the CPU in channels last runs on octet's kernels where they are the faster ones (depthwise, 1x1, few input
+/// channels); all else on at::convolution. The result is channels last where x is. No autograd: these three are what a
+/// backward calls.
 OCTET_API at::Tensor conv_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                                   const ConvGeometry& geometry);
 
