@@ -278,11 +278,11 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
 }  // namespace
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvGeometry& g) {
-  const bool recorded = at::GradMode::is_enabled() &&
-                        (x.requires_grad() || weight.requires_grad() || (bias.defined() && bias.requires_grad()));
-  if (!recorded) return conv_forward(x, weight, bias, g);
-  const std::optional<at::Tensor> added =
-      bias.defined() ? std::optional(bias) : std::nullopt;  // apply takes no undefined one
+  const bool own = way_of(x.sizes(), weight.sizes(), g) != Way::kLibtorch && is_float(x) && is_float(weight) &&
+                   lies_in_channels_last(x) && at::GradMode::is_enabled();
+  if (!own) return conv_forward(x, weight, bias, g);
+  // apply takes no undefined tensor
+  const std::optional<at::Tensor> added = bias.defined() ? std::optional(bias) : std::nullopt;
   return Conv2dFunction::apply(x, weight, added, Conv2dFunction::numbers(g));
 }
 
