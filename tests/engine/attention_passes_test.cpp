@@ -197,6 +197,13 @@ std::vector<PassCase> shares() {
        "softmax.int transpose.int relu.default bmm.default"},
       {"sigmoid", product("aten.sigmoid.default"), add_relus_before_products,
        "sigmoid.default transpose.int relu.default bmm.default"},
+      {"softmax_behind_dropout",
+       [](auto& g) {
+         Node* share = g.call("aten.softmax.int", {g.input({2, 4, 3}), int64_t{-1}});
+         Node* dropped = g.call("aten.dropout.default", {share, 0.1, false});
+         return g.finish({g.call("aten.bmm.default", {dropped, g.input({2, 3, 5})})});
+       },
+       add_relus_before_products, "softmax.int dropout.default relu.default bmm.default"},
       {"tanh_declines", product("aten.tanh.default"), add_relus_before_products, ""},
   };
 }

@@ -1,17 +1,15 @@
-#include <algorithm>
-
+#include "octet/lowering/rule.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
 namespace octet::targets {
 namespace {
 
+// Views, dropout, and parts: elements stay what they are.
 bool moves_only(const Node& node) {
-  for (const char* op : {"aten.reshape.default", "aten.view.default", "aten.flatten.using_ints", "aten.squeeze.dim",
-                         "aten.unsqueeze.default", "aten.permute.default", "aten.transpose.int", "aten.slice.Tensor"}) {
-    if (node.is_call(op)) return true;
-  }
-  return false;
+  const lowering::OperatorRow* rule = lowering::find_lowering_rule(node);
+  return rule != nullptr && rule->arithmetic == lowering::Arithmetic::kMoves &&
+         (rule->auxiliary || node.is_call("aten.slice.Tensor") || node.is_call("aten.expand.default"));
 }
 
 bool gives_a_share(const Node& node) {
