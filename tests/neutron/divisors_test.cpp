@@ -80,6 +80,24 @@ TEST(Divisors, ASumWithOneIsDividedByInFloatAlone) {
   expect_finite_and_near(model, g.inputs(), 25.0);
 }
 
+// The magnitude of a spectrum: squares of int8 levels span what no int8 grid does.
+TEST(Divisors, SquaresUnderARootStayInFloat) {
+  at::manual_seed(4);
+  GraphBuilder g;
+  const at::Tensor sizes = at::logspace(-1.5, 0, 4).view({1, 4, 1, 1});
+  const auto part = [&](const std::string& name, Node* x) {
+    return g.call("aten.mul.Tensor", {g.conv2d(name, x, 3, 4), g.tensor(name + "_sizes", sizes)});
+  };
+  Node* x = g.input({1, 3, 6, 6});
+  Node* real = part("a", x);
+  Node* imaginary = part("b", x);
+  Node* power = g.call("aten.add.Tensor",
+                       {g.call("aten.mul.Tensor", {real, real}), g.call("aten.mul.Tensor", {imaginary, imaginary})});
+  const auto model = g.finish({g.call("aten.sqrt.default", {power})});
+  EXPECT_FALSE(output_grid(*divided(model, g.inputs()), "aten.add.Tensor"));
+  expect_finite_and_near(model, g.inputs(), 34.0);
+}
+
 TEST(Divisors, OfReciprocalsPowersAndViewsToo) {
   for (const std::string op : {"aten.reciprocal.default", "aten.pow.Tensor_Scalar", "aten.log2.default"}) {
     at::manual_seed(1);

@@ -63,27 +63,47 @@ Node* beside_constant(const GraphModule& module, const Node& node, const std::fu
   return nullptr;
 }
 
-// A value that is 0, or next to it, where and only where the node's value is.
-Node* source_of_zeros(const GraphModule& module, const Node& node) {
-  if (node.kind() == NodeKind::kGetItem) return node.inputs().front();
-  if (!node.is_call() || node.inputs().empty()) return nullptr;
+// x * x, or sums of such, moved or scaled.
+bool is_of_squares(const Node& node) {
+  const Node* at = &node;
+  while (at->is_call() && !at->inputs().empty()) {
+    if (at->is_call("aten.mul.Tensor") && at->arg("self").node() == at->arg("other").node()) return true;
+    if (!lowering::is_auxiliary(*at) &&
+        !is_any_of(*at, {"aten.sum.dim_IntList", "aten.mean.dim", "aten.slice.Tensor", "aten.mul.Tensor"})) {
+      return false;
+    }
+    at = at->inputs().front();
+  }
+  return false;
+}
+
+// Values without which the node's value near 0 is lost: what is 0, or next to it, where that is.
+std::vector<Node*> sources_of_zeros(const GraphModule& module, const Node& node) {
+  if (node.kind() == NodeKind::kGetItem) return {node.inputs().front()};
+  if (!node.is_call() || node.inputs().empty()) return {};
+  const auto one = [](Node* value) { return value == nullptr ? std::vector<Node*>{} : std::vector<Node*>{value}; };
   const auto is_guard = [](double size) { return size <= kGreatestGuard; };
   if (is_any_of(node, {"aten.add.Tensor", "aten.add_.Tensor", "aten.maximum.default"})) {
-    return beside_constant(module, node, is_guard);
+    if (Node* guarded = beside_constant(module, node, is_guard)) return {guarded};
+  }
+  if (is_any_of(node, {"aten.add.Tensor", "aten.add_.Tensor", "aten.sum.dim_IntList", "aten.mean.dim"})) {
+    std::vector<Node*> squares = node.inputs();
+    std::erase_if(squares, [](const Node* input) { return !is_of_squares(*input); });
+    return squares;
   }
   if (is_any_of(node, {"aten.clamp.default", "aten.clamp_.default"})) {
     const Arg& least = node.arg("min");
     const bool guards = !least.is_none() && least.is_constant() && is_guard(std::abs(least.to_double()));
-    return guards && node.arg("max").is_none() ? node.arg(size_t{0}).node() : nullptr;
+    return guards && node.arg("max").is_none() ? one(node.arg(size_t{0}).node()) : std::vector<Node*>{};
   }
   if (is_any_of(node, {"aten.mul.Tensor", "aten.mul_.Tensor"})) {
-    return beside_constant(module, node, [](double) { return true; });
+    return one(beside_constant(module, node, [](double) { return true; }));
   }
   const bool moves = lowering::moves_values(node) && node.inputs().size() == 1 &&
                      (lowering::is_auxiliary(node) || is_any_of(node, {"aten.expand.default", "aten.expand_as.default",
                                                                        "aten.slice.Tensor", "aten.select.int"}));
   const bool keeps_zero = is_any_of(node, {"aten.abs.default", "aten.neg.default", "aten.sqrt.default"});
-  return moves || keeps_zero ? node.inputs().front() : nullptr;
+  return moves || keeps_zero ? one(node.inputs().front()) : std::vector<Node*>{};
 }
 
 }  // namespace
@@ -95,7 +115,7 @@ std::unordered_set<const Node*> float_divisors(const GraphModule& module,
   for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
     const Node* node = *it;
     if (found.count(node) > 0) {
-      if (const Node* source = source_of_zeros(module, *node)) found.insert(source);
+      for (const Node* source : sources_of_zeros(module, *node)) found.insert(source);
     }
     if (!node->is_call() || !stays_in_float(*node)) continue;
     if (const Node* divisor = divisor_of(*node)) found.insert(divisor);
