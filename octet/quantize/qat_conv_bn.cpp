@@ -2,16 +2,9 @@
 
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/batch_norm.h>
-#include <ATen/ops/convolution.h>
-#include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
-#include <torch/csrc/autograd/custom_function.h>
-
-#include "octet/graph/fused_steps.h"
-#include "octet/kernels/normalize_round.h"
-#include "octet/kernels/recycled_memory.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -24,35 +17,6 @@ at::Tensor away_from_zero(const at::Tensor& gamma) {
   const at::Tensor floor = at::where(gamma < 0, -kLeastGamma, kLeastGamma).to(gamma.scalar_type());
   return at::where(gamma.abs() < kLeastGamma, floor, gamma);
 }
-
-// at::conv2d in memory that is used again.
-struct RecycledConvolution : torch::autograd::Function<RecycledConvolution> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias, std::vector<int64_t> stride, std::vector<int64_t> padding,
-                            std::vector<int64_t> dilation, int64_t groups) {
-    const RecycledMemory recycled;
-    context->save_for_backward({x, weight, bias});
-    context->saved_data["stride"] = stride;
-    context->saved_data["padding"] = padding;
-    context->saved_data["dilation"] = dilation;
-    context->saved_data["groups"] = groups;
-    return at::convolution(x, weight, bias, stride, padding, dilation, false, {0, 0}, groups);
-  }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 const torch::autograd::variable_list& gradients) {
-    const RecycledMemory recycled;
-    const auto held = context->get_saved_variables();
-    at::OptionalIntArrayRef bias_sizes;
-    if (held[2].defined()) bias_sizes = held[2].sizes();
-    auto [dx, dw, db] = at::convolution_backward(
-        gradients[0], held[0], held[1], bias_sizes, context->saved_data["stride"].toIntVector(),
-        context->saved_data["padding"].toIntVector(), context->saved_data["dilation"].toIntVector(), false, {0, 0},
-        context->saved_data["groups"].toInt(),
-        {context->needs_input_grad(0), context->needs_input_grad(1),
-         held[2].defined() && context->needs_input_grad(2)});
-    return {dx, dw, db, {}, {}, {}, {}};
-  }
-};
 
 template <typename T>
 std::shared_ptr<T> copied(const std::shared_ptr<T>& module) {
@@ -124,13 +88,6 @@ void QatConvBn::freeze_bn_stats(bool on) { frozen_.fill_(on ? 1 : 0); }
 bool QatConvBn::bn_stats_frozen() const { return frozen_.item<uint8_t>() != 0; }
 
 at::Tensor QatConvBn::convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const {
-  if (fuses_steps() && !reference_path() && op_.name() == "aten.conv2d.default" && x.dim() == 4 && takes_fused(x)) {
-    const auto pair = [&](size_t index) {
-      std::vector<int64_t> numbers = literals_[index].toIntVector();
-      return numbers.size() == 1 ? std::vector<int64_t>(2, numbers[0]) : numbers;
-    };
-    return RecycledConvolution::apply(x, weight, bias, pair(3), pair(4), pair(5), literals_[6].toInt());
-  }
   c10::Stack stack(literals_.begin(), literals_.end());
   stack[0] = x;
   stack[1] = weight;
