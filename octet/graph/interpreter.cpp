@@ -1,6 +1,10 @@
 #include <ATen/ScalarOps.h>
 
+#include <algorithm>
+#include <atomic>
+
 #include "octet/graph/call_check.h"
+#include "octet/graph/fused_steps.h"
 #include "octet/graph/graph_module.h"
 #include "octet/graph/run_listener.h"
 #include "octet/support/error.h"
@@ -34,6 +38,8 @@ ListKind list_kind(const c10::TypePtr& declared) {
   }
 }
 
+std::atomic<bool> fusing = true;
+
 // One line, as errors of octet are.
 std::string one_line(std::string text) {
   for (char& c : text) {
@@ -63,15 +69,27 @@ struct GraphModule::Plan {
     CallCheck check = nullptr;
     const at::Tensor* attr = nullptr;
     std::shared_ptr<CallableModule> callable;
-    size_t index = 0;  // of kGetItem
+    size_t index = 0;          // of kGetItem
+    size_t group = kNoGroup;   // that this step belongs to
+    bool opens_group = false;  // its first
   };
+  // Steps that one call computes.
+  struct Group {
+    std::shared_ptr<FusedSteps> steps;
+    std::vector<Operand> inputs;
+    size_t result = 0;  // slot of the last step
+  };
+  static constexpr size_t kNoGroup = SIZE_MAX;
   using Slots = std::unordered_map<const Node*, size_t>;
 
   static Operand operand(const Arg& arg, const Slots& slots, const c10::TypePtr& type);
   static IValue value(const Operand& operand, const std::vector<IValue>& values);
+  static std::vector<at::Tensor> tensors(const std::vector<Operand>& operands, const std::vector<IValue>& values);
+  void add_group(const GraphModule& module, FusesSteps& last, const Node& node, const Slots& slots);
 
   int64_t version = -1;
   std::vector<Step> steps;
+  std::vector<Group> groups;
   std::vector<RunListener*> listeners;  // among the callables of the steps
   size_t inputs = 0;
 };
@@ -128,6 +146,38 @@ IValue GraphModule::Plan::value(const Operand& operand, const std::vector<IValue
   return {};
 }
 
+std::vector<at::Tensor> GraphModule::Plan::tensors(const std::vector<Operand>& operands,
+                                                   const std::vector<IValue>& values) {
+  std::vector<at::Tensor> all;
+  all.reserve(operands.size());
+  for (const Operand& each : operands) {
+    IValue held = value(each, values);
+    all.push_back(held.isNone() ? at::Tensor() : std::move(held).toTensor());
+  }
+  return all;
+}
+
+// Where nothing that computes stands between the steps, they may as well run at the place of the first.
+void GraphModule::Plan::add_group(const GraphModule& module, FusesSteps& last, const Node& node, const Slots& slots) {
+  const std::optional<FusedGroup> found = last.fuse(module, node);
+  if (!found) return;
+  const size_t first = slots.at(found->nodes.front());
+  const size_t end = slots.at(&node);
+  for (size_t slot = first; slot <= end; ++slot) {
+    const Step& step = steps[slot];
+    const bool is_member = std::count(found->nodes.begin(), found->nodes.end(), step.node) > 0;
+    if (step.group != kNoGroup || (!is_member && step.kind != NodeKind::kGetAttr)) return;
+  }
+  Group group{found->steps, {}, end};
+  for (const Arg& input : found->inputs) {
+    if (input.is_node() && slots.at(input.node()) >= first) return;
+    group.inputs.push_back(operand(input, slots, c10::TensorType::get()));
+  }
+  for (const Node* member : found->nodes) steps[slots.at(member)].group = groups.size();
+  steps[first].opens_group = true;
+  groups.push_back(std::move(group));
+}
+
 const GraphModule::Plan& GraphModule::plan() {
   if (plan_ && plan_->version == graph_->version()) return *plan_;
   auto fresh = std::make_shared<Plan>();
@@ -182,6 +232,9 @@ const GraphModule::Plan& GraphModule::plan() {
     last_reader.push_back(slot);
     for (const Node* input : node->inputs()) last_reader[slots.at(input)] = slot;
     fresh->steps.push_back(std::move(step));
+    if (auto* last = dynamic_cast<FusesSteps*>(fresh->steps.back().callable.get())) {
+      fresh->add_group(*this, *last, *node, slots);
+    }
   }
   for (size_t slot = 0; slot < last_reader.size(); ++slot) fresh->steps[last_reader[slot]].dies.push_back(slot);
   plan_ = std::move(fresh);
@@ -198,56 +251,59 @@ std::vector<IValue> GraphModule::execute(const std::vector<at::Tensor>& inputs, 
   std::vector<IValue> values(current->steps.size());
   std::vector<IValue> results;
   size_t next_input = 0;
+  size_t computed = Plan::kNoGroup;  // the group whose value is there already
+  const bool fuse = observer == nullptr && fuses_steps();
   c10::Stack stack;
   for (size_t i = 0; i < current->steps.size(); ++i) {
     const Plan::Step& step = current->steps[i];
     try {
-      switch (step.kind) {
-        case NodeKind::kPlaceholder:
-          values[i] = inputs[next_input++];
-          if (!values[i].toTensor().defined()) throw Error(step.node->where(), "is given an undefined tensor");
-          break;
-        case NodeKind::kGetAttr:
-          values[i] = *step.attr;
-          break;
-        case NodeKind::kGetItem: {
-          const IValue& whole = values[step.operands[0].slot];
-          if (!whole.isTuple() && !whole.isList())
-            throw Error(step.node->where(), "reads an element of what is no tuple");
-          const size_t size = whole.isTuple() ? whole.toTupleRef().elements().size() : whole.toListRef().size();
-          if (step.index >= size) {
-            throw expected(step.node->where(), "element", str("below ", size),
-                           std::to_string(static_cast<int64_t>(step.index)));
-          }
-          values[i] =
-              whole.isTuple() ? whole.toTupleRef().elements()[step.index] : IValue(whole.toListRef()[step.index]);
-          break;
+      if (fuse && step.opens_group) {
+        const Plan::Group& group = current->groups[step.group];
+        if (auto value = group.steps->run(Plan::tensors(group.inputs, values))) {
+          values[group.result] = *std::move(value);
+          computed = step.group;
         }
-        case NodeKind::kCall:
-          stack.clear();
-          for (const Plan::Operand& operand : step.operands) stack.push_back(Plan::value(operand, values));
-          if (step.check != nullptr) step.check(step.node->op(), stack);
-          step.op->callBoxed(stack);
-          if (stack.size() == 1) {
-            values[i] = std::move(stack[0]);
-          } else if (stack.size() > 1) {
-            values[i] = c10::ivalue::Tuple::create(std::vector<IValue>(stack.begin(), stack.end()));
-          }
-          break;
-        case NodeKind::kCallModule: {
-          std::vector<at::Tensor> tensors;
-          tensors.reserve(step.operands.size());
-          for (const Plan::Operand& operand : step.operands) {
-            IValue value = Plan::value(operand, values);
-            tensors.push_back(value.isNone() ? at::Tensor() : std::move(value).toTensor());
-          }
-          values[i] = step.callable->call(tensors);
-          break;
-        }
-        case NodeKind::kOutput:
-          for (const Plan::Operand& operand : step.operands) results.push_back(Plan::value(operand, values));
-          break;
       }
+      const bool is_done = step.group != Plan::kNoGroup && step.group == computed;
+      if (!is_done) switch (step.kind) {
+          case NodeKind::kPlaceholder:
+            values[i] = inputs[next_input++];
+            if (!values[i].toTensor().defined()) throw Error(step.node->where(), "is given an undefined tensor");
+            break;
+          case NodeKind::kGetAttr:
+            values[i] = *step.attr;
+            break;
+          case NodeKind::kGetItem: {
+            const IValue& whole = values[step.operands[0].slot];
+            if (!whole.isTuple() && !whole.isList())
+              throw Error(step.node->where(), "reads an element of what is no tuple");
+            const size_t size = whole.isTuple() ? whole.toTupleRef().elements().size() : whole.toListRef().size();
+            if (step.index >= size) {
+              throw expected(step.node->where(), "element", str("below ", size),
+                             std::to_string(static_cast<int64_t>(step.index)));
+            }
+            values[i] =
+                whole.isTuple() ? whole.toTupleRef().elements()[step.index] : IValue(whole.toListRef()[step.index]);
+            break;
+          }
+          case NodeKind::kCall:
+            stack.clear();
+            for (const Plan::Operand& operand : step.operands) stack.push_back(Plan::value(operand, values));
+            if (step.check != nullptr) step.check(step.node->op(), stack);
+            step.op->callBoxed(stack);
+            if (stack.size() == 1) {
+              values[i] = std::move(stack[0]);
+            } else if (stack.size() > 1) {
+              values[i] = c10::ivalue::Tuple::create(std::vector<IValue>(stack.begin(), stack.end()));
+            }
+            break;
+          case NodeKind::kCallModule:
+            values[i] = step.callable->call(Plan::tensors(step.operands, values));
+            break;
+          case NodeKind::kOutput:
+            for (const Plan::Operand& operand : step.operands) results.push_back(Plan::value(operand, values));
+            break;
+        }
     } catch (const Error& error) {
       throw error.where().empty() ? Error(step.node->where(), error.what()) : error;
     } catch (const c10::Error& error) {
@@ -260,6 +316,9 @@ std::vector<IValue> GraphModule::execute(const std::vector<at::Tensor>& inputs, 
   }
   return results;
 }
+
+bool fuses_steps() { return fusing.load(std::memory_order_relaxed); }
+void set_fuses_steps(bool on) { fusing.store(on, std::memory_order_relaxed); }
 
 std::vector<at::Tensor> GraphModule::run_observed(const std::vector<at::Tensor>& inputs, const Observer& observer) {
   std::vector<at::Tensor> tensors;

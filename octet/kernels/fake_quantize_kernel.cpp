@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "octet/kernels/channel_rows.h"
 #include "octet/kernels/multi_isa.h"
 #include "octet/kernels/parallel.h"
 #include "octet/support/error.h"
@@ -66,11 +67,6 @@ OCTET_MULTI_ISA(quantize_channels, (const float* x, float* y, uint8_t* mask, int
                     q = q > g.high ? g.high : q;
                     y[c] = (q - g.zero_point[c]) * g.scale[c];
                   }
-                })
-
-OCTET_MULTI_ISA(mask_row, (const float* gradient, const uint8_t* mask, float* out, int64_t count),
-                (gradient, mask, out, count), {
-                  for (int64_t i = 0; i < count; ++i) out[i] = mask[i] != 0 ? gradient[i] : 0.0F;
                 })
 
 // The grid as float32 rows on the CPU. 1 / scale in float32 is the correctly rounded quotient, the same that a division
@@ -157,11 +153,8 @@ struct FakeQuantizeFunction : torch::autograd::Function<FakeQuantizeFunction> {
       gradient = at::empty_like(mask, mask.options().dtype(at::kFloat)).copy_(gradient);
     }
     at::Tensor result = at::empty_like(gradient);
-    const float* in = gradient.const_data_ptr<float>();
-    const uint8_t* bits = mask.const_data_ptr<uint8_t>();
-    float* out = result.mutable_data_ptr<float>();
-    parallel_for(0, result.numel(), kGrain,
-                 [&](int64_t begin, int64_t end) { mask_row(in + begin, bits + begin, out + begin, end - begin); });
+    mask_gradient(gradient.const_data_ptr<float>(), mask.const_data_ptr<uint8_t>(), result.mutable_data_ptr<float>(),
+                  result.numel());
     return {result, none, none, none, none, none};
   }
 };

@@ -1,6 +1,11 @@
 #include "octet/quantize/fake_quantize.h"
-#include "octet/quantize/assign_buffer.h"
 
+#include <ATen/ops/full.h>
+
+#include <typeinfo>
+
+#include "octet/quantize/assign_buffer.h"
+#include "octet/quantize/fused_training.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -80,6 +85,24 @@ at::Tensor FakeQuantize::forward(const at::Tensor& x) {
     refresh();
   }
   return is_fake_quant_enabled() && has_data() ? quantized(x, {scale, zero_point}) : x;
+}
+
+QParams FakeQuantize::watch(float low, float high, const std::function<at::Tensor()>& values) {
+  if (is_observer_enabled()) {
+    // Others may see more in the values than their range.
+    const std::type_info& kind = typeid(std::as_const(*observer_));
+    const bool by_range = kind == typeid(MinMaxObserver) || kind == typeid(MovingAverageMinMaxObserver);
+    auto* range = by_range ? dynamic_cast<RangeObserver*>(observer_.get()) : nullptr;
+    if (range == nullptr || !range->forward_range(at::full({}, low, at::kFloat), at::full({}, high, at::kFloat))) {
+      observer_->forward(values());
+    }
+    refresh();
+  }
+  return {scale, zero_point};
+}
+
+std::optional<FusedGroup> FakeQuantize::fuse(const GraphModule& module, const Node& node) {
+  return fuse_training_steps(module, node);
 }
 
 const RangeObserver* range_observer(const CallableModule& module) {

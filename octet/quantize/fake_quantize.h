@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "octet/graph/fused_steps.h"
 #include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/quantize/observers.h"
 #include "octet/support/api.h"
@@ -32,7 +33,7 @@ class OCTET_API FakeQuantizeBase : public ObserverBase {
 /// Watches its input through any observer, and rounds it to the observer's grid: buffers `scale`, `zero_point`,
 /// submodule `activation_post_process`. The grid is choose_qparams' of the observed range, the same that convert
 /// writes. Identity until data was seen.
-class OCTET_API FakeQuantize : public FakeQuantizeBase, public RunListener {
+class OCTET_API FakeQuantize : public FakeQuantizeBase, public RunListener, public FusesSteps {
  public:
   explicit FakeQuantize(std::shared_ptr<ObserverBase> observer);
   at::Tensor forward(const at::Tensor& x) override;
@@ -43,6 +44,11 @@ class OCTET_API FakeQuantize : public FakeQuantizeBase, public RunListener {
   std::string type_name() const override { return "FakeQuantize"; }
   std::shared_ptr<CallableModule> copy() const override;
   const std::shared_ptr<ObserverBase>& observer() const { return observer_; }
+  /// With the activation and the BatchNorm or sum in front of it (fused_training.h).
+  std::optional<FusedGroup> fuse(const GraphModule& module, const Node& node) override;
+  /// The first half of forward(), told by the range of what comes: the observer sees it, and this is the grid that x is
+  /// rounded to. `values` makes x for an observer that wants to see more.
+  QParams watch(float low, float high, const std::function<at::Tensor()>& values);
   /// Computes the grid anew from the observer, after its state was changed from outside.
   void refresh();
 

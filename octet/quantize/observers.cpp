@@ -80,6 +80,18 @@ at::Tensor RangeObserver::forward(const at::Tensor& x) {
   if (x.numel() == 0) return x;
   at::NoGradGuard no_grad;
   observe(x.detach().to(at::kFloat));
+  lead_followers();
+  return x;
+}
+
+bool RangeObserver::forward_range(const at::Tensor& low, const at::Tensor& high) {
+  const at::NoGradGuard no_grad;
+  if (!is_whole_range(as_float(low), as_float(high), reading) || !observe_range(low, high)) return false;
+  lead_followers();
+  return true;
+}
+
+void RangeObserver::lead_followers() {
   for (const auto& follower : followers_) {
     if (RangeObserver* range = range_observer(*follower)) {
       range->min_val.set_(min_val);
@@ -87,7 +99,6 @@ at::Tensor RangeObserver::forward(const at::Tensor& x) {
     }
     if (auto* rounding = dynamic_cast<FakeQuantize*>(follower.get())) rounding->refresh();
   }
-  return x;
 }
 
 void RangeObserver::take_range(const at::Tensor& low, const at::Tensor& high) {
@@ -148,9 +159,13 @@ MinMaxObserver::MinMaxObserver(const ObserverArgs& args, double eps)
 
 void MinMaxObserver::observe(const at::Tensor& x) {
   const auto [elements, low, high, left_out] = look_at(x);
-  if (elements.numel() == 0) return;
+  if (elements.numel() > 0) observe_range(low, high);
+}
+
+bool MinMaxObserver::observe_range(const at::Tensor& low, const at::Tensor& high) {
   assign_buffer(min_val, at::minimum(min_val, low));
   assign_buffer(max_val, at::maximum(max_val, high));
+  return true;
 }
 
 std::shared_ptr<CallableModule> MinMaxObserver::copy() const {
@@ -167,9 +182,9 @@ MovingAverageMinMaxObserver::MovingAverageMinMaxObserver(const ObserverArgs& arg
   check_averaging_constant(averaging_constant, "MovingAverageMinMaxObserver");
 }
 
-void MovingAverageMinMaxObserver::observe(const at::Tensor& x) {
-  auto [elements, low, high, left_out] = look_at(x);
-  if (elements.numel() == 0) return;
+bool MovingAverageMinMaxObserver::observe_range(const at::Tensor& seen_low, const at::Tensor& seen_high) {
+  at::Tensor low = seen_low;
+  at::Tensor high = seen_high;
   bool is_first = !has_data();
   if (averaging_ == Averaging::kEachRun) {
     if (run_) {
@@ -185,10 +200,11 @@ void MovingAverageMinMaxObserver::observe(const at::Tensor& x) {
   if (is_first) {
     assign_buffer(min_val, low);
     assign_buffer(max_val, high);
-    return;
+    return true;
   }
   move_towards(min_val, low, averaging_constant_);
   move_towards(max_val, high, averaging_constant_);
+  return true;
 }
 
 void MovingAverageMinMaxObserver::take_range(const at::Tensor& low, const at::Tensor& high) {

@@ -22,6 +22,9 @@ inline constexpr double kDefaultEps = std::numeric_limits<float>::epsilon();
 class OCTET_API RangeObserver : public ObserverBase {
  public:
   at::Tensor forward(const at::Tensor& x) override;
+  /// What forward() does, told by the range of the values alone, 0-dim float32 each; false, and nothing done, where it
+  /// asks for more: other observers than of minimum and maximum, numbers that do not count (reading.h).
+  bool forward_range(const at::Tensor& low, const at::Tensor& high);
   QParams calculate_qparams() const override;
   bool has_data() const override;
   /// Forgets everything seen.
@@ -51,6 +54,8 @@ class OCTET_API RangeObserver : public ObserverBase {
   RangeObserver(const std::string& name, const ObserverArgs& args, double eps, bool per_channel, bool may_be_dynamic);
   /// `x` is detached, float32 and not empty.
   virtual void observe(const at::Tensor& x) = 0;
+  /// The same by the range of what counts; false where values are needed.
+  virtual bool observe_range(const at::Tensor& low, const at::Tensor& high) { return false; }
   /// What counts of `x`, and its range.
   SeenRange look_at(const at::Tensor& x);
   /// Buffers of one equal those of the other.
@@ -59,6 +64,8 @@ class OCTET_API RangeObserver : public ObserverBase {
   at::Tensor eps_;
 
  private:
+  void lead_followers();
+
   bool left_some_out_ = false;
   at::Tensor least_scale_;  // undefined: none
   std::vector<std::shared_ptr<ObserverBase>> followers_;
@@ -74,6 +81,7 @@ class OCTET_API MinMaxObserver : public RangeObserver {
  protected:
   MinMaxObserver(const std::string& name, const ObserverArgs& args, double eps, bool may_be_dynamic);
   void observe(const at::Tensor& x) override;
+  bool observe_range(const at::Tensor& low, const at::Tensor& high) override;
 };
 
 /// What a moving average takes for one step, where a program reads one observer at several places.
@@ -98,7 +106,7 @@ class OCTET_API MovingAverageMinMaxObserver : public MinMaxObserver, public RunL
   void take_range(const at::Tensor& low, const at::Tensor& high) override;
 
  protected:
-  void observe(const at::Tensor& x) override;
+  bool observe_range(const at::Tensor& low, const at::Tensor& high) override;
 
  private:
   struct Run {

@@ -115,23 +115,25 @@ RoomMade QatConvBn::make_room(const at::Tensor& weight, const at::Tensor& bias) 
 
 at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs) {
   if (inputs.size() != 7) throw expected("conv-bn", "inputs", "7", std::to_string(inputs.size()));
-  if (!is_training() || bn_stats_frozen()) {
+  if (!normalizes_batch()) {
     auto [weight, bias] = fold(inputs);
     make_room(weight, bias);
     if (weight_fake_quant_) weight = weight_fake_quant_->forward(weight);
     if (bias_fake_quant_) bias = bias_fake_quant_->forward(bias);
     return convolve(inputs[0], weight, bias);
   }
-  const at::Tensor& gamma = inputs[3];
-  const at::Tensor factor = batch_norm_factor(away_from_zero(gamma), inputs[6], eps_);
+  return at::batch_norm(before_batch_norm(inputs), inputs[3], inputs[4], inputs[5], inputs[6], /*training=*/true,
+                        momentum_, eps_, /*cudnn_enabled=*/true);
+}
+
+at::Tensor QatConvBn::before_batch_norm(const std::vector<at::Tensor>& inputs) {
+  const at::Tensor factor = batch_norm_factor(away_from_zero(inputs.at(3)), inputs.at(6), eps_);
   at::Tensor weight = scale_weight(inputs[1], factor, info_);
   make_room(weight, fold_bias(inputs[2], inputs[4], inputs[5], factor).detach());
   if (weight_fake_quant_) weight = weight_fake_quant_->forward(weight);
   // Dividing the weight instead of the output is the same in exact arithmetic and saves two passes over the
   // activations.
-  const at::Tensor u = convolve(inputs[0], scale_weight(weight, factor.reciprocal(), info_), inputs[2]);
-  return at::batch_norm(u, gamma, inputs[4], inputs[5], inputs[6], /*training=*/true, momentum_, eps_,
-                        /*cudnn_enabled=*/true);
+  return convolve(inputs[0], scale_weight(weight, factor.reciprocal(), info_), inputs[2]);
 }
 
 void QatConvBn::begin_run() {

@@ -41,6 +41,11 @@ class QatConvBn : public CallableModule, public RunListener {
   void freeze_bn_stats(bool on = true);
   bool bn_stats_frozen() const;
 
+  /// True in the first form.
+  bool normalizes_batch() const { return is_training() && !bn_stats_frozen(); }
+  /// What the BatchNorm of the first form is given: conv(x, FQ(W * f) / f, b).
+  at::Tensor before_batch_norm(const std::vector<at::Tensor>& inputs);
+
   /// Weight and bias of the one convolution: W * f and (b - mean) * f + beta.
   struct Folded {
     at::Tensor weight;

@@ -132,6 +132,11 @@ Reading reading_from(const std::string& word) {
   return Reading::kPlain;
 }
 
+bool is_whole_range(float low, float high, Reading reading) {
+  if (!is_counted(low) || !is_counted(high)) return false;  // NaN too
+  return reading == Reading::kPlain || (reading == Reading::kMaximum && low > kSentinel);
+}
+
 SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading reading) {
   SeenRange seen{x, {}, {}};
   if (reading == Reading::kSoftmax || reading == Reading::kSummed) seen.elements = with_rows_lifted(x, reading);

@@ -37,6 +37,9 @@ struct SeenRange {
   bool left_out = false;  ///< infinities, or numbers beyond 1e30, were there
 };
 
+/// True where all elements between these bounds count, whatever they are: seen_range() would give just this range.
+bool is_whole_range(float low, float high, Reading reading);
+
 /// The elements of `x` that count. With kSoftmax, an element that lies 64 or more below the greatest of its row (its
 /// share is under 2^-92) is taken for one 8 + log(row) below it, where all such together have less than half a step of
 /// an 8-bit share; with kSummed for one 32 lower, since the other summand lifts it again; with kTakenOff

@@ -1,0 +1,117 @@
+#include "octet/quantize/fused_training.h"
+
+#include <algorithm>
+#include <cmath>
+#include <typeinfo>
+
+#include "octet/graph/clipping.h"
+#include "octet/graph/graph_module.h"
+#include "octet/kernels/normalize_round.h"
+#include "octet/kernels/reference_path.h"
+#include "octet/quantize/fake_quantize.h"
+#include "octet/quantize/qat_conv_bn.h"
+
+namespace octet {
+namespace {
+
+// The ones whose forward() is known.
+std::shared_ptr<FakeQuantize> known_rounding(const GraphModule& module, const Node& node) {
+  auto rounding = std::dynamic_pointer_cast<FakeQuantize>(module.callable(node.target()));
+  if (!rounding || rounding->is_dynamic) return nullptr;
+  if (rounding->qscheme != at::kPerTensorAffine && rounding->qscheme != at::kPerTensorSymmetric) return nullptr;
+  const std::type_info& kind = typeid(std::as_const(*rounding));
+  const bool known = kind == typeid(FakeQuantize) || kind == typeid(FusedMovingAvgObsFakeQuantize) ||
+                     kind == typeid(FixedQParamsFakeQuantize);
+  return known ? rounding : nullptr;
+}
+
+class TrainingSteps : public FusedSteps {
+ public:
+  // `product` may be null: then what is rounded is the sum of the inputs.
+  TrainingSteps(std::shared_ptr<QatConvBn> product, const ClippingActivation& activation,
+                std::shared_ptr<FakeQuantize> rounding)
+      : product_(std::move(product)), activation_(activation), rounding_(std::move(rounding)) {}
+
+  std::optional<at::Tensor> run(const std::vector<at::Tensor>& inputs) override {
+    if (reference_path() || !rounding_->is_fake_quant_enabled() || !rounding_->scale.device().is_cpu()) return {};
+    const bool observes = rounding_->is_observer_enabled();
+    if (!observes && !rounding_->has_data()) return {};
+    for (const at::Tensor& input : inputs) {
+      if (input.defined() && !takes_fused(input)) return {};
+    }
+    const ChooseGrid choose{[this](float low, float high, const std::function<at::Tensor()>& values) {
+                              const QParams grid = rounding_->watch(low, high, values);
+                              return RoundingGrid{grid.scale.item<float>(), grid.zero_point.item<int64_t>(),
+                                                  rounding_->quant_min, rounding_->quant_max};
+                            },
+                            observes};
+    if (!product_) {
+      if (inputs.size() == 2 && inputs[0].sizes() != inputs[1].sizes()) return {};
+      return sum_round(inputs[0], inputs.size() == 2 ? inputs[1] : at::Tensor(), activation_, choose);
+    }
+    if (inputs[0].dim() != inputs[1].dim()) return {};  // a sample without a batch
+    if (!product_->normalizes_batch()) return sum_round(product_->call(inputs), {}, activation_, choose);
+    return normalize_round(product_->before_batch_norm(inputs),
+                           {inputs[3], inputs[4], inputs[5], inputs[6], product_->momentum(), product_->eps()},
+                           activation_, choose);
+  }
+
+ private:
+  std::shared_ptr<QatConvBn> product_;
+  ClippingActivation activation_;
+  std::shared_ptr<FakeQuantize> rounding_;
+};
+
+// The bounds of a clipping activation; nullopt where they are none to compute with.
+std::optional<ClippingActivation> activation_of(const Node& node) {
+  const std::optional<Clipping> clipping = clipping_of(node);
+  if (!clipping || std::isnan(clipping->low) || std::isnan(clipping->high)) return std::nullopt;
+  return ClippingActivation{static_cast<float>(clipping->low), static_cast<float>(clipping->high), clipping->ends_pass};
+}
+
+std::shared_ptr<QatConvBn> product_of(const GraphModule& module, const Node& node) {
+  if (node.kind() != NodeKind::kCallModule) return nullptr;
+  return std::dynamic_pointer_cast<QatConvBn>(module.callable(node.target()));
+}
+
+bool adds_two(const Node& node) {
+  return node.is_call("aten.add.Tensor") && node.arg(size_t{0}).is_node() && node.arg(size_t{1}).is_node() &&
+         node.arg("alpha").is_constant() && node.arg("alpha").constant().toScalar().toDouble() == 1.0;
+}
+
+bool is_read_once(const Node* node) { return node != nullptr && node->user_count() == 1; }
+
+}  // namespace
+
+std::optional<FusedGroup> fuse_training_steps(const GraphModule& module, const Node& node) {
+  const std::shared_ptr<FakeQuantize> rounding = known_rounding(module, node);
+  const Node* value = node.arg(size_t{0}).node();
+  if (!rounding || !is_read_once(value)) return std::nullopt;
+  FusedGroup group{{&node}, {}, nullptr};
+  const std::optional<ClippingActivation> activation = activation_of(*value);
+  const Node* source = value;
+  if (activation) {
+    group.nodes.insert(group.nodes.begin(), value);
+    source = value->arg(size_t{0}).node();
+  }
+  const ClippingActivation bounds = activation.value_or(ClippingActivation{});
+  const auto product = source != nullptr && is_read_once(source) ? product_of(module, *source) : nullptr;
+  if (product || (is_read_once(source) && adds_two(*source))) {
+    group.nodes.insert(group.nodes.begin(), source);
+    for (const Arg& arg : source->args()) {
+      if (product || arg.is_node()) group.inputs.push_back(arg);
+    }
+  } else if (activation && source != nullptr) {
+    // In place, it may write into what others see.
+    const bool in_place = value->op().writes_argument(0);
+    const bool is_own = is_read_once(source) && (source->is(Trait::kConvolution) || source->is(Trait::kLinear));
+    if (in_place && !is_own) return std::nullopt;
+    group.inputs.push_back(value->arg(size_t{0}));
+  } else {
+    return std::nullopt;
+  }
+  group.steps = std::make_shared<TrainingSteps>(product, bounds, rounding);
+  return group;
+}
+
+}  // namespace octet

@@ -1,0 +1,223 @@
+#include "octet/quantize/fused_training.h"
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "octet/quantize/fake_quantize.h"
+#include "octet/quantize/qat_conv_bn.h"
+#include "octet/quantize/quantize_pt2e.h"
+#include "tests/quantize/test_nets.h"
+
+namespace octet {
+namespace {
+
+using test::ints;
+
+double apart(const at::Tensor& got, const at::Tensor& wanted) {
+  return ((got - wanted).norm() / (wanted.norm() + 1e-12)).item<double>();
+}
+
+// How many groups of steps the program's fake quantizers find.
+int groups(const GraphModule& module) {
+  int found = 0;
+  for (const Node* node : module.graph().nodes()) {
+    if (node->kind() != NodeKind::kCallModule) continue;
+    if (std::dynamic_pointer_cast<FakeQuantize>(module.callable(node->target()))) {
+      found += fuse_training_steps(module, *node) ? 1 : 0;
+    }
+  }
+  return found;
+}
+
+// One training step of a model; what it gave, and left behind.
+struct Step {
+  at::Tensor value;
+  std::vector<at::Tensor> gradients;
+  std::vector<at::Tensor> buffers;
+};
+
+Step step(GraphModule& module, const at::Tensor& x, bool fused) {
+  set_fuses_steps(fused);
+  for (at::Tensor& p : module.parameters()) p.mutable_grad() = at::Tensor();
+  const at::Tensor input = x.clone().set_requires_grad(true);
+  Step made;
+  made.value = module(input);
+  at::manual_seed(7);
+  (made.value * at::randn(made.value.sizes())).sum().backward();
+  made.gradients.push_back(input.grad());
+  for (const at::Tensor& p : module.parameters()) made.gradients.push_back(p.grad());
+  for (const auto& buffer : module.named_buffers()) made.buffers.push_back(buffer.value().clone());
+  set_fuses_steps(true);
+  return made;
+}
+
+void expect_same_steps(const std::shared_ptr<GraphModule>& prepared, const at::Tensor& x, const std::string& what,
+                       double tolerance = 1e-4) {
+  auto plain = prepared->copy();
+  auto fused = prepared->copy();
+  plain->train(prepared->is_training());
+  fused->train(prepared->is_training());
+  for (int i = 0; i < 2; ++i) {
+    const Step a = step(*plain, x, false);
+    const Step b = step(*fused, x, true);
+    EXPECT_LT(apart(b.value.detach(), a.value.detach()), 1e-2) << what;  // a level, here and there
+    EXPECT_EQ(a.value.strides(), b.value.strides()) << what;
+    ASSERT_EQ(a.gradients.size(), b.gradients.size());
+    for (size_t k = 0; k < a.gradients.size(); ++k) {
+      ASSERT_EQ(a.gradients[k].defined(), b.gradients[k].defined()) << what << " " << k;
+      if (!a.gradients[k].defined()) continue;
+      // The bias in front of a BatchNorm has the gradient 0, and noise.
+      const double noise = (a.gradients[k] - b.gradients[k]).abs().max().item<double>();
+      EXPECT_TRUE(apart(b.gradients[k], a.gradients[k]) < tolerance || noise < 1e-3) << what << " gradient " << k;
+    }
+    ASSERT_EQ(a.buffers.size(), b.buffers.size());
+    for (size_t k = 0; k < a.buffers.size(); ++k) {
+      EXPECT_LT(apart(b.buffers[k].to(at::kDouble), a.buffers[k].to(at::kDouble)), 1e-4) << what << " buffer " << k;
+    }
+  }
+}
+
+struct Kind {
+  const char* op;
+  std::vector<int64_t> input;
+  std::vector<int64_t> weight;
+  int64_t out;
+  NamedArgs named;
+  bool bias = true;
+};
+
+std::vector<Kind> kinds() {
+  return {
+      {"aten.conv1d.default", {4, 4, 9}, {6, 4, 3}, 6, {{"stride", ints({2})}}},
+      {"aten.conv2d.default", {4, 4, 7, 7}, {6, 4, 3, 3}, 6, {{"padding", ints({1, 1})}}},
+      {"aten.conv2d.default", {1, 3, 17, 13}, {7, 3, 3, 3}, 7, {{"stride", ints({2, 2})}}, false},
+      {"aten.conv2d.default", {4, 4, 7, 7}, {8, 1, 3, 3}, 8, {{"groups", Arg(4)}}, false},
+      {"aten.conv2d.padding", {4, 4, 7, 7}, {6, 4, 3, 3}, 6, {{"padding", Arg("same")}}},
+      {"aten.conv3d.default", {4, 2, 5, 5, 5}, {4, 2, 3, 3, 3}, 4, {}},
+      {"aten.conv_transpose2d.input", {4, 4, 5, 5}, {4, 3, 3, 3}, 6, {{"groups", Arg(2)}}},
+      {"aten.linear.default", {8, 5}, {7, 5}, 7, {}},
+  };
+}
+
+std::shared_ptr<GraphModule> prepared(std::shared_ptr<GraphModule> module) {
+  test::SimpleQuantizer quantizer(/*qat=*/true);
+  auto made = prepare_qat_pt2e(std::move(module), quantizer);
+  made->train(true);
+  return made;
+}
+
+TEST(FusedTraining, AgreesWithTheStepsOneByOne) {
+  at::manual_seed(1);
+  const int before = at::get_num_threads();
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    for (const Kind& kind : kinds()) {
+      for (const bool last : {false, true}) {
+        for (const bool relu : {false, true}) {
+          if (last && kind.input.size() != 4) continue;
+          test::Net net(kind.input);
+          net.conv(kind.op, "c", kind.weight, kind.out, kind.bias, kind.named);
+          net.batch_norm("bn", kind.out, 1e-3, 0.03);
+          if (relu) net.relu();
+          auto module = prepared(net.finish());
+          EXPECT_EQ(groups(*module), 1) << kind.op;
+          at::Tensor x = at::randn(kind.input);
+          if (last) x = x.contiguous(at::MemoryFormat::ChannelsLast);
+          expect_same_steps(module, x, octet::str(kind.op, " relu ", relu, " channels last ", last));
+        }
+      }
+    }
+  }
+  at::set_num_threads(before);
+}
+
+std::shared_ptr<GraphModule> residual_net() {
+  test::Net net({4, 3, 12, 12});
+  net.conv2d("stem", 3, 8, false);
+  net.batch_norm("bn0", 8);
+  Node* trunk = net.call("aten.hardtanh.default", {Arg(net.last), Arg(0.0), Arg(6.0)});
+  net.conv2d("deep", 8, 8, true);
+  net.batch_norm("bn1", 8);
+  net.call("aten.add.Tensor", {Arg(net.last), Arg(trunk)});
+  net.relu();
+  net.conv2d("plain", 8, 5, true);
+  net.call("aten.clamp.default", {Arg(net.last), Arg(-1.0), Arg(2.0)});
+  return net.finish();
+}
+
+TEST(FusedTraining, FindsSumsAndActivationsBehindOtherProducts) {
+  at::manual_seed(2);
+  auto module = prepared(residual_net());
+  EXPECT_GE(groups(*module), 3);
+  expect_same_steps(module, at::randn({4, 3, 12, 12}), "residual", 2e-2);  // a flipped level goes on through layers
+}
+
+TEST(FusedTraining, HoldsInEveryMode) {
+  at::manual_seed(3);
+  const at::Tensor x = at::randn({4, 3, 12, 12});
+  const auto in_mode = [&](const char* name, const std::function<void(GraphModule&)>& set) {
+    auto module = prepared(residual_net());
+    step(*module, x, false);  // everything has seen data
+    set(*module);
+    expect_same_steps(module, x, name, 2e-2);
+  };
+  in_mode("observers off", [](GraphModule& module) { module.apply(disable_observer); });
+  in_mode("rounding off", [](GraphModule& module) { module.apply(disable_fake_quant); });
+  in_mode("both off", [](GraphModule& module) {
+    module.apply(disable_fake_quant);
+    module.apply(disable_observer);
+  });
+  in_mode("statistics frozen", [](GraphModule& module) { freeze_bn_stats(module); });
+  in_mode("eval", [](GraphModule& module) { module.train(false); });
+}
+
+TEST(FusedTraining, EvalGivesTheBitsOfTheSteps) {
+  at::manual_seed(4);
+  auto module = prepared(residual_net());
+  const at::Tensor x = at::randn({4, 3, 12, 12});
+  step(*module, x, true);
+  module->train(false);
+  module->apply(disable_observer);
+  const at::NoGradGuard no_grad;
+  const at::Tensor fused = (*module)(x);
+  set_fuses_steps(false);
+  EXPECT_TRUE((*module)(x).equal(fused));
+  set_fuses_steps(true);
+}
+
+// The graph keeps the steps: what looks at each value sees each value, and convert what it saw.
+TEST(FusedTraining, LeavesTheGraphAsItIs) {
+  auto module = prepared(residual_net());
+  const size_t steps = module->graph().size();
+  const at::Tensor x = at::randn({4, 3, 12, 12});
+  step(*module, x, true);
+  EXPECT_EQ(module->graph().size(), steps);
+  size_t seen = 0;
+  module->run_observed({x}, [&](const Node& node, const c10::IValue& value) {
+    seen += node.kind() != NodeKind::kOutput && value.isTensor() && value.toTensor().defined() ? 1 : 0;
+  });
+  EXPECT_EQ(seen, steps - 1);
+  EXPECT_NO_THROW(convert_pt2e(module));
+}
+
+TEST(FusedTraining, LeavesAloneWhatOthersRead) {
+  test::Net net({4, 3, 8, 8});
+  net.conv2d("c", 3, 4, false);
+  Node* normalized = net.batch_norm("bn", 4);
+  net.relu();
+  net.call("aten.mul.Tensor", {Arg(net.last), Arg(normalized)});
+  auto module = prepared(net.finish());
+  expect_same_steps(module, at::randn({4, 3, 8, 8}), "read twice");
+}
+
+TEST(FusedTraining, StillSaysWhereNaNCameIn) {
+  auto module = prepared(residual_net());
+  at::Tensor x = at::randn({4, 3, 12, 12});
+  x[2][1][3][3] = std::nanf("");
+  EXPECT_THROW((*module)(x), Error);
+}
+
+}  // namespace
+}  // namespace octet
