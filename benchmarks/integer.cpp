@@ -1,7 +1,9 @@
 // int8 programs in the executor: its paths, and the float model in libtorch, in one process and in turn.
-// usage: bench_integer [--threads N] [--batch N] [--rounds N] [PROGRAM.tflite MODEL]...
-// MODEL: the float model that the program was made from. Without files: MobileNetV2 at 224x224, quantized and lowered
-// here; its weights are random, which costs the same time.
+// usage: bench_integer [--threads N] [--batch N] [--rounds N] [--net NAME] [--fastest 1] [PROGRAM.tflite MODEL]...
+// MODEL: the float model that the program was made from. Without files: octet's own networks, or the one that is named,
+// quantized and lowered here; their weights are random, which costs the same time. Without --threads and --batch: 1 and
+// 2 threads, batches of 1 and 16 (there without the portable path), and what the second thread is worth. With --fastest
+// the fastest path alone is timed.
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
@@ -26,10 +28,17 @@ using octet::integer::Executor;
 using octet::integer::Path;
 
 struct Settings {
-  int threads = 1;
-  int64_t batch = 1;
+  std::vector<int> threads = {1, 2};
+  std::vector<int64_t> batches = {1, 16};
   int rounds = 15;
+  bool fastest = false;  // alone
 };
+
+struct Network {
+  std::string name;
+  int64_t size;  // of its images
+};
+const std::vector<Network> kNetworks = {{"mobilenet_v2", 224}, {"resnet8", 32}, {"cifarnet", 32}};
 
 struct Side {
   std::string name;
@@ -72,48 +81,65 @@ void compare(std::vector<Side>& sides, int rounds) {
   }
 }
 
-// `image`: what the float model takes; the program takes its levels, in its own layout.
-void bench(const std::string& name, const octet::tflite::Model& program, octet::GraphModule& model, at::Tensor image,
-           const Settings& settings) {
+// `image`: what the float model takes; the program takes its levels, in its own layout. Gives the median of the fastest
+// path.
+double bench(const std::string& name, const octet::tflite::Model& program, octet::GraphModule& model, at::Tensor image,
+             int64_t batch, int threads, const Settings& settings) {
   const c10::InferenceMode inference;
+  at::set_num_threads(threads);
   model.train(false);
+  std::vector<Path> paths = octet::integer::available_paths();
+  if (settings.fastest) paths = {paths.back()};
+  if (batch > 1 && paths.size() > 1) paths.erase(paths.begin());
   std::vector<std::unique_ptr<Executor>> executors;
-  for (const Path path : octet::integer::available_paths()) {
+  for (const Path path : paths) {
     executors.push_back(std::make_unique<Executor>(program, octet::integer::ExecutorOptions{.path = path}));
   }
   const auto& input = executors[0]->model().tensors[static_cast<size_t>(program.inputs[0])];
   std::vector<int64_t> shape = input.shape;
-  shape[0] *= settings.batch;
+  shape[0] *= batch;
   const at::Tensor levels = at::randint(-128, 128, shape, at::TensorOptions(octet::integer::scalar_type(input.type)));
-  at::Tensor images = image.expand([&] {
-    std::vector<int64_t> sizes = image.sizes().vec();
-    sizes[0] = settings.batch;
-    return sizes;
-  }());
+  std::vector<int64_t> sizes = image.sizes().vec();
+  sizes[0] = batch;
+  const at::Tensor images = image.slice(0, 0, 1).expand(sizes);
   std::vector<Side> sides;
   const at::Tensor plain = images.contiguous();
-  sides.push_back({"float, NCHW", [&] { model.run({plain}); }});
+  if (!settings.fastest) sides.push_back({"float, NCHW", [&] { model.run({plain}); }});
   at::Tensor last;
-  if (images.dim() == 4) {
+  if (images.dim() == 4 && !settings.fastest) {
     last = images.contiguous(at::MemoryFormat::ChannelsLast);
     sides.push_back({"float, channels last", [&] { model.run({last}); }});
   }
   for (size_t i = 0; i < executors.size(); ++i) {
-    sides.push_back({std::string("int8, ") + octet::integer::path_name(octet::integer::available_paths()[i]),
-                     [&, i] { executors[i]->run({levels}); }});
+    sides.push_back(
+        {std::string("int8, ") + octet::integer::path_name(paths[i]), [&, i] { executors[i]->run({levels}); }});
   }
   std::printf(
       "%s, batch %ld, %d threads, %d rounds\n  medians (and quartiles); x: times the last line; by the clock | "
       "processor\n",
-      name.c_str(), static_cast<long>(settings.batch), at::get_num_threads(), settings.rounds);
+      name.c_str(), static_cast<long>(batch), at::get_num_threads(), settings.rounds);
   compare(sides, settings.rounds);
+  return quantile(sides.back().milliseconds, 0.5);
 }
 
-void bench_mobilenet(const Settings& settings) {
+void bench_all(const std::string& name, const octet::tflite::Model& program, octet::GraphModule& model,
+               const at::Tensor& image, const Settings& settings) {
+  for (const int64_t batch : settings.batches) {
+    std::vector<double> medians;
+    for (const int threads : settings.threads) {
+      medians.push_back(bench(name, program, model, image, batch, threads, settings));
+    }
+    if (medians.size() < 2) continue;
+    std::printf("  %s, batch %ld: %d threads to %d: %.2f x\n", name.c_str(), static_cast<long>(batch),
+                settings.threads.back(), settings.threads.front(), medians.back() / medians.front());
+  }
+}
+
+void bench_network(const Network& network, const Settings& settings) {
   at::manual_seed(0);
-  auto model = octet::make_model("mobilenet_v2");
+  auto model = octet::make_model(network.name);
   model->eval();
-  const at::Tensor image = at::randn({settings.batch, 3, 224, 224});
+  const at::Tensor image = at::randn({2, 3, network.size, network.size});
   auto exported = octet::export_module(*model, {image});
   octet::NeutronQuantizer quantizer(octet::NeutronTargetSpec("imxrt700"), /*is_qat=*/false);
   auto prepared = octet::prepare_pt2e(exported->copy(), quantizer);
@@ -122,7 +148,8 @@ void bench_mobilenet(const Settings& settings) {
     prepared->run({image});
   }
   const auto program = octet::lower(*octet::convert_pt2e(prepared), {.batch = 1});
-  bench("MobileNetV2 224x224", program, *exported, image, settings);
+  octet::make_batch_flexible(*exported);
+  bench_all(octet::str(network.name, " ", network.size, "x", network.size), program, *exported, image, settings);
 }
 
 }  // namespace
@@ -130,30 +157,35 @@ void bench_mobilenet(const Settings& settings) {
 int main(int argc, char** argv) try {
   Settings settings;
   std::vector<std::string> files;
+  std::string net;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     const bool has_value = word.rfind("--", 0) == 0;
-    if (has_value && i + 1 == argc) throw octet::Error(word, "needs a number");
+    if (has_value && i + 1 == argc) throw octet::Error(word, "needs a value");
     if (word == "--threads") {
-      settings.threads = std::stoi(argv[++i]);
+      settings.threads = {std::stoi(argv[++i])};
     } else if (word == "--batch") {
-      settings.batch = std::stoll(argv[++i]);
+      settings.batches = {std::stoll(argv[++i])};
     } else if (word == "--rounds") {
       settings.rounds = std::stoi(argv[++i]);
+    } else if (word == "--fastest") {
+      settings.fastest = std::string(argv[++i]) != "0";
+    } else if (word == "--net") {
+      net = argv[++i];
     } else {
       files.push_back(word);
     }
   }
   if (files.size() % 2 != 0) throw octet::Error("files", "come in pairs: PROGRAM.tflite MODEL");
-  at::set_num_threads(settings.threads);
-  if (files.empty()) bench_mobilenet(settings);
+  for (const Network& network : kNetworks) {
+    if (files.empty() && (net.empty() || net == network.name)) bench_network(network, settings);
+  }
   for (size_t i = 0; i < files.size(); i += 2) {
     const auto model = octet::load_model(files[i + 1]);
     const auto program = octet::tflite::read(files[i]);
-    const auto& shape = model->graph().placeholders().at(0)->meta().value().sizes;
-    at::Tensor image = at::randn(shape);
-    if (settings.batch > 1) octet::make_batch_flexible(*model);
-    bench(files[i], program, *model, image, settings);
+    const at::Tensor image = at::randn(model->graph().placeholders().at(0)->meta().value().sizes);
+    octet::make_batch_flexible(*model);
+    bench_all(files[i], program, *model, image, settings);
   }
   return 0;
 } catch (const std::exception& error) {

@@ -1,17 +1,11 @@
 #include "octet/integer/gemm.h"
 
-#include <algorithm>
-#include <array>
 #include <cstring>
-
-#include "octet/kernels/parallel.h"
 
 namespace octet::integer {
 namespace {
 
-constexpr int64_t kRowsAtATime = 48;  // whose activations stay in the cache while all channels pass by
 constexpr int64_t kMostRowBlock = 8;
-constexpr int64_t kWorthThreads = 1 << 18;  // operations
 
 int64_t rounded_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
@@ -25,7 +19,8 @@ PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels,
       groups_(rounded_up(depth, ops_->depth_group) / ops_->depth_group),
       block_bytes_(segments * groups_ * ops_->depth_group * ops_->channel_block * ops_->weight_bytes),
       data_(static_cast<size_t>(rounded_up(channels, ops_->channel_block) / ops_->channel_block * block_bytes_), 0),
-      sums_(static_cast<size_t>(channels), 0) {
+      sums_(static_cast<size_t>(channels), 0),
+      magnitudes_(static_cast<size_t>(channels), 0) {
   const int64_t group = ops_->depth_group, block = ops_->channel_block, bytes = ops_->weight_bytes;
   for (int64_t c = 0; c < channels; ++c) {
     uint32_t sum = 0;
@@ -40,6 +35,7 @@ PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels,
           std::memcpy(to_block + at * bytes, &wide, sizeof(wide));
         }
         sum += static_cast<uint32_t>(static_cast<int32_t>(wide));
+        magnitudes_[static_cast<size_t>(c)] += std::abs(static_cast<int64_t>(wide));
       }
     }
     sums_[static_cast<size_t>(c)] = static_cast<int32_t>(sum);
@@ -68,10 +64,17 @@ void PackedWeights::multiply(int64_t begin, int64_t end, const RowAt& row_at, co
   }
 }
 
-void PackedWeights::multiply(int64_t rows, const RowAt& row_at, const std::vector<int64_t>& segments,
-                             const Sink& sink) const {
-  for_parts(rows, rows * channels_ * segments_ * depth_,
-            [&](int64_t begin, int64_t end) { multiply(begin, end, row_at, segments, sink); });
+void PackedWeights::levels_of_rows(const uint8_t* const* rows, int64_t count, int64_t first, int64_t last,
+                                   const std::vector<int64_t>& segments, const Requantization& how, int8_t* to,
+                                   int64_t stride) const {
+  for (; first < last; first += kStrip) {
+    const int64_t width = std::min(kStrip, last - first);
+    const uint8_t* strip = data_.data() + first / ops_->channel_block * block_bytes_;
+    for (int64_t i = 0; i < count; i += ops_->row_block) {
+      const TileRows tile = {rows + i, std::min(ops_->row_block, count - i), segments.data(), segments_, groups_};
+      ops_->tile_levels(tile, strip, block_bytes_, how, first, width, to + i * stride + first, stride);
+    }
+  }
 }
 
 void fill_packed(const PathOps& ops, int8_t value, int64_t count, uint8_t* to) {
@@ -80,15 +83,6 @@ void fill_packed(const PathOps& ops, int8_t value, int64_t count, uint8_t* to) {
     return;
   }
   std::fill_n(reinterpret_cast<int16_t*>(to), count, static_cast<int16_t>(value + ops.activation_shift));
-}
-
-void for_parts(int64_t count, int64_t operations, const std::function<void(int64_t, int64_t)>& work) {
-  if (operations < kWorthThreads || in_parallel_region()) {
-    work(0, count);
-    return;
-  }
-  const int64_t part = (count + threads() - 1) / threads();
-  parallel_for(0, count, part, work);
 }
 
 }  // namespace octet::integer

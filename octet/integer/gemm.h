@@ -1,9 +1,12 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <vector>
 
+#include "octet/integer/parts.h"
 #include "octet/integer/path.h"
 
 namespace octet::integer {
@@ -19,6 +22,8 @@ class PackedWeights {
   int64_t channels() const { return channels_; }
   /// Of each channel's weights.
   const std::vector<int32_t>& sums() const { return sums_; }
+  /// Of their absolute values.
+  const std::vector<int64_t>& magnitudes() const { return magnitudes_; }
 
   /// Activations of a row: where its first element lies, packed. What stands behind a segment's last element is read
   /// too, up to kReadAhead bytes, and does not count.
@@ -30,24 +35,37 @@ class PackedWeights {
   /// begin to end. `segments`: bytes from a row's first element.
   void multiply(int64_t begin, int64_t end, const RowAt& row_at, const std::vector<int64_t>& segments,
                 const Sink& sink) const;
-  /// The same for all rows, on several threads where it's worth it.
-  void multiply(int64_t rows, const RowAt& row_at, const std::vector<int64_t>& segments, const Sink& sink) const;
+
+  /// The same, requantized: of row r and channel c to[r * stride + c]. Channels first to last, `first` a multiple of
+  /// kStrip.
+  template <typename RowOf>
+  void levels(int64_t begin, int64_t end, int64_t first, int64_t last, RowOf row_at,
+              const std::vector<int64_t>& segments, const Requantization& how, int8_t* to, int64_t stride) const {
+    std::array<const uint8_t*, kRowsAtATime> rows{};
+    for (int64_t chunk = begin; chunk < end; chunk += kRowsAtATime) {
+      const int64_t count = std::min(kRowsAtATime, end - chunk);
+      for (int64_t i = 0; i < count; ++i) rows[static_cast<size_t>(i)] = row_at(chunk + i);
+      levels_of_rows(rows.data(), count, first, last, segments, how, to + chunk * stride, stride);
+    }
+  }
 
  private:
   const PathOps* ops_;
+  static constexpr int64_t kRowsAtATime = 48;  // whose activations stay in the cache while all channels pass by
+
+  void levels_of_rows(const uint8_t* const* rows, int64_t count, int64_t first, int64_t last,
+                      const std::vector<int64_t>& segments, const Requantization& how, int8_t* to,
+                      int64_t stride) const;
+
   int64_t channels_, segments_, depth_;
   int64_t groups_;       // of a segment
   int64_t block_bytes_;  // of a block of channels
   std::vector<uint8_t> data_;
   std::vector<int32_t> sums_;
+  std::vector<int64_t> magnitudes_;
 };
-
-inline constexpr int64_t kReadAhead = 64;
 
 /// `count` packed activations of one value.
 void fill_packed(const PathOps& ops, int8_t value, int64_t count, uint8_t* to);
-
-/// Calls work(begin, end) for parts of `count` pieces on several threads, where `operations` in all are worth that.
-void for_parts(int64_t count, int64_t operations, const std::function<void(int64_t, int64_t)>& work);
 
 }  // namespace octet::integer

@@ -7,8 +7,12 @@ namespace octet::integer {
 std::vector<Path> available_paths() {
   std::vector<Path> paths = {Path::kPortable};
 #if defined(__x86_64__) && defined(__GNUC__)
-  if (__builtin_cpu_supports("avx2")) paths.push_back(Path::kAvx2);
-  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw")) paths.push_back(Path::kVnni);
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return paths;
+  paths.push_back(Path::kAvx2);
+  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    paths.push_back(Path::kVnni);
+  }
 #endif
   return paths;
 }

@@ -11,7 +11,7 @@ namespace octet::integer {
 /// Ways to the same bits.
 enum class Path {
   kPortable,  ///< plain C++
-  kAvx2,      ///< 16-bit products, two a time
+  kAvx2,      ///< 16-bit products, two a time; takes FMA too
   kVnni,      ///< AVX-512 VNNI: 8-bit products, four a time; else as kAvx2
 };
 
@@ -23,9 +23,6 @@ OCTET_API const char* path_name(Path path);
 
 /// Channels that are computed and requantized together; tables of channels are filled up to a multiple of it.
 inline constexpr int64_t kStrip = 64;
-/// Channels of a depthwise block.
-inline constexpr int64_t kDepthwiseBlock = 16;
-
 /// From int32 sums to int8, channel by channel: offset (modulo 2^32), factor, zero point, bounds. Tables are filled up
 /// to whole strips.
 struct Requantization {
@@ -37,7 +34,19 @@ struct Requantization {
   bool rounds_once = false;  ///< as integer::multiply_rounding_once, otherwise as integer::multiply
   /// Every sum with its offset is below 2^30, no factor reaches 1 and none is rounded by 2^0: fewer steps do.
   bool is_tame = false;
+
+  /// Where every scaled sum stays below 2^15, a path may scale in float: sum * scale + (sum >= 0 ? above : below), with
+  /// 16 bits behind the point, cut off. Within kDoubt of a whole number it counts as unknown, and integers decide.
+  bool is_quick = false;
+  /// Scaled sums below 0 end at the low bound, whatever their rounding.
+  bool is_positive = false;
+  std::vector<float> scale, above, below;
 };
+/// More than float arithmetic is ever off, in units of 2^-16, where the level is not at its bounds anyway.
+inline constexpr int kDoubt = 8;
+
+/// One number of Requantization, in integers; `sum` with its offset.
+int8_t requantized(int32_t sum, const Requantization& how, int64_t channel);
 
 /// ADD and SUB of int8: each side on a finer grid, their sum on the output's.
 struct SumOfTwo {
@@ -45,7 +54,12 @@ struct SumOfTwo {
   Multiplier a, b, out;  ///< `a` and `b` below 1
   bool subtracts;
   Bounds bounds;
+  /// As Requantization::is_quick: x * a_scale + y * b_scale + offset has 16 bits behind the point.
+  bool is_quick;
+  float a_scale, b_scale, offset;
 };
+/// One number of it, in integers.
+int8_t sum_of_two(const SumOfTwo& how, int32_t x, int32_t y);
 /// Bits that the sides of a sum keep behind the point.
 inline constexpr int kFractionBits = 20;
 
@@ -65,6 +79,21 @@ struct TileRows {
   int64_t groups;
 };
 
+/// A row of a depthwise convolution's result: pixel p and tap t meet at rows[taps[t].row] + taps[t].offset + p * step.
+/// Taps come in pairs, as depthwise_taps orders them; a lone last one stands twice, with a weight of 0.
+struct DepthwiseRow {
+  struct Tap {
+    int64_t row, offset;  ///< bytes
+  };
+  const Tap* taps;
+  int64_t pairs;
+  int64_t step;            ///< bytes from a pixel's window to the next one's
+  int64_t channels;        ///< also the bytes from pixel to pixel, of rows and of the result
+  int64_t pixels;          ///< of the result
+  int64_t plain_stride;    ///< 1 or 2: 3x3 taps without dilation, that many pixels apart; 0: any others
+  const int16_t* weights;  ///< [block of channels][pair][channel][2]
+};
+
 /// What a path computes in its own way. Weights and activations lie as it wants them (gemm.h).
 struct OCTET_API PathOps {
   int64_t depth_group;       ///< products that are summed at once
@@ -73,16 +102,18 @@ struct OCTET_API PathOps {
   int64_t activation_bytes;  ///< of a packed activation
   int64_t weight_bytes;      ///< of a packed weight
   int32_t activation_shift;  ///< what packing adds to an activation
+  int64_t depthwise_block;   ///< channels of a block of depthwise weights
 
   void (*pack)(const int8_t* from, int64_t count, uint8_t* to);
   /// sums[r * kStrip + c] of `blocks` channel blocks, `block_bytes` apart.
   void (*tile)(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks, int32_t* sums);
+  /// The same, requantized: to[r * stride + i] of channel first + i, i below `count`, at most kStrip.
+  void (*tile_levels)(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, const Requantization& how,
+                      int64_t first, int64_t count, int8_t* to, int64_t stride);
   /// to[i] of channel first + i.
   void (*requantize)(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to);
-  /// sums[c] = sum over taps of x[taps[t] + c] * weight. Taps come in pairs; weights: [channel
-  /// block][pair][channel][2]. Reads whole blocks of channels.
-  void (*depthwise)(const int8_t* x, const int64_t* taps, int64_t pairs, const int16_t* weights, int64_t blocks,
-                    int32_t* sums);
+  /// Reads whole blocks of channels.
+  void (*depthwise)(const DepthwiseRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to);
   void (*add)(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
   void (*multiply)(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
 };

@@ -6,15 +6,91 @@
 
 #include "octet/integer/path.h"
 
-#define OCTET_AVX2 __attribute__((target("avx2")))
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+
+#include "octet/integer/wide.h"
 
 namespace octet::integer {
 namespace {
 
-constexpr int kBlock = 8;     // channels of a register
-constexpr int kMostRows = 6;  // of a tile: 12 registers of sums, 2 of weights, 1 of activations
+constexpr int kBlock = 8;  // channels of a register
 
-OCTET_AVX2 void pack_wide(const int8_t* from, int64_t count, uint8_t* to) {
+// What wide.h asks for.
+struct Avx2 {
+  using Int = __m256i;
+  using Float = __m256;
+  static constexpr int kLanes = kBlock;
+  static constexpr int kWeightBytes =
+      16;  // of a group of products: widened as they are read, which costs less than twice the memory
+  static constexpr int kMostVectors = 2;
+
+  static Int zero() { return _mm256_setzero_si256(); }
+  static Int load(const int32_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+  static Float load(const float* from) { return _mm256_loadu_ps(from); }
+  static Int load_bytes(const uint8_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+  static Int load_weights(const uint8_t* from) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+  static void store(int32_t* to, Int x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
+  static void store_bytes(int8_t* to, Int x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
+  static void store_halves(Int x, int8_t* a, int8_t* b) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(a), _mm256_castsi256_si128(x));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(b), _mm256_extracti128_si256(x, 1));
+  }
+  static void store_half_of_halves(Int x, int8_t* a, int8_t* b) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(a), _mm256_castsi256_si128(x));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(b), _mm256_extracti128_si256(x, 1));
+  }
+  static void store_quarters(Int x, int8_t* to, int64_t stride) {
+    const auto store_two = [stride](__m128d two, int8_t* at) {
+      _mm_storel_pd(reinterpret_cast<double*>(at), two);
+      _mm_storeh_pd(reinterpret_cast<double*>(at + stride), two);
+    };
+    store_two(_mm_castsi128_pd(_mm256_castsi256_si128(x)), to);
+    store_two(_mm_castsi128_pd(_mm256_extracti128_si256(x, 1)), to + 2 * stride);
+  }
+  static Int words_of(int16_t x) { return _mm256_set1_epi16(x); }
+  static Int bytes_of(int8_t x) { return _mm256_set1_epi8(x); }
+  static Float repeat(float x) { return _mm256_set1_ps(x); }
+  static Int repeat_four_bytes(const uint8_t* from) {
+    int32_t four;
+    std::memcpy(&four, from, sizeof(four));
+    return _mm256_set1_epi32(four);
+  }
+  static Int add_products(Int sums, Int x, Int w) { return add_products_16(sums, x, w); }
+  static Int add_products_16(Int sums, Int x, Int w) { return _mm256_add_epi32(sums, _mm256_madd_epi16(x, w)); }
+  // 16 bits each: a's channel 0, b's channel 0, a's channel 1 ...
+  static Int pairs(const int8_t* a, const int8_t* b) {
+    const __m128i first = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(a));
+    const __m128i second = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(b));
+    return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(first, second));
+  }
+  static Float levels(const int8_t* from) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+  }
+  static Float to_float(Int x) { return _mm256_cvtepi32_ps(x); }
+  static Int to_int(Float x) { return _mm256_cvtps_epi32(x); }
+  static Float multiply_add(Float x, Float y, Float z) { return _mm256_fmadd_ps(x, y, z); }
+  static Float by_sign(Float x, Float above, Float below) { return _mm256_blendv_ps(above, below, x); }
+  static Int upper_halves(Int x) { return _mm256_srai_epi32(x, 16); }
+  static Int lower_halves(Int x, Int y) { return _mm256_blend_epi16(x, _mm256_slli_epi32(y, 16), 0xAA); }
+  static Int pack_32(Int x, Int y) { return _mm256_packs_epi32(x, y); }
+  static Int pack_16(Int x, Int y) { return _mm256_packs_epi16(x, y); }
+  // Behind pack_16 of two pack_32, which work in halves of a register.
+  static Int in_order(Int x) { return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }
+  static Int add_16(Int x, Int y) { return _mm256_add_epi16(x, y); }
+  static Int add_saturated_16(Int x, Int y) { return _mm256_adds_epi16(x, y); }
+  static Int smaller_16(Int x, Int y) { return _mm256_min_epu16(x, y); }
+  static Int smaller_8(Int x, Int y) { return _mm256_min_epi8(x, y); }
+  static Int larger_8(Int x, Int y) { return _mm256_max_epi8(x, y); }
+  static bool any_at_most(Int x, int16_t limit) {
+    const Int below = _mm256_subs_epu16(_mm256_set1_epi16(static_cast<int16_t>(limit + 1)), x);
+    return _mm256_testz_si256(below, below) == 0;
+  }
+};
+
+void pack_wide(const int8_t* from, int64_t count, uint8_t* to) {
   auto* wide = reinterpret_cast<int16_t*>(to);
   int64_t i = 0;
   for (; i + 16 <= count; i += 16) {
@@ -24,67 +100,17 @@ OCTET_AVX2 void pack_wide(const int8_t* from, int64_t count, uint8_t* to) {
   for (; i < count; ++i) wide[i] = from[i];
 }
 
-template <int kRows, int kVectors>
-OCTET_AVX2 inline void tile_of(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int32_t* sums) {
-  __m256i total[kRows][kVectors];
-  for (auto& row : total) {
-    for (auto& each : row) each = _mm256_setzero_si256();
-  }
-  for (int64_t s = 0; s < rows.segment_count; ++s) {
-    const uint8_t* x[kRows];
-    for (int r = 0; r < kRows; ++r) x[r] = rows.rows[r] + rows.segments[s];
-    for (int64_t g = 0; g < rows.groups; ++g, weights += 32) {
-      __m256i w[kVectors];
-#pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) {
-        w[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights + v * block_bytes));
-      }
-#pragma GCC unroll 6
-      for (int r = 0; r < kRows; ++r) {
-        int32_t pair;
-        std::memcpy(&pair, x[r] + 4 * g, 4);
-        const __m256i both = _mm256_set1_epi32(pair);
-#pragma GCC unroll 2
-        for (int v = 0; v < kVectors; ++v) {
-          total[r][v] = _mm256_add_epi32(total[r][v], _mm256_madd_epi16(both, w[v]));
-        }
-      }
-    }
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + r * kStrip + v * kBlock), total[r][v]);
-    }
-  }
-}
-
-template <int kRows>
-OCTET_AVX2 void tiles_of_rows(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks,
-                              int32_t* sums) {
-  int64_t block = 0;
-  for (; block + 2 <= blocks; block += 2) {
-    tile_of<kRows, 2>(rows, weights + block * block_bytes, block_bytes, sums + block * kBlock);
-  }
-  if (block < blocks) tile_of<kRows, 1>(rows, weights + block * block_bytes, block_bytes, sums + block * kBlock);
-}
-
-void tile_avx2(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks, int32_t* sums) {
-  static constexpr decltype(&tiles_of_rows<1>) kTiles[kMostRows] = {
-      tiles_of_rows<1>, tiles_of_rows<2>, tiles_of_rows<3>, tiles_of_rows<4>, tiles_of_rows<5>, tiles_of_rows<6>};
-  kTiles[rows.row_count - 1](rows, weights, block_bytes, blocks, sums);
-}
-
 // Eight products of 32 bits in two registers: of the even and of the odd numbers.
 struct Products {
   __m256i even, odd;
 };
 
-OCTET_AVX2 inline Products products(__m256i x, __m256i factor) {
+inline Products products(__m256i x, __m256i factor) {
   return {_mm256_mul_epi32(x, factor), _mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(factor, 32))};
 }
 
 // round(x * multiplier / 2^31), halves up: the 32 bits from bit 31 on.
-OCTET_AVX2 inline __m256i high_multiply(__m256i x, __m256i factor) {
+inline __m256i high_multiply(__m256i x, __m256i factor) {
   const __m256i half = _mm256_set1_epi64x(int64_t{1} << 30);
   const Products product = products(x, factor);
   const __m256i even = _mm256_srli_epi64(_mm256_add_epi64(product.even, half), 31);
@@ -93,7 +119,7 @@ OCTET_AVX2 inline __m256i high_multiply(__m256i x, __m256i factor) {
 }
 
 // x / 2^exponent, halves away from zero.
-OCTET_AVX2 inline __m256i divide_by_power(__m256i x, __m256i exponent) {
+inline __m256i divide_by_power(__m256i x, __m256i exponent) {
   const __m256i one = _mm256_set1_epi32(1);
   const __m256i mask = _mm256_sub_epi32(_mm256_sllv_epi32(one, exponent), one);
   const __m256i threshold = _mm256_sub_epi32(_mm256_srli_epi32(mask, 1), _mm256_srai_epi32(x, 31));
@@ -102,7 +128,7 @@ OCTET_AVX2 inline __m256i divide_by_power(__m256i x, __m256i exponent) {
 }
 
 // (x + 2^(count - 1)) >> count in 64 bits.
-OCTET_AVX2 inline __m256i rounded_shift(__m256i x, __m256i count) {
+inline __m256i rounded_shift(__m256i x, __m256i count) {
   const __m256i one = _mm256_set1_epi64x(1);
   const __m256i top = _mm256_set1_epi64x(INT64_MIN);  // makes a logical shift of what would be an arithmetic one
   const __m256i half = _mm256_sllv_epi64(one, _mm256_sub_epi64(count, one));
@@ -110,7 +136,7 @@ OCTET_AVX2 inline __m256i rounded_shift(__m256i x, __m256i count) {
   return _mm256_sub_epi64(shifted, _mm256_srlv_epi64(top, count));
 }
 
-OCTET_AVX2 inline __m256i multiply_once(__m256i x, __m256i factor, __m256i count) {
+inline __m256i multiply_once(__m256i x, __m256i factor, __m256i count) {
   const Products product = products(x, factor);
   const __m256i low_half = _mm256_set1_epi64x(0xFFFFFFFF);
   const __m256i even = rounded_shift(product.even, _mm256_and_si256(count, low_half));
@@ -118,18 +144,16 @@ OCTET_AVX2 inline __m256i multiply_once(__m256i x, __m256i factor, __m256i count
   return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
 }
 
-OCTET_AVX2 inline __m256i eight(const int32_t* from) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-}
+inline __m256i eight(const int32_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
 
 // Eight levels at the low end, saturated.
-OCTET_AVX2 inline __m128i levels_of(__m256i x) {
+inline __m128i levels_of(__m256i x) {
   const __m256i words = _mm256_packs_epi32(x, x);
   const __m256i bytes = _mm256_packs_epi16(words, words);
   return _mm_unpacklo_epi32(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
 }
 
-OCTET_AVX2 inline void store_levels(__m128i levels, int64_t count, int8_t* to) {
+inline void store_levels(__m128i levels, int64_t count, int8_t* to) {
   if (count >= kBlock) {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), levels);
     return;
@@ -141,9 +165,9 @@ OCTET_AVX2 inline void store_levels(__m128i levels, int64_t count, int8_t* to) {
 // The output's side: zero point and bounds of eight numbers.
 class Finish {
  public:
-  OCTET_AVX2 Finish(int32_t zero_point, int32_t low, int32_t high)
+  Finish(int32_t zero_point, int32_t low, int32_t high)
       : zero_point_(_mm256_set1_epi32(zero_point)), low_(_mm256_set1_epi32(low)), high_(_mm256_set1_epi32(high)) {}
-  OCTET_AVX2 void store(__m256i x, int64_t count, int8_t* to) const {
+  void store(__m256i x, int64_t count, int8_t* to) const {
     x = _mm256_min_epi32(_mm256_max_epi32(_mm256_add_epi32(x, zero_point_), low_), high_);
     store_levels(levels_of(x), count, to);
   }
@@ -153,7 +177,7 @@ class Finish {
 };
 
 // Eight scaled sums of a tame requantization: no overflow on the way, so that halves are rounded by adding them.
-OCTET_AVX2 inline __m256i tamely_scaled(const int32_t* sums, const Requantization& how, int64_t c) {
+inline __m256i tamely_scaled(const int32_t* sums, const Requantization& how, int64_t c) {
   const __m256i x = _mm256_add_epi32(eight(sums), eight(how.offset.data() + c));
   const __m256i high = high_multiply(x, eight(how.multiplier.data() + c));
   const __m256i half = _mm256_add_epi32(eight(how.half.data() + c), _mm256_srai_epi32(high, 31));
@@ -161,8 +185,7 @@ OCTET_AVX2 inline __m256i tamely_scaled(const int32_t* sums, const Requantizatio
 }
 
 // 32 channels at a time; the narrowing saturates where bounds come later.
-OCTET_AVX2 int64_t requantize_tame(const int32_t* sums, const Requantization& how, int64_t first, int64_t count,
-                                   int8_t* to) {
+int64_t requantize_tame(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to) {
   const __m256i zero_point = _mm256_set1_epi16(static_cast<int16_t>(how.zero_point));
   const __m256i low = _mm256_set1_epi8(static_cast<char>(how.low)),
                 high = _mm256_set1_epi8(static_cast<char>(how.high));
@@ -180,8 +203,7 @@ OCTET_AVX2 int64_t requantize_tame(const int32_t* sums, const Requantization& ho
   return i;
 }
 
-OCTET_AVX2 void requantize_avx2(const int32_t* sums, const Requantization& how, int64_t first, int64_t count,
-                                int8_t* to) {
+void requantize_avx2(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to) {
   const Finish finish(how.zero_point, how.low, how.high);
   int64_t i = how.is_tame ? requantize_tame(sums, how, first, count, to) : 0;
   for (; i < count; i += kBlock) {
@@ -201,53 +223,27 @@ OCTET_AVX2 void requantize_avx2(const int32_t* sums, const Requantization& how, 
   }
 }
 
-OCTET_AVX2 inline __m256i sixteen(const int8_t* from) {
-  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-}
-
-OCTET_AVX2 void depthwise_avx2(const int8_t* x, const int64_t* taps, int64_t pairs, const int16_t* weights,
-                               int64_t blocks, int32_t* sums) {
-  for (int64_t block = 0; block < blocks; ++block, x += kDepthwiseBlock, sums += kDepthwiseBlock) {
-    // Unpacking works in halves of a register: channels 0-3 and 8-11, and the others.
-    __m256i outer = _mm256_setzero_si256(), inner = _mm256_setzero_si256();
-    for (int64_t pair = 0; pair < pairs; ++pair, weights += 2 * kDepthwiseBlock) {
-      const __m256i a = sixteen(x + taps[2 * pair]), b = sixteen(x + taps[2 * pair + 1]);
-      const auto* w = reinterpret_cast<const __m256i*>(weights);
-      const __m256i first = _mm256_loadu_si256(w), second = _mm256_loadu_si256(w + 1);
-      const __m256i low = _mm256_permute2x128_si256(first, second, 0x20);
-      const __m256i high = _mm256_permute2x128_si256(first, second, 0x31);
-      outer = _mm256_add_epi32(outer, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), low));
-      inner = _mm256_add_epi32(inner, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), high));
-    }
-    auto* to = reinterpret_cast<__m256i*>(sums);
-    _mm256_storeu_si256(to, _mm256_permute2x128_si256(outer, inner, 0x20));
-    _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(outer, inner, 0x31));
-  }
-}
-
 // One factor for all.
 class Factor {
  public:
-  OCTET_AVX2 explicit Factor(Multiplier factor)
+  explicit Factor(Multiplier factor)
       : value_(_mm256_set1_epi32(factor.value)),
         left_(_mm256_set1_epi32(factor.shift > 0 ? factor.shift : 0)),
         right_(_mm256_set1_epi32(factor.shift > 0 ? 0 : -factor.shift)) {}
-  OCTET_AVX2 __m256i times(__m256i x) const {
-    return divide_by_power(high_multiply(_mm256_sllv_epi32(x, left_), value_), right_);
-  }
+  __m256i times(__m256i x) const { return divide_by_power(high_multiply(_mm256_sllv_epi32(x, left_), value_), right_); }
 
  private:
   __m256i value_, left_, right_;
 };
 
 // Up to eight levels less their zero point.
-OCTET_AVX2 inline __m256i centered(const int8_t* from, int64_t count, __m256i zero_point) {
+inline __m256i centered(const int8_t* from, int64_t count, __m256i zero_point) {
   int64_t bytes = 0;
   std::memcpy(&bytes, from, static_cast<size_t>(count < kBlock ? count : kBlock));
   return _mm256_sub_epi32(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(bytes)), zero_point);
 }
 
-OCTET_AVX2 void add_avx2(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+void add_in_integers(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
   const Finish finish(how.zero_point, how.bounds.low, how.bounds.high);
   const Factor a(how.a), b(how.b), out(how.out);
   const __m256i a_zero = _mm256_set1_epi32(how.a_zero), b_zero = _mm256_set1_epi32(how.b_zero);
@@ -259,7 +255,7 @@ OCTET_AVX2 void add_avx2(const SumOfTwo& how, const int8_t* x, const int8_t* y, 
   }
 }
 
-OCTET_AVX2 void multiply_avx2(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+void multiply_avx2(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
   const Finish finish(how.zero_point, how.bounds.low, how.bounds.high);
   const Factor factor(how.factor);
   const __m256i a_zero = _mm256_set1_epi32(how.a_zero), b_zero = _mm256_set1_epi32(how.b_zero);
@@ -272,11 +268,25 @@ OCTET_AVX2 void multiply_avx2(const ProductOfTwo& how, const int8_t* x, const in
 }  // namespace
 
 const PathOps& avx2_ops() {
-  static const PathOps ops = {
-      2, kBlock, kMostRows, 2, 2, 0, pack_wide, tile_avx2, requantize_avx2, depthwise_avx2, add_avx2, multiply_avx2};
+  static const PathOps ops = {2,
+                              kBlock,
+                              wide::kMostRows,
+                              2,
+                              1,
+                              0,
+                              kBlock,
+                              pack_wide,
+                              wide::sums_of_tile<Avx2>,
+                              wide::levels_of_tile<Avx2, requantize_avx2>,
+                              requantize_avx2,
+                              wide::depthwise<Avx2, requantize_avx2>,
+                              wide::add<Avx2, add_in_integers>,
+                              multiply_avx2};
   return ops;
 }
 
 }  // namespace octet::integer
+
+#pragma GCC pop_options
 
 #endif

@@ -6,6 +6,8 @@
 namespace octet::integer {
 namespace {
 
+constexpr int64_t kMostRows = 6;
+
 void pack_plain(const int8_t* from, int64_t count, uint8_t* to) { std::memcpy(to, from, static_cast<size_t>(count)); }
 
 void tile_plain(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks, int32_t* sums) {
@@ -26,37 +28,36 @@ void tile_plain(const TileRows& rows, const uint8_t* weights, int64_t block_byte
 
 void requantize_plain(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to) {
   for (int64_t i = 0; i < count; ++i) {
-    const auto c = static_cast<size_t>(first + i);
-    const int32_t sum = wrapping_add(sums[i], how.offset[c]);
-    const int left = how.left[c], right = how.right[c];
-    const int32_t scaled = how.rounds_once ? multiply_rounding_once(sum, {how.multiplier[c], 31 - right})
-                                           : multiply(sum, {how.multiplier[c], left > 0 ? left : -right});
-    to[i] = clamp_int8(wrapping_add(scaled, how.zero_point), how.low, how.high);
+    to[i] = requantized(wrapping_add(sums[i], how.offset[static_cast<size_t>(first + i)]), how, first + i);
   }
 }
 
-void depthwise_plain(const int8_t* x, const int64_t* taps, int64_t pairs, const int16_t* weights, int64_t blocks,
-                     int32_t* sums) {
-  for (int64_t block = 0; block < blocks; ++block, x += kDepthwiseBlock, sums += kDepthwiseBlock) {
-    uint32_t total[kDepthwiseBlock] = {};
-    for (int64_t pair = 0; pair < pairs; ++pair, weights += 2 * kDepthwiseBlock) {
-      const int8_t* a = x + taps[2 * pair];
-      const int8_t* b = x + taps[2 * pair + 1];
-      for (int64_t c = 0; c < kDepthwiseBlock; ++c) {
-        total[c] += static_cast<uint32_t>(a[c] * weights[2 * c] + b[c] * weights[2 * c + 1]);
+void tile_levels_plain(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, const Requantization& how,
+                       int64_t first, int64_t count, int8_t* to, int64_t stride) {
+  int32_t sums[kMostRows * kStrip];
+  tile_plain(rows, weights, block_bytes, count, sums);
+  for (int64_t r = 0; r < rows.row_count; ++r) {
+    requantize_plain(sums + r * kStrip, how, first, count, to + r * stride);
+  }
+}
+
+void depthwise_plain(const DepthwiseRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to) {
+  for (int64_t p = 0; p < row.pixels; ++p) {
+    for (int64_t c = 0; c < row.channels; ++c, ++to) {
+      uint32_t total = 0;
+      const int16_t* weights = row.weights + c * row.pairs * 2;
+      for (int64_t t = 0; t < 2 * row.pairs; ++t) {
+        const int8_t x = rows[row.taps[t].row][row.taps[t].offset + p * row.step + c];
+        total += static_cast<uint32_t>(x * weights[t]);
       }
+      const auto sum = static_cast<int32_t>(total);
+      requantize_plain(&sum, how, c, 1, to);
     }
-    std::memcpy(sums, total, sizeof(total));
   }
 }
 
 void add_plain(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    const int32_t left = multiply((x[i] - how.a_zero) * (1 << kFractionBits), how.a);
-    const int32_t right = multiply((y[i] - how.b_zero) * (1 << kFractionBits), how.b);
-    const int32_t sum = how.subtracts ? left - right : left + right;
-    z[i] = clamp_int8(wrapping_add(multiply(sum, how.out), how.zero_point), how.bounds.low, how.bounds.high);
-  }
+  for (int64_t i = 0; i < count; ++i) z[i] = sum_of_two(how, x[i], y[i]);
 }
 
 void multiply_plain(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
@@ -68,9 +69,36 @@ void multiply_plain(const ProductOfTwo& how, const int8_t* x, const int8_t* y, i
 
 }  // namespace
 
+int8_t requantized(int32_t sum, const Requantization& how, int64_t channel) {
+  const auto c = static_cast<size_t>(channel);
+  const int left = how.left[c], right = how.right[c];
+  const int32_t scaled = how.rounds_once ? multiply_rounding_once(sum, {how.multiplier[c], 31 - right})
+                                         : multiply(sum, {how.multiplier[c], left > 0 ? left : -right});
+  return clamp_int8(wrapping_add(scaled, how.zero_point), how.low, how.high);
+}
+
+int8_t sum_of_two(const SumOfTwo& how, int32_t x, int32_t y) {
+  const int32_t left = multiply((x - how.a_zero) * (1 << kFractionBits), how.a);
+  const int32_t right = multiply((y - how.b_zero) * (1 << kFractionBits), how.b);
+  const int32_t sum = how.subtracts ? left - right : left + right;
+  return clamp_int8(wrapping_add(multiply(sum, how.out), how.zero_point), how.bounds.low, how.bounds.high);
+}
+
 const PathOps& portable_ops() {
-  static const PathOps ops = {
-      1, 1, 6, 1, 1, 0, pack_plain, tile_plain, requantize_plain, depthwise_plain, add_plain, multiply_plain};
+  static const PathOps ops = {1,
+                              1,
+                              kMostRows,
+                              1,
+                              1,
+                              0,
+                              1,
+                              pack_plain,
+                              tile_plain,
+                              tile_levels_plain,
+                              requantize_plain,
+                              depthwise_plain,
+                              add_plain,
+                              multiply_plain};
   return ops;
 }
 

@@ -6,88 +6,125 @@
 
 #include "octet/integer/path.h"
 
-#define OCTET_VNNI __attribute__((target("avx512f,avx512bw,avx512vnni")))
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+
+#include "octet/integer/wide.h"
 
 namespace octet::integer {
 namespace {
 
-constexpr int kChannels = 16;  // of a register
-constexpr int kTileRows = 6;   // 24 registers of sums, 4 of weights, 1 of activations
+// What wide.h asks for.
+struct Vnni {
+  using Int = __m512i;
+  using Float = __m512;
+  static constexpr int kLanes = 16;
+  static constexpr int kWeightBytes = 64;
+  static constexpr int kMostVectors = 4;
+
+  static Int zero() { return _mm512_setzero_si512(); }
+  static Int load(const int32_t* from) { return _mm512_loadu_si512(from); }
+  static Float load(const float* from) { return _mm512_loadu_ps(from); }
+  static Int load_bytes(const uint8_t* from) { return _mm512_loadu_si512(from); }
+  static Int load_weights(const uint8_t* from) { return load_bytes(from); }
+  static void store(int32_t* to, Int x) { _mm512_storeu_si512(to, x); }
+  static void store_bytes(int8_t* to, Int x) { _mm512_storeu_si512(to, x); }
+  static void store_halves(Int x, int8_t* a, int8_t* b) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(a), _mm512_castsi512_si256(x));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(b), _mm512_extracti64x4_epi64(x, 1));
+  }
+  static void store_half_of_halves(Int x, int8_t* a, int8_t* b) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(a), _mm512_castsi512_si128(x));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(b), _mm512_extracti32x4_epi32(x, 2));
+  }
+  static void store_quarters(Int x, int8_t* to, int64_t stride) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_castsi512_si128(x));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + stride), _mm512_extracti32x4_epi32(x, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 2 * stride), _mm512_extracti32x4_epi32(x, 2));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 3 * stride), _mm512_extracti32x4_epi32(x, 3));
+  }
+  static Int words_of(int16_t x) { return _mm512_set1_epi16(x); }
+  static Int bytes_of(int8_t x) { return _mm512_set1_epi8(x); }
+  static Float repeat(float x) { return _mm512_set1_ps(x); }
+  static Int repeat_four_bytes(const uint8_t* from) {
+    int32_t four;
+    std::memcpy(&four, from, sizeof(four));
+    return _mm512_set1_epi32(four);
+  }
+  // Unsigned x by signed w.
+  static Int add_products(Int sums, Int x, Int w) { return _mm512_dpbusd_epi32(sums, x, w); }
+  static Int add_products_16(Int sums, Int x, Int w) { return _mm512_dpwssd_epi32(sums, x, w); }
+  // 16 bits each: a's channel 0, b's channel 0, a's channel 1 ...
+  static Int pairs(const int8_t* a, const int8_t* b) {
+    const __m128i first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
+    const __m128i second = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b));
+    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi8(first, second)),
+                                                 _mm_unpackhi_epi8(first, second), 1);
+    return _mm512_cvtepi8_epi16(both);
+  }
+  static Float levels(const int8_t* from) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+  }
+  static Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
+  static Int to_int(Float x) { return _mm512_cvtps_epi32(x); }
+  static Float multiply_add(Float x, Float y, Float z) { return _mm512_fmadd_ps(x, y, z); }
+  static Float by_sign(Float x, Float above, Float below) {
+    return _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(x)), above, below);
+  }
+  static Int upper_halves(Int x) { return _mm512_srai_epi32(x, 16); }
+  static Int lower_halves(Int x, Int y) { return _mm512_mask_blend_epi16(0xAAAAAAAA, x, _mm512_slli_epi32(y, 16)); }
+  static Int pack_32(Int x, Int y) { return _mm512_packs_epi32(x, y); }
+  static Int pack_16(Int x, Int y) { return _mm512_packs_epi16(x, y); }
+  // Behind pack_16 of two pack_32, which work in quarters of a register.
+  static Int in_order(Int x) {
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), x);
+  }
+  static Int add_16(Int x, Int y) { return _mm512_add_epi16(x, y); }
+  static Int add_saturated_16(Int x, Int y) { return _mm512_adds_epi16(x, y); }
+  static Int smaller_16(Int x, Int y) { return _mm512_min_epu16(x, y); }
+  static Int smaller_8(Int x, Int y) { return _mm512_min_epi8(x, y); }
+  static Int larger_8(Int x, Int y) { return _mm512_max_epi8(x, y); }
+  static bool any_at_most(Int x, int16_t limit) { return _mm512_cmple_epu16_mask(x, _mm512_set1_epi16(limit)) != 0; }
+};
 
 // int8 + 128: the instruction takes unsigned activations.
-OCTET_VNNI void pack_unsigned(const int8_t* from, int64_t count, uint8_t* to) {
+void pack_unsigned(const int8_t* from, int64_t count, uint8_t* to) {
   int64_t i = 0;
   const __m512i top = _mm512_set1_epi8(-128);
   for (; i + 64 <= count; i += 64) _mm512_storeu_si512(to + i, _mm512_xor_si512(_mm512_loadu_si512(from + i), top));
   for (; i < count; ++i) to[i] = static_cast<uint8_t>(from[i] + 128);
 }
 
-template <int kRows, int kVectors>
-OCTET_VNNI void tile_of_bytes(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int32_t* sums) {
-  __m512i total[kRows][kVectors];
-  for (auto& row : total) {
-    for (auto& each : row) each = _mm512_setzero_si512();
-  }
-  for (int64_t s = 0; s < rows.segment_count; ++s) {
-    const uint8_t* x[kRows];
-    for (int r = 0; r < kRows; ++r) x[r] = rows.rows[r] + rows.segments[s];
-    for (int64_t g = 0; g < rows.groups; ++g, weights += 64) {
-      __m512i w[kVectors];
-#pragma GCC unroll 4
-      for (int v = 0; v < kVectors; ++v) w[v] = _mm512_loadu_si512(weights + v * block_bytes);
-#pragma GCC unroll 6
-      for (int r = 0; r < kRows; ++r) {
-        int32_t four;
-        std::memcpy(&four, x[r] + 4 * g, 4);
-        const __m512i each = _mm512_set1_epi32(four);
-#pragma GCC unroll 4
-        for (int v = 0; v < kVectors; ++v) total[r][v] = _mm512_dpbusd_epi32(total[r][v], each, w[v]);
-      }
-    }
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(sums + r * kStrip + v * kChannels, total[r][v]);
-  }
+void requantize_as_avx2(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to) {
+  avx2_ops().requantize(sums, how, first, count, to);
 }
 
-template <int kRows>
-void strip_of_bytes(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks, int32_t* sums) {
-  switch (blocks) {
-    case 1:
-      return tile_of_bytes<kRows, 1>(rows, weights, block_bytes, sums);
-    case 2:
-      return tile_of_bytes<kRows, 2>(rows, weights, block_bytes, sums);
-    case 3:
-      return tile_of_bytes<kRows, 3>(rows, weights, block_bytes, sums);
-    default:
-      return tile_of_bytes<kRows, 4>(rows, weights, block_bytes, sums);
-  }
-}
-
-void tile_vnni(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks, int32_t* sums) {
-  static constexpr decltype(&strip_of_bytes<1>) kStrips[kTileRows] = {
-      strip_of_bytes<1>, strip_of_bytes<2>, strip_of_bytes<3>, strip_of_bytes<4>, strip_of_bytes<5>, strip_of_bytes<6>};
-  kStrips[rows.row_count - 1](rows, weights, block_bytes, blocks, sums);
+void add_as_avx2(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+  avx2_ops().add(how, x, y, z, count);
 }
 
 }  // namespace
 
 const PathOps& vnni_ops() {
   static const PathOps ops = {4,
-                              kChannels,
-                              kTileRows,
+                              Vnni::kLanes,
+                              wide::kMostRows,
                               1,
                               1,
                               128,
+                              Vnni::kLanes,
                               pack_unsigned,
-                              tile_vnni,
-                              avx2_ops().requantize,
-                              avx2_ops().depthwise,
-                              avx2_ops().add,
+                              wide::sums_of_tile<Vnni>,
+                              wide::levels_of_tile<Vnni, requantize_as_avx2>,
+                              requantize_as_avx2,
+                              wide::depthwise<Vnni, requantize_as_avx2>,
+                              wide::add<Vnni, add_as_avx2>,
                               avx2_ops().multiply};
   return ops;
 }
 
 }  // namespace octet::integer
+
+#pragma GCC pop_options
 
 #endif

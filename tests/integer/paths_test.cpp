@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "octet/integer/executor.h"
@@ -375,19 +376,120 @@ TEST(Paths, AnAbsurdDilationIsComputedAllTheSame) {
   expect_one_answer(program, {x}, "dilation of 2^30");
 }
 
-TEST(Paths, ThreadsDoNotChangeBits) {
-  const at::Tensor x = levels({1, 40, 40, 32});
-  Program program(OpCode::kConv2d);
-  program.input(x, grid(0.05F, 7));
-  program.constant(levels({64, 3, 3, 32}), grids(64, 0));
-  program.output({1, 38, 38, 64}, tflite::Type::kInt8, grid(0.5F, 0));
+Program convolution(OpCode code, const at::Tensor& x, const at::Tensor& weights, const Geometry& h, const Geometry& w,
+                    tflite::Padding padding, tflite::Quantization of_weights, float out_scale, int64_t out_zero) {
+  const bool depthwise = code == OpCode::kDepthwiseConv2d;
+  const int64_t channels = weights.size(depthwise ? 3 : 0);
+  Program program(code);
+  program.input(x, grid(0.5F, between(-128, 127)));
+  program.constant(weights, std::move(of_weights));
+  program.constant(at::randint(-200, 200, {channels}, at::TensorOptions(at::kInt)));
+  program.output({x.size(0), h.out, w.out, channels}, tflite::Type::kInt8, grid(out_scale, out_zero));
+  tflite::Options& options = program.options();
+  options.padding = padding;
+  options.stride_h = h.stride;
+  options.stride_w = w.stride;
+  options.dilation_h = h.dilation;
+  options.dilation_w = w.dilation;
+  if (depthwise) options.depth_multiplier = static_cast<int32_t>(channels / x.size(3));
+  return program;
+}
+
+Geometry axis(int64_t in, int64_t filter, int32_t stride, tflite::Padding padding) {
+  const bool same = padding == tflite::Padding::kSame;
+  return {in, same ? (in + stride - 1) / stride : (in - filter) / stride + 1, filter, stride, 1};
+}
+
+// Rows of every length, from one pixel on, and channels that fill no register; 5x5 beside the window of nine that has
+// loops of its own.
+TEST(Paths, DepthwiseWindowsOfEveryWidth) {
+  for (int64_t width = 1; width <= 11; ++width) {
+    for (const int64_t channels : {1, 7, 8, 9, 16, 17, 24, 33, 70}) {
+      const auto padding = static_cast<tflite::Padding>(width < 5 ? 0 : between(0, 1));
+      const auto stride = static_cast<int32_t>(between(1, 2));
+      const int64_t filter = between(0, 3) == 0 ? 5 : 3;
+      const Geometry h = axis(between(5, 8), filter, stride, padding), w = axis(width, filter, stride, padding);
+      const at::Tensor x = extreme_or_random({between(1, 3), h.in, w.in, channels}, width);
+      Program program = convolution(OpCode::kDepthwiseConv2d, x, levels({1, filter, filter, channels}, -127), h, w,
+                                    padding, grids(channels, 3), 0.9F, between(-128, 127));
+      program.options().activation = static_cast<tflite::Activation>(between(0, 3));
+      expect_one_answer(program, {x}, octet::str("width ", width, ", channels ", channels, ", filter ", filter));
+    }
+  }
+}
+
+// Factors that are powers of two: every other sum or so lies on a half, where the two roundings of the reference, and
+// the sign, decide.
+TEST(Paths, HalvesAreRoundedAsTheReferenceDoes) {
+  for (int64_t round = 0; round < 40; ++round) {
+    const bool depthwise = round % 2 == 0;
+    const int64_t channels = between(1, 40), size = between(1, 12);
+    const Geometry one = axis(size, 1, 1, tflite::Padding::kSame);
+    const at::Tensor x = levels({2, size, size, channels});
+    const at::Tensor weights = depthwise ? levels({1, 1, 1, channels}, -127) : levels({between(1, 50), 1, 1, channels});
+    const float scale = std::ldexp(1.0F, -static_cast<int>(between(0, 9)));
+    const Program program = convolution(depthwise ? OpCode::kDepthwiseConv2d : OpCode::kConv2d, x, weights, one, one,
+                                        tflite::Padding::kSame, grid(scale, 0), 1.0F, between(-10, 10));
+    expect_one_answer(program, {x}, octet::str("round ", round, ", scale ", scale));
+  }
+}
+
+// Sums too large to be scaled in float, on channels beside others.
+TEST(Paths, SumsBeyondSixteenBitsOnceScaled) {
+  for (int64_t round = 0; round < 20; ++round) {
+    const bool depthwise = round % 2 == 0;
+    const Geometry axes = axis(6, 3, 1, tflite::Padding::kSame);
+    const int64_t channels = between(1, 40);
+    const at::Tensor x = extreme_or_random({1, 6, 6, channels}, round);
+    const at::Tensor weights = depthwise ? levels({1, 3, 3, channels}, -127) : levels({20, 3, 3, channels});
+    const Program program = convolution(depthwise ? OpCode::kDepthwiseConv2d : OpCode::kConv2d, x, weights, axes, axes,
+                                        tflite::Padding::kSame, grid(0.9F, 0), 0.01F, 3);
+    expect_one_answer(program, {x}, octet::str("round ", round));
+  }
+}
+
+void expect_threads_agree(const Program& program, const std::vector<at::Tensor>& inputs, const std::string& what) {
   const int threads = at::get_num_threads();
-  at::set_num_threads(1);
-  const at::Tensor one = integer::Executor(program.model()).run({x}).at(0);
-  at::set_num_threads(3);
-  const at::Tensor three = integer::Executor(program.model()).run({x}).at(0);
+  for (const Path path : integer::available_paths()) {
+    const integer::Executor executor(program.model(), {.path = path});
+    at::set_num_threads(1);
+    const at::Tensor one = executor.run(inputs).at(0);
+    for (const int several : {2, 3}) {
+      at::set_num_threads(several);
+      EXPECT_TRUE(at::equal(executor.run(inputs).at(0), one)) << path_name(path) << ", " << several << ", " << what;
+    }
+  }
   at::set_num_threads(threads);
-  EXPECT_TRUE(at::equal(one, three));
+}
+
+TEST(Paths, ThreadsDoNotChangeBits) {
+  for (const int64_t samples : {1, 3}) {
+    const at::Tensor x = levels({samples, 41, 40, 33});
+    const Geometry h = axis(41, 3, 2, tflite::Padding::kSame), w = axis(40, 3, 2, tflite::Padding::kSame);
+    const auto convolved = [&](OpCode code, const at::Tensor& weights) {
+      return convolution(code, x, weights, h, w, tflite::Padding::kSame, grid(0.001F, 0), 0.5F, 0);
+    };
+    expect_threads_agree(convolved(OpCode::kConv2d, levels({64, 3, 3, 33})), {x}, "CONV_2D");
+    expect_threads_agree(convolved(OpCode::kDepthwiseConv2d, levels({1, 3, 3, 33})), {x}, "DEPTHWISE_CONV_2D");
+    // Few rows: the threads share channels.
+    const at::Tensor row = levels({samples, 700});
+    Program dense(OpCode::kFullyConnected);
+    dense.input(row, grid(0.05F, 7));
+    dense.constant(levels({1001, 700}), grids(1001, 0));
+    dense.output({samples, 1001}, tflite::Type::kInt8, grid(0.5F, 0));
+    expect_threads_agree(dense, {row}, "FULLY_CONNECTED");
+    const at::Tensor y = levels({samples, 41, 40, 33});
+    Program sum(OpCode::kAdd);
+    sum.input(x, grid(0.05F, 7));
+    sum.input(y, grid(0.04F, -7));
+    sum.output(x.sizes().vec(), tflite::Type::kInt8, grid(0.06F, 0));
+    expect_threads_agree(sum, {x, y}, "ADD");
+    Program padded(OpCode::kPad);
+    padded.input(x, grid(0.05F, 7));
+    padded.constant(integers({0, 0, 1, 2, 3, 4, 0, 0}).reshape({4, 2}));
+    padded.output({samples, 44, 47, 33}, tflite::Type::kInt8, grid(0.05F, 7));
+    expect_threads_agree(padded, {x}, "PAD");
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "octet/integer/kernel.h"
+#include "octet/integer/parts.h"
 
 namespace octet::integer {
 
@@ -62,7 +63,12 @@ Kernel make_of_two(const KernelContext& context, Row row) {
     constexpr int64_t kPart = 256;  // of a run along which an operand stays
     std::array<int8_t, kPart> same{};
     broadcast.each_run([&](int64_t i, int64_t j, int64_t k, int64_t count) {
-      if (broadcast.a_moves() && broadcast.b_moves()) return row(x + i, y + j, z + k, count);
+      if (broadcast.a_moves() && broadcast.b_moves()) {
+        constexpr int64_t kOperations = 16;  // that a number takes as long as
+        return for_parts(count, count * kOperations, [&](int64_t begin, int64_t end) {
+          row(x + i + begin, y + j + begin, z + k + begin, end - begin);
+        });
+      }
       same.fill(broadcast.a_moves() ? y[j] : x[i]);
       for (int64_t done = 0; done < count; done += kPart) {
         const int64_t part = std::min(kPart, count - done);

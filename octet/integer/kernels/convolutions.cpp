@@ -5,6 +5,7 @@
 #include "octet/integer/kernels/checked.h"
 #include "octet/integer/kernels/products.h"
 #include "octet/integer/kernels/window.h"
+#include "octet/integer/kernels/windowed_product.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -19,116 +20,9 @@ Kernel make_convolution(const KernelContext& context) {
                  octet::str(weight.shape[3], ", ", weight.shape[0]));
   }
   const Requantizer requantize(context, window.out_channels);
-  const int8_t* levels = constant_weights(context);
-  const int32_t zero_point = context.zero_point(context.input(0));
-  const PathOps& ops = path_ops(context.path);
-  const PackedImage image(window, ops, static_cast<int8_t>(zero_point));
+  constant_weights(context);
   if (context.check_overflow || !window.is_reasonable()) return make_plain_convolution(context, window, requantize, 0);
-  // Pixels that lie side by side in a row of the window are one segment.
-  const bool dense = window.w.dilation == 1;
-  const int64_t parts = dense ? 1 : window.w.filter;
-  std::vector<int64_t> segments;
-  for (int64_t fy = 0; fy < window.h.filter; ++fy) {
-    for (int64_t fx = 0; fx < parts; ++fx) segments.push_back(image.tap(fy, fx));
-  }
-  const auto count = static_cast<int64_t>(segments.size());
-  const auto packed = std::make_shared<PackedWeights>(context.path, levels, window.out_channels, count,
-                                                      window.channels * window.w.filter / parts);
-  const Requantization table = requantize.table(packed->sums(), zero_point + ops.activation_shift,
-                                                window.h.filter * window.w.filter * window.channels);
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
-  const auto run = [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    auto* y = values.at<int8_t>(out);
-    uint8_t* framed = values.scratch();
-    const int64_t channels = window.out_channels;
-    for (int64_t n = 0; n < window.batches; ++n) {
-      image.pack(x + n * window.h.in * window.w.in * window.channels, framed);
-      packed->multiply(
-          window.pixels(),
-          [&](int64_t row) { return framed + image.window_at(row / window.w.out, row % window.w.out); }, segments,
-          [&](int64_t row, int64_t first, int64_t width, const int32_t* sums) {
-            packed->ops().requantize(sums, table, first, width, y + row * channels + first);
-          });
-      y += window.pixels() * channels;
-    }
-  };
-  return {run, image.bytes()};
-}
-
-namespace {
-
-// Weights [tap, channel] as PathOps::depthwise takes them; a lone last tap is paired with nothing.
-std::vector<int16_t> paired_weights(const int8_t* weights, int64_t taps, int64_t channels) {
-  const int64_t blocks = (channels + kDepthwiseBlock - 1) / kDepthwiseBlock, pairs = (taps + 1) / 2;
-  std::vector<int16_t> packed(static_cast<size_t>(blocks * pairs * 2 * kDepthwiseBlock), 0);
-  for (int64_t tap = 0; tap < taps; ++tap) {
-    for (int64_t c = 0; c < channels; ++c) {
-      const int64_t at = ((c / kDepthwiseBlock * pairs + tap / 2) * kDepthwiseBlock + c % kDepthwiseBlock) * 2;
-      packed[static_cast<size_t>(at + tap % 2)] = weights[tap * channels + c];
-    }
-  }
-  return packed;
-}
-
-std::vector<int32_t> sums_of_taps(const int8_t* weights, int64_t taps, int64_t channels) {
-  std::vector<int32_t> sums(static_cast<size_t>(channels), 0);
-  for (int64_t i = 0; i < taps * channels; ++i) sums[static_cast<size_t>(i % channels)] += weights[i];
-  return sums;
-}
-
-}  // namespace
-
-Kernel make_depthwise_convolution(const KernelContext& context) {
-  const Window window = convolution_window(context);
-  const Tensor& weight = context.input(1);
-  const int64_t multiplier = context.op.options.depth_multiplier;
-  const int64_t channels = window.out_channels;
-  if (weight.shape[0] != 1 || weight.shape[3] != channels || multiplier < 1 ||
-      window.channels * multiplier != channels) {
-    context.fail("channels", "input times depth_multiplier, in weight and output",
-                 octet::str(window.channels, " * ", multiplier, ", ", weight.shape[3], " and ", channels));
-  }
-  const Requantizer requantize(context, channels);
-  const int8_t* levels = constant_weights(context);
-  const int32_t zero_point = context.zero_point(context.input(0));
-  // The products take int8 as it is.
-  const PackedImage image(window, portable_ops(), static_cast<int8_t>(zero_point), multiplier);
-  if (context.check_overflow || !window.is_reasonable()) {
-    return make_plain_convolution(context, window, requantize, multiplier);
-  }
-  std::vector<int64_t> taps;
-  for (int64_t fy = 0; fy < window.h.filter; ++fy) {
-    for (int64_t fx = 0; fx < window.w.filter; ++fx) taps.push_back(image.tap(fy, fx));
-  }
-  const auto count = static_cast<int64_t>(taps.size());
-  const Requantization table = requantize.table(sums_of_taps(levels, count, channels), zero_point, count);
-  const std::vector<int16_t> weights = paired_weights(levels, count, channels);
-  if (count % 2 != 0) taps.push_back(0);
-  const int64_t pairs = static_cast<int64_t>(taps.size()) / 2;
-  const int64_t blocks = (channels + kDepthwiseBlock - 1) / kDepthwiseBlock;
-  const PathOps* ops = &path_ops(context.path);
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
-  const auto run = [=](const Values& values) {
-    const auto* x = values.at<const int8_t>(in);
-    auto* y = values.at<int8_t>(out);
-    const auto* framed = reinterpret_cast<const int8_t*>(values.scratch());
-    for (int64_t n = 0; n < window.batches; ++n) {
-      image.pack(x + n * window.h.in * window.w.in * window.channels, values.scratch());
-      for_parts(window.h.out, window.pixels() * channels * count, [&](int64_t begin, int64_t end) {
-        std::vector<int32_t> sums(static_cast<size_t>(blocks * kDepthwiseBlock));
-        for (int64_t at = begin * window.w.out; at < end * window.w.out; ++at) {
-          const int64_t place = image.window_at(at / window.w.out, at % window.w.out);
-          ops->depthwise(framed + place, taps.data(), pairs, weights.data(), blocks, sums.data());
-          ops->requantize(sums.data(), table, 0, channels, y + at * channels);
-        }
-      });
-      y += window.pixels() * channels;
-    }
-  };
-  return {run, image.bytes()};
+  return make_windowed_product(context, window, requantize);
 }
 
 Kernel make_transposed_convolution(const KernelContext& context) {

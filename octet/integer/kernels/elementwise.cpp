@@ -52,6 +52,14 @@ Kernel make_addition(const KernelContext& context) {
   how.zero_point = context.zero_point(context.output());
   how.bounds = activation_bounds(context, context.op.options.activation);
   how.subtracts = context.op.code == OpCode::kSub;
+  // The sides are rounded to kFractionBits bits, before they're summed: less than kDoubt where few of them are cut off.
+  constexpr double kUnit = 65536.0;
+  const double step = static_cast<double>(context.scale(context.output()));
+  const double a_factor = first / step, b_factor = (how.subtracts ? -second : second) / step;
+  how.is_quick = twice / step <= 4.0;
+  how.a_scale = static_cast<float>(a_factor * kUnit);
+  how.b_scale = static_cast<float>(b_factor * kUnit);
+  how.offset = static_cast<float>(kUnit / 2 - kUnit * (a_factor * how.a_zero + b_factor * how.b_zero));
   return make_of_two(context, [how, add = path_ops(context.path).add](const int8_t* x, const int8_t* y, int8_t* z,
                                                                       int64_t count) { add(how, x, y, z, count); });
 }

@@ -2,6 +2,7 @@
 #include "octet/integer/kernel.h"
 #include "octet/integer/kernels/checked.h"
 #include "octet/integer/kernels/products.h"
+#include "octet/integer/kernels/windowed_product.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -23,26 +24,9 @@ Kernel make_fully_connected(const KernelContext& context) {
   }
   const int64_t rows = input.numel() / depth;
   const Requantizer requantize(context, channels, 0, 2, /*rounds_once=*/true);
-  const int8_t* levels = constant_weights(context);
+  constant_weights(context);
   if (context.check_overflow) return make_plain_rows(context, depth, requantize);
-  const auto packed = std::make_shared<PackedWeights>(context.path, levels, channels, 1, depth);
-  const PathOps* ops = &packed->ops();
-  const Requantization table =
-      requantize.table(packed->sums(), context.zero_point(input) + ops->activation_shift, depth);
-  const auto in = context.input_index(0);
-  const auto out = context.output_index();
-  const auto run = [=](const Values& values) {
-    auto* y = values.at<int8_t>(out);
-    uint8_t* x = values.scratch();
-    ops->pack(values.at<const int8_t>(in), rows * depth, x);
-    fill_packed(*ops, 0, kReadAhead / ops->activation_bytes, x + rows * depth * ops->activation_bytes);
-    packed->multiply(
-        rows, [&](int64_t row) { return x + row * depth * ops->activation_bytes; }, {0},
-        [&](int64_t row, int64_t first, int64_t width, const int32_t* sums) {
-          ops->requantize(sums, table, first, width, y + row * channels + first);
-        });
-  };
-  return {run, rows * depth * ops->activation_bytes + kReadAhead};
+  return make_windowed_product(context, window_of_rows(rows, depth, channels), requantize);
 }
 
 namespace {
@@ -141,7 +125,7 @@ Kernel make_batch_matmul(const KernelContext& context) {
       ops.pack(x, rows * depth, image);
       fill_packed(ops, 0, kReadAhead / ops.activation_bytes, image + rows * depth * ops.activation_bytes);
       packed.multiply(
-          rows, [&](int64_t row) { return image + row * depth * ops.activation_bytes; }, {0},
+          0, rows, [&](int64_t row) { return image + row * depth * ops.activation_bytes; }, {0},
           [&](int64_t row, int64_t first, int64_t width, int32_t* sums) {
             uint32_t sum = 0;
             for (int64_t d = 0; d < depth; ++d) sum += static_cast<uint32_t>(static_cast<int32_t>(x[row * depth + d]));

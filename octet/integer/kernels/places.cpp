@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "octet/integer/grid.h"
+#include "octet/integer/parts.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -97,12 +98,22 @@ void Places::copy_runs(const uint8_t* from, uint8_t*& to) const {
 }
 
 void Places::copy(const uint8_t* from, uint8_t* to) const {
-  for (const std::vector<int64_t>& each : outer_) {
-    if (each.empty()) return;
-  }
-  if (run_bytes_ == 0) return;
+  constexpr int64_t kOperations = 4;  // that a byte takes as long as
+  int64_t rows = 1;
+  for (const std::vector<int64_t>& each : outer_) rows *= static_cast<int64_t>(each.size());
+  if (rows == 0 || run_bytes_ == 0) return;
+  for_parts(rows, rows * run_bytes_ * kOperations,
+            [&](int64_t begin, int64_t end) { copy_part(from, begin, end, to + begin * run_bytes_); });
+}
+
+// Rows begin to end of the result: innermost dimensions.
+void Places::copy_part(const uint8_t* from, int64_t begin, int64_t end, uint8_t* to) const {
   std::vector<size_t> at(outer_.size(), 0);
-  while (true) {
+  int64_t rest = begin;
+  for (size_t d = at.size(); d-- > 0; rest /= static_cast<int64_t>(outer_[d].size())) {
+    at[d] = static_cast<size_t>(rest % static_cast<int64_t>(outer_[d].size()));
+  }
+  for (int64_t row = begin; row < end; ++row) {
     int64_t base = 0;
     bool is_filler = false;
     for (size_t d = 0; d < at.size(); ++d) {
@@ -117,7 +128,6 @@ void Places::copy(const uint8_t* from, uint8_t* to) const {
     }
     size_t d = at.size();
     while (d > 0 && ++at[d - 1] == outer_[d - 1].size()) at[--d] = 0;
-    if (d == 0) return;
   }
 }
 

@@ -26,6 +26,7 @@ class Places {
   /// One element has `size` bytes.
   Places(std::vector<std::vector<int64_t>> places, int64_t size, std::vector<uint8_t> filler = {});
 
+  /// On several threads where it's worth it.
   void copy(const uint8_t* from, uint8_t* to) const;
 
  private:
@@ -34,6 +35,7 @@ class Places {
     int64_t bytes;
   };
 
+  void copy_part(const uint8_t* from, int64_t begin, int64_t end, uint8_t* to) const;
   void copy_runs(const uint8_t* from, uint8_t*& to) const;
   void fill(uint8_t*& to, int64_t bytes) const;
 

@@ -1,5 +1,6 @@
 #include "octet/integer/kernels/products.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "octet/support/error.h"
@@ -69,9 +70,34 @@ void make_tame(Requantization& how, int64_t channels, int64_t depth) {
   for (size_t c = 0; c < how.half.size(); ++c) how.half[c] = how.right[c] == 0 ? 0 : 1 << (how.right[c] - 1);
 }
 
+// Finds out whether float does: sums that stay within int32, and scaled within int16. Fills its tables. Rounding twice
+// moves the half by which the second one rounds: by half a step of what the first one keeps.
+void make_quick(Requantization& how, const std::vector<int32_t>& bias, const std::vector<int64_t>& magnitudes) {
+  constexpr double kMostSum = 2147483647.0, kMostScaled = 32000.0, kUnit = 65536.0;
+  constexpr int64_t kMostInput = 255;  // of x less its zero point
+  const size_t size = how.offset.size();
+  std::vector<float> scale(size, 0.0F), above(size, 32768.0F), below(size, 32768.0F);
+  for (size_t c = 0; c < magnitudes.size(); ++c) {
+    const int shift = how.rounds_once ? 31 - how.right[c] : how.left[c] - how.right[c];
+    const double factor = std::ldexp(static_cast<double>(how.multiplier[c]), shift - 31);
+    const double most = std::abs(static_cast<double>(bias[c])) + static_cast<double>(kMostInput * magnitudes[c]);
+    if (most > kMostSum || most * factor > kMostScaled) return;
+    scale[c] = static_cast<float>(factor * kUnit);
+    const double moved = how.rounds_once || how.right[c] == 0 ? 0.0 : std::ldexp(kUnit, -how.right[c] - 1);
+    above[c] = static_cast<float>(kUnit / 2 + moved);
+    below[c] = static_cast<float>(kUnit / 2 - moved);
+  }
+  how.is_quick = true;
+  how.is_positive = how.low >= how.zero_point;
+  how.scale = std::move(scale);
+  how.above = std::move(above);
+  how.below = std::move(below);
+}
+
 }  // namespace
 
-Requantization Requantizer::table(const std::vector<int32_t>& weight_sums, int32_t shift, int64_t depth) const {
+Requantization Requantizer::table(const std::vector<int32_t>& weight_sums, int32_t shift, int64_t depth,
+                                  const std::vector<int64_t>& magnitudes) const {
   Requantization how = empty_tables(channels());
   how.zero_point = zero_point_;
   how.low = bounds_.low;
@@ -84,6 +110,7 @@ Requantization Requantizer::table(const std::vector<int32_t>& weight_sums, int32
   }
   if (rounds_once_) std::fill(how.right.begin() + channels(), how.right.end(), 31);
   make_tame(how, channels(), depth);
+  if (!magnitudes.empty()) make_quick(how, bias_, magnitudes);
   return how;
 }
 

@@ -17,9 +17,11 @@ class Requantizer {
   Requantizer(const KernelContext& context, int64_t channels, size_t image = 0, size_t bias = 2,
               bool rounds_once = false);
 
-  /// The same for a path's sums of w * (packed x): the sums of each channel's weights make up for the zero point of the
-  /// input and for what packing added. A sum has `depth` products.
-  Requantization table(const std::vector<int32_t>& weight_sums, int32_t shift, int64_t depth) const;
+  /// The same for a path's sums of w * (packed x), which have `depth` products: the sums of each channel's weights make
+  /// up for the zero point of the input and for what packing added. With `magnitudes`, the sums of their absolute
+  /// values, and nothing else added, the table may be a quick one.
+  Requantization table(const std::vector<int32_t>& weight_sums, int32_t shift, int64_t depth,
+                       const std::vector<int64_t>& magnitudes = {}) const;
 
   int64_t channels() const { return static_cast<int64_t>(multipliers_.size()); }
   int32_t bias(int64_t channel) const { return bias_[static_cast<size_t>(channel)]; }

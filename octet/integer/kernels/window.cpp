@@ -1,5 +1,6 @@
 #include "octet/integer/kernels/window.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "octet/formats/tflite_padding.h"
@@ -99,25 +100,29 @@ void PackedImage::pack_line(const int8_t* line, uint8_t* to) const {
   }
 }
 
-void PackedImage::pack(const int8_t* image, uint8_t* to) const {
+void PackedImage::pack_rows(const int8_t* image, int64_t first, int64_t last, uint8_t* to) const {
   const int64_t elements = window_.channels * repeats_;
   const auto fill = [&](int64_t pixels) {
     fill_packed(*ops_, zero_point_, pixels * elements, to);
     to += pixels * pixel_bytes_;
   };
-  fill(window_.h.before * width_);
+  const auto inside = [&](int64_t row) { return std::clamp<int64_t>(row - window_.h.before, 0, window_.h.in); };
+  const int64_t begin = inside(first), end = inside(last);
+  const int64_t before = std::clamp<int64_t>(window_.h.before - first, 0, last - first);
+  fill(before * width_);
+  image += begin * window_.w.in * window_.channels;
   if (width_ == window_.w.in && repeats_ == 1) {
-    ops_->pack(image, window_.h.in * width_ * elements, to);
-    to += window_.h.in * row_bytes();
+    ops_->pack(image, (end - begin) * width_ * elements, to);
+    to += (end - begin) * row_bytes();
   } else {
-    for (int64_t y = 0; y < window_.h.in; ++y, image += window_.w.in * window_.channels) {
+    for (int64_t y = begin; y < end; ++y, image += window_.w.in * window_.channels) {
       fill(window_.w.before);
       pack_line(image, to);
       to += window_.w.in * pixel_bytes_;
       fill(window_.w.after());
     }
   }
-  fill(window_.h.after() * width_);
+  fill((last - first - before - (end - begin)) * width_);
   std::memset(to, 0, kReadAhead);
 }
 

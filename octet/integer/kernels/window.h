@@ -37,7 +37,9 @@ class PackedImage {
   int64_t pixel_bytes() const { return pixel_bytes_; }
   int64_t row_bytes() const { return width_ * pixel_bytes_; }
 
-  void pack(const int8_t* image, uint8_t* to) const;
+  void pack(const int8_t* image, uint8_t* to) const { pack_rows(image, 0, height_, to); }
+  /// Rows first to last of the framed image alone; the result's row oy needs those from oy * stride on.
+  void pack_rows(const int8_t* image, int64_t first, int64_t last, uint8_t* to) const;
   /// Where the window of a result's pixel begins.
   int64_t window_at(int64_t oy, int64_t ox) const {
     return oy * window_.h.stride * row_bytes() + ox * window_.w.stride * pixel_bytes_;

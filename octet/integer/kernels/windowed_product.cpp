@@ -1,0 +1,101 @@
+#include "octet/integer/kernels/windowed_product.h"
+
+#include "octet/integer/gemm.h"
+#include "octet/kernels/parallel.h"
+
+namespace octet::integer {
+namespace {
+
+constexpr int64_t kBandBytes = 96 << 10;  // of packed activations, which stay in the cache while all channels pass by
+
+bool is_of_single_pixels(const Axis& axis) { return axis.filter == 1 && axis.stride == 1 && axis.in == axis.out; }
+
+// An image, or several, taken in bands of the result's rows: each packs the rows that it covers and multiplies them.
+class WindowedProduct {
+ public:
+  WindowedProduct(const KernelContext& context, const Window& window, const Requantizer& requantize)
+      : window_(window),
+        image_(window, path_ops(context.path), static_cast<int8_t>(context.zero_point(context.input(0)))),
+        segments_(segments_of(window, image_)),
+        packed_(context.path, constant_weights(context), window.out_channels, static_cast<int64_t>(segments_.size()),
+                products() / static_cast<int64_t>(segments_.size())),
+        table_(requantize.table(packed_.sums(), context.zero_point(context.input(0)) + packed_.ops().activation_shift,
+                                products(), packed_.magnitudes())),
+        band_(std::max<int64_t>((kBandBytes / image_.row_bytes() - reach()) / window.h.stride + 1, 1)) {}
+
+  void run(const int8_t* x, int8_t* y) const {
+    const int64_t rows = window_.batches * window_.h.out, channels = window_.out_channels;
+    const int64_t operations = rows * window_.w.out * products() * channels;
+    const int64_t few = 2 * packed_.ops().row_block * threads();
+    if (rows * window_.w.out < few && channels > kStrip) {
+      const int64_t strips = (channels + kStrip - 1) / kStrip;
+      for_parts(strips, operations, [&](int64_t begin, int64_t end) {
+        run_part(x, y, 0, rows, begin * kStrip, std::min(end * kStrip, channels));
+      });
+      return;
+    }
+    for_parts(rows, operations, [&](int64_t begin, int64_t end) { run_part(x, y, begin, end, 0, channels); });
+  }
+
+ private:
+  static std::vector<int64_t> segments_of(const Window& window, const PackedImage& image) {
+    // Pixels that lie side by side in a row of the window are one segment.
+    const int64_t parts = window.w.dilation == 1 ? 1 : window.w.filter;
+    std::vector<int64_t> segments;
+    for (int64_t fy = 0; fy < window.h.filter; ++fy) {
+      for (int64_t fx = 0; fx < parts; ++fx) segments.push_back(image.tap(fy, fx));
+    }
+    return segments;
+  }
+  int64_t products() const { return window_.h.filter * window_.w.filter * window_.channels; }
+  int64_t reach() const { return (window_.h.filter - 1) * window_.h.dilation + 1; }
+
+  // Rows begin to end of all images' results, channels first to last.
+  void run_part(const int8_t* x, int8_t* y, int64_t begin, int64_t end, int64_t first, int64_t last) const {
+    const auto& [h, w, batches, channels, out_channels] = window_;
+    const int64_t most = std::min({band_, h.out, end - begin});
+    uint8_t* framed = own_memory(((most - 1) * h.stride + reach()) * image_.row_bytes() + kReadAhead);
+    for (int64_t row = begin; row < end;) {
+      const int64_t oy = row % h.out, count = std::min({band_, end - row, h.out - oy});
+      image_.pack_rows(x + row / h.out * h.in * w.in * channels, oy * h.stride, (oy + count - 1) * h.stride + reach(),
+                       framed);
+      int8_t* to = y + row * w.out * out_channels;
+      if (w.out == 1) {
+        const int64_t step = h.stride * image_.row_bytes();
+        packed_.levels(
+            0, count, first, last, [&](int64_t i) { return framed + i * step; }, segments_, table_, to, out_channels);
+      } else {
+        const auto width = static_cast<uint32_t>(w.out);
+        const auto place = [&](int64_t i) {
+          const auto pixel = static_cast<uint32_t>(i);
+          return framed + image_.window_at(pixel / width, pixel % width);
+        };
+        packed_.levels(0, count * w.out, first, last, place, segments_, table_, to, out_channels);
+      }
+      row += count;
+    }
+  }
+
+  Window window_;
+  PackedImage image_;
+  std::vector<int64_t> segments_;
+  PackedWeights packed_;
+  Requantization table_;
+  int64_t band_;  // rows of the result
+};
+
+}  // namespace
+
+Window window_of_rows(int64_t rows, int64_t depth, int64_t out_channels) {
+  return {{rows, rows, 1, 1, 1, 0}, {1, 1, 1, 1, 1, 0}, 1, depth, out_channels};
+}
+
+Kernel make_windowed_product(const KernelContext& context, Window window, const Requantizer& requantize) {
+  if (is_of_single_pixels(window.h) && is_of_single_pixels(window.w)) {
+    window = window_of_rows(window.batches * window.h.in * window.w.in, window.channels, window.out_channels);
+  }
+  const auto product = std::make_shared<WindowedProduct>(context, window, requantize);
+  return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) { product->run(x, y); });
+}
+
+}  // namespace octet::integer

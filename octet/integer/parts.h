@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace octet::integer {
+
+/// Calls work(begin, end) for parts of `count` pieces on several threads, where `operations` in all, products of a
+/// convolution or as long as these, are worth that.
+void for_parts(int64_t count, int64_t operations, const std::function<void(int64_t, int64_t)>& work);
+
+/// Bytes behind packed activations that are read and do not count.
+inline constexpr int64_t kReadAhead = 64;
+
+/// At least so many bytes of this thread's own, with kReadAhead behind them; the next call may move them.
+uint8_t* own_memory(int64_t bytes);
+
+}  // namespace octet::integer

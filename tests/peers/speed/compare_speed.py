@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""int8 networks in octet, in LiteRT with XNNPACK and in OpenVINO (quantized by NNCF): the same float network, one table.
+
+    compare_speed.py [--octet build/octet] [--bench build/bench_integer] [--only NAME ...] [--rounds N] [--seconds S]
+
+Makes each float network with random weights, quantizes it by octet to .tflite, which octet and LiteRT run, and by NNCF for OpenVINO.
+Then rounds: in each, every side runs by itself for some seconds, in turn. A line for each network, batch and number of threads:
+medians over all rounds of each side's median (and quartiles), and of octet's ratio to each, round by round.
+A virtual environment is made under build/peers (once); --here takes the Python that runs this.
+"""
+import argparse
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "peers"))
+from environment import octet, run_again  # noqa: E402
+
+PACKAGES = ["torch", "numpy", "openvino", "nncf", "ai-edge-litert"]
+WORK = ROOT / "build" / "peers" / "speed_networks"
+
+
+def prepare(name, program):
+    """Writes NAME.pt2, NAME.tflite and NAME.xml, unless they are there."""
+    import nncf
+    import numpy as np
+    import openvino
+    import torch
+    from networks import NETWORKS
+
+    make, size = NETWORKS[name]
+    WORK.mkdir(parents=True, exist_ok=True)
+    model, data = WORK / f"{name}.pt2", WORK / f"{name}.npy"
+    if not (WORK / f"{name}.xml").exists():
+        torch.manual_seed(0)
+        network = make().train()
+        with torch.no_grad():  # BatchNorms take the data's statistics
+            for _ in range(4):
+                network(torch.randn(8, 3, size, size))
+        exported = torch.export.export(network.eval(), (torch.randn(1, 3, size, size),))
+        torch.export.save(exported, model)
+        np.save(data, torch.randn(8, 3, size, size).numpy())
+        images = np.load(data)
+        converted = openvino.convert_model(exported)
+        samples = nncf.Dataset([images[i : i + 1] for i in range(len(images))])
+        openvino.save_model(nncf.quantize(converted, samples, subset_size=len(images)), WORK / f"{name}.xml")
+    octet(program, "quantize", model, "--calibrate", f"npy:{data}", "-o", WORK / f"{name}.tflite", "--nhwc-io", "--quiet")
+
+
+def in_litert(name, batch, threads):
+    import numpy as np
+    from ai_edge_litert import interpreter as litert
+
+    program = litert.Interpreter(str(WORK / f"{name}.tflite"), num_threads=threads)
+    image = program.get_input_details()[0]
+    shape = [batch, *image["shape"][1:]]
+    program.resize_tensor_input(image["index"], shape)
+    program.allocate_tensors()
+    program.set_tensor(image["index"], np.random.randint(-128, 128, shape).astype(np.int8))
+    return program.invoke
+
+
+def in_openvino(name, batch, threads):
+    import numpy as np
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(WORK / f"{name}.xml")
+    shape = [batch, *model.input().partial_shape.get_max_shape()[1:]]
+    model.reshape(shape)
+    hints = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+    request = core.compile_model(model, "CPU", hints).create_infer_request()
+    request.set_input_tensor(openvino.Tensor(np.random.randn(*shape).astype(np.float32)))
+    return request.infer
+
+
+SIDES = {"litert": in_litert, "openvino": in_openvino}
+
+
+def child(side, name, batch, threads, seconds):
+    """Prints the milliseconds of as many runs as the seconds hold, at least three."""
+    run = SIDES[side](name, int(batch), int(threads))
+    run()
+    run()
+    times, end = [], time.perf_counter() + float(seconds)
+    while len(times) < 3 or time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        times.append(1e3 * (time.perf_counter() - start))
+    print(statistics.median(times))
+
+
+def of_peer(side, name, batch, threads, options):
+    command = [sys.executable, __file__, "--here", "--child", side, name, str(batch), str(threads), str(options.seconds)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        print((done.stderr or "failed").strip().splitlines()[-1][:200], file=sys.stderr)
+        return None
+    return float(done.stdout.split()[-1])
+
+
+def of_octet(name, batch, threads, runs, options):
+    command = [options.bench, "--fastest", "1", "--batch", str(batch), "--threads", str(threads), "--rounds", str(runs)]
+    done = subprocess.run([*command, WORK / f"{name}.tflite", WORK / f"{name}.pt2"], capture_output=True, text=True, check=True)
+    line = re.search(r"int8, (\w+) *\| *([\d.]+) ms", done.stdout)
+    return line[1], float(line[2])
+
+
+def summary(values):
+    values = [value for value in values if value is not None]
+    if not values:
+        return "-"
+    quartiles = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
+    return f"{quartiles[1]:.2f} ({quartiles[0]:.2f} to {quartiles[2]:.2f})"
+
+
+def compare(name, batch, threads, options):
+    path, first = of_octet(name, batch, threads, 3, options)
+    runs = max(3, min(1000, int(1e3 * options.seconds / first)))
+    ours, theirs = [], {side: [] for side in SIDES}
+    for _ in range(options.rounds):
+        ours.append(of_octet(name, batch, threads, runs, options)[1])
+        for side in SIDES:
+            theirs[side].append(of_peer(side, name, batch, threads, options))
+    ratios = [summary([a / b if b else None for a, b in zip(ours, theirs[side])]) for side in SIDES]
+    cells = [name, batch, threads, path, summary(ours), *map(summary, theirs.values()), *ratios]
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+
+
+def main():
+    from networks import NETWORKS
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--octet", default=ROOT / "build" / "octet")
+    parser.add_argument("--bench", default=ROOT / "build" / "bench_integer")
+    parser.add_argument("--only", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 16])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    options = parser.parse_args([word for word in sys.argv[1:] if word != "--here"])
+    for name in options.only:
+        prepare(name, options.octet)
+    print("| network | batch | threads | path | octet, ms | LiteRT, ms | OpenVINO, ms | octet / LiteRT | octet / OpenVINO |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name in options.only:
+        for batch in options.batches:
+            for threads in options.threads:
+                compare(name, batch, threads, options)
+
+
+if __name__ == "__main__":
+    if "--here" not in sys.argv:
+        sys.exit(run_again(__file__, "speed", PACKAGES, sys.argv[1:]))
+    if "--child" in sys.argv:
+        child(*sys.argv[sys.argv.index("--child") + 1 :])
+    else:
+        main()
