@@ -44,7 +44,7 @@ class OCTET_API FakeQuantize : public FakeQuantizeBase, public RunListener {
   std::shared_ptr<CallableModule> copy() const override;
   const std::shared_ptr<ObserverBase>& observer() const { return observer_; }
   /// Computes the grid anew from the observer, after its state was changed from outside.
-  void refresh();
+  virtual void refresh();
 
   at::Tensor scale;
   at::Tensor zero_point;
