@@ -29,12 +29,14 @@
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/freeze.h"
 #include "octet/quantize/histogram_observer.h"
+#include "octet/quantize/learned_scales.h"
 #include "octet/quantize/observers.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/quantizer.h"
 #include "octet/quantize/rows.h"
 #include "octet/quantize/sqnr.h"
+#include "octet/quantize/value_study.h"
 
 // Targets.
 #include "octet/targets/coreml/coreml_quantizer.h"
@@ -56,6 +58,7 @@
 
 // Training.
 #include "octet/train/checkpoints.h"
+#include "octet/train/distill.h"
 #include "octet/train/evaluate.h"
 #include "octet/train/image_folder.h"
 #include "octet/train/integer_handle.h"
@@ -63,12 +66,14 @@
 #include "octet/train/open_data.h"
 #include "octet/train/progress.h"
 #include "octet/train/qat.h"
+#include "octet/train/tasks.h"
 #include "octet/train/trainer.h"
 
 // What was found, as text and as JSON.
 #include "octet/report/check_report.h"
 #include "octet/report/deviation_reports.h"
 #include "octet/report/model_reports.h"
+#include "octet/report/page.h"
 #include "octet/report/training_reports.h"
 
 #include "octet/support/error.h"

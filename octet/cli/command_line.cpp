@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 
+#include "octet/cli/run_config.h"
 #include "octet/cli/stopped.h"
 #include "octet/cli/verbs.h"
 #include "octet/support/error.h"
@@ -40,7 +41,15 @@ void add_reading(CLI::App& verb, ModelArguments& model) {
 }
 
 CLI::Option* add_data(CLI::App& verb, std::string& spec) {
-  return verb.add_option("--data", spec, std::string("Labelled data: ") + data_scheme_help())->required();
+  return verb.add_option("--data", spec, std::string("Labelled data: ") + data_scheme_help());
+}
+
+void add_task(CLI::App& verb, std::string& task) {
+  verb.add_option("--task", task,
+                  "What results are compared with and measured by: classification, regression, autoencoder, "
+                  "binary or multilabel")
+      ->capture_default_str()
+      ->check(CLI::IsMember(names_of_tasks()));
 }
 
 // How pictures become samples; `trains`: what is changed by chance, too.
@@ -148,20 +157,29 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
   verb.add_option("-o,--output", arguments.output,
                   "Quantized model to write: .tflite, .pt2, or octet's own file by any other ending")
       ->required();
+  verb.add_option("--report", arguments.report,
+                  "Page to write, .html: accuracy, noise and ranges by layer, placement, memory (octet report)");
   add_writing(verb, arguments.writing);
   add_json(verb, arguments);
   add_reading(verb, arguments.model);
 }
 
 void declare(CLI::App& verb, TrainArguments& arguments) {
-  verb.add_option("MODEL", arguments.model.path, "Float model")->required();
+  verb.add_option("MODEL", arguments.model.path, "Float model");
   add_data(verb, arguments.data);
   verb.add_option("--val", arguments.held_out, "Other data to measure with (default: the test part of --data)");
   add_images(verb, arguments.images, true);
+  add_task(verb, arguments.task);
+  verb.add_option(
+      "--class-weights", arguments.class_weights,
+      "What a sample of each class counts: numbers as 1,2,0.5, or balanced: all classes the same in the whole");
   verb.add_flag("--float", arguments.in_float, "Train in float");
   verb.add_flag("--qat", arguments.qat, "Train with quantization in the loop and write the quantized model");
-  verb.add_option("--epochs", arguments.epochs, "Passes over the data")->required()->check(CLI::PositiveNumber);
-  verb.add_option("--batch-size", arguments.batch_size, "Samples a step")
+  verb.add_option("--epochs", arguments.epochs, "Passes over the data")->check(CLI::PositiveNumber);
+  verb.add_option("--batch-size", arguments.batch_size, "Samples a batch")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--accumulate", arguments.accumulate, "Batches a step, where memory does not hold all of it at once")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   verb.add_option("--lr", arguments.learning_rate, "Learning rate")->capture_default_str()->check(CLI::PositiveNumber);
@@ -181,7 +199,31 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("--warmup-epochs", arguments.warmup_epochs, "Linear rise of the learning rate")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
+  verb.add_option("--final-lr", arguments.final_lr, "Part of --lr that the cosine schedule ends at")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
   verb.add_option("--label-smoothing", arguments.label_smoothing, "Label smoothing")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  verb.add_option("--clip-grad-norm", arguments.clip_norm, "Most that all gradients together measure; 0: any")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option("--ema", arguments.average,
+                  "Decay of a moving average of the parameters, 0.999 or so, which is measured and written; 0: none")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  verb.add_option("--patience", arguments.patience,
+                  "Ends behind so many epochs without a better one, and writes the best; 0: after --epochs")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb.add_flag("--distill", arguments.distill,
+                "The loss is also how far the model is from --teacher; data without labels serve as well");
+  verb.add_option("--teacher", arguments.teacher, "Model to learn from (default: of --qat the float model)");
+  verb.add_option("--distill-temperature", arguments.temperature, "Softens both models' answers")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--distill-weight", arguments.distill_weight,
+                  "Part of the teacher in the loss; the labels have the rest")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
   verb.add_option("--freeze-observers-after", arguments.freeze_observers_after,
@@ -190,30 +232,37 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("--freeze-bn-after", arguments.freeze_bn_after,
                   "Epochs after which BatchNorm statistics stop moving (default: never)")
       ->check(CLI::NonNegativeNumber);
+  verb.add_option("--reestimate-bn", arguments.reestimate_bn,
+                  "Batches on which BatchNorm statistics are found anew where they freeze, or at the end; 0: none")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb.add_flag("--learn-scales", arguments.learn_scales,
+                "Scales are learned from calibrated ranges on, as LSQ and LSQ+ do (default: ranges are observed)");
+  verb.add_option(
+          "--warm-start", arguments.warm_start,
+          "Samples on which ranges are calibrated before the first step (default: none, with --learn-scales 256)")
+      ->check(CLI::NonNegativeNumber);
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")->check(CLI::NonNegativeNumber);
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");
   verb.add_flag("--no-eval", arguments.no_eval, "Leave out the evaluations on the test data");
-  CLI::Option* folder =
-      verb.add_option("--checkpoints", arguments.checkpoints,
-                      "Folder for the state of the run, saved after each epoch and by --save-every; of one run alone");
+  verb.add_option("--checkpoints", arguments.checkpoints,
+                  "Folder for the state of the run, saved after each epoch and by --save-every; of one run alone");
   verb.add_flag("--resume", arguments.resume,
-                "Go on from the newest checkpoint, to the same bits as an undisturbed run; without one begin")
-      ->needs(folder);
+                "Go on from the newest checkpoint, to the same bits as an undisturbed run; without one begin");
   verb.add_option("--save-every", arguments.save_every,
                   "Seconds between checkpoints within an epoch, the most that a kill loses; 0: after each step")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber)
-      ->needs(folder);
+      ->check(CLI::NonNegativeNumber);
   verb.add_option("--keep", arguments.keep, "Checkpoints that stay, the best one besides")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber)
-      ->needs(folder);
+      ->check(CLI::PositiveNumber);
   verb.add_option(
-          "-o,--output", arguments.output,
-          "Model to write, the trained float one or the quantized one: .tflite, .pt2, or octet's own file by any other "
-          "ending")
-      ->required();
+      "-o,--output", arguments.output,
+      "Model to write, the trained float one or the quantized one: .tflite, .pt2, or octet's own file by any other "
+      "ending");
+  verb.add_option("--report", arguments.report,
+                  "Page to write, .html: accuracy, noise and ranges by layer, placement, memory (octet report)");
   add_writing(verb, arguments.writing);
   add_json(verb, arguments);
   add_reading(verb, arguments.model);
@@ -221,7 +270,8 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
 
 void declare(CLI::App& verb, EvalArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
-  add_data(verb, arguments.data.spec);
+  add_data(verb, arguments.data.spec)->required();
+  add_task(verb, arguments.task);
   add_images(verb, arguments.data.images, false);
   verb.add_option("--split", arguments.split, "Which part of the data")
       ->capture_default_str()
@@ -301,6 +351,21 @@ void declare(CLI::App& verb, VerifyArguments& arguments) {
   add_reading(verb, arguments.model);
 }
 
+void declare(CLI::App& verb, ReportArguments& arguments) {
+  verb.add_option("RUN_OR_MODEL", arguments.model.path,
+                  "Float or quantized model, a .tflite, or a folder of checkpoints")
+      ->required();
+  verb.add_option("--float", arguments.float_model, "The float model that it came from, for noise and ranges by layer");
+  add_data(verb, arguments.data.spec);
+  add_images(verb, arguments.data.images, false);
+  verb.add_option("--samples", arguments.data.samples, "At most this many samples of the test data; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  add_task(verb, arguments.task);
+  verb.add_option("-o,--output", arguments.output, "Page to write, .html: it needs no network and no script")
+      ->required();
+  add_reading(verb, arguments.model);
+}
+
 void declare(CLI::App& verb, OperatorsArguments& arguments) { add_target(verb, arguments.target); }
 
 void declare(CLI::App& verb, TargetsArguments& arguments) { verb.add_flag("--json", arguments.json, "Print JSON"); }
@@ -313,6 +378,44 @@ void declare(CLI::App& verb, DemoArguments& arguments) {
   verb.add_option("--save", arguments.save, "Folder for the three models, the int8 ones as .tflite too")
       ->check(CLI::ExistingDirectory);
   add_json(verb, arguments);
+}
+
+// ---- a run in a config file -----------------------------------------------------------------------------------------
+
+// Flags of `train` that are no part of its run: the quantizer's stand in the file's other keys, the rest is of this
+// call.
+std::set<std::string> outside_of_the_run() {
+  std::set<std::string> names = {"help",   "json", "resume",      "explain",     "config",
+                                 "target", "mode", "leave_float", "without_pass"};
+  for (const SettingFlag& setting : setting_flags()) names.insert(setting.name);
+  return names;
+}
+
+// The config's settings, what the command line gives put over them; and all that the run stands at.
+void complete(CLI::App& verb, TrainArguments& arguments, GlobalArguments& globals) {
+  const std::set<std::string> outside = outside_of_the_run();
+  const std::string& config = arguments.quantizer.config;
+  if (!config.empty()) {
+    std::set<std::string> left_out = outside;
+    left_out.insert("seed");
+    if (arguments.in_float || arguments.qat) left_out.insert({"float", "qat"});
+    const RunSettings settings = run_settings(config);
+    take_settings(verb, settings, left_out, config);
+    for (const auto& [name, value] : settings) {
+      if (name != "seed" || globals.seed) continue;
+      if (!CLI::detail::lexical_cast(value, globals.seed.emplace())) {
+        throw Error(config, octet::str("training.seed: expected a number, got '", value, "'"));
+      }
+      apply(globals);
+    }
+  }
+  for (const auto& [is_missing, name] :
+       {std::pair(arguments.model.path.empty(), "MODEL"), std::pair(arguments.data.empty(), "--data"),
+        std::pair(arguments.epochs == 0, "--epochs"), std::pair(arguments.output.empty(), "--output")}) {
+    if (is_missing) throw CLI::RequiredError(name);
+  }
+  arguments.settings = settings_of(verb, outside);
+  arguments.settings.emplace_back("seed", std::to_string(globals.seed.value_or(0)));
 }
 
 // ---- the program ----------------------------------------------------------------------------------------------------
@@ -341,7 +444,8 @@ class Program {
     CLI::App* verb = app_.add_subcommand(name, help);
     auto arguments = std::make_shared<Arguments>();
     declare(*verb, *arguments);
-    verb->callback([this, arguments, run] {
+    verb->callback([this, verb, arguments, run] {
+      if constexpr (requires { complete(*verb, *arguments, globals_); }) complete(*verb, *arguments, globals_);
       if constexpr (requires { arguments->seed; }) arguments->seed = globals_.seed;
       run(*arguments);
     });
@@ -366,6 +470,9 @@ void add_verbs(Program& program) {
               "What will run on the NPU, what will not and why: of a float model before calibration, or a quantized "
               "one",
               check);
+  program.add("report",
+              "A page of what a model or a run is worth: accuracy, training, noise by layer, ranges, placement, memory",
+              report_page);
   program.add("export",
               "Write a quantized model for other tools: .tflite, .pt2 for PyTorch and ExecuTorch, encodings as JSON",
               export_model);

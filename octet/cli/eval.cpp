@@ -11,6 +11,7 @@
 #include "octet/support/error.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/progress.h"
+#include "octet/train/tasks.h"
 
 namespace octet::cli {
 namespace {
@@ -47,6 +48,7 @@ void eval(const EvalArguments& arguments) {
   const auto [model, data, arithmetic] = open_subject(arguments);
   Progress progress("eval");
   EvaluateOptions evaluation;
+  evaluation.task = task_named(arguments.task);
   evaluation.batch_size = data.batch_size;
   evaluation.channels_last = arithmetic == "float";
   evaluation.transform = data.transform;

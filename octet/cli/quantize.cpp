@@ -1,12 +1,14 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/grad_mode.h>
 
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
 #include "octet/cli/output.h"
+#include "octet/cli/page_of.h"
 #include "octet/cli/print.h"
 #include "octet/cli/quantizer.h"
 #include "octet/cli/verbs.h"
@@ -136,6 +138,35 @@ std::vector<targets::Warning> warnings_of(GraphModule& float_model, GraphModule&
   return found;
 }
 
+// Labels are measured on the test part of the calibration data, which may be another.
+void write_report(const QuantizeArguments& arguments, const QuantizerConfig& config, GraphModule& float_model,
+                  const std::shared_ptr<GraphModule>& quantized, targets::TableQuantizer& quantizer,
+                  const report::QuantizationReport& found, const Samples& sample) {
+  report::Page page;
+  page.title = std::filesystem::path(arguments.output).filename().string();
+  page.what = octet::str("quantized after training for ", config.options.target);
+  page.warnings = found.warnings;
+  page.key_facts = {{"in float", bytes_text(found.float_bytes)}, {"quantized", bytes_text(found.bytes)}};
+  if (config.calibration) {
+    const DataArguments test{config.calibration->data, 0, 0, false, arguments.images};
+    // A copy each: what data asks of a batch changes the model.
+    const std::shared_ptr<GraphModule> own = float_model.copy(), made = quantized->copy();
+    const PageData on{open_data_for(*own, test, Split::kTest, 250), classification()};
+    if (on.data.source->has_targets() && on.data.source->num_classes() > 0) {
+      page.measured_on = test.spec;
+      measure(page, "float", own, on);
+      measure(page, "PTQ", made, {open_data_for(*made, test, Split::kTest, 250), on.task});
+      measure_in_integers(page, "PTQ", *quantized, on);
+    }
+  }
+  if (!sample.empty()) add_noise(page, float_model, *quantized, sample.front(), quantizer.target());
+  add_placement(page, *quantized, quantizer);
+  page.config = to_json(config).dump(2);
+  page.facts = {{"model", arguments.model.path}, {"output", arguments.output}};
+  add_versions(page, arguments.seed.value_or(0));
+  write_page(page, arguments.report);
+}
+
 void say(const std::vector<targets::Warning>& warnings) {
   constexpr size_t kShown = 12;
   for (size_t i = 0; i < std::min(warnings.size(), kShown); ++i) log::warn(text(warnings[i]));
@@ -187,6 +218,9 @@ void quantize(const QuantizeArguments& arguments) {
   report.warnings =
       warnings_of(*explanation.model, *quantized, few(samples, batches, arguments.measured), quantizer.target());
   say(report.warnings);
+  if (!arguments.report.empty()) {
+    write_report(arguments, config, *explanation.model, quantized, quantizer, report, few(samples, batches, 1));
+  }
   print(report, arguments.json);
 }
 

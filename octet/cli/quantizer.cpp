@@ -81,6 +81,10 @@ std::string flag_of(std::string setting) {
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> run_settings(const std::string& config) {
+  return targets::parse_config(read_file(config, limits::kConfig), config, all_targets()).training;
+}
+
 std::string default_target() { return all_targets().standard()->name; }
 
 std::vector<SettingFlag> setting_flags() {
@@ -191,6 +195,12 @@ void print(const TableQuantizer::Explanation& explanation, const TableQuantizer&
                annotated && note->output_qspec ? short_text(*note->output_qspec) : entry.reason});
   }
   out << '\n' << table.text() << '\n';
+}
+
+void write_run_settings(const std::vector<std::pair<std::string, std::string>>& settings, const std::string& output) {
+  nlohmann::ordered_json json = {{"version", targets::kConfigVersion}, {"training", nlohmann::ordered_json::object()}};
+  for (const auto& [flag, value] : settings) json["training"][flag] = value;
+  atomic_write(output + ".json", json.dump(2) + "\n");
 }
 
 void write_config(const QuantizerConfig& config, const std::string& output) {

@@ -24,5 +24,7 @@ void print(const targets::TableQuantizer::Explanation& explanation, const target
 
 /// Writes `output`.json, whole or not at all.
 void write_config(const targets::QuantizerConfig& config, const std::string& output);
+/// The same of a training in float, which has no quantizer: its settings alone.
+void write_run_settings(const std::vector<std::pair<std::string, std::string>>& settings, const std::string& output);
 
 }  // namespace octet::cli

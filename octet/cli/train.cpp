@@ -1,59 +1,110 @@
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
 #include "octet/cli/output.h"
+#include "octet/cli/page_of.h"
 #include "octet/cli/print.h"
 #include "octet/cli/quantizer.h"
 #include "octet/cli/run_keeper.h"
 #include "octet/cli/verbs.h"
+#include "octet/lowering/batch.h"
 #include "octet/quantize/qdq.h"
 #include "octet/report/training_reports.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
+#include "octet/support/log.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/train/distill.h"
 #include "octet/train/progress.h"
 #include "octet/train/qat.h"
+#include "octet/train/tasks.h"
 
 namespace octet::cli {
 namespace {
 
-// The settings that the trained model came from, for the record beside it.
-std::vector<std::pair<std::string, std::string>> training_facts(const TrainArguments& arguments, uint64_t seed) {
-  return {{"data", arguments.data},
-          {"samples", octet::str(arguments.samples)},
-          {"augment", arguments.no_augment ? "false" : "true"},
-          {"epochs", octet::str(arguments.epochs)},
-          {"batch_size", octet::str(arguments.batch_size)},
-          {"seed", octet::str(seed)},
-          {"lr", octet::str(arguments.learning_rate)},
-          {"optimizer", arguments.optimizer},
-          {"momentum", octet::str(arguments.momentum)},
-          {"weight_decay", octet::str(arguments.weight_decay)},
-          {"schedule", arguments.schedule},
-          {"step_epochs", octet::str(arguments.step_epochs)},
-          {"warmup_epochs", octet::str(arguments.warmup_epochs)},
-          {"label_smoothing", octet::str(arguments.label_smoothing)},
-          {"freeze_observers_after", octet::str(arguments.freeze_observers_after)},
-          {"freeze_bn_after", octet::str(arguments.freeze_bn_after)}};
+// Settings that change no weight of the run: a run goes on whatever they are.
+const std::set<std::string> kOfNoWeight = {"report",   "output", "checkpoints",   "keep",      "save_every",
+                                           "workers",  "plain",  "batch",         "nhwc_io",   "float_io",
+                                           "uint8_io", "model",  "per_tensor_fc", "pt2_layout"};
+
+constexpr int64_t kReported = 8;  // samples that a report looks at noise and ranges on
+
+RunFacts facts_of_weights(const TrainArguments& arguments) {
+  RunFacts facts = arguments.settings;
+  std::erase_if(facts, [](const auto& fact) { return kOfNoWeight.contains(fact.first); });
+  return facts;
 }
 
 bool any_given(const QuantizerArguments& quantizer) {
   const bool any_setting = std::any_of(quantizer.settings.begin(), quantizer.settings.end(),
                                        [](const auto& setting) { return !setting.second.empty(); });
-  return quantizer.explain || !quantizer.config.empty() || !quantizer.target.empty() || !quantizer.mode.empty() ||
-         any_setting || !quantizer.leave_float.empty() || !quantizer.without_passes.empty();
+  return quantizer.explain || !quantizer.target.empty() || !quantizer.mode.empty() || any_setting ||
+         !quantizer.leave_float.empty() || !quantizer.without_passes.empty();
 }
 
 void check_arguments(const TrainArguments& arguments) {
   if (arguments.in_float == arguments.qat)
     throw Error("", "train: give one of --float and --qat", ErrorCategory::kUsage);
+  if (arguments.resume && arguments.checkpoints.empty()) {
+    throw Error("", "train: --resume requires --checkpoints", ErrorCategory::kUsage);
+  }
   if (arguments.in_float && any_given(arguments.quantizer)) {
-    std::string flags = "--config, --target, --mode, ";
+    std::string flags = "--target, --mode, ";
     for (const SettingFlag& setting : setting_flags()) flags += setting.flag + ", ";
     throw Error("", "train: " + flags + "--leave-float, --without-pass and --explain are for --qat",
                 ErrorCategory::kUsage);
   }
+  const auto for_qat = [&](bool given, const char* flag) {
+    if (given && !arguments.qat) throw Error("", str("train: ", flag, " is for --qat"), ErrorCategory::kUsage);
+  };
+  for_qat(arguments.learn_scales, "--learn-scales");
+  for_qat(arguments.warm_start > 0, "--warm-start");
+  for_qat(arguments.distill && arguments.teacher.empty(), "--distill without --teacher");
+}
+
+// "1,2,0.5", or what "balanced" makes of the data.
+at::Tensor class_weights(const std::string& text, const DataSource& data) {
+  if (text.empty()) return {};
+  if (text == "balanced") return balanced_class_weights(data);
+  std::vector<float> weights;
+  std::stringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) {
+    char* end = nullptr;
+    weights.push_back(std::strtof(part.c_str(), &end));
+    if (part.empty() || *end != '\0' || !(weights.back() >= 0) || !std::isfinite(weights.back())) {
+      throw Error("--class-weights", str("expected 'balanced' or numbers of 0 or more, got '", text, "'"),
+                  ErrorCategory::kUsage);
+    }
+  }
+  return at::tensor(weights);
+}
+
+// What the run is trained for, its teacher with it. `model`: as it was opened.
+Task task_of(const TrainArguments& arguments, const GraphModule& model, const DataSource& data) {
+  const Task task = task_named(arguments.task, {.label_smoothing = arguments.label_smoothing,
+                                                .class_weights = class_weights(arguments.class_weights, data)});
+  if (!arguments.distill) return task;
+  std::shared_ptr<GraphModule> teacher;
+  if (arguments.teacher.empty()) {
+    teacher = model.copy();
+  } else {
+    ModelArguments opened = arguments.model;
+    opened.path = arguments.teacher;
+    teacher = open_model(opened);
+    make_batch_flexible(*teacher);
+  }
+  const bool has_labels = task.targets.empty() || data.has_targets();
+  return distilled(task, model_handle(teacher),
+                   {.temperature = arguments.temperature, .weight = arguments.distill_weight}, has_labels);
 }
 
 QatOptions qat_options(const TrainArguments& arguments) {
@@ -61,8 +112,16 @@ QatOptions qat_options(const TrainArguments& arguments) {
   options.freeze_observers_after = arguments.freeze_observers_after;
   options.freeze_bn_after = arguments.freeze_bn_after;
   TrainOptions& training = options.train;
+  options.learn_scales = arguments.learn_scales;
+  options.calibrated_samples = arguments.warm_start;
   training.epochs = arguments.epochs;
   training.batch_size = arguments.batch_size;
+  training.accumulate = arguments.accumulate;
+  training.clip_norm = arguments.clip_norm;
+  training.average = arguments.average;
+  training.patience = arguments.patience;
+  training.reestimate_batches = arguments.reestimate_bn;
+  training.final_fraction = arguments.final_lr;
   training.learning_rate = arguments.learning_rate;
   training.optimizer.kind = optimizer_kind(arguments.optimizer);
   training.optimizer.momentum = arguments.momentum;
@@ -70,10 +129,51 @@ QatOptions qat_options(const TrainArguments& arguments) {
   training.schedule = schedule_kind(arguments.schedule);
   training.step_epochs = arguments.step_epochs;
   training.warmup_epochs = arguments.warmup_epochs;
-  training.task = classification(arguments.label_smoothing);
   training.seed = arguments.seed.value_or(0);
   return options;
 }
+
+// What the page of a run tells besides the run itself: found before the model is trained.
+class RunPage {
+ public:
+  RunPage(const TrainArguments& arguments, const GraphModule& model) : arguments_(arguments), before_(model.copy()) {}
+
+  // The model as it comes, and what quantizing it after training gives.
+  void measure_before(const PageData& on, const ModelData& drawn) {
+    page_.measured_on = arguments_.held_out.empty() ? arguments_.data : arguments_.held_out;
+    measure(page_, arguments_.qat ? "float, before" : "before", before_, on);
+    if (!arguments_.qat) return;
+    try {
+      QuantizerArguments choice = arguments_.quantizer;
+      choice.mode.clear();
+      targets::TableQuantizer quantizer = make_quantizer(resolve(choice, QuantizationMode::kPtq).options);
+      const at::NoGradGuard no_grad;
+      const auto quantized = calibrate_and_quantize(before_->copy(), {first_batch(drawn, kCalibrated)}, quantizer);
+      measure(page_, "PTQ of it", quantized, on);
+    } catch (const Error& error) {
+      log::warn("report: the model before training was not quantized: ", error.what());
+    }
+  }
+
+  // The model in float with the parameters that `trained` has by the same names.
+  std::shared_ptr<GraphModule> in_float(const GraphModule& trained, const targets::TableQuantizer& quantizer) const {
+    const std::shared_ptr<GraphModule> model = quantizer.explain(*before_).model;
+    const at::NoGradGuard no_grad;
+    for (const std::string& name : model->attr_names()) {
+      if (!trained.has_attr(name) || trained.attr(name).sizes() != model->attr(name).sizes()) continue;
+      model->attr(name).copy_(trained.attr(name));
+    }
+    return model;
+  }
+
+  report::Page& page() { return page_; }
+
+ private:
+  static constexpr int64_t kCalibrated = 256;
+  const TrainArguments& arguments_;
+  std::shared_ptr<GraphModule> before_;
+  report::Page page_;
+};
 
 // The names of the labels, beside the model.
 void write_classes(const DataSource& data, const std::string& output) {
@@ -82,6 +182,8 @@ void write_classes(const DataSource& data, const std::string& output) {
 }
 
 }  // namespace
+
+std::vector<std::string> names_of_tasks() { return task_names(); }
 
 void train(const TrainArguments& arguments) {
   check_arguments(arguments);
@@ -99,6 +201,7 @@ void train(const TrainArguments& arguments) {
   if (!arguments.held_out.empty()) test.spec = arguments.held_out;
   drawn.augment = !arguments.no_augment;
   const ModelData data = open_data_for(*model, drawn, Split::kTrain, training.batch_size);
+  training.task = task_of(arguments, *model, *data.source);
   training.transform = data.transform;
   training.workers = data.workers;
   ModelData held_out;
@@ -108,14 +211,18 @@ void train(const TrainArguments& arguments) {
   }
   std::optional<RunKeeper> keeper;
   if (!arguments.checkpoints.empty()) {
-    RunFacts facts = training_facts(arguments, training.seed);
-    facts.emplace_back("mode", arguments.qat ? "qat" : "float");
+    RunFacts facts = facts_of_weights(arguments);
     facts.emplace_back("content of the data", fingerprint(*data.source));
     if (arguments.qat) facts.emplace_back("quantizer", to_json(config).dump());
     keeper.emplace(CheckpointOptions{arguments.checkpoints, arguments.keep, arguments.save_every}, std::move(facts),
                    arguments.resume);
   }
   const TrainHooks hooks = keeper ? keeper->hooks() : TrainHooks();
+  std::optional<RunPage> about;
+  if (!arguments.report.empty()) {
+    about.emplace(arguments, *model);
+    if (held_out.source) about->measure_before({held_out, training.task}, data);
+  }
   Progress progress(arguments.qat ? "qat" : "float");
   std::shared_ptr<GraphModule> trained;
   TrainResult result;
@@ -127,18 +234,29 @@ void train(const TrainArguments& arguments) {
     QatResult qat = train_qat(model, quantizer, data.source, options, hooks, held_out.source, &progress);
     trained = qat.quantized;
     result = std::move(qat.training);
+    if (about) {
+      report::Page& page = about->page();
+      const auto in_float = about->in_float(*model, quantizer);
+      if (held_out.source) {
+        const PageData on{held_out, training.task};
+        measure(page, "QAT", trained, on);
+        measure_in_integers(page, "QAT", *trained, on);
+        add_noise(page, *in_float, *trained, first_batch(held_out, kReported), quantizer.target());
+      }
+      add_placement(page, *trained, quantizer);
+    }
   } else {
     result = octet::train(model_handle(model), data.source, training, hooks, held_out.source, &progress, "float");
     model->train(false);
     trained = std::move(model);
   }
-  if (arguments.qat) {
-    config.calibration.reset();
-    config.training = training_facts(arguments, training.seed);
-  }
+  config.calibration.reset();
+  config.training = arguments.settings;
   write_model(*trained, arguments.output, arguments.writing, arguments.qat ? to_json(config).dump() : std::string());
   if (arguments.qat) {
     write_config(config, arguments.output);
+  } else {
+    write_run_settings(config.training, arguments.output);
   }
   report::TrainingReport report{arguments.output, arguments.qat, std::move(result), std::nullopt};
   if (!arguments.no_eval) {
@@ -152,6 +270,19 @@ void train(const TrainArguments& arguments) {
   report.left_out = static_cast<int64_t>(data.source->left_out().size());
   if (held_out.source) report.left_out += static_cast<int64_t>(held_out.source->left_out().size());
   write_classes(*data.source, arguments.output);
+  if (about) {
+    report::Page& page = about->page();
+    page.title = std::filesystem::path(arguments.output).filename().string();
+    page.what =
+        arguments.qat ? octet::str("trained quantization-aware for ", config.options.target) : "trained in float";
+    if (!arguments.qat && report.evaluation) page.measured.push_back({"trained", "float", *report.evaluation});
+    page.training = report.training;
+    page.config = config_beside(arguments.output);
+    page.facts.emplace_back("model", arguments.model.path);
+    page.facts.emplace_back("data", fingerprint(*data.source));
+    add_versions(page, training.seed);
+    write_page(page, arguments.report);
+  }
   print(report, arguments.json);
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace octet::cli {
@@ -86,6 +87,7 @@ struct QuantizeArguments {
   std::optional<bool> qat;  ///< else the config's
   int64_t measured = 1;     ///< samples on which the end looks for ruined values; 0: none
   std::string output;
+  std::string report;  ///< page to write; empty: none
   OutputArguments writing;
   std::optional<uint64_t> seed;
   bool json = false;
@@ -98,10 +100,13 @@ struct TrainArguments {
   std::string held_out;  ///< other data to measure with; empty: the test part of `data`
   ImageArguments images;
   int64_t samples = 0;
+  std::string task = "classification";
+  std::string class_weights;  ///< "1,2,0.5", "balanced"; empty: all the same
   bool in_float = false;
   bool qat = false;
   int64_t epochs = 0;
   int64_t batch_size = 64;
+  int64_t accumulate = 1;
   double learning_rate = 0.01;
   std::string optimizer = "sgd";
   double momentum = 0.9;
@@ -109,9 +114,20 @@ struct TrainArguments {
   std::string schedule = "cosine";
   int64_t step_epochs = 1;
   double warmup_epochs = 0.0;
+  double final_lr = 0.0;  ///< part of learning_rate
   double label_smoothing = 0.0;
+  double clip_norm = 0.0;
+  double average = 0.0;
+  int64_t patience = 0;
+  bool distill = false;
+  std::string teacher;  ///< empty: the model itself, in float
+  double temperature = 2.0;
+  double distill_weight = 0.5;
   int64_t freeze_observers_after = -1;
   int64_t freeze_bn_after = -1;
+  int64_t reestimate_bn = 0;  ///< batches
+  bool learn_scales = false;
+  int64_t warm_start = 0;  ///< samples
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;
@@ -120,15 +136,20 @@ struct TrainArguments {
   double save_every = 300;  ///< seconds
   int64_t keep = 3;
   std::string output;
+  std::string report;  ///< page to write; empty: none
   OutputArguments writing;
   std::optional<uint64_t> seed;
   bool json = false;
+  /// All of the run as it is, by the names of the flags, "batch_size": "64": what is written beside the model and told
+  /// of checkpoints.
+  std::vector<std::pair<std::string, std::string>> settings;
 };
 void train(const TrainArguments& arguments);
 
 struct EvalArguments {
   ModelArguments model;
   DataArguments data;
+  std::string task = "classification";
   std::string split = "test";
   bool integer = false;
   bool json = false;
@@ -187,6 +208,15 @@ struct VerifyArguments {
 };
 void verify(const VerifyArguments& arguments);
 
+struct ReportArguments {
+  ModelArguments model;     ///< or the folder of a run's checkpoints
+  std::string float_model;  ///< what it is compared with; empty: nothing
+  DataArguments data;       ///< to measure on; empty: nothing is measured
+  std::string task = "classification";
+  std::string output;
+};
+void report_page(const ReportArguments& arguments);
+
 struct OperatorsArguments {
   std::string target;
 };
@@ -206,6 +236,13 @@ struct DemoArguments {
   bool json = false;
 };
 void demo(const DemoArguments& arguments);
+
+/// The settings of a run in a config file ("training"), as TrainArguments::settings. Throws octet::Error naming the
+/// file and the key.
+std::vector<std::pair<std::string, std::string>> run_settings(const std::string& config);
+
+/// The names of --task.
+std::vector<std::string> names_of_tasks();
 
 /// The target where none is named.
 std::string default_target();

@@ -86,6 +86,7 @@ MemoryPlan plan_memory(const tflite::Model& model) {
   int64_t peak_step = 0;
   for (int64_t step = 0; step <= steps; ++step) {
     alive += change[static_cast<size_t>(step)];
+    if (step < steps) plan.alive_bytes.push_back(alive);
     if (alive <= plan.peak_bytes) continue;
     plan.peak_bytes = alive;
     peak_step = step;

@@ -10,11 +10,12 @@ namespace octet::integer {
 
 /// Where every computed tensor lies in one arena: tensors that are never alive at the same step share bytes.
 struct MemoryPlan {
-  std::vector<int64_t> offsets;  ///< of each tensor; -1 for constants
-  int64_t arena_bytes = 0;       ///< of the plan
-  int64_t peak_bytes = 0;        ///< most bytes alive at one step: no plan needs less
-  int64_t peak_step = -1;        ///< the first operator at which they are; -1: there is none
-  std::vector<int32_t> at_peak;  ///< the tensors alive there, largest first
+  std::vector<int64_t> offsets;      ///< of each tensor; -1 for constants
+  int64_t arena_bytes = 0;           ///< of the plan
+  int64_t peak_bytes = 0;            ///< most bytes alive at one step: no plan needs less
+  int64_t peak_step = -1;            ///< the first operator at which they are; -1: there is none
+  std::vector<int32_t> at_peak;      ///< the tensors alive there, largest first
+  std::vector<int64_t> alive_bytes;  ///< at each operator
 };
 
 /// Greedy by size, largest first, each as low as it goes. Offsets are multiples of 16. Inputs live from the start,

@@ -50,7 +50,7 @@ class OCTET_API FakeQuantize : public FakeQuantizeBase, public RunListener, publ
   /// rounded to. `values` makes x for an observer that wants to see more.
   QParams watch(float low, float high, const std::function<at::Tensor()>& values);
   /// Computes the grid anew from the observer, after its state was changed from outside.
-  void refresh();
+  virtual void refresh();
 
   at::Tensor scale;
   at::Tensor zero_point;

@@ -32,6 +32,8 @@ class OCTET_API RangeObserver : public ObserverBase {
   double eps() const;
   /// No scale is smaller than these from now on: float32, [1] or [channels]. Not saved with the state.
   void require_scale(const at::Tensor& least) { least_scale_ = least; }
+  /// Of require_scale(); undefined: none.
+  const at::Tensor& required_scale() const { return least_scale_; }
   /// Observers and fake quantizers whose range is this one's from each forward on: the same tensors, so that what a
   /// moving average among them makes of them is where this one goes on from, as in the reference.
   void set_followers(std::vector<std::shared_ptr<ObserverBase>> followers) { followers_ = std::move(followers); }

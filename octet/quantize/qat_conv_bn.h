@@ -64,6 +64,7 @@ class QatConvBn : public CallableModule, public RunListener {
   const ConvInfo& info() const { return info_; }
   double eps() const { return eps_; }
   double momentum() const { return momentum_; }
+  void set_momentum(double momentum) { momentum_ = momentum; }
   const std::shared_ptr<ObserverBase>& weight_fake_quant() const { return weight_fake_quant_; }
   const std::shared_ptr<ObserverBase>& bias_fake_quant() const { return bias_fake_quant_; }
 

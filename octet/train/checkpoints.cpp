@@ -13,6 +13,7 @@
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
+#include "octet/train/average.h"
 #include "octet/train/clock.h"
 #include "octet/train/optimizer.h"
 
@@ -28,7 +29,9 @@ constexpr const char* kRun = "run";        // the JSON text of all that is no te
 constexpr const char* kRandom = "random";  // the generator's state
 constexpr const char* kModel = "model:";
 constexpr const char* kOptimizer = "optimizer:";
-constexpr const char* kBest = "best.ckpt";
+constexpr const char* kAverage = "average:";  // by the number of the tensor (averaged_tensors)
+constexpr const char* kBestState = "best:";
+constexpr const char* kBest = "best.ckpt";  // the file
 
 std::string name_of(int64_t step) {
   char name[32];
@@ -135,7 +138,7 @@ int64_t count_at(const JsonCursor& object, const char* key) {
 }
 
 // Into `state`, but for its optimizer and generator.
-void read_run(const JsonCursor& run, TrainState& state) {
+void read_state(const JsonCursor& run, TrainState& state) {
   state.epoch = count_at(run, "epoch");
   state.step = count_at(run, "step");
   state.seconds = run.at("seconds").to_double();
@@ -159,13 +162,19 @@ void read_run(const JsonCursor& run, TrainState& state) {
   }
 }
 
-void check_facts(const JsonCursor& run, const RunFacts& facts, const std::string& path) {
-  std::map<std::string, std::string> written;
+RunFacts facts_of(const JsonCursor& run) {
+  RunFacts facts;
   for (const JsonCursor& fact : run.at("facts").elements()) {
     const auto pair = fact.elements();
     if (pair.size() != 2) throw expected(fact.where(), "elements", "2", str(pair.size()));
-    written[pair[0].to_string()] = pair[1].to_string();
+    facts.emplace_back(pair[0].to_string(), pair[1].to_string());
   }
+  return facts;
+}
+
+void check_facts(const JsonCursor& run, const RunFacts& facts, const std::string& path) {
+  std::map<std::string, std::string> written;
+  for (const auto& [name, value] : facts_of(run)) written[name] = value;
   for (const auto& [name, value] : facts) {
     const auto found = written.find(name);
     const std::string then = found == written.end() ? "nothing" : found->second;
@@ -173,6 +182,11 @@ void check_facts(const JsonCursor& run, const RunFacts& facts, const std::string
       throw expected(path, name, then + ", as the run was begun", value)
           .hint("resume with the settings of the run, or begin another in a folder of its own");
     }
+    written.erase(name);
+  }
+  if (!written.empty()) {
+    throw expected(path, written.begin()->first, written.begin()->second + ", as the run was begun", "nothing")
+        .hint("resume with the settings of the run, or begin another in a folder of its own");
   }
 }
 
@@ -190,6 +204,21 @@ Tensors behind(const char* prefix, const StateDict& all) {
   return found;
 }
 
+// Clones of the tensors that are numbered from 0, which are `like` these.
+std::vector<at::Tensor> numbered(const Tensors& tensors, const std::vector<at::Tensor>& like, const std::string& path) {
+  std::vector<at::Tensor> all;
+  if (tensors.empty()) return all;
+  for (size_t i = 0; i < like.size(); ++i) {
+    const auto found = tensors.find(str(i));
+    const bool fits = found != tensors.end() && found->second.sizes() == like[i].sizes() &&
+                      found->second.scalar_type() == like[i].scalar_type();
+    if (!fits) throw Error(path, str("the moving average of tensor ", i, " is none of it"));
+    all.push_back(found->second.clone());
+  }
+  if (tensors.size() != like.size()) throw Error(path, "holds the moving average of another model");
+  return all;
+}
+
 at::Tensor bytes_of(const std::string& text) {
   at::Tensor bytes = at::empty({static_cast<int64_t>(text.size())}, at::kByte);
   std::copy(text.begin(), text.end(), bytes.mutable_data_ptr<uint8_t>());
@@ -203,21 +232,31 @@ at::Tensor bytes_named(const StateDict& all, const char* name, const std::string
   throw Error(path, str("is no checkpoint of a run: it has no bytes '", name, "'"));
 }
 
-void load(const StateDict& all, const std::string& path, const RunFacts& facts, const ModelHandle& model,
-          TrainState& state) {
+// The JSON text of all that is no tensor.
+json document_of(const StateDict& all, const std::string& path) {
   const at::Tensor text = bytes_named(all, kRun, path);
-  const json document = parse_json(std::string_view(reinterpret_cast<const char*>(text.const_data_ptr<uint8_t>()),
-                                                    static_cast<size_t>(text.numel())),
-                                   path);
+  json document = parse_json(std::string_view(reinterpret_cast<const char*>(text.const_data_ptr<uint8_t>()),
+                                              static_cast<size_t>(text.numel())),
+                             path);
   const JsonCursor run(document, path);
   if (run.at("version").to_int() != kVersion) {
     throw expected(path, "version", str(kVersion), str(run.at("version").to_int()));
   }
+  return document;
+}
+
+void load(const StateDict& all, const std::string& path, const RunFacts& facts, const ModelHandle& model,
+          TrainState& state) {
+  const json document = document_of(all, path);
+  const JsonCursor run(document, path);
   check_facts(run, facts, path);
-  read_run(run, state);
+  read_state(run, state);
   state.random = bytes_named(all, kRandom, path);
   load_state(model, behind(kModel, all), path);
   load_optimizer_state(*state.optimizer, model.parameters, behind(kOptimizer, all), path);
+  state.average = numbered(behind(kAverage, all), averaged_tensors(model), path);
+  state.best.clear();
+  for (const auto& [name, tensor] : behind(kBestState, all)) state.best.emplace(name, tensor.clone());
 }
 
 }  // namespace
@@ -257,6 +296,10 @@ void Checkpoints::write(const std::string& name, const ModelHandle& model, const
   tensors.push_back({kRandom, state.random, false, false});
   add_all(tensors, kModel, state_of(model));
   add_all(tensors, kOptimizer, optimizer_state(*state.optimizer, model.parameters));
+  Tensors average;
+  for (size_t i = 0; i < state.average.size(); ++i) average.emplace(str(i), state.average[i]);
+  add_all(tensors, kAverage, average);
+  add_all(tensors, kBestState, state.best);
   atomic_write((fs::path(options_.folder) / name).string(), torch_save_bytes(tensors));
 }
 
@@ -284,6 +327,21 @@ void Checkpoints::save_if_due(const ModelHandle& model, const TrainState& state)
     log::warn(error.what(), "; training goes on without this checkpoint");
     last_ = now();
   }
+}
+
+SavedRun read_run(const std::string& folder) {
+  for (const int64_t step : steps_in(folder)) {
+    const std::string path = (fs::path(folder) / name_of(step)).string();
+    try {
+      const json document = document_of(load_state_dict(path), path);
+      TrainState state;
+      read_state(JsonCursor(document, path), state);
+      return {state.step, state.result, facts_of(JsonCursor(document, path))};
+    } catch (const Error& error) {
+      log::warn(error.what(), "; going back to the one before");
+    }
+  }
+  throw Error(folder, "holds no checkpoint of a run that can be read", ErrorCategory::kFile);
 }
 
 std::string fingerprint(const DataSource& data) {

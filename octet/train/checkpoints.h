@@ -22,9 +22,9 @@ struct CheckpointOptions {
 };
 
 /// The saved states of one run. `step-00000120.ckpt` holds the model behind step 120 with all that the run is made of:
-/// optimizer, schedule, generator, place in the epoch, what was measured. `best.ckpt` is the one behind the best epoch.
-/// Each is written whole or not at all and synced to disk, before an older one goes. The format is torch.save's:
-/// torch.load(..., weights_only=True) gives a dict of tensors.
+/// optimizer, schedule, generator, place in the epoch, moving average, what was measured. `best.ckpt` is the one behind
+/// the best epoch. Each is written whole or not at all and synced to disk, before an older one goes. The format is
+/// torch.save's: torch.load(..., weights_only=True) gives a dict of tensors.
 class OCTET_API Checkpoints {
  public:
   /// Throws octet::Error where the folder can't be made.
@@ -50,6 +50,15 @@ class OCTET_API Checkpoints {
   RunFacts facts_;
   double last_;  // time of the last one
 };
+
+/// What a run has found so far, without its model.
+struct SavedRun {
+  int64_t step = 0;
+  TrainResult result;  ///< of the whole epochs
+  RunFacts facts;
+};
+/// Of the newest checkpoint in a folder. Throws octet::Error where there is none that can be read.
+OCTET_API SavedRun read_run(const std::string& folder);
 
 /// Tells data from other data: sizes, and a checksum of the first, the middle and the last sample.
 OCTET_API std::string fingerprint(const DataSource& data);

@@ -25,6 +25,29 @@ void check_labels(const std::string& name, const at::Tensor& labels, int64_t siz
   }
 }
 
+// Samples of each of `num_classes` labels, int64; nothing of targets that are none.
+std::vector<int64_t> counts_of(const at::Tensor& labels, int64_t num_classes) {
+  if (!labels.defined() || labels.scalar_type() != at::kLong) return {};
+  const at::Tensor counts = at::bincount(labels, {}, num_classes);
+  return {counts.const_data_ptr<int64_t>(), counts.const_data_ptr<int64_t>() + counts.numel()};
+}
+
+// Labels, or floating targets of as many samples.
+void check_targets(const std::string& name, const at::Tensor& targets, int64_t size, int64_t num_classes) {
+  if (!targets.defined() || !at::isFloatingType(targets.scalar_type())) {
+    return check_labels(name, targets, size, num_classes);
+  }
+  if (targets.dim() == 0 || targets.size(0) != size) {
+    throw expected(name, "targets", str(size), octet::str(targets.sizes()));
+  }
+}
+
+// One more than the greatest of labels; 0 for other targets, and for none.
+int64_t classes_of(const at::Tensor& targets) {
+  const bool labelled = targets.defined() && targets.numel() > 0 && targets.scalar_type() == at::kLong;
+  return labelled ? targets.max().item<int64_t>() + 1 : 0;
+}
+
 // These rows of dimension 0; of nothing, nothing.
 at::Tensor pick(const at::Tensor& all, const std::vector<int64_t>& indices) {
   if (!all.defined()) return {};
@@ -63,6 +86,7 @@ class ImageSource : public DataSource {
   std::vector<std::vector<int64_t>> sample_shapes() const override { return {images_.sizes().slice(1).vec()}; }
   bool has_targets() const override { return labels_.defined(); }
   int64_t num_classes() const override { return num_classes_; }
+  std::vector<int64_t> class_counts() const override { return counts_of(labels_, num_classes_); }
   const ImageFacts* image_facts() const override { return &facts_; }
 
   Batch get(const std::vector<int64_t>& indices) const override {
@@ -105,16 +129,9 @@ class TensorSource : public DataSource {
       }
       input = input.contiguous();
     }
-    if (!targets_.defined()) return;
-    targets_ = targets_.contiguous();
-    if (at::isFloatingType(targets_.scalar_type())) {
-      if (targets_.dim() == 0 || targets_.size(0) != size()) {
-        throw expected(this->name(), "targets", str(size()), octet::str(targets_.sizes()));
-      }
-      return;
-    }
-    check_labels(this->name(), targets_, size(), num_classes_);
-    if (num_classes_ == 0 && targets_.numel() > 0) num_classes_ = targets_.max().item<int64_t>() + 1;
+    if (targets_.defined()) targets_ = targets_.contiguous();
+    check_targets(this->name(), targets_, size(), num_classes_);
+    if (num_classes_ == 0) num_classes_ = classes_of(targets_);
   }
 
   int64_t size() const override { return inputs_[0].size(0); }
@@ -125,6 +142,7 @@ class TensorSource : public DataSource {
   }
   bool has_targets() const override { return targets_.defined(); }
   int64_t num_classes() const override { return num_classes_; }
+  std::vector<int64_t> class_counts() const override { return counts_of(targets_, num_classes_); }
   int64_t natural_batch() const override { return natural_batch_; }
 
   Batch get(const std::vector<int64_t>& indices) const override {
@@ -159,8 +177,8 @@ class SetSource : public DataSource {
       }
     }
     if (targets_.defined()) targets_ = targets_.contiguous();
-    check_labels(this->name(), targets_, size(), 0);
-    if (targets_.defined() && targets_.numel() > 0) num_classes_ = targets_.max().item<int64_t>() + 1;
+    check_targets(this->name(), targets_, size(), 0);
+    num_classes_ = classes_of(targets_);
   }
 
   int64_t size() const override { return static_cast<int64_t>(sets_.size()); }
@@ -171,6 +189,7 @@ class SetSource : public DataSource {
   }
   bool has_targets() const override { return targets_.defined(); }
   int64_t num_classes() const override { return num_classes_; }
+  std::vector<int64_t> class_counts() const override { return counts_of(targets_, num_classes_); }
   int64_t natural_batch() const override { return 1; }
   bool gives_sets() const override { return true; }
 
@@ -201,6 +220,9 @@ class FirstSamples : public DataSource {
   bool gives_sets() const override { return whole_->gives_sets(); }
   const ImageFacts* image_facts() const override { return whole_->image_facts(); }
   std::vector<std::string> class_names() const override { return whole_->class_names(); }
+  std::vector<int64_t> class_counts() const override {
+    return count_ == whole_->size() ? whole_->class_counts() : std::vector<int64_t>();
+  }
   int64_t usual_workers() const override { return whole_->usual_workers(); }
   std::vector<std::string> left_out() const override { return whole_->left_out(); }
   Batch draw(const std::vector<int64_t>& indices, const std::vector<uint64_t>& seeds) const override {

@@ -56,6 +56,8 @@ class OCTET_API DataSource {
   virtual int64_t usual_workers() const { return 1; }
   /// Names of the labels, in their order; empty where they have none.
   virtual std::vector<std::string> class_names() const { return {}; }
+  /// Samples of each label, in their order; empty where that is not known without reading all.
+  virtual std::vector<int64_t> class_counts() const { return {}; }
   /// What could not be read so far and was left out, for people.
   virtual std::vector<std::string> left_out() const { return {}; }
   /// Samples that belong in one batch because their file holds them together; 0: no preference.

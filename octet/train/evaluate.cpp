@@ -25,12 +25,17 @@ Evaluation evaluate(const ModelHandle& model, std::shared_ptr<const DataSource> 
   const auto start = std::chrono::steady_clock::now();
   auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   Tally tally;
+  std::vector<std::vector<at::Tensor>> rows(task.whole.size());
   for (Batch& batch : loader.epoch(0)) {
     if (options.channels_last) to_channels_last(batch);
     at::Tensor output = model.forward(batch.inputs);
     if (task.check_output) task.check_output(output, batch, name);
     tally.add(task, output, batch);
     tally.loss += task.loss_sum(output, batch);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const at::Tensor kept = task.whole[i].rows(output, batch);
+      if (kept.defined()) rows[i].push_back(kept);
+    }
     if (options.progress != nullptr) {
       const auto n = static_cast<double>(tally.samples);
       options.progress->update({tally.batches, loader.batches(), tally.loss / n, tally.mean(0), n / elapsed(), 0,
@@ -43,6 +48,10 @@ Evaluation evaluate(const ModelHandle& model, std::shared_ptr<const DataSource> 
   result.samples = tally.samples;
   result.loss = tally.loss / n;
   result.scores = tally.scores(task);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const std::optional<double> value = rows[i].empty() ? std::nullopt : task.whole[i].value(at::cat(rows[i]));
+    if (value) result.scores.push_back({task.whole[i].key, task.whole[i].title, *value});
+  }
   result.seconds = elapsed();
   result.samples_per_second = n / result.seconds;
   if (options.progress != nullptr) options.progress->finish();

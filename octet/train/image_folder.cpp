@@ -129,6 +129,13 @@ class ImageFolder : public DataSource {
   std::vector<std::vector<int64_t>> sample_shapes() const override { return {options_.sample}; }
   bool has_targets() const override { return !classes_.empty(); }
   int64_t num_classes() const override { return static_cast<int64_t>(classes_.size()); }
+  std::vector<int64_t> class_counts() const override {
+    std::vector<int64_t> counts(classes_.size(), 0);
+    for (const Picture& each : pictures_) {
+      if (each.label >= 0) ++counts.at(static_cast<size_t>(each.label));
+    }
+    return counts;
+  }
   // Decoding takes longer than a small model's step.
   int64_t usual_workers() const override { return std::max<int64_t>(1, std::thread::hardware_concurrency()); }
   std::vector<std::string> class_names() const override { return classes_; }

@@ -112,7 +112,10 @@ ModelHandle model_handle(std::shared_ptr<GraphModule> graph) {
           [graph](bool on) { graph->train(on); },
           [graph] { return graph_state(*graph); },
           [graph](const State& state, const std::string& where) { load_graph_state(*graph, state, where); },
-          [graph](const std::vector<at::Tensor>& inputs) { return first_flaw(*graph, inputs); }};
+          [graph](const std::vector<at::Tensor>& inputs) { return first_flaw(*graph, inputs); },
+          {},
+          running_statistics(*graph),
+          [graph] { return keep_last_batch_alone(*graph); }};
 }
 
 }  // namespace octet

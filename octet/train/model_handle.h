@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "octet/graph/graph_module.h"
+#include "octet/quantize/running_statistics.h"
 #include "octet/support/api.h"
 
 namespace octet {
@@ -29,6 +30,12 @@ struct ModelHandle {
   /// Where the model's result, or a parameter, stops being finite on these inputs: "[conv2d 'conv'] gives NaN"; empty
   /// where it does not, or nothing can be said.
   std::function<std::string(const std::vector<at::Tensor>&)> where_not_finite = {};
+  /// Of `parameters`, those that no weight decay pulls on: scales that are learned.
+  std::vector<at::Tensor> without_decay = {};
+  /// BatchNorm's running statistics, the tensors themselves.
+  std::vector<RunningStatistics> statistics = {};
+  /// While its result lives, a forward in train mode leaves the statistics of its batch alone.
+  std::function<std::shared_ptr<void>()> keep_last_batch_alone = {};
 };
 
 /// A graph: its first result counts.

@@ -101,12 +101,22 @@ void check_numbers(const std::string& path, const at::Tensor& array) {
   }
 }
 
-at::Tensor read_labels(const std::string& beside, int64_t count) {
+// Integers, one a sample: int64 labels [count]. Other arrays of `count` samples: float32 targets.
+at::Tensor read_targets(const std::string& beside, int64_t count) {
   std::filesystem::path path = std::filesystem::path(beside).replace_filename("labels.npy");
   if (!std::filesystem::exists(path)) return {};
   at::Tensor labels = read_npy(path.string());
-  if (!at::isIntegralType(labels.scalar_type(), /*includeBool=*/false)) {
-    throw expected(path.string(), "labels", "integers", octet::str(labels.scalar_type()));
+  const bool is_floating = at::isFloatingType(labels.scalar_type());
+  if (!is_floating && !at::isIntegralType(labels.scalar_type(), /*includeBool=*/true)) {
+    throw expected(path.string(), "labels", "integers or floating numbers", octet::str(labels.scalar_type()));
+  }
+  if (is_floating || (labels.dim() > 1 && labels.size(0) == count && labels.numel() != count)) {
+    check_numbers(path.string(), labels);
+    labels = labels.to(at::kFloat);
+    if (labels.dim() == 0 || labels.size(0) != count) {
+      throw expected(path.string(), "samples", str(count), octet::str(labels.sizes()));
+    }
+    return labels;
   }
   labels = labels.to(at::kLong).flatten();
   if (labels.size(0) != count) throw expected(path.string(), "labels", str(count), str(labels.size(0)));
@@ -169,14 +179,14 @@ std::shared_ptr<DataSource> npy(const std::string& name, const std::string& patt
   }
   if (!is_batched(arrays))
     return set_source(name, by_sample(columns, arrays),
-                      read_labels(columns[0][0], static_cast<int64_t>(columns[0].size())));
+                      read_targets(columns[0][0], static_cast<int64_t>(columns[0].size())));
   std::vector<at::Tensor> inputs;
   inputs.reserve(arrays.size());
   for (const auto& parts : arrays) inputs.push_back(parts.size() == 1 ? parts[0] : at::cat(parts));
   const std::vector<at::Tensor>& first = arrays[0];
   const bool uniform =
       std::all_of(first.begin(), first.end(), [&](const at::Tensor& part) { return part.size(0) == first[0].size(0); });
-  at::Tensor labels = read_labels(columns[0][0], inputs[0].size(0));
+  at::Tensor labels = read_targets(columns[0][0], inputs[0].size(0));
   return tensor_source(name, inputs, labels, /*num_classes=*/0, uniform ? first[0].size(0) : 0);
 }
 

@@ -26,9 +26,10 @@ struct DataOptions {
 ///
 /// A file of `npy:GLOB` holds samples along dimension 0. Files named `*_I_J.npy` (all of them) are input J of sample
 /// file I, taken in the order of I; others are taken in name order and feed a single input. All files of an input agree
-/// in shape but for dimension 0. Where `labels.npy` lies beside the files, it holds one integer label a sample, in
-/// order; it is never an input. float64 arrays become float32. `natural_batch()` is the number of samples a file where
-/// all files agree in it.
+/// in shape but for dimension 0. Where `labels.npy` lies beside the files, it holds, in the order of the samples,
+/// one integer label each, or what else a task compares with (task.h): floating numbers, or several integers each; it
+/// is never an input. float64 arrays become float32. `natural_batch()` is the number of samples a file where all files
+/// agree in it.
 ///
 /// Throws octet::Error that names the file and the reason: wrong magic, truncated, absurd sizes, labels out of range.
 OCTET_API std::shared_ptr<DataSource> open_data(const std::string& spec, Split split, const DataOptions& options = {});

@@ -16,11 +16,14 @@ constexpr const char* kSquares = "exp_avg_sq";
 
 template <typename Options>
 std::vector<torch::optim::OptimizerParamGroup> groups(const std::vector<at::Tensor>& parameters, const Options& common,
-                                                      bool decay_vectors) {
+                                                      const OptimizerOptions& choice) {
+  const auto decays = [&](const at::Tensor& parameter) {
+    const bool is_named = std::any_of(choice.without_decay.begin(), choice.without_decay.end(),
+                                      [&](const at::Tensor& other) { return other.is_same(parameter); });
+    return !is_named && (choice.decay_vectors || parameter.dim() > 1);
+  };
   std::vector<at::Tensor> decaying, plain;
-  for (const at::Tensor& parameter : parameters) {
-    (decay_vectors || parameter.dim() > 1 ? decaying : plain).push_back(parameter);
-  }
+  for (const at::Tensor& parameter : parameters) (decays(parameter) ? decaying : plain).push_back(parameter);
   std::vector<torch::optim::OptimizerParamGroup> result;
   if (!decaying.empty()) result.emplace_back(decaying, std::make_unique<Options>(common));
   if (!plain.empty()) result.emplace_back(plain, std::make_unique<Options>(Options(common).weight_decay(0)));
@@ -37,7 +40,7 @@ std::shared_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<at::Te
   if (options.kind == OptimizerKind::kAdamW) {
     auto common = torch::optim::AdamWOptions(learning_rate).weight_decay(options.weight_decay);
     auto neutral = torch::optim::AdamWOptions(learning_rate);
-    return std::make_shared<torch::optim::AdamW>(groups(parameters, common, options.decay_vectors), neutral);
+    return std::make_shared<torch::optim::AdamW>(groups(parameters, common, options), neutral);
   }
   if (options.nesterov && !(options.momentum > 0)) throw Error("optimizer", "nesterov needs a momentum over 0");
   auto common = torch::optim::SGDOptions(learning_rate)
@@ -45,7 +48,7 @@ std::shared_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<at::Te
                     .nesterov(options.nesterov)
                     .weight_decay(options.weight_decay);
   auto neutral = torch::optim::SGDOptions(learning_rate);
-  return std::make_shared<torch::optim::SGD>(groups(parameters, common, options.decay_vectors), neutral);
+  return std::make_shared<torch::optim::SGD>(groups(parameters, common, options), neutral);
 }
 
 std::map<std::string, at::Tensor> optimizer_state(torch::optim::Optimizer& optimizer,

@@ -24,6 +24,8 @@ struct OptimizerOptions {
   double weight_decay = 0.0;
   /// Whether tensors of one dimension (BatchNorm, biases) decay too.
   bool decay_vectors = true;
+  /// Tensors that do not decay in any case.
+  std::vector<at::Tensor> without_decay = {};
 };
 
 /// One of libtorch's optimizers over these parameters.

@@ -15,6 +15,12 @@ struct QatOptions {
   int64_t freeze_observers_after = -1;
   /// BatchNorm statistics stop moving after this many epochs; negative: never.
   int64_t freeze_bn_after = -1;
+  /// Scales are learned from calibrated ranges on (learned_scales.h), in place of ranges that are observed.
+  bool learn_scales = false;
+  /// Training samples on which ranges are calibrated before the first step; 0: none, but kWarmStart where scales are
+  /// learned.
+  int64_t calibrated_samples = 0;
+  static constexpr int64_t kWarmStart = 256;
 };
 
 struct QatResult {
@@ -24,7 +30,7 @@ struct QatResult {
 
 /// Quantization-aware training of a float model: prepare_qat_pt2e, train, finish. `model` becomes the prepared
 /// model on the way: pass a copy to keep it. Observers rest during evaluations. Hooks run after the freezing of an
-/// epoch.
+/// epoch. TrainOptions::reestimate_batches counts where BatchNorm's statistics are frozen, else behind the last epoch.
 OCTET_API QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer,
                               std::shared_ptr<const DataSource> data, const QatOptions& options,
                               const TrainHooks& hooks = {}, std::shared_ptr<const DataSource> evaluation = nullptr,

@@ -28,15 +28,19 @@ void Task::check_data(const DataSource& data, const char* purpose) const {
   if (!targets.empty() && !data.has_targets()) throw Error(data.name(), str("has no ", targets, " to ", purpose));
 }
 
-Task classification(double label_smoothing) {
+Task classification(double label_smoothing, const at::Tensor& class_weights) {
   if (!(label_smoothing >= 0 && label_smoothing < 1)) {
     throw expected("train", "label smoothing", "from 0 up to but not 1", str(label_smoothing));
   }
   Task task;
   task.name = "classification";
   task.targets = "labels";
-  task.loss = [label_smoothing](const at::Tensor& output, const Batch& batch) {
-    return at::cross_entropy_loss(output, batch.targets, {}, at::Reduction::Mean, /*ignore_index=*/-100,
+  task.loss = [label_smoothing, class_weights](const at::Tensor& output, const Batch& batch) {
+    if (class_weights.defined() && class_weights.numel() != output.size(1)) {
+      throw expected("train", "class weights", str(output.size(1), ", as many as the model has classes"),
+                     str(class_weights.numel()));
+    }
+    return at::cross_entropy_loss(output, batch.targets, class_weights, at::Reduction::Mean, /*ignore_index=*/-100,
                                   label_smoothing);
   };
   task.loss_sum = [](const at::Tensor& output, const Batch& batch) {
@@ -44,6 +48,17 @@ Task classification(double label_smoothing) {
   };
   task.metrics = {top(1), top(5)};
   task.check_output = check_logits;
+  // Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015): the square keeps the gradient's
+  // size as the temperature changes.
+  task.distance = [](const at::Tensor& output, const at::Tensor& teacher, double temperature) {
+    const at::Tensor own = at::log_softmax(output / temperature, -1);
+    const at::Tensor theirs = at::log_softmax(teacher / temperature, -1);
+    const auto samples = static_cast<double>(std::max<int64_t>(1, output.size(0)));
+    return at::kl_div(own, theirs, at::Reduction::Sum, /*log_target=*/true) * (temperature * temperature / samples);
+  };
+  task.agreeing = [](const at::Tensor& output, const at::Tensor& teacher) {
+    return static_cast<double>(output.argmax(1).eq(teacher.argmax(1)).sum().item<int64_t>());
+  };
   return task;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,16 @@ struct Metric {
   /// Sum over the samples of a batch.
   std::function<double(const at::Tensor& output, const Batch& batch)> sum;
   bool higher_is_better = true;
+};
+
+/// A number that is measured of all results of an evaluation together, such as an area under a curve.
+struct WholeMetric {
+  std::string key;
+  std::string title;
+  /// What to keep of a batch: [samples, ...]; undefined where the batch says nothing of it.
+  std::function<at::Tensor(const at::Tensor& output, const Batch& batch)> rows;
+  /// Of the rows of all batches; nullopt where they leave it open.
+  std::function<std::optional<double>(const at::Tensor& all)> value;
 };
 
 /// What a model is trained for: the loss to minimise and what is counted of its results. The loop knows nothing else of
@@ -40,6 +51,13 @@ struct OCTET_API Task {
   std::function<double(const at::Tensor& output, const Batch& batch)> loss_sum;
   /// The first says which epoch is best; where there are none, the loss does.
   std::vector<Metric> metrics;
+  /// Measured in evaluations alone.
+  std::vector<WholeMetric> whole = {};
+  /// How far results are from a teacher's, softened by a temperature: what distillation (distill.h) minimises, a mean
+  /// over the batch. Empty: the mean squared difference.
+  std::function<at::Tensor(const at::Tensor& output, const at::Tensor& teacher, double temperature)> distance = {};
+  /// How many samples of a batch have the teacher's answer. Empty: nothing is told of it.
+  std::function<double(const at::Tensor& output, const at::Tensor& teacher)> agreeing = {};
   /// Throws octet::Error, which names `where`, for results that do not fit the batch. May be empty.
   std::function<void(const at::Tensor& output, const Batch& batch, const std::string& where)> check_output;
 
@@ -48,8 +66,9 @@ struct OCTET_API Task {
 };
 
 /// Logits [N, classes] against int64 labels [N]: cross entropy, top-1 and top-5. `label_smoothing` from 0 up to but not
-/// 1, else octet::Error.
-OCTET_API Task classification(double label_smoothing = 0);
+/// 1, else octet::Error. `class_weights`: what a sample of each class counts in training, float32 [classes]; undefined:
+/// all the same.
+OCTET_API Task classification(double label_smoothing = 0, const at::Tensor& class_weights = {});
 
 /// A metric's value.
 struct Score {

@@ -3,8 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "octet/train/evaluate.h"
@@ -50,6 +52,10 @@ struct TrainState {
   double waiting = 0;
   /// Of the epochs that are over.
   TrainResult result;
+  /// The moving average (TrainOptions::average): parameters, then BatchNorm's means and variances; empty: none yet.
+  std::vector<at::Tensor> average;
+  /// With early stopping: the model's state behind the best epoch, as it was measured.
+  std::map<std::string, at::Tensor> best;
 };
 
 }  // namespace octet

@@ -7,8 +7,11 @@
 #include <mutex>
 
 #include "octet/support/error.h"
+#include "octet/support/log.h"
+#include "octet/train/average.h"
 #include "octet/train/clock.h"
 #include "octet/train/progress.h"
+#include "octet/train/reestimate.h"
 
 namespace octet {
 namespace {
@@ -17,6 +20,10 @@ std::shared_ptr<const DataSource> checked(std::shared_ptr<const DataSource> data
   if (options.epochs < 1) throw expected("train", "epochs", "at least 1", str(options.epochs));
   if (!(options.learning_rate > 0) || !std::isfinite(options.learning_rate)) {
     throw expected("train", "learning rate", "over 0", str(options.learning_rate));
+  }
+  if (options.accumulate < 1) throw expected("train", "batches a step", "at least 1", str(options.accumulate));
+  if (!(options.average >= 0 && options.average < 1)) {
+    throw expected("train", "decay of the moving average", "from 0 up to but not 1", str(options.average));
   }
   options.task.check_data(*data, "train with");
   return data;
@@ -30,6 +37,11 @@ LoaderOptions loading(const TrainOptions& options) {
           .seed = options.seed,
           .workers = options.workers,
           .transform = options.transform};
+}
+
+// Steps that `batches` make: the last is smaller where batches are left, unless those are dropped.
+int64_t steps_of(int64_t batches, const TrainOptions& options) {
+  return (batches + (options.drop_last ? 0 : options.accumulate - 1)) / options.accumulate;
 }
 
 Schedule schedule_of(const TrainOptions& options, int64_t steps_per_epoch) {
@@ -50,6 +62,14 @@ void weights_to_channels_last(const std::vector<at::Tensor>& parameters) {
   }
 }
 
+// Of `samples` of a step, as if they were all of its `full` samples' mean.
+void scale_gradients(const std::vector<at::Tensor>& parameters, int64_t full, int64_t samples) {
+  if (samples == 0) return;
+  for (const at::Tensor& parameter : parameters) {
+    if (parameter.grad().defined()) parameter.grad().mul_(static_cast<double>(full) / static_cast<double>(samples));
+  }
+}
+
 at::Tensor random_state() {
   at::Generator generator = at::detail::getDefaultCPUGenerator();
   const std::lock_guard<std::mutex> lock(generator.mutex());
@@ -60,6 +80,11 @@ void set_random_state(const at::Tensor& state) {
   at::Generator generator = at::detail::getDefaultCPUGenerator();
   const std::lock_guard<std::mutex> lock(generator.mutex());
   generator.set_state(state);
+}
+
+std::map<std::string, at::Tensor> copy_of(std::map<std::string, at::Tensor> tensors) {
+  for (auto& [name, tensor] : tensors) tensor = tensor.detach().clone();
+  return tensors;
 }
 
 // By which epochs are compared: the greater, the better.
@@ -82,15 +107,20 @@ Trainer::Trainer(ModelHandle model, std::shared_ptr<const DataSource> data, Trai
       progress_(progress),
       title_(std::move(title)),
       loader_(data_, loading(options_)),
-      schedule_(schedule_of(options_, loader_.batches())) {
-  if (loader_.batches() == 0) {
-    throw expected(data_->name(), "samples", str("a batch of ", options_.batch_size), str(data_->size()));
+      schedule_(schedule_of(options_, steps_of(loader_.batches(), options_))) {
+  if (steps_per_epoch() == 0) {
+    const std::string wanted = options_.accumulate > 1 ? str(options_.accumulate, " batches of ", options_.batch_size)
+                                                       : str("a batch of ", options_.batch_size);
+    throw expected(data_->name(), "samples", wanted, str(data_->size()));
   }
 }
 
 TrainState Trainer::start() const {
   TrainState state;
-  state.optimizer = make_optimizer(model_.parameters, options_.optimizer, options_.learning_rate);
+  OptimizerOptions optimizer = options_.optimizer;
+  optimizer.without_decay.insert(optimizer.without_decay.end(), model_.without_decay.begin(),
+                                 model_.without_decay.end());
+  state.optimizer = make_optimizer(model_.parameters, optimizer, options_.learning_rate);
   state.random = at::detail::createCPUGenerator(options_.seed).get_state();
   return state;
 }
@@ -99,50 +129,76 @@ void Trainer::run(TrainState& state) const {
   if (options_.channels_last) weights_to_channels_last(model_.parameters);
   if (hooks_.on_start) hooks_.on_start(model_, state);
   set_random_state(state.random);
-  while (state.epoch < options_.epochs) {
+  while (!is_over(state)) {
     model_.set_training(true);
     if (hooks_.on_epoch_begin) hooks_.on_epoch_begin(state.epoch);
     if (progress_ != nullptr) progress_->set_title(str(title_, " ", state.epoch + 1, "/", options_.epochs));
+    Tally tally = state.tally;  // with the batches of the step that is being made
+    const int64_t batches = std::min(loader_.batches(), steps_per_epoch() * options_.accumulate);
+    Loader::Epoch epoch = loader_.epoch(state.epoch, tally.batches);
     double last = now();
-    for (Batch& batch : loader_.epoch(state.epoch, state.tally.batches)) {
+    for (Batch batch; tally.batches < batches && epoch.next(batch);) {
       state.waiting += now() - last;
-      const StepInfo info = step(state, batch);
+      if (tally.batches == state.tally.batches) state.optimizer->zero_grad();
+      add_gradients(tally, batch, state.epoch);
+      const bool is_whole = tally.batches % options_.accumulate == 0 || tally.batches == batches;
+      const std::optional<StepInfo> info = is_whole ? std::optional(step(state, tally)) : std::nullopt;
       const double time = now();
       state.seconds += time - last;
       last = time;
-      if (hooks_.on_step) hooks_.on_step(info);
-      show(state, info);
+      if (!info) continue;
+      if (hooks_.on_step) hooks_.on_step(*info);
+      show(state, *info);
       if (hooks_.on_state) hooks_.on_state(model_, state);
     }
     finish_epoch(state);
   }
   if (progress_ != nullptr) progress_->finish();
 }
+int64_t Trainer::steps_per_epoch() const { return steps_of(loader_.batches(), options_); }
 
-StepInfo Trainer::step(TrainState& state, Batch& batch) const {
-  const double rate = learning_rate(schedule_, state.step);
-  set_learning_rate(*state.optimizer, rate);
+bool Trainer::is_over(const TrainState& state) const {
+  if (state.epoch >= options_.epochs) return true;
+  return options_.patience > 0 && state.epoch - 1 - state.result.best_epoch >= options_.patience;
+}
+
+// Those of the mean over the samples of a step of full batches.
+void Trainer::add_gradients(Tally& tally, Batch& batch, int64_t epoch) const {
   if (options_.channels_last) to_channels_last(batch);
-  state.optimizer->zero_grad();
   at::Tensor output = model_.forward(batch.inputs);
   if (options_.task.check_output) options_.task.check_output(output, batch, data_->name());
   at::Tensor loss = options_.task.loss(output, batch);
   const double value = loss.item<double>();
   if (!std::isfinite(value)) {
     const std::string place = model_.where_not_finite ? model_.where_not_finite(batch.inputs) : "";
-    throw Error("train", str("the loss is ", value, " in epoch ", state.epoch + 1, ", step ", state.tally.batches + 1,
+    const int64_t step = tally.batches / options_.accumulate;
+    throw Error("train", str("the loss is ", value, " in epoch ", epoch + 1, ", step ", step + 1,
                              place.empty() ? "" : "; it begins where " + place))
         .hint("a lower learning rate or gradient clipping helps");
   }
+  if (options_.accumulate > 1) {
+    loss = loss * (static_cast<double>(batch.size()) / static_cast<double>(options_.batch_size * options_.accumulate));
+  }
   loss.backward();
+  tally.add(options_.task, output, batch);
+  tally.loss += value;
+}
+
+StepInfo Trainer::step(TrainState& state, const Tally& tally) const {
+  const double rate = learning_rate(schedule_, state.step);
+  set_learning_rate(*state.optimizer, rate);
+  const int64_t samples = tally.samples - state.tally.samples;
+  const int64_t full = options_.batch_size * options_.accumulate;
+  if (options_.accumulate > 1 && samples != full) scale_gradients(model_.parameters, full, samples);
   if (options_.clip_norm > 0) clip_gradients(model_.parameters, options_.clip_norm);
   state.optimizer->step();
-
-  state.tally.add(options_.task, output, batch);
-  state.tally.loss += value;
+  const double loss = (tally.loss - state.tally.loss) / static_cast<double>(tally.batches - state.tally.batches);
+  state.tally = tally;
   ++state.step;
+  if (options_.average > 0) advance_average(state.average, model_, options_.average, state.step);
   state.random = random_state();
-  return {state.epoch, state.tally.batches - 1, loader_.batches(), rate, value, state.tally.mean(0)};
+  const int64_t done = (tally.batches + options_.accumulate - 1) / options_.accumulate;
+  return {state.epoch, done - 1, steps_per_epoch(), rate, loss, state.tally.mean(0)};
 }
 
 void Trainer::show(const TrainState& state, const StepInfo& info) const {
@@ -161,14 +217,19 @@ void Trainer::finish_epoch(TrainState& state) const {
   info.loss = state.tally.loss / static_cast<double>(state.tally.batches);
   info.scores = state.tally.scores(options_.task);
   info.samples_per_second = static_cast<double>(state.tally.samples) / info.seconds;
-  if (evaluation_ != nullptr) {
-    info.evaluation = evaluate(
-        model_, evaluation_,
-        {.task = options_.task, .transform = options_.eval_transform, .channels_last = options_.channels_last});
-  }
   TrainResult& result = state.result;
-  info.best = result.epochs.empty() ||
-              worth(info, options_.task) > worth(result.epochs[static_cast<size_t>(result.best_epoch)], options_.task);
+  {
+    const WithAverage measured(model_, state.average);
+    if (evaluation_ != nullptr) {
+      info.evaluation = evaluate(
+          model_, evaluation_,
+          {.task = options_.task, .transform = options_.eval_transform, .channels_last = options_.channels_last});
+    }
+    info.best =
+        result.epochs.empty() ||
+        worth(info, options_.task) > worth(result.epochs[static_cast<size_t>(result.best_epoch)], options_.task);
+    if (info.best && options_.patience > 0) state.best = copy_of(state_of(model_));
+  }
   if (info.best) result.best_epoch = info.epoch;
   result.seconds += info.seconds;
   result.samples += state.tally.samples;
@@ -189,12 +250,31 @@ void Trainer::finish_epoch(TrainState& state) const {
   if (hooks_.on_state) hooks_.on_state(model_, state);
 }
 
+void Trainer::finish(const TrainState& state) const {
+  if (state.epoch < options_.epochs) {
+    log::info(title_, ": no better epoch for ", options_.patience, "; the one kept is epoch ",
+              state.result.best_epoch + 1, " of ", state.epoch);
+  }
+  if (!state.best.empty()) {
+    load_state(model_, state.best, title_);
+  } else if (!state.average.empty()) {
+    take_average(model_, state.average);
+  }
+  if (options_.reestimate_batches > 0) reestimate(state.epoch, options_.reestimate_batches);
+}
+
+void Trainer::reestimate(int64_t epoch, int64_t batches) const {
+  model_.set_training(true);
+  reestimate_statistics(model_, loader_, epoch, batches, options_.channels_last);
+}
+
 TrainResult train(const ModelHandle& model, std::shared_ptr<const DataSource> data, const TrainOptions& options,
                   const TrainHooks& hooks, std::shared_ptr<const DataSource> evaluation, Progress* progress,
                   const std::string& title) {
   const Trainer trainer(model, std::move(data), options, hooks, std::move(evaluation), progress, title);
   TrainState state = trainer.start();
   trainer.run(state);
+  trainer.finish(state);
   return state.result;
 }
 

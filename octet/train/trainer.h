@@ -21,6 +21,9 @@ struct TrainOptions {
   Task task = classification();
   int64_t epochs = 1;
   int64_t batch_size = 128;
+  /// Batches whose gradients make one step of the optimizer: as large as memory does not hold at once. Each counts by
+  /// its samples; BatchNorm sees each by itself.
+  int64_t accumulate = 1;
   int64_t samples_per_epoch = 0;  ///< drawn anew each epoch; 0: all
   double learning_rate = 0.1;
   OptimizerOptions optimizer;
@@ -30,7 +33,15 @@ struct TrainOptions {
   double step_factor = 0.1;     ///< kStep: to this part of itself
   double final_fraction = 0.0;  ///< kCosine: ends at this part of learning_rate
   double clip_norm = 0.0;       ///< of all gradients together; 0: no clipping
-  uint64_t seed = 0;            ///< of the order, the augmentation and dropout
+  /// The decay of an exponential moving average of parameters and BatchNorm's statistics, which is measured and is what
+  /// the run gives (average.h); 0: none.
+  double average = 0.0;
+  /// Epochs without a better one behind which the run ends, and gives the best one; 0: it goes on to the last and gives
+  /// that.
+  int64_t patience = 0;
+  /// Batches on which BatchNorm's statistics are found anew for what the run gives (reestimate.h); 0: none.
+  int64_t reestimate_batches = 0;
+  uint64_t seed = 0;  ///< of the order, the augmentation and dropout
   /// Inputs and convolution weights in channels-last layout: two to three times as fast on the CPU. The weights keep
   /// the layout.
   bool channels_last = true;
@@ -77,14 +88,23 @@ class OCTET_API Trainer {
 
   /// The state before the first step.
   TrainState start() const;
-  /// Goes on from where `state` stands, to the end of the last epoch. With evaluation data, measures them after every
+  /// Goes on from where `state` stands, to the end of the last epoch, or of one behind which the options say that it is
+  /// enough. With evaluation data, measures them after every
   /// epoch. The same seed, data and number of threads give the same weights to the bit, in one go or in several. The
   /// model stays in the mode of the last thing it did. Throws octet::Error where the loss stops being a number, naming
   /// the layer where that begins.
   void run(TrainState& state) const;
+  /// Once, behind run(): puts into the model what the options say that the run gives: the best state, or the moving
+  /// average, else what it has; BatchNorm's statistics found anew.
+  void finish(const TrainState& state) const;
+  /// BatchNorm's statistics found anew on the first batches of an epoch, whatever the options say of the end.
+  void reestimate(int64_t epoch, int64_t batches) const;
 
  private:
-  StepInfo step(TrainState& state, Batch& batch) const;
+  void add_gradients(Tally& tally, Batch& batch, int64_t epoch) const;
+  StepInfo step(TrainState& state, const Tally& tally) const;
+  int64_t steps_per_epoch() const;
+  bool is_over(const TrainState& state) const;
   void show(const TrainState& state, const StepInfo& info) const;
   void finish_epoch(TrainState& state) const;
 
@@ -99,7 +119,7 @@ class OCTET_API Trainer {
   Schedule schedule_;
 };
 
-/// A whole run: a Trainer, from its start to its end.
+/// A whole run: a Trainer, from its start to its end; `model` has what it gives.
 OCTET_API TrainResult train(const ModelHandle& model, std::shared_ptr<const DataSource> data,
                             const TrainOptions& options, const TrainHooks& hooks = {},
                             std::shared_ptr<const DataSource> evaluation = nullptr, Progress* progress = nullptr,

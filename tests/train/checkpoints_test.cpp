@@ -12,6 +12,7 @@
 #include "octet/models/registry.h"
 #include "octet/support/atomic_write.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/train/distill.h"
 #include "octet/train/qat.h"
 #include "tests/support/error_test.h"
 #include "tests/support/test_data.h"
@@ -115,6 +116,44 @@ TEST(Checkpoints, ARunThatIsCutOffEndsInTheSameBits) {
   }
 }
 
+// All that a recipe adds to the state: averages, the best epoch, learned scales, statistics found anew.
+TEST(Checkpoints, ARunByARecipeThatIsCutOffEndsInTheSameBits) {
+  for (const bool learns_scales : {false, true}) {
+    const auto run = [&](const std::vector<int64_t>& cuts) {
+      const test::TemporaryFolder folder;
+      State last;
+      for (size_t attempt = 0; attempt <= cuts.size(); ++attempt) {
+        Checkpoints checkpoints({.folder = folder.path(), .every_seconds = 0}, kFacts);
+        const TrainHooks hooks = kept(checkpoints, attempt < cuts.size() ? cuts[attempt] : 0, &last);
+        at::manual_seed(200 + attempt);
+        NeutronOptions neutron;
+        neutron.is_qat = true;
+        NeutronQuantizer quantizer(neutron);
+        const auto graph = small_graph();
+        QatOptions choice = options();
+        choice.learn_scales = learns_scales;
+        choice.train.accumulate = 2;
+        choice.train.batch_size = 8;
+        choice.train.clip_norm = 1;
+        choice.train.average = 0.9;
+        choice.train.patience = 2;
+        choice.train.reestimate_batches = 3;
+        choice.train.task = distilled(classification(0.1), model_handle(graph->copy()), {});
+        const auto train_on = [&] { train_qat(graph, quantizer, noise(64, 1), choice, hooks, noise(20, 2)); };
+        if (attempt < cuts.size()) {
+          EXPECT_THROW(train_on(), Cut);
+        } else {
+          train_on();
+          last = state_of(model_handle(graph));  // as it was converted
+        }
+      }
+      return last;
+    };
+    const State wanted = run({});
+    expect_equal(run({1, 4, 6, 8, 9}), wanted, learns_scales ? "learned scales" : "observed ranges");
+  }
+}
+
 /// A run of three epochs in a folder, and what is needed to go on with it.
 class CheckpointFolder : public testing::Test {
  protected:
@@ -171,6 +210,11 @@ TEST_F(CheckpointFolder, RefusesAnotherRun) {
         resumed({{"lr", "0.05"}, {"batch_size", "16"}, {"seed", "1"}});
       },
       "seed: expected nothing"));
+  EXPECT_TRUE(fails_with(
+      [&] {
+        resumed({{"lr", "0.05"}});
+      },
+      "batch_size: expected 16, as the run was begun, got nothing"));
   ModelOptions wide;
   wide.num_classes = 5;
   EXPECT_TRUE(fails_with(

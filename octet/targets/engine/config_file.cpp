@@ -36,6 +36,17 @@ int64_t not_negative(const JsonCursor& value) {
   return read;
 }
 
+// A flag's text, also where it is written as a number, true or false, or a list.
+std::string setting_text(const JsonCursor& value) {
+  const nlohmann::json& json = value.json();
+  if (json.is_string()) return json.get<std::string>();
+  if (json.is_number() || json.is_boolean()) return json.dump();
+  if (!json.is_array()) throw Error(value.where(), octet::str("expected a text, a number, true, false or a list"));
+  std::string text;
+  for (const JsonCursor& element : value.elements()) text += (text.empty() ? "" : ",") + setting_text(element);
+  return text;
+}
+
 Override read_override(const JsonCursor& object) {
   check_keys(object, {"module", "op", "quantize", "scheme", "activation_observer", "weight_observer"});
   Override choice;
@@ -147,7 +158,7 @@ QuantizerConfig parse_config(std::string_view text, const std::string& where, co
   }
   if (const auto value = member(document, "calibration")) config.calibration = read_calibration(*value);
   if (const auto value = member(document, "training")) {
-    for (const auto& [key, fact] : value->members()) config.training.emplace_back(key, fact.to_string());
+    for (const auto& [key, fact] : value->members()) config.training.emplace_back(key, setting_text(fact));
   }
   if (mode) options.mode = *mode;
   options = completed(std::move(options), *target, where);

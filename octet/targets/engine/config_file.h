@@ -56,7 +56,8 @@ struct CalibrationFacts {
 struct QuantizerConfig {
   QuantizerOptions options;
   std::optional<CalibrationFacts> calibration;
-  /// "training": the flags of the training that gave the model beside it, text by text; a record, nothing reads it.
+  /// "training": the flags of the training that gave the model beside it, text by text; `octet train --config` takes
+  /// them.
   std::vector<std::pair<std::string, std::string>> training;
   bool operator==(const QuantizerConfig&) const = default;
 };
