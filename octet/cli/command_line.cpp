@@ -191,6 +191,9 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("--freeze-bn-after", arguments.freeze_bn_after,
                   "Epochs after which BatchNorm statistics stop moving (default: never)")
       ->check(CLI::NonNegativeNumber);
+  verb.add_option("--fused", arguments.fused,
+                  "With --qat: BatchNorm, activation and fake quantizer in one pass over memory: yes or no")
+      ->default_str("yes");
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")->check(CLI::NonNegativeNumber);
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");

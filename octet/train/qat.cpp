@@ -1,5 +1,6 @@
 #include "octet/train/qat.h"
 
+#include "octet/kernels/recycled_memory.h"
 #include "octet/quantize/observer.h"
 #include "octet/quantize/quantize_pt2e.h"
 
@@ -30,6 +31,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   QatResult result;
   result.training =
       train(handle, std::move(data), options.train, with_freezing, std::move(evaluation), progress, "qat");
+  release_recycled_memory();
   result.quantized = finish(prepared, quantizer);
   return result;
 }
