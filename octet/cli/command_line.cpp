@@ -242,6 +242,9 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
           "--warm-start", arguments.warm_start,
           "Samples on which ranges are calibrated before the first step (default: none, with --learn-scales 256)")
       ->check(CLI::NonNegativeNumber);
+  verb.add_option("--fused", arguments.fused,
+                  "With --qat: BatchNorm, activation and fake quantizer in one pass over memory: yes or no")
+      ->default_str("yes");
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")->check(CLI::NonNegativeNumber);
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");

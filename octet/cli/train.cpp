@@ -16,12 +16,14 @@
 #include "octet/cli/quantizer.h"
 #include "octet/cli/run_keeper.h"
 #include "octet/cli/verbs.h"
+#include "octet/graph/fused_steps.h"
 #include "octet/lowering/batch.h"
 #include "octet/quantize/qdq.h"
 #include "octet/report/training_reports.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
+#include "octet/support/memory_limit.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/train/distill.h"
 #include "octet/train/progress.h"
@@ -226,6 +228,7 @@ void train(const TrainArguments& arguments) {
   Progress progress(arguments.qat ? "qat" : "float");
   std::shared_ptr<GraphModule> trained;
   TrainResult result;
+  set_fuses_steps(arguments.fused);
   if (arguments.qat) {
     targets::TableQuantizer quantizer = make_quantizer(config.options);
     if (arguments.quantizer.explain) {
@@ -252,13 +255,14 @@ void train(const TrainArguments& arguments) {
   }
   config.calibration.reset();
   config.training = arguments.settings;
+  const auto peak = static_cast<int64_t>(peak_memory());
   write_model(*trained, arguments.output, arguments.writing, arguments.qat ? to_json(config).dump() : std::string());
   if (arguments.qat) {
     write_config(config, arguments.output);
   } else {
     write_run_settings(config.training, arguments.output);
   }
-  report::TrainingReport report{arguments.output, arguments.qat, std::move(result), std::nullopt};
+  report::TrainingReport report{arguments.output, arguments.qat, std::move(result), std::nullopt, peak};
   if (!arguments.no_eval) {
     EvaluateOptions evaluation;
     evaluation.task = training.task;

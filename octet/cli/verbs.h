@@ -128,6 +128,7 @@ struct TrainArguments {
   int64_t reestimate_bn = 0;  ///< batches
   bool learn_scales = false;
   int64_t warm_start = 0;  ///< samples
+  bool fused = true;
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;

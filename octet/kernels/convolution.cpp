@@ -10,6 +10,7 @@
 
 #include "octet/kernels/depthwise.h"
 #include "octet/kernels/float_gemm.h"
+#include "octet/kernels/recycled_memory.h"
 #include "octet/kernels/reference_path.h"
 #include "octet/kernels/windows.h"
 #include "octet/support/error.h"
@@ -238,6 +239,7 @@ namespace {
 struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, const std::vector<int64_t>& numbers) {
+    const RecycledMemory recycled;
     context->save_for_backward({x, weight});
     context->saved_data["numbers"] = numbers;
     context->saved_data["has_bias"] = bias.has_value();
@@ -246,6 +248,7 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& gradients) {
+    const RecycledMemory recycled;
     const torch::autograd::variable_list saved = context->get_saved_variables();
     const at::Tensor& x = saved[0];
     const at::Tensor& weight = saved[1];
@@ -278,6 +281,7 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
 }  // namespace
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvGeometry& g) {
+  const RecycledMemory recycled;
   const bool own = way_of(x.sizes(), weight.sizes(), g) != Way::kLibtorch && is_float(x) && is_float(weight) &&
                    lies_in_channels_last(x) && at::GradMode::is_enabled();
   if (!own) return conv_forward(x, weight, bias, g);

@@ -115,16 +115,23 @@ ClippingActivation activation_from(const c10::IValue& value) {
   return {static_cast<float>(numbers[0]), static_cast<float>(numbers[1]), numbers[2] != 0};
 }
 
+// A function of autograd takes no undefined tensor.
+std::optional<at::Tensor> if_defined(const at::Tensor& x) { return x.defined() ? std::optional(x) : std::nullopt; }
+
 struct NormalizeRoundRequest {
   const BatchNormParameters& norm;
   const ClippingActivation& activation;
   const ChooseGrid& choose;
+  bool gives_up_x;
 };
 
 struct NormalizeRound : torch::autograd::Function<NormalizeRound> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& given, const at::Tensor& gamma,
-                            const at::Tensor& beta, const NormalizeRoundRequest* request) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& given,
+                            const std::optional<at::Tensor>& given_gamma, const std::optional<at::Tensor>& given_beta,
+                            const NormalizeRoundRequest* request) {
     const RecycledMemory recycled;
+    const at::Tensor gamma = given_gamma.value_or(at::Tensor());
+    const at::Tensor beta = given_beta.value_or(at::Tensor());
     const at::Tensor x = in_rows(given);
     const ChannelLayout layout = layout_of(x);
     const float* values = x.const_data_ptr<float>();
@@ -171,6 +178,7 @@ struct NormalizeRound : torch::autograd::Function<NormalizeRound> {
     context->save_for_backward({x, gamma, beta, row(affine.mean), row(affine.scale), row(affine.shift), deviations});
     context->saved_data["activation"] = saved(request->activation);
     context->saved_data["eps"] = norm.eps;
+    context->saved_data["gives_up_x"] = request->gives_up_x;
     context->saved_data["grid"] = saved(grid);
     return y;
   }
@@ -182,7 +190,10 @@ struct NormalizeRound : torch::autograd::Function<NormalizeRound> {
     const at::Tensor& beta = held[2];
     const ClippingActivation activation = activation_from(context->saved_data["activation"]);
     const RoundingGrid grid = grid_from(context->saved_data["grid"]);
-    const bool needs[] = {context->needs_input_grad(0), context->needs_input_grad(1), context->needs_input_grad(2)};
+    // Inputs that are none are not counted.
+    bool needs[] = {context->needs_input_grad(0), false, false};
+    size_t input = 1;
+    for (const size_t i : {1, 2}) needs[i] = held[i].defined() && context->needs_input_grad(input++);
     if (torch::GradMode::is_enabled()) {  // a second derivative is asked for
       const at::Tensor normalized =
           at::batch_norm(x, gamma, beta, {}, {}, true, 0, context->saved_data["eps"].toDouble(), false);
@@ -231,7 +242,8 @@ struct NormalizeRound : torch::autograd::Function<NormalizeRound> {
         offset[c] = static_cast<float>(-scale * sums.plain[c] / count);
       }
       // Nobody reads x once more, unless the graph is kept.
-      const bool in_place = !torch::autograd::get_current_graph_task_keep_graph() && x.storage().use_count() == 1;
+      const bool in_place = context->saved_data["gives_up_x"].toBool() && !x.is_leaf() &&
+                            !torch::autograd::get_current_graph_task_keep_graph();
       results[0] = in_place ? x.detach() : at::empty_like(x);
       normalize_gradient(in, given, results[0].mutable_data_ptr<float>(), layout, affine, passes, slope, offset);
     }
@@ -258,9 +270,10 @@ RoundingGrid grid_of_sum(const at::Tensor& a, const at::Tensor& b, const SumRoun
 }
 
 struct SumRound : torch::autograd::Function<SumRound> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& given, const at::Tensor& other,
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& given, const std::optional<at::Tensor>& second,
                             const SumRoundRequest* request) {
     const RecycledMemory recycled;
+    const at::Tensor other = second.value_or(at::Tensor());
     const at::Tensor a = given.is_non_overlapping_and_dense() ? given : given.contiguous();
     const at::Tensor b = other.defined() ? laid_out_like(a, other) : at::Tensor();
     const RoundingGrid grid = grid_of_sum(a, b, *request);
@@ -274,12 +287,13 @@ struct SumRound : torch::autograd::Function<SumRound> {
                      y.mutable_data_ptr<float>(), mask.defined() ? mask.mutable_data_ptr<uint8_t>() : nullptr,
                      a.numel(), rounding, pass_interval(rounding, !request->activation.ends_pass));
     context->save_for_backward({mask});
+    context->saved_data["two"] = other.defined();
     return y;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const at::Tensor mask = context->get_saved_variables()[0];
-    const bool right = context->needs_input_grad(1);
+    const bool right = context->saved_data["two"].toBool() && context->needs_input_grad(1);
     at::Tensor passed;
     if (torch::GradMode::is_enabled()) {  // a second derivative is asked for
       passed = at::where(mask.to(at::kBool), gradients[0], at::zeros_like(gradients[0]));
@@ -304,15 +318,15 @@ bool takes_fused(const at::Tensor& x) {
 }
 
 at::Tensor normalize_round(const at::Tensor& x, const BatchNormParameters& norm, const ClippingActivation& activation,
-                           const ChooseGrid& choose) {
-  const NormalizeRoundRequest request{norm, activation, choose};
-  return NormalizeRound::apply(x, norm.gamma, norm.beta, &request);
+                           const ChooseGrid& choose, bool gives_up_x) {
+  const NormalizeRoundRequest request{norm, activation, choose, gives_up_x};
+  return NormalizeRound::apply(x, if_defined(norm.gamma), if_defined(norm.beta), &request);
 }
 
 at::Tensor sum_round(const at::Tensor& a, const at::Tensor& b, const ClippingActivation& activation,
                      const ChooseGrid& choose) {
   const SumRoundRequest request{activation, choose};
-  return SumRound::apply(a, b, &request);
+  return SumRound::apply(a, if_defined(b), &request);
 }
 
 }  // namespace octet

@@ -50,9 +50,11 @@ struct BatchNormParameters {
 /// True for float32 tensors on the CPU with elements, laid out densely: what the functions below take.
 bool takes_fused(const at::Tensor& x);
 
-/// fake_quantize(clip(batch_norm(x))) in two reads and a write of x, which is [samples, channels, ...], dense.
+/// fake_quantize(clip(batch_norm(x))) in two reads of x, which is [samples, channels, ...], and a write. With
+/// `gives_up_x` the caller is the last who knows x, and its memory becomes that of its gradient.
 OCTET_API at::Tensor normalize_round(const at::Tensor& x, const BatchNormParameters& norm,
-                                     const ClippingActivation& activation, const ChooseGrid& choose);
+                                     const ClippingActivation& activation, const ChooseGrid& choose,
+                                     bool gives_up_x = false);
 
 /// fake_quantize(clip(a + b)); an undefined b is none.
 OCTET_API at::Tensor sum_round(const at::Tensor& a, const at::Tensor& b, const ClippingActivation& activation,

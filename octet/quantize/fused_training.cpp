@@ -53,7 +53,7 @@ class TrainingSteps : public FusedSteps {
     if (!product_->normalizes_batch()) return sum_round(product_->call(inputs), {}, activation_, choose);
     return normalize_round(product_->before_batch_norm(inputs),
                            {inputs[3], inputs[4], inputs[5], inputs[6], product_->momentum(), product_->eps()},
-                           activation_, choose);
+                           activation_, choose, /*gives_up_x=*/true);
   }
 
  private:

@@ -58,6 +58,7 @@ std::string TrainingReport::text() const {
     text += octet::str(" (", fixed(static_cast<double>(training.samples) / training.seconds, 0), " samples a second, ",
                        fixed(100 * waiting / training.seconds, 1), " % waiting for data)");
   }
+  if (peak_bytes > 0) text += octet::str(", ", bytes_text(peak_bytes), " of memory at the peak");
   if (evaluation) text += octet::str(", ", is_qat ? "quantized model: " : "", scores_text(evaluation->scores));
   return text + left_out_text(left_out) + '\n';
 }
@@ -71,6 +72,7 @@ nlohmann::ordered_json TrainingReport::json() const {
     if (epoch.evaluation) row["evaluation"] = evaluation_json(*epoch.evaluation);
     json["epochs"].push_back(std::move(row));
   }
+  if (peak_bytes > 0) json["peak_bytes"] = peak_bytes;
   if (evaluation) json["evaluation"] = evaluation_json(*evaluation);
   if (left_out > 0) json["left_out"] = left_out;
   return json;

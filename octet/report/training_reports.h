@@ -28,6 +28,7 @@ struct OCTET_API TrainingReport {
   bool is_qat = false;
   TrainResult training;
   std::optional<Evaluation> evaluation;  ///< of the model in `output`
+  int64_t peak_bytes = 0;                ///< of memory that the process held at some time; 0: not known
   int64_t left_out = 0;                  ///< files that could not be read
 
   std::string text() const;

@@ -33,6 +33,12 @@ std::optional<uint64_t> number_in(const char* file) {
 
 }  // namespace
 
+uint64_t peak_memory() {
+  rusage used{};
+  constexpr uint64_t kKilobyte = 1024;
+  return getrusage(RUSAGE_SELF, &used) == 0 ? static_cast<uint64_t>(used.ru_maxrss) * kKilobyte : 0;
+}
+
 uint64_t available_memory() {
   const uint64_t machine = number_in("/proc/meminfo", "MemAvailable:").value_or(0) << 10;
   const auto most = number_in("/sys/fs/cgroup/memory.max");

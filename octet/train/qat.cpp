@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "octet/kernels/recycled_memory.h"
 #include "octet/quantize/calibrate.h"
 #include "octet/quantize/learned_scales.h"
 #include "octet/quantize/observer.h"
@@ -97,6 +98,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   trainer.run(state);
   watching.observing = false;
   trainer.finish(state);
+  release_recycled_memory();
   result.training = std::move(state.result);
   result.quantized = finish(prepared, chosen);
   return result;

@@ -8,6 +8,7 @@
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/qat_conv_bn.h"
 #include "octet/quantize/quantize_pt2e.h"
+#include "octet/support/error.h"
 #include "tests/quantize/test_nets.h"
 
 namespace octet {

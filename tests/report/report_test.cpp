@@ -101,7 +101,10 @@ TEST(TrainingReport, TellsEpochsAndTheResult) {
   EXPECT_EQ(report.text(), pace + ", quantized model: top-1 0.7500  top-5 1.0000\n");
   report.left_out = 2;
   EXPECT_NE(report.text().find("; 2 damaged files left out\n"), std::string::npos);
+  report.peak_bytes = int64_t{3} << 29;
+  EXPECT_NE(report.text().find(" of memory at the peak, quantized model"), std::string::npos);
   const Json json = report.json();
+  EXPECT_EQ(json.at("peak_bytes"), int64_t{3} << 29);
   EXPECT_EQ(json.at("mode"), "qat");
   EXPECT_EQ(json.at("epochs")[0].dump(), R"({"loss":1.5,"seconds":2.0,"waiting":1.0,"top1":0.25})");
   EXPECT_EQ(json.at("epochs")[1].at("evaluation").at("top1"), 0.5);
