@@ -37,7 +37,7 @@ class PackedWeights {
                 const Sink& sink) const;
 
   /// The same, requantized: of row r and channel c to[r * stride + c]. Channels first to last, `first` a multiple of
-  /// kStrip.
+  /// kStrip. row_at(row) -> const uint8_t* is asked for one row after the other.
   template <typename RowOf>
   void levels(int64_t begin, int64_t end, int64_t first, int64_t last, RowOf row_at,
               const std::vector<int64_t>& segments, const Requantization& how, int8_t* to, int64_t stride) const {

@@ -72,7 +72,10 @@ template <class Vector, auto kRequantize>
 [[gnu::noinline, gnu::cold]] void decide(const int32_t* sums, const Requantization& how, int64_t c, int64_t count,
                                          int8_t* to) {
   alignas(64) int32_t bare[kStrip];
-  for (int64_t i = 0; i < count; ++i) bare[i] = wrapping_add(sums[i], -how.offset[static_cast<size_t>(c + i)]);
+  for (int64_t i = 0; i < count; ++i) {
+    const auto offset = static_cast<uint32_t>(how.offset[static_cast<size_t>(c + i)]);
+    bare[i] = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) - offset);
+  }
   kRequantize(bare, how, c, count, to);
 }
 

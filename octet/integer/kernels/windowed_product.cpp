@@ -65,10 +65,16 @@ class WindowedProduct {
         packed_.levels(
             0, count, first, last, [&](int64_t i) { return framed + i * step; }, segments_, table_, to, out_channels);
       } else {
-        const auto width = static_cast<uint32_t>(w.out);
-        const auto place = [&](int64_t i) {
-          const auto pixel = static_cast<uint32_t>(i);
-          return framed + image_.window_at(pixel / width, pixel % width);
+        // Row by row, pixel by pixel: without a division for each.
+        const auto place = [&, at = framed, x = int64_t{0}, line = framed](int64_t) mutable {
+          const uint8_t* here = at;
+          at += w.stride * image_.pixel_bytes();
+          if (++x == w.out) {
+            x = 0;
+            line += h.stride * image_.row_bytes();
+            at = line;
+          }
+          return here;
         };
         packed_.levels(0, count * w.out, first, last, place, segments_, table_, to, out_channels);
       }

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""int8 networks in octet, in LiteRT with XNNPACK and in OpenVINO (quantized by NNCF): the same float network, one table.
+"""int8 networks in octet, in LiteRT with XNNPACK and in OpenVINO, quantized by NNCF: the same float network, one table.
 
     compare_speed.py [--octet build/octet] [--bench build/bench_integer] [--only NAME ...] [--rounds N] [--seconds S]
 
-Makes each float network with random weights, quantizes it by octet to .tflite, which octet and LiteRT run, and by NNCF for OpenVINO.
-Then rounds: in each, every side runs by itself for some seconds, in turn. A line for each network, batch and number of threads:
-medians over all rounds of each side's median (and quartiles), and of octet's ratio to each, round by round.
+Makes each float network with random weights, quantizes it by octet to .tflite, which octet and LiteRT run, and by NNCF
+for OpenVINO. Then rounds: in each, every side runs by itself for some seconds, in turn. A line for each network, batch
+and number of threads: medians over all rounds of each side's median (and quartiles), and of octet's ratio to each,
+round by round.
 A virtual environment is made under build/peers (once); --here takes the Python that runs this.
 """
 import argparse
@@ -48,7 +49,8 @@ def prepare(name, program):
         converted = openvino.convert_model(exported)
         samples = nncf.Dataset([images[i : i + 1] for i in range(len(images))])
         openvino.save_model(nncf.quantize(converted, samples, subset_size=len(images)), WORK / f"{name}.xml")
-    octet(program, "quantize", model, "--calibrate", f"npy:{data}", "-o", WORK / f"{name}.tflite", "--nhwc-io", "--quiet")
+    program_file = WORK / f"{name}.tflite"
+    octet(program, "quantize", model, "--calibrate", f"npy:{data}", "-o", program_file, "--nhwc-io", "--quiet")
 
 
 def in_litert(name, batch, threads):
@@ -95,8 +97,8 @@ def child(side, name, batch, threads, seconds):
 
 
 def of_peer(side, name, batch, threads, options):
-    command = [sys.executable, __file__, "--here", "--child", side, name, str(batch), str(threads), str(options.seconds)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    arguments = [side, name, str(batch), str(threads), str(options.seconds)]
+    done = subprocess.run([sys.executable, __file__, "--here", "--child", *arguments], capture_output=True, text=True)
     if done.returncode != 0:
         print((done.stderr or "failed").strip().splitlines()[-1][:200], file=sys.stderr)
         return None
@@ -104,8 +106,10 @@ def of_peer(side, name, batch, threads, options):
 
 
 def of_octet(name, batch, threads, runs, options):
-    command = [options.bench, "--fastest", "1", "--batch", str(batch), "--threads", str(threads), "--rounds", str(runs)]
-    done = subprocess.run([*command, WORK / f"{name}.tflite", WORK / f"{name}.pt2"], capture_output=True, text=True, check=True)
+    settings = {"--fastest": 1, "--batch": batch, "--threads": threads, "--rounds": runs}
+    words = [str(word) for pair in settings.items() for word in pair]
+    command = [options.bench, *words, WORK / f"{name}.tflite", WORK / f"{name}.pt2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     line = re.search(r"int8, (\w+) *\| *([\d.]+) ms", done.stdout)
     return line[1], float(line[2])
 
@@ -145,8 +149,9 @@ def main():
     options = parser.parse_args([word for word in sys.argv[1:] if word != "--here"])
     for name in options.only:
         prepare(name, options.octet)
-    print("| network | batch | threads | path | octet, ms | LiteRT, ms | OpenVINO, ms | octet / LiteRT | octet / OpenVINO |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    heads = ["network", "batch", "threads", "path", "octet, ms", "LiteRT, ms", "OpenVINO, ms", "octet / LiteRT"]
+    heads.append("octet / OpenVINO")
+    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     for name in options.only:
         for batch in options.batches:
             for threads in options.threads:

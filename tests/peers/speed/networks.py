@@ -1,4 +1,4 @@
-"""The networks that are timed, written out so that no package of models is needed; random weights cost the same time."""
+"""The networks that are timed, written out so that no package of models is needed."""
 
 from torch import nn
 
@@ -38,7 +38,8 @@ def mobilenet_v2():
         for i in range(count):
             layers.append(inverted_residual(channels, outputs, stride if i == 0 else 1, expansion))
             channels = outputs
-    return nn.Sequential(*layers, convolution(channels, 1280, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000))
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000)]
+    return nn.Sequential(*layers, convolution(channels, 1280, 1), *head)
 
 
 def basic_block(inputs, outputs, stride):
