@@ -60,6 +60,7 @@
 #include "octet/train/checkpoints.h"
 #include "octet/train/distill.h"
 #include "octet/train/evaluate.h"
+#include "octet/train/group.h"
 #include "octet/train/image_folder.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/loader.h"

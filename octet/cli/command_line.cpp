@@ -249,6 +249,13 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");
   verb.add_flag("--no-eval", arguments.no_eval, "Leave out the evaluations on the test data");
+  verb.add_option("--nproc", arguments.nproc,
+                  "Processes on this machine, each with its part of every batch; torchrun's environment does for many "
+                  "machines")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  verb.add_flag("--sync-bn", arguments.sync_bn,
+                "Of several processes: BatchNorm takes the statistics of the whole batch (default: of each part)");
   verb.add_option("--checkpoints", arguments.checkpoints,
                   "Folder for the state of the run, saved after each epoch and by --save-every; of one run alone");
   verb.add_flag("--resume", arguments.resume,

@@ -17,10 +17,13 @@ extern "C" void ask_to_stop(int signal) {
 
 }  // namespace
 
-RunKeeper::RunKeeper(CheckpointOptions options, RunFacts facts, bool resume)
-    : folder_(options.folder), checkpoints_(std::move(options), std::move(facts)), resume_(resume) {
+RunKeeper::RunKeeper(CheckpointOptions options, RunFacts facts, bool resume, std::shared_ptr<Group> group)
+    : folder_(options.folder),
+      checkpoints_(std::move(options), std::move(facts)),
+      resume_(resume),
+      group_(std::move(group)) {
   const int64_t newest = checkpoints_.newest();
-  if (newest >= 0 && !resume_) {
+  if (newest >= 0 && !resume_ && writes()) {
     throw Error(folder_, octet::str("holds a run of ", newest, " steps"), ErrorCategory::kUsage)
         .hint("--resume goes on with it; another run takes another folder");
   }
@@ -28,6 +31,8 @@ RunKeeper::RunKeeper(CheckpointOptions options, RunFacts facts, bool resume)
   std::signal(SIGINT, ask_to_stop);
   std::signal(SIGTERM, ask_to_stop);
 }
+
+bool RunKeeper::writes() const { return !group_ || group_->rank() == 0; }
 
 RunKeeper::~RunKeeper() {
   std::signal(SIGINT, SIG_DFL);
@@ -39,17 +44,19 @@ TrainHooks RunKeeper::hooks() {
   hooks.on_start = [this](const ModelHandle& model, TrainState& state) {
     if (resume_ && checkpoints_.resume(model, state)) {
       log::info("going on with ", folder_, " behind step ", state.step, ", in epoch ", state.epoch + 1);
-    } else {
+    } else if (writes()) {
       checkpoints_.save(model, state);
     }
   };
   hooks.on_state = [this](const ModelHandle& model, const TrainState& state) {
-    if (asked_by != 0) {
-      checkpoints_.save(model, state);
-      throw Stopped(asked_by, octet::str("stopped behind step ", state.step, "; --resume --checkpoints ", folder_,
-                                         " goes on from there"));
+    const int signal = asked_by;
+    if (group_ ? group_->any(signal != 0) : signal != 0) {
+      if (writes()) checkpoints_.save(model, state);
+      throw Stopped(
+          signal != 0 ? signal : SIGTERM,
+          octet::str("stopped behind step ", state.step, "; --resume --checkpoints ", folder_, " goes on from there"));
     }
-    checkpoints_.save_if_due(model, state);
+    if (writes()) checkpoints_.save_if_due(model, state);
   };
   return hooks;
 }

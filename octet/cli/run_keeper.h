@@ -13,7 +13,8 @@ class RunKeeper {
  public:
   /// `resume`: go on where the folder has something to go on from. Throws octet::Error where it has and this is not
   /// wanted.
-  RunKeeper(CheckpointOptions options, RunFacts facts, bool resume);
+  /// Of a `group`, rank 0 writes; all end behind the same step.
+  RunKeeper(CheckpointOptions options, RunFacts facts, bool resume, std::shared_ptr<Group> group = nullptr);
   ~RunKeeper();
   RunKeeper(const RunKeeper&) = delete;
   RunKeeper& operator=(const RunKeeper&) = delete;
@@ -22,9 +23,12 @@ class RunKeeper {
   TrainHooks hooks();
 
  private:
+  bool writes() const;
+
   std::string folder_;
   Checkpoints checkpoints_;
   bool resume_;
+  std::shared_ptr<Group> group_;
 };
 
 }  // namespace octet::cli

@@ -10,6 +10,7 @@
 
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
+#include "octet/cli/launch.h"
 #include "octet/cli/output.h"
 #include "octet/cli/page_of.h"
 #include "octet/cli/print.h"
@@ -26,6 +27,7 @@
 #include "octet/support/memory_limit.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/train/distill.h"
+#include "octet/train/group.h"
 #include "octet/train/progress.h"
 #include "octet/train/qat.h"
 #include "octet/train/tasks.h"
@@ -177,6 +179,20 @@ class RunPage {
   report::Page page_;
 };
 
+// Every process must convert to the same model.
+void check_alike(const GraphModule& trained, Group& group) {
+  double sum = 0;
+  for (const std::string& name : trained.attr_names()) {
+    const at::Tensor& value = trained.attr(name);
+    if (value.is_floating_point()) sum += value.detach().sum(at::kDouble).item<double>();
+  }
+  const at::Tensor first = at::full({1}, sum, at::kDouble);
+  group.broadcast(first);
+  const double wanted = first.item<double>();
+  const bool is_alike = wanted == sum || (std::isnan(wanted) && std::isnan(sum));
+  if (group.any(!is_alike)) throw Error("train", "the processes have ended in different weights");
+}
+
 // The names of the labels, beside the model.
 void write_classes(const DataSource& data, const std::string& output) {
   const std::vector<std::string> names = data.class_names();
@@ -189,10 +205,17 @@ std::vector<std::string> names_of_tasks() { return task_names(); }
 
 void train(const TrainArguments& arguments) {
   check_arguments(arguments);
+  const std::optional<GroupAddress> address = group_address();
+  if (arguments.nproc > 1 && !address) return run_together(arguments.nproc, arguments.checkpoints);
+  const std::shared_ptr<Group> group = address ? join_group(*address) : nullptr;
+  const bool is_first = !group || group->rank() == 0;
+  if (!is_first) log::set_level(log::Level::kQuiet);
   targets::QuantizerConfig config;
   if (arguments.qat) config = resolve(arguments.quantizer, QuantizationMode::kQat);
   QatOptions options = qat_options(arguments);
   TrainOptions& training = options.train;
+  training.group = group;
+  training.sync_batch_norm = arguments.sync_bn;
 
   auto model = open_model(arguments.model);
   if (is_quantized(*model)) {
@@ -217,15 +240,15 @@ void train(const TrainArguments& arguments) {
     facts.emplace_back("content of the data", fingerprint(*data.source));
     if (arguments.qat) facts.emplace_back("quantizer", to_json(config).dump());
     keeper.emplace(CheckpointOptions{arguments.checkpoints, arguments.keep, arguments.save_every}, std::move(facts),
-                   arguments.resume);
+                   arguments.resume, group);
   }
   const TrainHooks hooks = keeper ? keeper->hooks() : TrainHooks();
   std::optional<RunPage> about;
-  if (!arguments.report.empty()) {
+  if (!arguments.report.empty() && is_first) {
     about.emplace(arguments, *model);
     if (held_out.source) about->measure_before({held_out, training.task}, data);
   }
-  Progress progress(arguments.qat ? "qat" : "float");
+  Progress progress(arguments.qat ? "qat" : "float", is_first ? Progress::Mode::kAuto : Progress::Mode::kQuiet);
   std::shared_ptr<GraphModule> trained;
   TrainResult result;
   set_fuses_steps(arguments.fused);
@@ -234,7 +257,9 @@ void train(const TrainArguments& arguments) {
     if (arguments.quantizer.explain) {
       print(quantizer.explain(*model), quantizer, arguments.json ? std::cerr : std::cout);
     }
-    QatResult qat = train_qat(model, quantizer, data.source, options, hooks, held_out.source, &progress);
+    const std::shared_ptr<GraphModule> prepared = model;
+    QatResult qat = train_qat(prepared, quantizer, data.source, options, hooks, held_out.source, &progress);
+    if (group) check_alike(*prepared, *group);
     trained = qat.quantized;
     result = std::move(qat.training);
     if (about) {
@@ -250,9 +275,11 @@ void train(const TrainArguments& arguments) {
     }
   } else {
     result = octet::train(model_handle(model), data.source, training, hooks, held_out.source, &progress, "float");
+    if (group) check_alike(*model, *group);
     model->train(false);
     trained = std::move(model);
   }
+  if (!is_first) return;
   config.calibration.reset();
   config.training = arguments.settings;
   const auto peak = static_cast<int64_t>(peak_memory());

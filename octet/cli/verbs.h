@@ -132,6 +132,8 @@ struct TrainArguments {
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;
+  int64_t nproc = 1;  ///< processes on this machine
+  bool sync_bn = false;
   std::string checkpoints;  ///< folder; empty: none
   bool resume = false;
   double save_every = 300;  ///< seconds

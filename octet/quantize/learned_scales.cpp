@@ -84,6 +84,7 @@ LearnedFakeQuantize::LearnedFakeQuantize(std::shared_ptr<ObserverBase> observer)
     throw expected("LearnedFakeQuantize", "observer", "one that keeps a range", this->observer()->type_name());
   }
   offset = register_buffer("offset", zero_point.to(at::kFloat));
+  least_ = register_buffer("least_scale", at::zeros_like(scale));
   learning_ = register_buffer("learning", at::zeros({1}, at::kByte));
   of_weight_ = register_buffer("of_weight", at::zeros({1}, at::kByte));
 }
@@ -94,11 +95,16 @@ bool LearnedFakeQuantize::is_affine() const {
 
 bool LearnedFakeQuantize::is_learning() const { return is_set(learning_); }
 
-QParams LearnedFakeQuantize::calculate_qparams() const { return {scale.detach(), zero_point}; }
+// Valid also where an optimizer's step has come since the last forward.
+QParams LearnedFakeQuantize::calculate_qparams() const {
+  if (is_learning()) keep_valid();
+  return {scale.detach(), zero_point};
+}
 
 void LearnedFakeQuantize::start_learning(bool of_weight) {
   if (!has_data()) throw Error(type_name(), "has seen no data to start from").hint("calibrate first");
   assign_buffer(offset, zero_point.to(at::kFloat));
+  assign_buffer(least_, scale / 4);
   enable_observer(false);
   learning_.fill_(1);
   of_weight_.fill_(of_weight ? 1 : 0);
@@ -113,6 +119,7 @@ void LearnedFakeQuantize::follow(const LearnedFakeQuantize& leader) {
   scale.set_(leader.scale.detach());
   offset.set_(leader.offset.detach());
   zero_point.set_(leader.zero_point);
+  least_.set_(leader.least_);
 }
 
 std::vector<at::Tensor> LearnedFakeQuantize::learned() const {
@@ -123,10 +130,11 @@ std::vector<at::Tensor> LearnedFakeQuantize::learned() const {
   return found;
 }
 
-void LearnedFakeQuantize::keep_valid() {
+void LearnedFakeQuantize::keep_valid() const {
   const at::NoGradGuard no_grad;
   const auto& range = dynamic_cast<const RangeObserver&>(*observer());
   scale.clamp_min_(range.eps());
+  scale.copy_(at::maximum(scale, least_));
   const at::Tensor& least = range.required_scale();
   if (least.defined() && least.numel() == scale.numel()) scale.copy_(at::maximum(scale, least.view_as(scale)));
   if (!is_affine()) return;
@@ -157,6 +165,7 @@ std::shared_ptr<CallableModule> LearnedFakeQuantize::copy() const {
   assign_buffer(twin->scale, scale);
   assign_buffer(twin->zero_point, zero_point);
   assign_buffer(twin->offset, offset);
+  assign_buffer(twin->least_, least_);
   assign_buffer(twin->learning_, learning_);
   assign_buffer(twin->of_weight_, of_weight_);
   return twin;

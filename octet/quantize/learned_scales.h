@@ -20,7 +20,8 @@ namespace octet {
 ///
 /// each gradient of scale and offset times g = 1 / sqrt(N * quant_max') (Esser, section 2.2): N the weights that share
 /// the scale, or the features of one sample; quant_max' the levels above the zero of a symmetric grid, all of an affine
-/// one. The grid of the forward pass is the one that convert writes: float32 scale, integer zero point.
+/// one. A scale stays at least a quarter of what it began as: a step that overshoots a small one would leave nothing of
+/// its channel. The grid of the forward pass is the one that convert writes: float32 scale, integer zero point.
 class OCTET_API LearnedFakeQuantize : public FakeQuantize {
  public:
   explicit LearnedFakeQuantize(std::shared_ptr<ObserverBase> observer);
@@ -43,9 +44,10 @@ class OCTET_API LearnedFakeQuantize : public FakeQuantize {
 
  private:
   bool is_affine() const;
-  void keep_valid();
+  void keep_valid() const;
 
   at::Tensor learning_;   // uint8 [1]
+  at::Tensor least_;      // as the scale: what it never falls below
   at::Tensor of_weight_;  // uint8 [1]
 };
 

@@ -7,6 +7,7 @@
 #include "octet/quantize/affine_ops.h"
 #include "octet/quantize/assign_buffer.h"
 #include "octet/quantize/fake_quantize.h"
+#include "octet/quantize/range_meeting.h"
 #include "octet/quantize/spec_text.h"
 #include "octet/support/error.h"
 
@@ -147,6 +148,7 @@ void RangeObserver::copy_state_from(const RangeObserver& other) {
 
 SeenRange RangeObserver::look_at(const at::Tensor& x) {
   SeenRange seen = seen_range(type_name(), x, reading);
+  meet(seen);
   left_some_out_ = left_some_out_ || (seen.left_out && reading == Reading::kPlain);
   return seen;
 }

@@ -118,14 +118,14 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0; bo
 th[scope=row] { font-weight: 500; overflow-wrap: anywhere; min-width: 8rem; }
 td.wide { min-width: 16rem; }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-figure { margin: .8rem 0; }
+figure { margin: .8rem 0; max-width: 46rem; }
 figcaption { font-size: .88rem; }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--soft); font-size: 11px; font-family: inherit; }
 .axis { stroke: var(--line); stroke-width: 1; fill: none; vector-effect: non-scaling-stroke; }
 .c0 { stroke: var(--blue); } .c1 { stroke: var(--red); stroke-dasharray: 7 4; }
 .c2 { stroke: var(--green); stroke-dasharray: 2 4; } .c3 { stroke: var(--violet); stroke-dasharray: 9 3 2 3; }
-.curve { fill: none; stroke-width: 2; }
+.curve { fill: none; stroke-width: 2; } circle { stroke-dasharray: none; stroke-width: 1.5; }
 .bar { fill: var(--blue); } .mean { fill: var(--ink); }
 .band { fill: var(--green); opacity: .16; } .edge { stroke: var(--green); stroke-width: 1.5; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .88rem; padding: 0; margin: .2rem 0; list-style: none; }
@@ -150,7 +150,7 @@ pre { background: var(--wash); padding: .8rem; border-radius: .4rem; overflow-x:
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .15rem 1.2rem; margin: .6rem 0; }
 dt { color: var(--soft); } dd { margin: 0; }
 @media (max-width: 34rem) { body { padding: .6rem .8rem 3rem; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .35rem; }
-  .tiles { grid-template-columns: 1fr 1fr; } }
+  .tiles { grid-template-columns: 1fr 1fr; } td:not(.n) { min-width: 11rem; } .curves text { font-size: 17px; } }
 @media print { :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --wash: #fff; --blue: #0b4f9e;
   --green: #14632b; --amber: #7a4800; --red: #9c1c16; --violet: #5b2d96; --teal: #075f66; }
   body { max-width: none; padding: 0; font-size: 10pt; } nav, .skip { display: none; } .scroll { overflow: visible; }

@@ -41,7 +41,7 @@ Span span_of(const std::vector<Curve>& curves) {
 }  // namespace
 
 std::string line_chart(const std::string& title, const std::string& axis, const std::vector<Curve>& curves) {
-  constexpr double kWidth = 640, kHeight = 240, kLeft = 56, kRight = 12, kTop = 10, kBottom = 34;
+  constexpr double kWidth = 640, kHeight = 240, kLeft = 68, kRight = 12, kTop = 10, kBottom = 34;
   const Span span = span_of(curves);
   if (span.low > span.high) return {};
   size_t steps = 1;
@@ -53,8 +53,8 @@ std::string line_chart(const std::string& title, const std::string& axis, const 
   const auto y = [&](double value) {
     return kTop + (span.high - value) / (span.high - span.low) * (kHeight - kTop - kBottom);
   };
-  std::string out =
-      octet::str("<figure><svg viewBox=\"0 0 640 240\" role=\"img\" aria-label=\"", escaped(title), "\">");
+  std::string out = octet::str("<figure class=\"curves\"><svg viewBox=\"0 0 640 240\" role=\"img\" aria-label=\"",
+                               escaped(title), "\">");
   constexpr int kTicks = 4;
   for (int i = 0; i <= kTicks; ++i) {
     const double value = span.low + (span.high - span.low) * i / kTicks;
@@ -99,8 +99,8 @@ std::string bar_chart(const std::string& title, const std::vector<double>& value
   const double most = values.empty() ? 0 : *std::max_element(values.begin(), values.end());
   if (!(most > 0)) return {};
   const double step = kWidth / static_cast<double>(values.size());
-  std::string out =
-      octet::str("<figure><svg viewBox=\"0 0 640 160\" role=\"img\" aria-label=\"", escaped(title), "\">");
+  std::string out = octet::str("<figure class=\"curves\"><svg viewBox=\"0 0 640 160\" role=\"img\" aria-label=\"",
+                               escaped(title), "\">");
   for (size_t i = 0; i < values.size(); ++i) {
     const double height = values[i] / most * (kHeight - kTop);
     out += octet::str("<rect class=\"bar\" x=\"", fixed(static_cast<double>(i) * step, 2), "\" y=\"",

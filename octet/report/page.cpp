@@ -139,6 +139,8 @@ std::string layers(const Page& page) {
   for (size_t i = 0; i < page.output_sqnr_db.size(); ++i) {
     out += octet::str("<p><b>Output ", i, ": ", decibel_text(page.output_sqnr_db[i], 2), " dB</b></p>\n");
   }
+  const bool any_cause = std::any_of(page.layers.begin(), page.layers.end(),
+                                     [](const LayerDiagnosis& each) { return !each.cause.empty(); });
   const auto table = [&](const std::string& caption, size_t first, size_t last) {
     std::vector<std::vector<std::string>> rows;
     for (size_t i = first; i < last; ++i) {
@@ -148,7 +150,12 @@ std::string layers(const Page& page) {
                       std::isfinite(each.alone_db) ? fixed(each.alone_db, 1) : "-", escaped(each.cause),
                       escaped(each.cure)});
     }
-    return html_table(caption, {"layer", "SQNR, dB", "alone, dB", "probable cause", "cure"}, rows, {1, 2});
+    std::vector<std::string> heading = {"layer", "SQNR, dB", "alone, dB", "probable cause", "cure"};
+    if (!any_cause) {
+      heading.resize(3);
+      for (auto& row : rows) row.resize(3);
+    }
+    return html_table(caption, heading, rows, {1, 2});
   };
   constexpr size_t kShown = 15;
   const size_t shown = std::min(kShown, page.layers.size());

@@ -65,7 +65,16 @@ std::vector<size_t> order_of(int64_t size, const LoaderOptions& options, uint64_
   if (options.shuffle && options.samples > 0)
     order.resize(std::min(order.size(), static_cast<size_t>(options.samples)));
   const auto batch = static_cast<size_t>(options.batch_size);
-  if (options.drop_last) order.resize(order.size() / batch * batch);
+  const auto whole = batch * static_cast<size_t>(options.parts);
+  if (options.drop_last) order.resize(order.size() / whole * whole);
+  if (options.parts > 1) {
+    std::vector<size_t> own;
+    for (size_t start = batch * static_cast<size_t>(options.part); start < order.size(); start += whole) {
+      own.insert(own.end(), order.begin() + static_cast<std::ptrdiff_t>(start),
+                 order.begin() + static_cast<std::ptrdiff_t>(start + batch));
+    }
+    order = std::move(own);
+  }
   const size_t behind = std::min(order.size(), static_cast<size_t>(first) * batch);
   order.erase(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(behind));
   return order;
@@ -82,6 +91,11 @@ struct Loader::Epoch::Impl {
 Loader::Loader(std::shared_ptr<const DataSource> data, LoaderOptions options)
     : data_(std::move(data)), options_(std::move(options)) {
   if (options_.batch_size < 1) throw expected("loader", "batch size", "at least 1", str(options_.batch_size));
+  if (options_.parts < 1 || options_.part < 0 || options_.part >= options_.parts) {
+    throw expected("loader", "part", str("below ", options_.parts), str(options_.part));
+  }
+  if (options_.parts > 1 && !options_.drop_last)
+    throw Error("loader", "parts of a batch that is not full are not made");
 }
 
 int64_t Loader::samples() const {
@@ -89,8 +103,8 @@ int64_t Loader::samples() const {
 }
 
 int64_t Loader::batches() const {
-  const int64_t full = samples() / options_.batch_size;
-  return full + (!options_.drop_last && samples() % options_.batch_size != 0 ? 1 : 0);
+  const int64_t whole = options_.batch_size * options_.parts;
+  return samples() / whole + (!options_.drop_last && samples() % whole != 0 ? 1 : 0);
 }
 
 Loader::Epoch Loader::epoch(int64_t number, int64_t first) const {

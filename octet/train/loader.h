@@ -22,6 +22,10 @@ struct LoaderOptions {
   int64_t workers = 1;
   /// For input 0.
   Transform transform = {};
+  /// Of several processes, each has its part of every batch of `parts` times `batch_size`: they see together what one
+  /// with such batches sees. More than one asks for `drop_last`.
+  int64_t part = 0;
+  int64_t parts = 1;
 };
 
 /// Batches of a source, prepared ahead by torch::data's loader while the step runs:

@@ -6,10 +6,12 @@
 #include <cmath>
 #include <mutex>
 
+#include "octet/quantize/range_meeting.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/train/average.h"
 #include "octet/train/clock.h"
+#include "octet/train/group.h"
 #include "octet/train/progress.h"
 #include "octet/train/reestimate.h"
 
@@ -25,18 +27,29 @@ std::shared_ptr<const DataSource> checked(std::shared_ptr<const DataSource> data
   if (!(options.average >= 0 && options.average < 1)) {
     throw expected("train", "decay of the moving average", "from 0 up to but not 1", str(options.average));
   }
+  if (options.group && options.batch_size % options.group->size() != 0) {
+    throw expected("train", "batch size", str("a multiple of the ", options.group->size(), " processes"),
+                   str(options.batch_size));
+  }
   options.task.check_data(*data, "train with");
   return data;
 }
 
+// Samples of a batch that this process has.
+int64_t own_batch(const TrainOptions& options) {
+  return options.group ? options.batch_size / options.group->size() : options.batch_size;
+}
+
 LoaderOptions loading(const TrainOptions& options) {
-  return {.batch_size = options.batch_size,
+  return {.batch_size = own_batch(options),
           .shuffle = true,
           .drop_last = options.drop_last,
           .samples = options.samples_per_epoch,
           .seed = options.seed,
           .workers = options.workers,
-          .transform = options.transform};
+          .transform = options.transform,
+          .part = options.group ? options.group->rank() : 0,
+          .parts = options.group ? options.group->size() : 1};
 }
 
 // Steps that `batches` make: the last is smaller where batches are left, unless those are dropped.
@@ -80,6 +93,27 @@ void set_random_state(const at::Tensor& state) {
   at::Generator generator = at::detail::getDefaultCPUGenerator();
   const std::lock_guard<std::mutex> lock(generator.mutex());
   generator.set_state(state);
+}
+
+// What a process does of a step meets that of the others.
+class Together {
+ public:
+  explicit Together(const TrainOptions& options) {
+    if (!options.group) return;
+    ranges_.emplace([group = options.group](const at::Tensor& values) { group->greatest(values); });
+    if (options.sync_batch_norm) batch_norm_.emplace(*options.group);
+  }
+
+ private:
+  std::optional<RangeMeeting> ranges_;
+  std::optional<SyncBatchNorm> batch_norm_;
+};
+
+// Dropout of each step and rank follows from the seed: what one rank saves tells of all.
+void draw_by_rank(const TrainOptions& options, int64_t step) {
+  if (!options.group) return;
+  const uint64_t of_step = mix_seed(options.seed, static_cast<uint64_t>(step));
+  at::manual_seed(mix_seed(of_step, static_cast<uint64_t>(options.group->rank())));
 }
 
 std::map<std::string, at::Tensor> copy_of(std::map<std::string, at::Tensor> tensors) {
@@ -139,7 +173,10 @@ void Trainer::run(TrainState& state) const {
     double last = now();
     for (Batch batch; tally.batches < batches && epoch.next(batch);) {
       state.waiting += now() - last;
-      if (tally.batches == state.tally.batches) state.optimizer->zero_grad();
+      if (tally.batches == state.tally.batches) {
+        state.optimizer->zero_grad();
+        draw_by_rank(options_, state.step);
+      }
       add_gradients(tally, batch, state.epoch);
       const bool is_whole = tally.batches % options_.accumulate == 0 || tally.batches == batches;
       const std::optional<StepInfo> info = is_whole ? std::optional(step(state, tally)) : std::nullopt;
@@ -165,6 +202,7 @@ bool Trainer::is_over(const TrainState& state) const {
 // Those of the mean over the samples of a step of full batches.
 void Trainer::add_gradients(Tally& tally, Batch& batch, int64_t epoch) const {
   if (options_.channels_last) to_channels_last(batch);
+  const Together together(options_);
   at::Tensor output = model_.forward(batch.inputs);
   if (options_.task.check_output) options_.task.check_output(output, batch, data_->name());
   at::Tensor loss = options_.task.loss(output, batch);
@@ -177,19 +215,51 @@ void Trainer::add_gradients(Tally& tally, Batch& batch, int64_t epoch) const {
         .hint("a lower learning rate or gradient clipping helps");
   }
   if (options_.accumulate > 1) {
-    loss = loss * (static_cast<double>(batch.size()) / static_cast<double>(options_.batch_size * options_.accumulate));
+    loss = loss * (static_cast<double>(batch.size()) / static_cast<double>(own_batch(options_) * options_.accumulate));
   }
   loss.backward();
   tally.add(options_.task, output, batch);
   tally.loss += value;
 }
 
-StepInfo Trainer::step(TrainState& state, const Tally& tally) const {
+// The gradients of all samples of the step, and what it adds to the tally, on all processes.
+void Trainer::share(const TrainState& state, Tally& tally) const {
+  const int64_t full = own_batch(options_) * options_.accumulate;
+  const int64_t own = tally.samples - state.tally.samples;
+  if (options_.accumulate == 1 && own != full) scale_gradients(model_.parameters, own, full);
+  const auto ranks = static_cast<double>(options_.group->size());
+  const auto before = [&](size_t i) { return i < state.tally.sums.size() ? state.tally.sums[i] : 0.0; };
+  std::vector<double> added = {static_cast<double>(own), (tally.loss - state.tally.loss) / ranks};
+  for (size_t i = 0; i < tally.sums.size(); ++i) added.push_back(tally.sums[i] - before(i));
+  const at::Tensor told = at::tensor(added, at::kDouble);
+  std::vector<at::Tensor> shared, averaged;
+  for (const at::Tensor& parameter : model_.parameters) {
+    if (parameter.grad().defined()) shared.push_back(parameter.grad());
+  }
+  if (!options_.sync_batch_norm) {
+    for (const RunningStatistics& each : model_.statistics) {
+      averaged.push_back(each.mean);
+      averaged.push_back(each.variance);
+    }
+  }
+  shared.insert(shared.end(), averaged.begin(), averaged.end());
+  shared.push_back(told);
+  options_.group->sum(shared);
+  for (const at::Tensor& each : averaged) each.div_(ranks);
+  const double* sums = told.const_data_ptr<double>();
+  tally.samples = state.tally.samples + std::llround(sums[0]);
+  tally.loss = state.tally.loss + sums[1];
+  for (size_t i = 0; i < tally.sums.size(); ++i) tally.sums[i] = before(i) + sums[2 + i];
+}
+
+StepInfo Trainer::step(TrainState& state, Tally& tally) const {
   const double rate = learning_rate(schedule_, state.step);
   set_learning_rate(*state.optimizer, rate);
+  if (options_.group) share(state, tally);
   const int64_t samples = tally.samples - state.tally.samples;
-  const int64_t full = options_.batch_size * options_.accumulate;
-  if (options_.accumulate > 1 && samples != full) scale_gradients(model_.parameters, full, samples);
+  const int64_t full = own_batch(options_) * options_.accumulate;
+  const bool is_sum = options_.accumulate > 1 || options_.group;  // of parts of the mean over full batches
+  if (is_sum && samples != full) scale_gradients(model_.parameters, full, samples);
   if (options_.clip_norm > 0) clip_gradients(model_.parameters, options_.clip_norm);
   state.optimizer->step();
   const double loss = (tally.loss - state.tally.loss) / static_cast<double>(tally.batches - state.tally.batches);
@@ -209,6 +279,29 @@ void Trainer::show(const TrainState& state, const StepInfo& info) const {
                      options_.task.metrics.empty() ? "" : options_.task.metrics[0].title});
 }
 
+// Of a group, rank 0's: the others get what says which epoch is best.
+std::optional<Evaluation> Trainer::measured() const {
+  if (evaluation_ == nullptr) return std::nullopt;
+  Evaluation found;
+  if (!options_.group || options_.group->rank() == 0) {
+    found = evaluate(
+        model_, evaluation_,
+        {.task = options_.task, .transform = options_.eval_transform, .channels_last = options_.channels_last});
+  }
+  if (!options_.group) return found;
+  const std::vector<Metric>& metrics = options_.task.metrics;
+  std::vector<double> numbers = {static_cast<double>(found.samples), found.loss};
+  for (size_t i = 0; i < metrics.size(); ++i) numbers.push_back(i < found.scores.size() ? found.scores[i].value : 0);
+  const at::Tensor told = at::tensor(numbers, at::kDouble);
+  options_.group->broadcast(told);
+  if (options_.group->rank() == 0) return found;
+  const double* values = told.const_data_ptr<double>();
+  found.samples = std::llround(values[0]);
+  found.loss = values[1];
+  for (size_t i = 0; i < metrics.size(); ++i) found.scores.push_back({metrics[i].key, metrics[i].title, values[2 + i]});
+  return found;
+}
+
 void Trainer::finish_epoch(TrainState& state) const {
   EpochInfo info;
   info.epoch = state.epoch;
@@ -219,12 +312,8 @@ void Trainer::finish_epoch(TrainState& state) const {
   info.samples_per_second = static_cast<double>(state.tally.samples) / info.seconds;
   TrainResult& result = state.result;
   {
-    const WithAverage measured(model_, state.average);
-    if (evaluation_ != nullptr) {
-      info.evaluation = evaluate(
-          model_, evaluation_,
-          {.task = options_.task, .transform = options_.eval_transform, .channels_last = options_.channels_last});
-    }
+    const WithAverage averaged(model_, state.average);
+    info.evaluation = measured();
     info.best =
         result.epochs.empty() ||
         worth(info, options_.task) > worth(result.epochs[static_cast<size_t>(result.best_epoch)], options_.task);
@@ -266,6 +355,21 @@ void Trainer::finish(const TrainState& state) const {
 void Trainer::reestimate(int64_t epoch, int64_t batches) const {
   model_.set_training(true);
   reestimate_statistics(model_, loader_, epoch, batches, options_.channels_last);
+  if (!options_.group || model_.statistics.empty()) return;
+  // Those of all parts: mean of the means, mean of the variances and variance of the means.
+  const at::NoGradGuard no_grad;
+  const auto ranks = static_cast<double>(options_.group->size());
+  std::vector<at::Tensor> sums;
+  for (const RunningStatistics& each : model_.statistics) {
+    sums.push_back(each.mean.to(at::kDouble));
+    sums.push_back(each.variance.to(at::kDouble) + sums.back().square());
+  }
+  options_.group->sum(sums);
+  for (size_t i = 0; i < model_.statistics.size(); ++i) {
+    const at::Tensor mean = sums[2 * i] / ranks;
+    model_.statistics[i].mean.copy_(mean);
+    model_.statistics[i].variance.copy_(sums[2 * i + 1] / ranks - mean.square());
+  }
 }
 
 TrainResult train(const ModelHandle& model, std::shared_ptr<const DataSource> data, const TrainOptions& options,

@@ -5,6 +5,7 @@
 
 #include "octet/support/api.h"
 #include "octet/train/data_source.h"
+#include "octet/train/group.h"
 #include "octet/train/loader.h"
 #include "octet/train/model_handle.h"
 #include "octet/train/optimizer.h"
@@ -47,6 +48,12 @@ struct TrainOptions {
   bool channels_last = true;
   bool drop_last = true;
   int64_t workers = 1;
+  /// Processes that train this model together, each with its part of every batch of `batch_size`; rank 0 alone
+  /// measures. Null: this one alone. The result is that of one process, within the order of float sums, but for dropout
+  /// and, where it is not synchronous, BatchNorm.
+  std::shared_ptr<Group> group = {};
+  /// BatchNorm takes the statistics of the whole batch; else of each part, and its running ones are brought together.
+  bool sync_batch_norm = false;
   /// For input 0; see standard_transform.
   Transform transform = {};
   Transform eval_transform = {};
@@ -102,7 +109,9 @@ class OCTET_API Trainer {
 
  private:
   void add_gradients(Tally& tally, Batch& batch, int64_t epoch) const;
-  StepInfo step(TrainState& state, const Tally& tally) const;
+  StepInfo step(TrainState& state, Tally& tally) const;
+  void share(const TrainState& state, Tally& tally) const;
+  std::optional<Evaluation> measured() const;
   int64_t steps_per_epoch() const;
   bool is_over(const TrainState& state) const;
   void show(const TrainState& state, const StepInfo& info) const;

@@ -257,8 +257,8 @@ TEST(NpyData, RefusesWhatDoesNotFitTogether) {
   write_npy(folder.file("x_1_1.npy"), at::randn({1, 3}));
   write_npy(folder.file("labels.npy"), at::tensor({0, 1, 2}, at::kLong));
   EXPECT_SAYS(open(), "labels: expected 2, got 3");
-  write_npy(folder.file("labels.npy"), at::randn({2}));
-  EXPECT_SAYS(open(), "labels: expected integers");
+  write_npy(folder.file("labels.npy"), at::randn({3}));
+  EXPECT_SAYS(open(), "samples: expected 2, got [3]");
   write_npy(folder.file("labels.npy"), at::tensor({0, -1}, at::kLong));
   EXPECT_SAYS(open(), "label of sample 1: expected 0 or more, got -1");
 }

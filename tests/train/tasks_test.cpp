@@ -87,13 +87,14 @@ TEST(Tasks, AnAutoencoderTellsAnomaliesByTheirError) {
   const at::Tensor x = at::randn({50, 6}), labels = at::rand({50}).lt(0.4).to(at::kLong);
   ModelHandle model = identity();
   model.forward = [](const std::vector<at::Tensor>& in) { return in[0] * 0.5; };
-  const Evaluation found = evaluate(model, tensor_source("x", {x}, labels), {.task = autoencoder(), .batch_size = 8});
+  const Evaluation found =
+      evaluate(model, tensor_source("x", {x}, labels), {.task = octet::autoencoder(), .batch_size = 8});
   const at::Tensor error = (0.5 * x).square().mean(1);
   EXPECT_NEAR(found.score("mse"), error.mean().item<double>(), 1e-6);
   EXPECT_EQ(found.loss, found.score("mse"));
   EXPECT_NEAR(found.score("mae"), (0.5 * x).abs().mean().item<double>(), 1e-6);
   EXPECT_NEAR(found.score("auc"), brute_force_area(error, labels.to(at::kFloat)), 1e-9);
-  const Evaluation bare = evaluate(model, tensor_source("x", {x}), {.task = autoencoder()});
+  const Evaluation bare = evaluate(model, tensor_source("x", {x}), {.task = octet::autoencoder()});
   EXPECT_EQ(bare.scores.size(), 2u) << "without labels no area";
 }
 

@@ -1,0 +1,6 @@
+#pragma once
+
+// See ../README.md.
+namespace gloo::transport {
+class Device;
+}  // namespace gloo::transport

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "octet/support/api.h"
+
+namespace octet {
+
+/// Where a process stands among those that train one model.
+struct GroupAddress {
+  int64_t rank = 0;
+  int64_t size = 1;
+  std::string host = "127.0.0.1";  ///< of rank 0
+  int64_t port = 0;                ///< where it listens
+};
+
+/// As torchrun's environment says: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT; nullopt where there is no WORLD_SIZE.
+/// Throws octet::Error naming a variable that is missing, or no such number.
+OCTET_API std::optional<GroupAddress> group_address();
+
+/// Processes that train one model together, by libtorch's c10d over Gloo. Every call is one that all of them make, in
+/// the same order; it ends when all have. Results are the same on all, to the bit. Throws octet::Error where another
+/// one is lost.
+class OCTET_API Group {
+ public:
+  virtual ~Group() = default;
+  virtual int64_t rank() const = 0;
+  virtual int64_t size() const = 0;
+  /// Sums of all ranks in place, in buckets: float32 and float64 tensors, any number.
+  virtual void sum(const std::vector<at::Tensor>& tensors) = 0;
+  /// The greatest of each element of all ranks, in place.
+  virtual void greatest(const at::Tensor& tensor) = 0;
+  /// Rank 0's values, on all.
+  virtual void broadcast(const at::Tensor& tensor) = 0;
+  /// True where it is true on any.
+  bool any(bool here);
+};
+
+/// Waits for the others to come, then joins them. Throws octet::Error where one does not come in time, or libtorch's
+/// Gloo is not there.
+OCTET_API std::shared_ptr<Group> join_group(const GroupAddress& address, double timeout_seconds = 600);
+
+/// While it stands, BatchNorm in train mode takes the statistics of all ranks' batches together: in graphs, modules,
+/// and simulated conv-bn pairs (SyncBatchNorm's formulas; the gradient goes through the sums). `group` outlives it.
+class OCTET_API SyncBatchNorm {
+ public:
+  explicit SyncBatchNorm(Group& group);
+  ~SyncBatchNorm();
+  SyncBatchNorm(const SyncBatchNorm&) = delete;
+  SyncBatchNorm& operator=(const SyncBatchNorm&) = delete;
+
+ private:
+  struct Guard;
+  std::unique_ptr<Guard> guard_;
+};
+
+}  // namespace octet

@@ -1,0 +1,99 @@
+// Several processes that train one model, as a user starts them.
+#include <ATen/Functions.h>
+
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "octet/formats/npy.h"
+#include "octet/support/text.h"
+#include "tests/cli/program.h"
+
+namespace octet {
+namespace {
+
+class Together : public test::Program {
+ protected:
+  // Data for a golden model, 64 samples of four classes.
+  void prepare(const std::string& name) {
+    model_ = golden(name + "/model.pt2");
+    const auto facts = nlohmann::json::parse(run("inspect --json " + model_).out);
+    auto shape = facts.at("inputs").at(0).at("shape").get<std::vector<int64_t>>();
+    shape.at(0) = 64;
+    at::manual_seed(3);
+    write_npy(file("x_0_0.npy"), at::randn(shape));
+    write_npy(file("labels.npy"), at::randint(4, {64}, at::kLong));
+    write_npy(file("one.npy"), at::randn(shape));
+  }
+
+  std::string run_of(int64_t epochs, const std::string& output, const std::string& more) const {
+    return str("--threads 1 train ", model_, " --data 'npy:", file("x_*_*.npy"), "' --batch-size 8 --lr 0.02 --epochs ",
+               epochs, " -o ", file(output), " ", more);
+  }
+
+  at::Tensor results_of(const std::string& output) {
+    const test::Outcome ran = run(str("run ", file(output), " --input ", file("one.npy"), " --output ", file("y.npy")));
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return read_npy(file("y.npy"));
+  }
+
+  std::string model_;
+};
+
+TEST_F(Together, TwoGiveWhatOneGives) {
+  struct Case {
+    const char* model;
+    const char* flags;
+  };
+  for (const auto& [model, flags] :
+       {Case{"linear_relu", "--float --accumulate 2 --ema 0.9"}, Case{"linear_relu", "--qat"},
+        Case{"linear_bn_relu", "--float --sync-bn"}, Case{"linear_bn_relu", "--qat --sync-bn --freeze-bn-after 2"}}) {
+    prepare(model);
+    const test::Outcome one = run(run_of(3, "one.octet", str(flags, " --json")));
+    ASSERT_EQ(one.status, 0) << one.err;
+    const test::Outcome two = run(run_of(3, "two.octet", str(flags, " --json --nproc 2")));
+    ASSERT_EQ(two.status, 0) << two.err;
+    const auto alone = nlohmann::json::parse(one.out), together = nlohmann::json::parse(two.out);
+    ASSERT_EQ(together.at("epochs").size(), 3u);
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_NEAR(together["epochs"][i]["loss"].get<double>(), alone["epochs"][i]["loss"].get<double>(), 1e-4)
+          << model << ' ' << flags << ", epoch " << i;
+    }
+    const at::Tensor wanted = results_of("one.octet"), got = results_of("two.octet");
+    const double apart = (wanted - got).abs().mean().item<double>() / wanted.abs().mean().item<double>();
+    EXPECT_LT(apart, 2e-3) << model << ' ' << flags;
+  }
+}
+
+TEST_F(Together, StatisticsOfPartsAreTheSameOnAll) {
+  prepare("linear_bn_relu");
+  EXPECT_EQ(run(run_of(2, "two.octet", "--qat --nproc 2")).status, 0);
+  const test::Outcome odd = run(run_of(1, "two.octet", "--float --nproc 3"));
+  EXPECT_EQ(odd.status, 1);
+  EXPECT_NE(odd.err.find("batch size: expected a multiple of the 3 processes, got 8"), std::string::npos) << odd.err;
+}
+
+// A process that is gone ends the others; the run goes on from what it has saved.
+TEST_F(Together, ALostProcessEndsTheOthers) {
+  prepare("linear_relu");
+  const char* program = std::getenv("OCTET_PROGRAM");
+  const std::string octet = program != nullptr ? program : "build/octet";
+  const std::string kept = "--qat --nproc 2 --no-eval --save-every 0 --checkpoints " + file("kept");
+  const std::string wait =
+      str("for i in $(seq 600); do ls ", file("kept"), " 2> /dev/null | grep -qv 00000000 && break; sleep 0.05; done");
+  const std::string begun =
+      str(octet, " ", run_of(400, "cut.octet", kept), " > ", file("out"), " 2> ", file("err"), " & run=$!; ", wait);
+  std::ofstream(file("lost.sh")) << begun << "\nkill -9 $(pgrep -P $run | tail -n 1)\nwait $run\nexit $?\n";
+  EXPECT_EQ(WEXITSTATUS(std::system(("bash " + file("lost.sh")).c_str())), 1) << test::slurp(file("err"));
+  EXPECT_NE(test::slurp(file("err")).find("was ended by signal 9, and the others with it; --resume"), std::string::npos)
+      << test::slurp(file("err"));
+  EXPECT_FALSE(std::filesystem::exists(file("cut.octet")));
+  std::ofstream(file("stop.sh")) << str(octet, " ", run_of(400, "cut.octet", kept + " --resume"), " > ", file("out"),
+                                        " 2> ", file("err"),
+                                        " & run=$!; sleep 3; kill -TERM $run; wait $run; exit $?\n");
+  EXPECT_EQ(WEXITSTATUS(std::system(("bash " + file("stop.sh")).c_str())), 128 + SIGTERM) << test::slurp(file("err"));
+  EXPECT_NE(test::slurp(file("err")).find("all processes have stopped; --resume"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace octet
