@@ -1,9 +1,7 @@
 #include "octet/train/optimizer.h"
 
-#include <torch/optim/adamw.h>
-#include <torch/optim/sgd.h>
-
 #include "octet/support/error.h"
+#include "octet/train/fused_optimizers.h"
 
 namespace octet {
 namespace {
@@ -37,7 +35,7 @@ std::shared_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<at::Te
   if (options.kind == OptimizerKind::kAdamW) {
     auto common = torch::optim::AdamWOptions(learning_rate).weight_decay(options.weight_decay);
     auto neutral = torch::optim::AdamWOptions(learning_rate);
-    return std::make_shared<torch::optim::AdamW>(groups(parameters, common, options.decay_vectors), neutral);
+    return std::make_shared<FusedAdamW>(groups(parameters, common, options.decay_vectors), neutral);
   }
   if (options.nesterov && !(options.momentum > 0)) throw Error("optimizer", "nesterov needs a momentum over 0");
   auto common = torch::optim::SGDOptions(learning_rate)
@@ -45,7 +43,7 @@ std::shared_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<at::Te
                     .nesterov(options.nesterov)
                     .weight_decay(options.weight_decay);
   auto neutral = torch::optim::SGDOptions(learning_rate);
-  return std::make_shared<torch::optim::SGD>(groups(parameters, common, options.decay_vectors), neutral);
+  return std::make_shared<FusedSgd>(groups(parameters, common, options.decay_vectors), neutral);
 }
 
 std::map<std::string, at::Tensor> optimizer_state(torch::optim::Optimizer& optimizer,
