@@ -191,6 +191,9 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("--freeze-bn-after", arguments.freeze_bn_after,
                   "Epochs after which BatchNorm statistics stop moving (default: never)")
       ->check(CLI::NonNegativeNumber);
+  verb.add_option("--freeze", arguments.freeze,
+                  "Layers that are not trained, their BatchNorm statistics with them: a share from the network's begin "
+                  "(0.5), or names of modules or parameters, separated by commas");
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")->check(CLI::NonNegativeNumber);
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");

@@ -8,6 +8,7 @@
 #include "octet/cli/quantizer.h"
 #include "octet/cli/run_keeper.h"
 #include "octet/cli/verbs.h"
+#include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/qdq.h"
 #include "octet/report/training_reports.h"
 #include "octet/support/atomic_write.h"
@@ -20,22 +21,25 @@ namespace {
 
 // The settings that the trained model came from, for the record beside it.
 std::vector<std::pair<std::string, std::string>> training_facts(const TrainArguments& arguments, uint64_t seed) {
-  return {{"data", arguments.data},
-          {"samples", octet::str(arguments.samples)},
-          {"augment", arguments.no_augment ? "false" : "true"},
-          {"epochs", octet::str(arguments.epochs)},
-          {"batch_size", octet::str(arguments.batch_size)},
-          {"seed", octet::str(seed)},
-          {"lr", octet::str(arguments.learning_rate)},
-          {"optimizer", arguments.optimizer},
-          {"momentum", octet::str(arguments.momentum)},
-          {"weight_decay", octet::str(arguments.weight_decay)},
-          {"schedule", arguments.schedule},
-          {"step_epochs", octet::str(arguments.step_epochs)},
-          {"warmup_epochs", octet::str(arguments.warmup_epochs)},
-          {"label_smoothing", octet::str(arguments.label_smoothing)},
-          {"freeze_observers_after", octet::str(arguments.freeze_observers_after)},
-          {"freeze_bn_after", octet::str(arguments.freeze_bn_after)}};
+  std::vector<std::pair<std::string, std::string>> facts = {
+      {"data", arguments.data},
+      {"samples", octet::str(arguments.samples)},
+      {"augment", arguments.no_augment ? "false" : "true"},
+      {"epochs", octet::str(arguments.epochs)},
+      {"batch_size", octet::str(arguments.batch_size)},
+      {"seed", octet::str(seed)},
+      {"lr", octet::str(arguments.learning_rate)},
+      {"optimizer", arguments.optimizer},
+      {"momentum", octet::str(arguments.momentum)},
+      {"weight_decay", octet::str(arguments.weight_decay)},
+      {"schedule", arguments.schedule},
+      {"step_epochs", octet::str(arguments.step_epochs)},
+      {"warmup_epochs", octet::str(arguments.warmup_epochs)},
+      {"label_smoothing", octet::str(arguments.label_smoothing)},
+      {"freeze_observers_after", octet::str(arguments.freeze_observers_after)},
+      {"freeze_bn_after", octet::str(arguments.freeze_bn_after)}};
+  if (!arguments.freeze.empty()) facts.emplace_back("freeze", arguments.freeze);
+  return facts;
 }
 
 bool any_given(const QuantizerArguments& quantizer) {
@@ -60,6 +64,7 @@ QatOptions qat_options(const TrainArguments& arguments) {
   QatOptions options;
   options.freeze_observers_after = arguments.freeze_observers_after;
   options.freeze_bn_after = arguments.freeze_bn_after;
+  options.freeze = arguments.freeze;
   TrainOptions& training = options.train;
   training.epochs = arguments.epochs;
   training.batch_size = arguments.batch_size;
@@ -128,7 +133,10 @@ void train(const TrainArguments& arguments) {
     trained = qat.quantized;
     result = std::move(qat.training);
   } else {
+    FrozenLayers frozen;
+    if (!arguments.freeze.empty()) frozen = freeze_layers(*model, arguments.freeze);
     result = octet::train(model_handle(model), data.source, training, hooks, held_out.source, &progress, "float");
+    unfreeze_layers(*model, frozen);
     model->train(false);
     trained = std::move(model);
   }

@@ -112,6 +112,7 @@ struct TrainArguments {
   double label_smoothing = 0.0;
   int64_t freeze_observers_after = -1;
   int64_t freeze_bn_after = -1;
+  std::string freeze;  ///< layers that are not trained: a share, or names
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;

@@ -1,5 +1,6 @@
 #include "octet/train/qat.h"
 
+#include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/observer.h"
 #include "octet/quantize/quantize_pt2e.h"
 
@@ -9,6 +10,8 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
                     const QatOptions& options, const TrainHooks& hooks, std::shared_ptr<const DataSource> evaluation,
                     Progress* progress) {
   auto prepared = move_exported_model_to_train(prepare_qat_pt2e(std::move(model), quantizer));
+  FrozenLayers frozen;
+  if (!options.freeze.empty()) frozen = freeze_layers(*prepared, options.freeze);
   const int64_t observed_epochs = options.freeze_observers_after >= 0
                                       ? options.freeze_observers_after
                                       : std::max<int64_t>(1, (options.train.epochs + 2) / 3);
@@ -30,6 +33,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   QatResult result;
   result.training =
       train(handle, std::move(data), options.train, with_freezing, std::move(evaluation), progress, "qat");
+  unfreeze_layers(*prepared, frozen);
   result.quantized = finish(prepared, quantizer);
   return result;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "octet/graph/graph_module.h"
 #include "octet/quantize/quantizer.h"
@@ -15,6 +16,8 @@ struct QatOptions {
   int64_t freeze_observers_after = -1;
   /// BatchNorm statistics stop moving after this many epochs; negative: never.
   int64_t freeze_bn_after = -1;
+  /// Layers that are not trained (freeze_layers): a share from the begin, or names; empty: none.
+  std::string freeze;
 };
 
 struct QatResult {
