@@ -11,6 +11,7 @@
 #include "octet/graph/record.h"
 #include "octet/lowering/batch.h"
 #include "octet/models/registry.h"
+#include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 
@@ -71,14 +72,20 @@ int main(int argc, char** argv) {
 
   Trainee plain(exported->copy());
   Trainee quantized(prepared);
+  Trainee half(prepared->copy());
+  octet::freeze_layers(*half.module, "0.5");
   const at::Tensor images = at::randn({batch, 3, 224, 224}).contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor labels = at::randint(1000, {batch});
   plain.step(images, labels);
   quantized.step(images, labels);
-  Figures float_step, qat_step, ratio;
+  half.step(images, labels);
+  Figures float_step, qat_step, half_step, ratio, half_ratio;
   for (int round = 0; round < rounds; ++round) {
     const double a = seconds([&] { plain.step(images, labels); });
     const double b = seconds([&] { quantized.step(images, labels); });
+    const double c = seconds([&] { half.step(images, labels); });
+    half_step.values.push_back(c);
+    half_ratio.values.push_back(c / a);
     float_step.values.push_back(a);
     qat_step.values.push_back(b);
     ratio.values.push_back(b / a);
@@ -95,6 +102,9 @@ int main(int argc, char** argv) {
   std::printf("  QAT step    %8.1f ms (%.1f to %.1f)\n", 1e3 * qat_step.at(0.5), 1e3 * qat_step.at(0),
               1e3 * qat_step.at(1));
   std::printf("  QAT / float %8.2f    (%.2f to %.2f)\n", ratio.at(0.5), ratio.at(0), ratio.at(1));
+  std::printf("  first half of the layers frozen %8.1f ms (%.1f to %.1f), to the float step %.2f (%.2f to %.2f)\n",
+              1e3 * half_step.at(0.5), 1e3 * half_step.at(0), 1e3 * half_step.at(1), half_ratio.at(0.5),
+              half_ratio.at(0), half_ratio.at(1));
   std::printf("  prepare     %8.1f ms, convert %.1f ms, together %.1f ms\n", 1e3 * prepare.at(0.5),
               1e3 * convert.at(0.5), 1e3 * (prepare.at(0.5) + convert.at(0.5)));
   return 0;

@@ -28,6 +28,7 @@
 #include "octet/quantize/factories.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/freeze.h"
+#include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/histogram_observer.h"
 #include "octet/quantize/learned_scales.h"
 #include "octet/quantize/observers.h"

@@ -19,6 +19,7 @@
 #include "octet/cli/verbs.h"
 #include "octet/graph/fused_steps.h"
 #include "octet/lowering/batch.h"
+#include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/qdq.h"
 #include "octet/report/training_reports.h"
 #include "octet/support/atomic_write.h"
@@ -115,6 +116,7 @@ QatOptions qat_options(const TrainArguments& arguments) {
   QatOptions options;
   options.freeze_observers_after = arguments.freeze_observers_after;
   options.freeze_bn_after = arguments.freeze_bn_after;
+  options.freeze = arguments.freeze;
   TrainOptions& training = options.train;
   options.learn_scales = arguments.learn_scales;
   options.calibrated_samples = arguments.warm_start;
@@ -274,8 +276,11 @@ void train(const TrainArguments& arguments) {
       add_placement(page, *trained, quantizer);
     }
   } else {
+    FrozenLayers frozen;
+    if (!arguments.freeze.empty()) frozen = freeze_layers(*model, arguments.freeze);
     result = octet::train(model_handle(model), data.source, training, hooks, held_out.source, &progress, "float");
     if (group) check_alike(*model, *group);
+    unfreeze_layers(*model, frozen);
     model->train(false);
     trained = std::move(model);
   }

@@ -129,6 +129,7 @@ struct TrainArguments {
   bool learn_scales = false;
   int64_t warm_start = 0;  ///< samples
   bool fused = true;
+  std::string freeze;  ///< layers that are not trained: a share, or names
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;

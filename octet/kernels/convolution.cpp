@@ -19,10 +19,14 @@ namespace octet {
 namespace {
 
 constexpr const char* kConvWhere = "octet::conv2d";
-// Products of a window over few channels are summed from windows copied side by side; with more, libtorch's blocks win.
+// Windows copied side by side and multiplied as a matrix win where libtorch has no blocks to work with: forward for
+// large filters over few channels, and for the weight's gradient of all but thin results.
 constexpr int64_t kFewChannels = 8;
+constexpr int64_t kLargeFilter = 25;
+constexpr int64_t kThinResult = 32;
 
 enum class Way { kLibtorch, kDepthwise, kPointwise, kWindows };
+enum class Pass { kForward, kInput, kWeight };
 
 bool lies_in_channels_last(const at::Tensor& x) {
   return x.device().is_cpu() && x.layout() == at::kStrided && x.dim() == 4 &&
@@ -30,7 +34,7 @@ bool lies_in_channels_last(const at::Tensor& x) {
 }
 
 // `weight_sizes` [O, I / groups, kh, kw], `x` [N, I, H, W] or what has its sizes.
-Way way_of(at::IntArrayRef input_sizes, at::IntArrayRef weight_sizes, const ConvGeometry& g) {
+Way way_of(Pass pass, at::IntArrayRef input_sizes, at::IntArrayRef weight_sizes, const ConvGeometry& g) {
   if (reference_path() || input_sizes.size() != 4 || weight_sizes.size() != 4) return Way::kLibtorch;
   if (c10::multiply_integers(input_sizes) == 0 || c10::multiply_integers(weight_sizes) == 0) return Way::kLibtorch;
   const int64_t channels = input_sizes[1];
@@ -40,7 +44,9 @@ Way way_of(at::IntArrayRef input_sizes, at::IntArrayRef weight_sizes, const Conv
   }
   const bool is_pointwise = weight_sizes[2] == 1 && weight_sizes[3] == 1 && g.padding == std::array<int64_t, 2>{0, 0};
   if (is_pointwise) return Way::kPointwise;
-  return channels <= kFewChannels ? Way::kWindows : Way::kLibtorch;
+  const bool forward = channels <= kFewChannels && weight_sizes[2] * weight_sizes[3] >= kLargeFilter;
+  const bool windows = (pass == Pass::kForward && forward) || (pass == Pass::kWeight && weight_sizes[0] >= kThinResult);
+  return windows ? Way::kWindows : Way::kLibtorch;
 }
 
 int64_t out_size(int64_t size, int64_t filter, const ConvGeometry& g, size_t axis) {
@@ -141,9 +147,9 @@ at::Tensor weight_gradient(Way way, const at::Tensor& gradient, at::IntArrayRef 
 }  // namespace
 
 at::Tensor conv_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvGeometry& g) {
-  const Way way = way_of(x.sizes(), weight.sizes(), g);
+  const Way way = way_of(Pass::kForward, x.sizes(), weight.sizes(), g);
   const bool plain = is_float(x) && is_float(weight) && (!bias.defined() || is_float(bias));
-  if (way == Way::kLibtorch || way == Way::kWindows || !plain || !lies_in_channels_last(x)) {
+  if (way == Way::kLibtorch || !plain || !lies_in_channels_last(x)) {
     return at::convolution(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, g.stride, g.padding,
                            g.dilation, false, {0, 0}, g.groups);
   }
@@ -158,19 +164,24 @@ at::Tensor conv_forward(const at::Tensor& x, const at::Tensor& weight, const at:
                       taps.const_data_ptr<float>(), bias_data, out);
     return y;
   }
+  const at::Tensor matrix = in_channels_last(weight);
+  const int64_t depth = weight.numel() / weight.size(0);
+  const PackedMatrix packed = pack_matrix(matrix.const_data_ptr<float>(), 1, depth, depth, weight.size(0));
+  if (way == Way::kWindows) {
+    const WindowRows windows(window_shape(x.sizes(), y.sizes(), weight.sizes(), g), x.const_data_ptr<float>());
+    multiply_rows(windows, pixels_of(y.sizes()), packed, bias_data, out);
+    return y;
+  }
   const at::Tensor read = has_stride(g) ? every(x, g) : x;
-  const at::Tensor matrix = weight.contiguous();
-  const PackedMatrix packed =
-      pack_matrix(matrix.const_data_ptr<float>(), 1, weight.size(1), weight.size(1), weight.size(0));
   multiply_rows(PlainRows(read.const_data_ptr<float>(), x.size(1)), pixels_of(y.sizes()), packed, bias_data, out);
   return y;
 }
 
 at::Tensor conv_backward_input(const at::Tensor& gradient, at::IntArrayRef input_sizes, const at::Tensor& weight,
                                const ConvGeometry& g) {
-  const Way way = way_of(input_sizes, weight.sizes(), g);
+  const Way way = way_of(Pass::kInput, input_sizes, weight.sizes(), g);
   const bool plain = is_float(gradient) && is_float(weight) && gradient.device().is_cpu() && gradient.numel() > 0;
-  if (way == Way::kLibtorch || way == Way::kWindows || !plain) {
+  if (way == Way::kLibtorch || !plain) {
     return std::get<0>(libtorch_backward(gradient, sizes_only(input_sizes, gradient), weight, g, {true, false, false}));
   }
   check_gradient(gradient, input_sizes, weight.sizes(), g);
@@ -197,7 +208,7 @@ at::Tensor conv_backward_input(const at::Tensor& gradient, at::IntArrayRef input
 
 at::Tensor conv_backward_weight(const at::Tensor& gradient, const at::Tensor& x, at::IntArrayRef weight_sizes,
                                 const ConvGeometry& g) {
-  const Way way = way_of(x.sizes(), weight_sizes, g);
+  const Way way = way_of(Pass::kWeight, x.sizes(), weight_sizes, g);
   if (way == Way::kLibtorch || !is_float(x) || !is_float(gradient) || !lies_in_channels_last(x)) {
     const at::Tensor weight = sizes_only(weight_sizes, gradient);
     return std::get<1>(libtorch_backward(gradient, x, weight, g, {false, true, false}));
@@ -218,7 +229,7 @@ at::Tensor conv_backward_weight(const at::Tensor& gradient, const at::Tensor& x,
 
 at::Tensor conv_backward_weight(const at::Tensor& gradient, const Int8Image& x, at::IntArrayRef weight_sizes,
                                 const ConvGeometry& g) {
-  const Way way = way_of(x.q.sizes(), weight_sizes, g);
+  const Way way = way_of(Pass::kWeight, x.q.sizes(), weight_sizes, g);
   const bool takes_integers = way == Way::kDepthwise || way == Way::kPointwise;
   if (!takes_integers || !is_float(gradient) || !lies_in_channels_last(x.q)) {
     return conv_backward_weight(gradient, x.q.to(at::kFloat).sub_(x.zero_point).mul_(x.scale), weight_sizes, g);
@@ -282,7 +293,8 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvGeometry& g) {
   const RecycledMemory recycled;
-  const bool own = way_of(x.sizes(), weight.sizes(), g) != Way::kLibtorch && is_float(x) && is_float(weight) &&
+  const auto ours = [&](Pass pass) { return way_of(pass, x.sizes(), weight.sizes(), g) != Way::kLibtorch; };
+  const bool own = (ours(Pass::kForward) || ours(Pass::kWeight)) && is_float(x) && is_float(weight) &&
                    lies_in_channels_last(x) && at::GradMode::is_enabled();
   if (!own) return conv_forward(x, weight, bias, g);
   // apply takes no undefined tensor

@@ -2,9 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <array>
 #include <limits>
 
 #include "octet/kernels/multi_isa.h"
+#include "octet/kernels/parallel.h"
 
 namespace octet {
 namespace {
@@ -53,7 +56,58 @@ OCTET_MULTI_ISA(errors_of_few_levels,
                 (density, errors, bins, start, terms),
                 { errors_of_bins<int32_t>(density, errors, bins, start, terms); })
 
+constexpr int64_t kBinChunk = 1024;
+constexpr int64_t kBinGrain = 1 << 16;
+// Counters of a bin: equal neighbours, as zeros behind a ReLU, need not wait for each other.
+constexpr int64_t kTables = 4;
+
+OCTET_MULTI_ISA(bins_of,
+                (const float* x, int32_t* bin, int64_t count, float low, float high, int32_t bins, int32_t* outside),
+                (x, bin, count, low, high, bins, outside), {
+                  const auto scale = static_cast<float>(bins);
+                  const float width = high - low;
+                  int32_t beyond = 0;
+                  for (int64_t i = 0; i < count; ++i) {
+                    const auto at = static_cast<int32_t>((x[i] - low) * scale / width);
+                    const int32_t held = at < bins - 1 ? at : bins - 1;
+                    bin[i] = held > 0 ? held : 0;
+                    beyond |= 1 - static_cast<int32_t>((x[i] >= low) & (x[i] <= high));
+                  }
+                  *outside |= beyond;
+                })
+
 }  // namespace
+
+bool count_bins(const float* x, int64_t count, float low, float high, int64_t bins, float* counts) {
+  const int64_t parts = std::clamp<int64_t>(count / kBinGrain, 1, threads());
+  std::vector<std::vector<uint32_t>> tables(parts);
+  std::vector<int32_t> outside(parts, 0);
+  parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    std::array<int32_t, kBinChunk> bin;
+    for (int64_t part = begin; part < end; ++part) {
+      tables[part].assign(kTables * bins, 0);
+      uint32_t* const table = tables[part].data();
+      const int64_t last = count * (part + 1) / parts;
+      for (int64_t at = count * part / parts; at < last && outside[part] == 0; at += kBinChunk) {
+        const int64_t chunk = std::min(kBinChunk, last - at);
+        bins_of(x + at, bin.data(), chunk, low, high, static_cast<int32_t>(bins), &outside[part]);
+        int64_t i = 0;
+        for (; i + kTables <= chunk; i += kTables) {
+          for (int64_t t = 0; t < kTables; ++t) ++table[t * bins + bin[i + t]];
+        }
+        for (; i < chunk; ++i) ++table[bin[i]];
+      }
+    }
+  });
+  for (int64_t b = 0; b < bins; ++b) {
+    uint64_t sum = 0;
+    for (const std::vector<uint32_t>& each : tables) {
+      for (int64_t t = 0; t < kTables; ++t) sum += each[t * bins + b];
+    }
+    counts[b] = static_cast<float>(sum);
+  }
+  return std::all_of(outside.begin(), outside.end(), [](int32_t each) { return each == 0; });
+}
 
 HistogramError::HistogramError(const float* histogram, int64_t bins, double bin_width, int64_t levels)
     : bins_(bins), bin_width_(bin_width), levels_(levels), density_(bins), errors_(bins) {

@@ -1,25 +1,43 @@
 #include "octet/kernels/windows.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace octet {
 
+// Elements [first, last) of a line of windows lie side by side in the image, where taps do: [from, until) of them
+// inside of it, all else is 0. `image` is where element 0 would lie.
+void WindowRows::copy_line(const float* image, int64_t first, int64_t last, int64_t from, int64_t until, float* to) {
+  if (from <= first && last <= until) {
+    std::memcpy(to, image + first, static_cast<size_t>(last - first) * sizeof(float));
+    return;
+  }
+  for (int64_t c = first; c < last; ++c) *to++ = c >= from && c < until ? image[c] : 0.0F;
+}
+
 void WindowRows::copy(int64_t row, int64_t rows, int64_t column, int64_t columns, float* to, int64_t to_step) const {
   const WindowShape& s = shape_;
+  // A piece is what lies side by side: a line of the filter, or one tap where taps are apart.
+  const int64_t taps = s.dilation_width == 1 ? s.filter_width : 1;
+  const int64_t piece = taps * s.channels;
+  const int64_t pieces_of_line = s.filter_width / taps;
   const int64_t end = column + columns;
   for (int64_t r = row; r < row + rows; ++r, to += to_step) {
     const int64_t line = r / s.out_width;
     const int64_t left = r % s.out_width * s.stride_width - s.padding_width;
     const int64_t top = line % s.out_height * s.stride_height - s.padding_height;
     const float* image = x_ + line / s.out_height * s.in_height * s.in_width * s.channels;
-    for (int64_t c = column; c < end;) {  // tap by tap
-      const int64_t tap = c / s.channels;
-      const int64_t last = std::min(end, (tap + 1) * s.channels);
-      const int64_t h = top + tap / s.filter_width * s.dilation_height;
-      const int64_t w = left + tap % s.filter_width * s.dilation_width;
-      const bool inside = h >= 0 && h < s.in_height && w >= 0 && w < s.in_width;
-      const float* from = image + (h * s.in_width + w) * s.channels - tap * s.channels;
-      for (; c < last; ++c) to[c - column] = inside ? from[c] : 0.0F;
+    for (int64_t c = column; c < end;) {
+      const int64_t p = c / piece;
+      const int64_t last = std::min(end, (p + 1) * piece);
+      const int64_t h = top + p / pieces_of_line * s.dilation_height;
+      const int64_t w = left + p % pieces_of_line * s.dilation_width;
+      const bool has_line = h >= 0 && h < s.in_height;
+      const int64_t from = has_line ? std::clamp<int64_t>(-w, 0, taps) * s.channels : piece;
+      const int64_t until = has_line ? std::clamp<int64_t>(s.in_width - w, 0, taps) * s.channels : piece;
+      copy_line(image + (h * s.in_width + w) * s.channels, c - p * piece, last - p * piece, from, until,
+                to + (c - column));
+      c = last;
     }
   }
 }

@@ -25,6 +25,8 @@ class WindowRows : public RowSource {
   Memory memory(int64_t row, int64_t rows) const override;
 
  private:
+  static void copy_line(const float* image, int64_t first, int64_t last, int64_t from, int64_t until, float* to);
+
   WindowShape shape_;
   const float* x_;
 };

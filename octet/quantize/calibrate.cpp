@@ -113,6 +113,28 @@ void run_sample(GraphModule& model, const std::vector<at::Tensor>& sample, size_
   }
 }
 
+// Convolutions are faster on images in channels last, and all is well there but for operators that read memory in its
+// own order.
+bool takes_channels_last(const Graph& graph) {
+  const std::vector<Node*> nodes = graph.nodes();
+  return std::none_of(nodes.begin(), nodes.end(), [](const Node* node) {
+    if (node->is_call("aten.as_strided.default")) return true;
+    if (!node->is_call("aten.view.default") && !node->is_call("aten._unsafe_view.default")) return false;
+    const Node* viewed = node->arg(size_t{0}).node();
+    if (!viewed->meta()) return true;
+    if (viewed->meta()->rank() < 4) return false;
+    const auto sizes = viewed->sizes();
+    return !std::all_of(sizes.begin() + 2, sizes.end(), [](int64_t size) { return size == 1; });
+  });
+}
+
+std::vector<at::Tensor> in_channels_last(std::vector<at::Tensor> sample) {
+  for (at::Tensor& input : sample) {
+    if (input.dim() == 4) input = input.contiguous(at::MemoryFormat::ChannelsLast);
+  }
+  return sample;
+}
+
 void warn_of_infinities(const GraphModule& model, const Starts& starts) {
   std::set<const RangeObserver*> told;
   for (const Node* node : model.graph().nodes()) {
@@ -144,11 +166,17 @@ bool needs_calibration(const GraphModule& prepared) {
 void calibrate(GraphModule& prepared, const std::vector<std::vector<at::Tensor>>& samples) {
   const at::NoGradGuard no_grad;
   const Starts starts = find_starts(prepared);
+  const bool channels_last = takes_channels_last(prepared.graph());
+  const auto run_all = [&] {
+    for (size_t i = 0; i < samples.size(); ++i) {
+      run_sample(prepared, channels_last ? in_channels_last(samples[i]) : samples[i], i, starts);
+    }
+  };
   if (starts.empty()) {
-    for (size_t i = 0; i < samples.size(); ++i) run_sample(prepared, samples[i], i, starts);
+    run_all();
   } else {
     const InFloat in_float(prepared, starts);
-    for (size_t i = 0; i < samples.size(); ++i) run_sample(prepared, samples[i], i, starts);
+    run_all();
   }
   warn_of_infinities(prepared, starts);
   for (const auto& [module, start] : starts) {

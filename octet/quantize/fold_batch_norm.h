@@ -23,7 +23,8 @@ struct ConvInfo {
 /// convolution, and linear.
 std::optional<ConvInfo> conv_info(const Node& node);
 
-/// The numbers of a call of a 2-D convolution, where padding is given as numbers and nothing is transposed; else nullopt.
+/// The numbers of a call of a 2-D convolution, where padding is given as numbers and nothing is transposed; else
+/// nullopt.
 std::optional<ConvGeometry> conv_geometry(const Op& op, const std::vector<c10::IValue>& arguments);
 
 /// A convolution (or linear with a 2-D output) whose only reader is a BatchNorm with running statistics. Weight and

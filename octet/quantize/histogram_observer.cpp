@@ -1,7 +1,9 @@
 #include "octet/quantize/histogram_observer.h"
 
 #include <cmath>
+#include <limits>
 
+#include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/kernels/histogram_kernel.h"
 #include "octet/support/error.h"
 
@@ -13,8 +15,19 @@ constexpr int64_t kUpsample = 16;
 
 float number(const at::Tensor& scalar) { return scalar.item<float>(); }
 
+// The counts where every element lies between `low` and `high`, and the kernel takes them; else undefined.
+at::Tensor counted_inside(const at::Tensor& x, int64_t bins, float low, float high) {
+  const bool plain = x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
+  if (!plain || !std::isfinite(high - low) || !(low < high) || bins > std::numeric_limits<int32_t>::max()) return {};
+  at::Tensor counts = at::empty({bins}, at::kFloat);
+  const bool inside =
+      count_bins(x.const_data_ptr<float>(), x.numel(), low, high, bins, counts.mutable_data_ptr<float>());
+  return inside ? counts : at::Tensor();
+}
+
 at::Tensor counted(const at::Tensor& x, int64_t bins, float low, float high) {
-  return at::histc(x, bins, static_cast<double>(low), static_cast<double>(high));
+  const at::Tensor counts = counted_inside(x, bins, low, high);
+  return counts.defined() ? counts : at::histc(x, bins, static_cast<double>(low), static_cast<double>(high));
 }
 
 }  // namespace
@@ -26,6 +39,13 @@ HistogramObserver::HistogramObserver(const ObserverArgs& args, double eps, int64
 }
 
 void HistogramObserver::observe(const at::Tensor& seen) {
+  if (reading == Reading::kPlain && seen.numel() > 0 && has_data()) {  // mostly, the range stays: one pass is enough
+    const at::Tensor counts = counted_inside(flat_memory(seen), bins(), number(min_val), number(max_val));
+    if (counts.defined()) {
+      histogram.add_(counts);
+      return;
+    }
+  }
   auto [x, low, high, left_out] = look_at(seen);
   if (x.numel() == 0) return;
   at::Tensor counts;

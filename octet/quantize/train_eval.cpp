@@ -1,3 +1,4 @@
+#include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/observer.h"
 #include "octet/quantize/qat_conv_bn.h"
 #include "octet/quantize/quantize_pt2e.h"
@@ -6,24 +7,10 @@
 namespace octet {
 namespace {
 
-void hold_statistics(GraphModule& module, bool on) {
-  for (Node* node : module.graph().nodes()) {
-    if (!node->is(Trait::kBatchNorm) || !node->has_arg("training")) continue;
-    const bool* held = node->notes().find(kHeldModeNote);
-    if (on && held == nullptr) {
-      node->notes()[kHeldModeNote] = node->arg("training").to_bool();
-      node->set_arg("training", Arg(false));
-    } else if (!on && held != nullptr) {
-      node->set_arg("training", Arg(*held));
-      node->notes().erase(kHeldModeNote);
-    }
-  }
-}
-
 void set_frozen(torch::nn::Module& module, bool on) {
   if (auto* simulated = dynamic_cast<QatConvBn*>(&module)) simulated->freeze_bn_stats(on);
   if (auto* program = dynamic_cast<GraphModule*>(&module)) {
-    hold_statistics(*program, on);
+    for (Node* node : program->graph().nodes()) hold_batch_norm(*node, on);
     for (const std::string& name : program->callable_names()) set_frozen(*program->callable(name), on);
   }
 }

@@ -1,9 +1,7 @@
 #include "octet/train/optimizer.h"
 
-#include <torch/optim/adamw.h>
-#include <torch/optim/sgd.h>
-
 #include "octet/support/error.h"
+#include "octet/train/fused_optimizers.h"
 
 namespace octet {
 namespace {
@@ -40,7 +38,7 @@ std::shared_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<at::Te
   if (options.kind == OptimizerKind::kAdamW) {
     auto common = torch::optim::AdamWOptions(learning_rate).weight_decay(options.weight_decay);
     auto neutral = torch::optim::AdamWOptions(learning_rate);
-    return std::make_shared<torch::optim::AdamW>(groups(parameters, common, options), neutral);
+    return std::make_shared<FusedAdamW>(groups(parameters, common, options), neutral);
   }
   if (options.nesterov && !(options.momentum > 0)) throw Error("optimizer", "nesterov needs a momentum over 0");
   auto common = torch::optim::SGDOptions(learning_rate)
@@ -48,7 +46,7 @@ std::shared_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<at::Te
                     .nesterov(options.nesterov)
                     .weight_decay(options.weight_decay);
   auto neutral = torch::optim::SGDOptions(learning_rate);
-  return std::make_shared<torch::optim::SGD>(groups(parameters, common, options), neutral);
+  return std::make_shared<FusedSgd>(groups(parameters, common, options), neutral);
 }
 
 std::map<std::string, at::Tensor> optimizer_state(torch::optim::Optimizer& optimizer,

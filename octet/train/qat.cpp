@@ -4,6 +4,7 @@
 
 #include "octet/kernels/recycled_memory.h"
 #include "octet/quantize/calibrate.h"
+#include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/learned_scales.h"
 #include "octet/quantize/observer.h"
 #include "octet/quantize/quantize_pt2e.h"
@@ -41,6 +42,8 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   LearnedScalesQuantizer with_learned_scales(quantizer);
   Quantizer& chosen = options.learn_scales ? with_learned_scales : quantizer;
   auto prepared = move_exported_model_to_train(prepare_qat_pt2e(std::move(model), chosen));
+  FrozenLayers frozen;
+  if (!options.freeze.empty()) frozen = freeze_layers(*prepared, options.freeze);
   const int64_t calibrated =
       options.learn_scales && options.calibrated_samples == 0 ? QatOptions::kWarmStart : options.calibrated_samples;
   if (calibrated > 0) calibrate_first(*prepared, data, options.train, calibrated);
@@ -99,6 +102,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   watching.observing = false;
   trainer.finish(state);
   release_recycled_memory();
+  unfreeze_layers(*prepared, frozen);
   result.training = std::move(state.result);
   result.quantized = finish(prepared, chosen);
   return result;

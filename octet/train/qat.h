@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "octet/graph/graph_module.h"
 #include "octet/quantize/quantizer.h"
@@ -21,6 +22,8 @@ struct QatOptions {
   /// learned.
   int64_t calibrated_samples = 0;
   static constexpr int64_t kWarmStart = 256;
+  /// Layers that are not trained (freeze_layers): a share from the begin, or names; empty: none.
+  std::string freeze;
 };
 
 struct QatResult {

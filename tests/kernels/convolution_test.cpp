@@ -45,7 +45,11 @@ const ConvCase kConvCases[] = {
     {"1x1, padded", 1, 6, 9, 5, 5, 1, 1, geometry(1, 1, 1, 1)},
     {"few channels", 2, 3, 32, 15, 17, 3, 3, geometry(2, 1, 1, 1)},
     {"few channels, dilation", 1, 5, 11, 12, 14, 3, 2, geometry(1, 2, 2, 1)},
-    {"many channels", 2, 12, 20, 8, 8, 3, 3, geometry(1, 1, 1, 1)},
+    {"few channels, 7x7", 1, 3, 40, 17, 16, 7, 7, geometry(2, 3, 1, 1)},
+    {"few channels, far taps", 1, 2, 9, 15, 18, 5, 5, geometry(1, 4, 2, 1)},
+    {"many channels", 2, 12, 40, 8, 8, 3, 3, geometry(1, 1, 1, 1)},
+    {"many channels, dilation", 1, 13, 35, 9, 8, 3, 3, geometry(1, 2, 2, 1)},
+    {"deep", 1, 70, 33, 4, 5, 3, 3, geometry(1, 1, 1, 1)},
     {"groups", 2, 12, 24, 8, 8, 3, 3, geometry(1, 1, 1, 4)},
     {"several filters each", 2, 6, 12, 8, 8, 3, 3, geometry(1, 1, 1, 6)},
 };

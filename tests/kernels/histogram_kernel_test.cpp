@@ -1,5 +1,6 @@
 #include "octet/kernels/histogram_kernel.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -154,6 +155,42 @@ TEST(HistogramSearch, ZeroWidthCostsNothing) {
   const at::Tensor histogram = at::ones({16});
   HistogramError error_of(histogram.const_data_ptr<float>(), 16, 0.0, 256);
   EXPECT_EQ(error_of(0, 15), 0.0);
+}
+
+TEST(CountBins, EqualsHistc) {
+  const int before = at::get_num_threads();
+  at::manual_seed(2);
+  const std::vector<at::Tensor> values{at::randn({200001}),
+                                       at::randn({300}).relu(),
+                                       at::randn({1000}) * 1e-30F,
+                                       at::rand({70000}) * 3e29F,
+                                       at::randint(-9, 9, {501}).to(at::kFloat),
+                                       at::tensor({0.1F, 0.7F})};
+  for (const int threads : {1, 2}) {
+    at::set_num_threads(threads);
+    for (const at::Tensor& x : values) {
+      for (const int64_t bins : {1, 7, 32, 2048}) {
+        const auto low = x.min().item<float>();
+        const auto high = x.max().item<float>();
+        at::Tensor counts = at::empty({bins});
+        ASSERT_TRUE(
+            count_bins(x.const_data_ptr<float>(), x.numel(), low, high, bins, counts.mutable_data_ptr<float>()));
+        EXPECT_TRUE(at::equal(counts, at::histc(x, bins, low, high))) << bins << " bins, " << x.numel();
+      }
+    }
+  }
+  at::set_num_threads(before);
+}
+
+TEST(CountBins, TellsWhatLiesOutside) {
+  std::vector<float> counts(8);
+  for (const float odd :
+       {-1.5F, 1.5F, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    std::vector<float> x(3000, 0.5F);
+    EXPECT_TRUE(count_bins(x.data(), 3000, -1, 1, 8, counts.data()));
+    x[2999] = odd;
+    EXPECT_FALSE(count_bins(x.data(), 3000, -1, 1, 8, counts.data()));
+  }
 }
 
 }  // namespace

@@ -204,6 +204,51 @@ TEST(Train, MatchesLibtorchStepByStep) {
   EXPECT_TRUE(at::allclose(w, own, 1e-4, 1e-5));
 }
 
+TEST(FusedOptimizers, DoWhatTorchsDo) {
+  const auto parameters = [] {
+    at::manual_seed(4);
+    return std::vector<at::Tensor>{
+        at::randn({6, 3, 3, 3}).contiguous(at::MemoryFormat::ChannelsLast).requires_grad_(true),
+        at::randn({5, 7}).requires_grad_(true), at::randn({5}).requires_grad_(true),
+        at::randn({2}).requires_grad_(true)};
+  };
+  const auto follow = [&](torch::optim::Optimizer& optimizer, const std::vector<at::Tensor>& all) {
+    at::manual_seed(9);
+    for (int step = 0; step < 4; ++step) {
+      for (size_t i = 0; i < all.size(); ++i) {
+        at::Tensor gradient = at::randn_like(all[i]);
+        if (step == 2 && i == 1) gradient = gradient.t().contiguous().t();  // in another layout
+        // The last has none at first, the first momentum comes later.
+        if (i + 1 < all.size() || step > 0) all[i].mutable_grad() = gradient;
+      }
+      set_learning_rate(optimizer, 0.1 / (step + 1));
+      optimizer.step();
+    }
+  };
+  const auto expect_same = [](const std::vector<at::Tensor>& got, const std::vector<at::Tensor>& wanted) {
+    for (size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(at::allclose(got[i], wanted[i], 1e-5, 1e-6)) << i;
+  };
+  for (const OptimizerOptions& options :
+       {OptimizerOptions{.momentum = 0.9, .weight_decay = 0.01}, OptimizerOptions{.momentum = 0},
+        OptimizerOptions{.momentum = 0.8, .nesterov = true},
+        OptimizerOptions{.kind = OptimizerKind::kAdamW, .weight_decay = 0.02}}) {
+    const std::vector<at::Tensor> got = parameters();
+    const std::vector<at::Tensor> wanted = parameters();
+    follow(*make_optimizer(got, options, 0.1), got);
+    if (options.kind == OptimizerKind::kAdamW) {
+      torch::optim::AdamW plain(wanted, torch::optim::AdamWOptions(0.1).weight_decay(options.weight_decay));
+      follow(plain, wanted);
+    } else {
+      torch::optim::SGD plain(wanted, torch::optim::SGDOptions(0.1)
+                                          .momentum(options.momentum)
+                                          .nesterov(options.nesterov)
+                                          .weight_decay(options.weight_decay));
+      follow(plain, wanted);
+    }
+    expect_same(got, wanted);
+  }
+}
+
 TEST(Train, RefusesWhatCannotWork) {
   Net net;
   TrainOptions options = quick();

@@ -1,0 +1,127 @@
+// The convolutions of MobileNetV2 at 224x224, layer by layer in channels last: libtorch's forward, gradient of the
+// input and of the weight against octet's, in one process and in turn. usage: convolution [batch = 16] [threads = 2]
+// [rounds = 5]
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/convolution.h>
+#include <ATen/ops/convolution_backward.h>
+#include <ATen/ops/randn.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "octet/kernels/convolution.h"
+
+namespace {
+
+struct Layer {
+  int64_t in, out, filter, stride, groups, size;
+  int count;
+};
+
+std::vector<Layer> layers_of_mobilenet_v2() {
+  std::vector<Layer> layers{{3, 32, 3, 2, 1, 224, 1}};
+  const auto add = [&](const Layer& layer) {
+    for (Layer& known : layers) {
+      if (known.in == layer.in && known.out == layer.out && known.filter == layer.filter &&
+          known.stride == layer.stride && known.size == layer.size) {
+        ++known.count;
+        return;
+      }
+    }
+    layers.push_back(layer);
+  };
+  struct Stage {
+    int64_t expansion, out, repeats, stride;
+  };
+  int64_t size = 112;
+  int64_t in = 32;
+  for (const Stage& stage : {Stage{1, 16, 1, 1}, Stage{6, 24, 2, 2}, Stage{6, 32, 3, 2}, Stage{6, 64, 4, 2},
+                             Stage{6, 96, 3, 1}, Stage{6, 160, 3, 2}, Stage{6, 320, 1, 1}}) {
+    for (int64_t i = 0; i < stage.repeats; ++i) {
+      const int64_t stride = i == 0 ? stage.stride : 1;
+      const int64_t hidden = in * stage.expansion;
+      if (stage.expansion > 1) add({in, hidden, 1, 1, 1, size, 1});
+      add({hidden, hidden, 3, stride, hidden, size, 1});
+      size /= stride;
+      add({hidden, stage.out, 1, 1, 1, size, 1});
+      in = stage.out;
+    }
+  }
+  add({320, 1280, 1, 1, 1, size, 1});
+  return layers;
+}
+
+double milliseconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return 1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int64_t batch = argc > 1 ? std::stoll(argv[1]) : 16;
+  at::set_num_threads(argc > 2 ? std::stoi(argv[2]) : 2);
+  const int rounds = argc > 3 ? std::stoi(argv[3]) : 5;
+  const at::NoGradGuard no_grad;
+  constexpr std::array<const char*, 3> kPasses{"forward", "input", "weight"};
+  std::array<std::array<double, 2>, 3> total{};
+  std::printf("batch %ld, %d threads, %d rounds; ms of libtorch and of octet\n", static_cast<long>(batch),
+              at::get_num_threads(), rounds);
+  for (const Layer& layer : layers_of_mobilenet_v2()) {
+    const int64_t pad = layer.filter / 2;
+    const octet::ConvGeometry g{{layer.stride, layer.stride}, {pad, pad}, {1, 1}, layer.groups};
+    const auto image = [](const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); };
+    const at::Tensor x = image(at::randn({batch, layer.in, layer.size, layer.size}));
+    const at::Tensor weight = image(at::randn({layer.out, layer.in / layer.groups, layer.filter, layer.filter}));
+    const at::Tensor dy = image(at::randn_like(octet::conv_forward(x, weight, {}, g)));
+    const auto libtorch = [&](std::array<bool, 3> wanted) {
+      at::convolution_backward(dy, x, weight, at::IntArrayRef{layer.out}, g.stride, g.padding, g.dilation, false,
+                               {0, 0}, g.groups, wanted);
+    };
+    const std::array<std::array<std::function<void()>, 2>, 3> work{{
+        {[&] {
+           at::convolution(x, weight, {}, g.stride, g.padding, g.dilation, false, {0, 0}, g.groups);
+         },
+         [&] { octet::conv_forward(x, weight, {}, g); }},
+        {[&] {
+           libtorch({true, false, false});
+         },
+         [&] { octet::conv_backward_input(dy, x.sizes(), weight, g); }},
+        {[&] {
+           libtorch({false, true, false});
+         },
+         [&] { octet::conv_backward_weight(dy, x, weight.sizes(), g); }},
+    }};
+    std::printf("  %4ld -> %4ld %ldx%ld stride %ld at %3ld, %d times:", static_cast<long>(layer.in),
+                static_cast<long>(layer.out), static_cast<long>(layer.filter), static_cast<long>(layer.filter),
+                static_cast<long>(layer.stride), static_cast<long>(layer.size), layer.count);
+    for (size_t pass = 0; pass < kPasses.size(); ++pass) {
+      std::array<std::vector<double>, 2> times;
+      for (int round = 0; round < rounds; ++round) {
+        for (size_t side = 0; side < 2; ++side) times[side].push_back(milliseconds(work[pass][side]));
+      }
+      std::printf("  %s %6.2f %6.2f", kPasses[pass], median(times[0]), median(times[1]));
+      // The image that the network reads asks for no gradient.
+      if (pass == 1 && layer.in == 3) continue;
+      for (size_t side = 0; side < 2; ++side) total[pass][side] += layer.count * median(times[side]);
+    }
+    std::printf("\n");
+  }
+  for (size_t pass = 0; pass < kPasses.size(); ++pass) {
+    std::printf("  all, %-8s libtorch %7.1f ms, octet %7.1f ms, octet / libtorch %.2f\n", kPasses[pass], total[pass][0],
+                total[pass][1], total[pass][1] / total[pass][0]);
+  }
+  return 0;
+}
