@@ -87,7 +87,10 @@ at::Tensor RangeObserver::forward(const at::Tensor& x) {
 
 bool RangeObserver::forward_range(const at::Tensor& low, const at::Tensor& high) {
   const at::NoGradGuard no_grad;
-  if (!is_whole_range(as_float(low), as_float(high), reading) || !observe_range(low, high)) return false;
+  if (!is_whole_range(as_float(low), as_float(high), reading)) return false;
+  SeenRange seen{at::stack({low, high}), low, high};
+  meet(seen);
+  if (!observe_range(seen.low, seen.high)) return false;
   lead_followers();
   return true;
 }

@@ -2,6 +2,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "octet/graph/fused_steps.h"
 #include "octet/support/error.h"
 #include "octet/train/group.h"
 
@@ -66,7 +67,11 @@ TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericWrapper, library) { library.fallback(t
 
 }  // namespace
 
+// Steps that run as one call normalize by themselves.
 struct SyncBatchNorm::Guard {
+  Guard() { set_fuses_steps(false); }
+  ~Guard() { set_fuses_steps(fused); }
+  bool fused = fuses_steps();
   c10::impl::IncludeDispatchKeyGuard included{kKey};
 };
 
