@@ -58,8 +58,7 @@ void add_images(CLI::App& verb, ImageArguments& images, bool trains) {
                   "The shorter side before the crop from the middle (default: 8/7 of what the model takes)")
       ->check(CLI::PositiveNumber)
       ->group(kGroup);
-  verb.add_option("--filter", images.filter, "bilinear or bicubic")
-      ->capture_default_str()
+  verb.add_option("--filter", images.filter, "bilinear or bicubic (default: bilinear)")
       ->check(CLI::IsMember({"bilinear", "bicubic"}))
       ->group(kGroup);
   verb.add_option("--mean", images.mean, "Mean a channel, from 0 to 1: 0.5,0.5,0.5 (default: ImageNet's)")
@@ -67,8 +66,7 @@ void add_images(CLI::App& verb, ImageArguments& images, bool trains) {
       ->group(kGroup);
   verb.add_option("--std", images.std, "Standard deviation a channel")->delimiter(',')->group(kGroup);
   verb.add_option("--held-out", images.held_out,
-                  "Share of the pictures that are test data where the folder has no train and val")
-      ->capture_default_str()
+                  "Share of the pictures that are test data where the folder has no train and val (default: 0.1)")
       ->check(CLI::Range(0.0, 1.0))
       ->group(kGroup);
   verb.add_flag("--strict", images.strict, "A damaged picture is an error (default: left out, counted and named)")

@@ -70,7 +70,7 @@ ImageFolderOptions image_options(const DataArguments& choice, std::vector<int64_
   options.least_scale = given.least_scale;
   options.mirror = !given.no_mirror;
   if (given.jitter.size() == 3) options.jitter = {given.jitter[0], given.jitter[1], given.jitter[2]};
-  options.held_out = given.held_out;
+  options.held_out = given.held_out.value_or(options.held_out);
   options.strict = given.strict;
   return options;
 }

@@ -50,6 +50,21 @@ std::optional<CalibrationFacts> calibration_facts(const QuantizeArguments& argum
   return facts;
 }
 
+// What the flags say of pictures, else the config: both end up in both.
+void settle_pictures(ImageArguments& flags, targets::PictureFacts& facts) {
+  if (flags.resize == 0) flags.resize = facts.resize.value_or(0);
+  if (flags.filter.empty()) flags.filter = facts.filter.value_or("");
+  if (flags.mean.empty()) flags.mean = facts.mean;
+  if (flags.std.empty()) flags.std = facts.std;
+  if (!flags.held_out) flags.held_out = facts.held_out;
+  facts = {};
+  if (flags.resize > 0) facts.resize = flags.resize;
+  if (!flags.filter.empty()) facts.filter = flags.filter;
+  facts.mean = flags.mean;
+  facts.std = flags.std;
+  facts.held_out = flags.held_out;
+}
+
 using Samples = std::vector<std::vector<at::Tensor>>;
 
 // All that the loader gives; `calibration` takes the batch size that it has found.
@@ -169,7 +184,12 @@ void quantize(const QuantizeArguments& arguments) {
   if (is_quantized(*model)) throw Error(arguments.model.path, "is quantized already").hint("give the float model");
   targets::TableQuantizer quantizer = make_quantizer(config.options);
   const std::vector<int64_t> batches = exported_batches(*model);
-  const Samples samples = calibration ? read_samples(*model, *calibration, arguments.images) : Samples();
+  Samples samples;
+  if (calibration) {
+    ImageArguments pictures = arguments.images;
+    settle_pictures(pictures, calibration->pictures);
+    samples = read_samples(*model, *calibration, pictures);
+  }
   // Its model serves as the float one below: the names there are those of the quantized one.
   const targets::TableQuantizer::Explanation explanation = quantizer.explain(*model);
   if (arguments.quantizer.explain) print(explanation, quantizer, arguments.json ? std::cerr : std::cout);

@@ -33,13 +33,13 @@ struct ModelArguments {
 /// How the pictures of images:FOLDER become samples (octet/train/image_folder.h).
 struct ImageArguments {
   int64_t resize = 0;
-  std::string filter = "bilinear";
+  std::string filter;        ///< empty: bilinear
   std::vector<double> mean;  ///< empty: ImageNet's
   std::vector<double> std;
   std::vector<double> jitter;  ///< brightness, contrast, saturation; empty: none
   double least_scale = 0.08;
   bool no_mirror = false;
-  double held_out = 0.1;
+  std::optional<double> held_out;  ///< a tenth
   bool strict = false;
   int64_t workers = 0;  ///< threads that prepare batches; 0: one, for pictures one a core
 };

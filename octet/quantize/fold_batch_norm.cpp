@@ -63,7 +63,31 @@ std::string bias_name(const std::string& weight) {
   return weight + "_bias";
 }
 
+// A pair, or one number for both axes.
+std::optional<std::array<int64_t, 2>> two_numbers(const Op& op, const std::vector<c10::IValue>& arguments,
+                                                  const char* name) {
+  const int index = op.argument_index(name);
+  if (index < 0 || static_cast<size_t>(index) >= arguments.size()) return std::nullopt;
+  const c10::IValue& value = arguments[static_cast<size_t>(index)];
+  if (!value.isIntList()) return std::nullopt;
+  const std::vector<int64_t> numbers = value.toIntVector();
+  if (numbers.size() == 1) return std::array{numbers[0], numbers[0]};
+  if (numbers.size() == 2) return std::array{numbers[0], numbers[1]};
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::optional<ConvGeometry> conv_geometry(const Op& op, const std::vector<c10::IValue>& arguments) {
+  const auto stride = two_numbers(op, arguments, "stride");
+  const auto padding = two_numbers(op, arguments, "padding");
+  const auto dilation = two_numbers(op, arguments, "dilation");
+  const int groups = op.argument_index("groups");
+  if (!stride || !padding || !dilation || groups < 0) return std::nullopt;
+  const int transposed = op.argument_index("transposed");
+  if (op.is(Trait::kTransposed) || (transposed >= 0 && arguments.at(transposed).toBool())) return std::nullopt;
+  return ConvGeometry{*stride, *padding, *dilation, arguments.at(groups).toInt()};
+}
 
 std::optional<ConvInfo> conv_info(const Node& node) {
   if (!node.is(Trait::kLinear) && !node.is(Trait::kConvolution)) return std::nullopt;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "octet/graph/graph_module.h"
+#include "octet/kernels/convolution.h"
 
 namespace octet {
 
@@ -21,6 +22,9 @@ struct ConvInfo {
 /// nullopt for every other node. Knows conv1d/2d/3d with numbers or a string for padding, conv_transpose1d/2d/3d,
 /// convolution, and linear.
 std::optional<ConvInfo> conv_info(const Node& node);
+
+/// The numbers of a call of a 2-D convolution, where padding is given as numbers and nothing is transposed; else nullopt.
+std::optional<ConvGeometry> conv_geometry(const Op& op, const std::vector<c10::IValue>& arguments);
 
 /// A convolution (or linear with a 2-D output) whose only reader is a BatchNorm with running statistics. Weight and
 /// bias are tensors of the module, or computed from such alone.

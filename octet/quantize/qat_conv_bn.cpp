@@ -88,6 +88,11 @@ void QatConvBn::freeze_bn_stats(bool on) { frozen_.fill_(on ? 1 : 0); }
 bool QatConvBn::bn_stats_frozen() const { return frozen_.item<uint8_t>() != 0; }
 
 at::Tensor QatConvBn::convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const {
+  if (is_training() && x.dim() == 4 && weight.dim() == 4) {
+    if (const std::optional<ConvGeometry> geometry = conv_geometry(op_, literals_)) {
+      return octet::conv2d(x, weight, bias, *geometry);
+    }
+  }
   c10::Stack stack(literals_.begin(), literals_.end());
   stack[0] = x;
   stack[1] = weight;

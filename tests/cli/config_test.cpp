@@ -1,6 +1,7 @@
 // What the program's settings of the quantizer do: flags, config files, --explain.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "octet/formats/npy.h"
@@ -42,6 +43,37 @@ TEST_F(Config, AFileBesideTheResultRepeatsTheRunBitForBit) {
   ASSERT_EQ(again.status, 0) << again.err;
   EXPECT_EQ(slurp(file("b.octet")), slurp(file("a.octet")));
   EXPECT_EQ(slurp(file("b.octet.json")), slurp(file("a.octet.json")));
+}
+
+// How pictures become samples stands in the config too: without it the ranges are others.
+TEST_F(Config, PicturesAreCalibratedOnInTheSameWayAgain) {
+  for (const char* name : {"a", "b"}) {
+    std::filesystem::create_directories(file(std::string("pictures/") + name));
+    std::filesystem::copy(test::data("images/rgb.png"), file(std::string("pictures/") + name + "/1.png"));
+    std::filesystem::copy(test::data("images/baseline.jpg"), file(std::string("pictures/") + name + "/2.jpg"));
+  }
+  const std::string folder = " --calibrate images:" + file("pictures");
+  const std::string how = " --resize 48 --filter bicubic --mean 0.5,0.4,0.3 --std 0.25,0.5,1 --held-out 0.5";
+  const Outcome first = quantize(folder + how + " -o " + file("a.octet"));
+  ASSERT_EQ(first.status, 0) << first.err;
+  const auto config = nlohmann::json::parse(slurp(file("a.octet.json")));
+  EXPECT_EQ(config.at("calibration").at("pictures"),
+            nlohmann::json::parse(R"({"resize": 48, "filter": "bicubic", "mean": [0.5, 0.4, 0.3],
+                                      "std": [0.25, 0.5, 1.0], "held_out": 0.5})"));
+  const Outcome again = quantize("--config " + file("a.octet.json") + " -o " + file("b.octet"));
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(slurp(file("b.octet")), slurp(file("a.octet")));
+  EXPECT_EQ(slurp(file("b.octet.json")), slurp(file("a.octet.json")));
+
+  const Outcome other = quantize("--config " + file("a.octet.json") + " --mean 0,0,0 -o " + file("c.octet"));
+  ASSERT_EQ(other.status, 0) << other.err;
+  const auto flags_won = nlohmann::json::parse(slurp(file("c.octet.json"))).at("calibration").at("pictures");
+  EXPECT_EQ(flags_won.at("mean"), nlohmann::json::parse("[0.0, 0.0, 0.0]"));
+  EXPECT_EQ(flags_won.at("std"), config.at("calibration").at("pictures").at("std"));
+  EXPECT_NE(slurp(file("c.octet")), slurp(file("a.octet")));
+
+  ASSERT_EQ(quantize(folder + " -o " + file("plain.octet")).status, 0);
+  EXPECT_FALSE(nlohmann::json::parse(slurp(file("plain.octet.json"))).at("calibration").contains("pictures"));
 }
 
 TEST_F(Config, FlagsWin) {

@@ -182,6 +182,13 @@ const std::vector<Mutation>& mutations() {
       {"/calibration/seed", "-7", {"calibration.seed]", "0 or more, got -7"}},
       {"/calibration/seed", "9223372036854775808", {"calibration.seed]", "64-bit"}},
       {"/calibration/seed", "\"0\"", {"calibration.seed]", "expected an integer"}},
+      {"/calibration/pictures", "[]", {"calibration.pictures]", "expected an object, got an array"}},
+      {"/calibration/pictures", "{\"size\": 3}", {"calibration.pictures.size]", "unknown key", "resize"}},
+      {"/calibration/pictures", "{\"resize\": 0}", {"calibration.pictures.resize]", "1 or more, got 0"}},
+      {"/calibration/pictures", "{\"filter\": \"lanczos\"}", {"pictures.filter]", "bilinear or bicubic", "'lanczos'"}},
+      {"/calibration/pictures", "{\"mean\": []}", {"pictures.mean]", "a number a channel"}},
+      {"/calibration/pictures", "{\"std\": [1, 0, 1]}", {"pictures.std[1]]", "got 0"}},
+      {"/calibration/pictures", "{\"held_out\": 1.5}", {"pictures.held_out]", "0 to 1, got 1.5"}},
       // training
       {"/training", "[]", {"config.json: training]", "expected an object, got an array"}},
       {"/training", "null", {"config.json: training]", "expected an object, got null"}},

@@ -59,13 +59,58 @@ Override read_override(const JsonCursor& object) {
   return choice;
 }
 
+double within(const JsonCursor& value, double low, double high) {
+  const double read = value.to_double();
+  if (!(read >= low && read <= high)) {
+    throw Error(value.where(), octet::str("expected ", low, " to ", high, ", got ", read));
+  }
+  return read;
+}
+
+std::vector<double> a_channel(const JsonCursor& value, double low) {
+  std::vector<double> read;
+  for (const JsonCursor& element : value.elements()) read.push_back(within(element, low, 1e6));
+  if (read.empty()) throw Error(value.where(), "expected a number a channel, got none");
+  return read;
+}
+
+PictureFacts read_pictures(const JsonCursor& object) {
+  check_keys(object, {"resize", "filter", "mean", "std", "held_out"});
+  PictureFacts facts;
+  if (const auto value = member(object, "resize")) {
+    if (value->to_int() < 1) throw Error(value->where(), octet::str("expected 1 or more, got ", value->to_int()));
+    facts.resize = value->to_int();
+  }
+  if (const auto value = member(object, "filter")) {
+    facts.filter = value->to_string();
+    if (*facts.filter != "bilinear" && *facts.filter != "bicubic") {
+      throw Error(value->where(), octet::str("expected bilinear or bicubic, got '", *facts.filter, "'"));
+    }
+  }
+  if (const auto value = member(object, "mean")) facts.mean = a_channel(*value, -1e6);
+  if (const auto value = member(object, "std")) facts.std = a_channel(*value, 1e-6);
+  if (const auto value = member(object, "held_out")) facts.held_out = within(*value, 0, 1);
+  return facts;
+}
+
+nlohmann::ordered_json to_json(const PictureFacts& facts) {
+  nlohmann::ordered_json json;
+  if (facts.resize) json["resize"] = *facts.resize;
+  if (facts.filter) json["filter"] = *facts.filter;
+  if (!facts.mean.empty()) json["mean"] = facts.mean;
+  if (!facts.std.empty()) json["std"] = facts.std;
+  if (facts.held_out) json["held_out"] = *facts.held_out;
+  return json;
+}
+
 CalibrationFacts read_calibration(const JsonCursor& object) {
-  check_keys(object, {"data", "samples", "batch_size", "seed"});
+  check_keys(object, {"data", "samples", "batch_size", "seed", "pictures"});
   CalibrationFacts facts;
   facts.data = filled(object.at("data"));
   if (const auto value = member(object, "samples")) facts.samples = not_negative(*value);
   if (const auto value = member(object, "batch_size")) facts.batch_size = not_negative(*value);
   if (const auto value = member(object, "seed")) facts.seed = static_cast<uint64_t>(not_negative(*value));
+  if (const auto value = member(object, "pictures")) facts.pictures = read_pictures(*value);
   return facts;
 }
 
@@ -145,6 +190,9 @@ nlohmann::ordered_json to_json(const QuantizerConfig& config) {
                            {"samples", config.calibration->samples},
                            {"batch_size", config.calibration->batch_size},
                            {"seed", config.calibration->seed}};
+    if (config.calibration->pictures != PictureFacts()) {
+      json["calibration"]["pictures"] = to_json(config.calibration->pictures);
+    }
   }
   for (const auto& [flag, value] : config.training) json["training"][flag] = value;
   return json;

@@ -14,12 +14,23 @@
 
 namespace octet::targets {
 
+/// How the pictures of images:FOLDER became samples, where it was said; octet/train/image_folder.h has what is used
+/// otherwise.
+struct PictureFacts {
+  std::optional<int64_t> resize;      ///< shorter side before the crop, pixels
+  std::optional<std::string> filter;  ///< bilinear or bicubic
+  std::vector<double> mean, std;      ///< a channel, from 0 to 1; empty: not said
+  std::optional<double> held_out;     ///< share of the pictures that are not calibrated on
+  bool operator==(const PictureFacts&) const = default;
+};
+
 /// What a model was calibrated with.
 struct CalibrationFacts {
   std::string data;        ///< as open_data() takes it
   int64_t samples = 0;     ///< at most; 0: all
   int64_t batch_size = 0;  ///< 0: as the data has it
   uint64_t seed = 0;
+  PictureFacts pictures = {};
   bool operator==(const CalibrationFacts&) const = default;
 };
 
@@ -38,8 +49,10 @@ struct CalibrationFacts {
 ///       "calibration": {"data": "npy:calib_*.npy", "samples": 256, "batch_size": 32, "seed": 0}
 ///     }
 ///
-/// Only "version" must be there; of "calibration", "data". "scheme" names one of the target's, and the target's
-/// settings are keys of their own; "without_passes": ["decompose_silu"] leaves rewrites of the float graph out.
+/// Only "version" must be there; of "calibration", "data"; it may hold "pictures": {"resize": 256, "filter": "bicubic",
+/// "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "held_out": 0.1}. "scheme" names one of the target's, and the
+/// target's settings are keys of their own; "without_passes": ["decompose_silu"] leaves rewrites of the float graph
+/// out.
 struct QuantizerConfig {
   QuantizerOptions options;
   std::optional<CalibrationFacts> calibration;

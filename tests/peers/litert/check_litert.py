@@ -10,39 +10,21 @@ A virtual environment is made under build/peers (once); --here takes the Python 
 import argparse
 import collections
 import multiprocessing
-import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "peers"))
+from environment import octet, run_again  # noqa: E402
+
 LITERT = "2.3.0"
+ENVIRONMENT = (f"litert-{LITERT}", [f"ai-edge-litert=={LITERT}", "numpy"])
 FLAGS = {"default": [], "plain": ["--plain"], "nhwc-io": ["--nhwc-io"], "float-io": ["--float-io"]}
 # Operators that may part by a step: the reference computes them in float, or by a table made in float.
 STEP_ALLOWED = {"SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "TANH", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"}
 FLOAT_TOLERANCE = 1e-5
-
-
-def run_in_environment(arguments, script=__file__):
-    """Runs this script, or another, again under a Python that has LiteRT, and gives its exit status."""
-    environment = ROOT / "build" / "peers" / f"litert-{LITERT}"
-    python = environment / "bin" / "python"
-    if not (environment / "ready").exists():
-        print(f"making {environment.relative_to(ROOT)} (once)", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", f"ai-edge-litert=={LITERT}", "numpy"], check=True)
-        (environment / "ready").touch()
-    return subprocess.run([python, script, "--here", *arguments]).returncode
-
-
-def octet(options, *arguments):
-    """Runs octet; throws with the last line of what it says."""
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    done = subprocess.run([options.octet, *map(str, arguments)], capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        raise RuntimeError((done.stderr or done.stdout).strip().splitlines()[-1])
 
 
 def in_litert(path, inputs, resolver):
@@ -123,7 +105,7 @@ def in_octet(options, path, inputs, shapes, work, numpy):
         names_out = [work / f"out_{j}.npy" for j in range(len(shapes))]
         for name, array in zip(names_in, arrays):
             numpy.save(name, array)
-        octet(options, "run", path, "--input", *names_in, "--output", *names_out)
+        octet(options.octet, "run", path, "--input", *names_in, "--output", *names_out)
         return [numpy.load(name) for name in names_out]
 
     together = len(inputs) > 1 and all(array.ndim for array in shapes)
@@ -209,7 +191,7 @@ def check(options, case, way, numpy):
     """One row of the table."""
     work = options.work / case
     path = work / f"{way}.tflite"
-    octet(options, "export", work / "q.octet", "--tflite", path, *FLAGS[way])
+    octet(options.octet, "export", work / "q.octet", "--tflite", path, *FLAGS[way])
     operators, reference, grids = in_reference(options, case, path, numpy)
     inputs = [arrays for arrays, _ in reference]
     mine = in_octet(options, path, inputs, reference[0][1], work, numpy)
@@ -247,7 +229,7 @@ def main():
     parser.add_argument("--here", action="store_true", help="this Python has LiteRT already")
     options = parser.parse_args()
     if not options.here:
-        return run_in_environment(sys.argv[1:])
+        return run_again(__file__, *ENVIRONMENT, sys.argv[1:])
     import numpy
     import ai_edge_litert.interpreter  # before the processes that use it
 
@@ -263,7 +245,7 @@ def main():
         folder = options.cases / case
         try:
             arguments = [folder / "model.pt2", "--calibrate", f"npy:{folder}/calib_*.npy", "--quiet"]
-            octet(options, "quantize", *arguments, *["--qat"] * options.qat, "-o", options.work / case / "q.octet")
+            octet(options.octet, "quantize", *arguments, *["--qat"] * options.qat, "-o", options.work / case / "q.octet")
         except RuntimeError as error:
             print(f"| {case} | | | | | | not quantized: {error} |", flush=True)
             continue

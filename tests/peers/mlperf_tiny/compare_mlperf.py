@@ -100,7 +100,7 @@ def same_greatest(wanted, got):
 def run(options, numpy, model, inputs, *flags):
     given, result = options.work / "in.npy", options.work / "out.npy"
     numpy.save(given, inputs)
-    check_litert.octet(options, "run", model, "--input", given, "--output", result, *flags)
+    check_litert.octet(options.octet, "run", model, "--input", given, "--output", result, *flags)
     return numpy.load(result)
 
 
@@ -144,7 +144,7 @@ def compare(options, numpy, name):
         calibration, ours = options.work / f"calib_{name}_{kind}.npy", options.work / f"{name}_{kind}.tflite"
         numpy.save(calibration, draw(numpy, shape[1:], span, options.samples, kind, f"{name} calibration"))
         test = draw(numpy, shape[1:], span, options.samples, kind, f"{name} test")
-        check_litert.octet(options, "quantize", float_file, "--calibrate", f"npy:{calibration}", "-o", ours)
+        check_litert.octet(options.octet, "quantize", float_file, "--calibrate", f"npy:{calibration}", "-o", ours)
         row = {"network": name, "kind": kind}
         wanted = run(options, numpy, float_file, test)
         results = {"ours": run(options, numpy, ours, test, "--dequantize"),
@@ -186,7 +186,7 @@ def main():
     parser.add_argument("--here", action="store_true", help="in this Python: it needs ai-edge-litert and numpy")
     options = parser.parse_args()
     if not options.here:
-        return check_litert.run_in_environment(sys.argv[1:], __file__)
+        return check_litert.run_again(__file__, *check_litert.ENVIRONMENT, sys.argv[1:])
     import numpy
 
     options.work.mkdir(parents=True, exist_ok=True)

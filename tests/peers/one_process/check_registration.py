@@ -11,7 +11,8 @@ import pathlib
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from environment import run_again  # noqa: E402
 
 LOAD = {
     "octet": "torch.ops.load_library(LIBRARY)",
@@ -29,18 +30,6 @@ torch.ops.octet.fake_quantize
 DEFINE = "_ZN5octet25define_all_late_operatorsEv"  # octet::define_all_late_operators()
 
 
-def run_in_environment(version, arguments):
-    """Runs this script again under a Python that has that torch, and gives its exit status."""
-    environment = ROOT / "build" / "peers" / f"torch-{version}"
-    python = environment / "bin" / "python"
-    if not (environment / "ready").exists():
-        print(f"making {environment.relative_to(ROOT)} (once)", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", f"torch=={version}", "numpy"], check=True)
-        (environment / "ready").touch()
-    return subprocess.run([python, __file__, "--here", *arguments]).returncode
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("library", type=pathlib.Path)
@@ -48,7 +37,7 @@ def main():
     parser.add_argument("--here", action="store_true")
     given = parser.parse_args()
     if not given.here:
-        return run_in_environment(given.torch, [str(given.library)])
+        return run_again(__file__, f"torch-{given.torch}", [f"torch=={given.torch}", "numpy"], [str(given.library)])
     failed = 0
     for order in (["torch", "octet"], ["octet", "torch"], ["octet"]):
         head = f"import torch\nLIBRARY = {str(given.library.resolve())!r}\nDEFINE = {DEFINE!r}\n"

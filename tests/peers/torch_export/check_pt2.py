@@ -10,25 +10,14 @@ import argparse
 import collections
 import os
 import pathlib
-import subprocess
 import sys
 import warnings
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from environment import run_again  # noqa: E402
+
 DEFAULT_TORCH = {"current": "2.13.0", "legacy": "2.6.0"}
 CLOSE = 1e-5
-
-
-def run_in_environment(version, arguments):
-    """Runs this script again under a Python that has that torch, and gives its exit status."""
-    environment = ROOT / "build" / "peers" / f"torch-{version}"
-    python = environment / "bin" / "python"
-    if not (environment / "ready").exists():
-        print(f"making {environment.relative_to(ROOT)} (once)", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", f"torch=={version}", "numpy"], check=True)
-        (environment / "ready").touch()
-    return subprocess.run([python, __file__, "--here", *arguments]).returncode
 
 
 def step_of(program, index):
@@ -83,7 +72,7 @@ def main():
     if not options.here:
         version = options.torch or DEFAULT_TORCH[options.layout]
         arguments = [options.folder, "--layout", options.layout] + ["--verbose"] * options.verbose
-        return run_in_environment(version, arguments)
+        return run_again(__file__, f"torch-{version}", [f"torch=={version}", "numpy"], arguments)
 
     warnings.filterwarnings("ignore")
     os.environ.setdefault("TORCH_LOGS", "-all")

@@ -21,6 +21,8 @@ PACKAGES = ["torch==2.13.0", "torchao==0.18.0", "numpy"]
 MODES = {
     "intx": ["weight-int8-channel", "weight-int4-group8-asymmetric", "weight-int2-group8", "dynamic-int8-channel",
              "dynamic-int4-group8", "dynamic-int4-group8-no-clipping"],
+    "qnn": ["8a8w-per-channel", "16a8w-per-channel", "8a4w-per-channel", "16a4w-block", "qat-8a8w-per-channel"],
+    "xnnpack": ["static-per-channel", "dynamic-per-channel"],
     "coreml": ["static-symmetric", "static-affine", "weight-only", "weight-only-affine", "qat-symmetric"],
 }  # fmt: skip
 CLOSE = 1e-5

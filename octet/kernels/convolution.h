@@ -1,0 +1,49 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+
+#include "octet/support/api.h"
+
+namespace octet {
+
+/// The numbers of a 2-D convolution, height before width.
+struct ConvGeometry {
+  std::array<int64_t, 2> stride{1, 1};
+  std::array<int64_t, 2> padding{0, 0};
+  std::array<int64_t, 2> dilation{1, 1};
+  int64_t groups = 1;
+};
+
+/// An image kept as the integers of its grid: the values are (q - zero_point) * scale. Padding is the value 0.
+struct Int8Image {
+  at::Tensor q;  ///< int8 [N, C, H, W], channels last
+  float scale = 1;
+  int32_t zero_point = 0;
+};
+
+/// conv2d(x, weight, bias) of x [N, C, H, W] and weight [O, C / groups, kh, kw]; `bias` [O] or undefined. Float32 on
+/// the CPU in channels last runs on octet's kernels where they are the faster ones (depthwise, 1x1, few input
+/// channels); all else on at::convolution. The result is channels last where x is. No autograd: these three are what a
+/// backward calls.
+OCTET_API at::Tensor conv_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                                  const ConvGeometry& geometry);
+
+/// Gradient of x [input_sizes], `gradient` being that of the result.
+OCTET_API at::Tensor conv_backward_input(const at::Tensor& gradient, at::IntArrayRef input_sizes,
+                                         const at::Tensor& weight, const ConvGeometry& geometry);
+
+/// Gradient of the weight [weight_sizes].
+OCTET_API at::Tensor conv_backward_weight(const at::Tensor& gradient, const at::Tensor& x, at::IntArrayRef weight_sizes,
+                                          const ConvGeometry& geometry);
+/// The same of an image of integers, which are read as they lie: a quarter of the traffic.
+OCTET_API at::Tensor conv_backward_weight(const at::Tensor& gradient, const Int8Image& x, at::IntArrayRef weight_sizes,
+                                          const ConvGeometry& geometry);
+
+/// conv_forward with a gradient: what a graph calls.
+OCTET_API at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            const ConvGeometry& geometry);
+
+}  // namespace octet

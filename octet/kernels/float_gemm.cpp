@@ -1,0 +1,220 @@
+#include "octet/kernels/float_gemm.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "octet/kernels/float_path.h"
+#include "octet/kernels/parallel.h"
+#include "octet/kernels/read_ahead.h"
+
+namespace octet {
+namespace {
+
+constexpr int64_t kDepthBlock = 384;        // a packed strip of it lies in the first cache
+constexpr int64_t kBlockFloats = 1 << 15;   // of both sides: half of the second cache
+constexpr int64_t kSumDepth = 256;          // rows whose products are summed in registers,
+constexpr int64_t kSumRows = 192;           // and columns of the left side that are packed at once
+constexpr int64_t kProductGrain = 1 << 16;  // products of a thread
+constexpr int64_t kSharedSums = 1 << 14;    // floats that each thread sums for itself, at most
+
+int64_t tiles_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
+int64_t padded(int64_t count, int64_t to) { return tiles_of(count, to) * to; }
+
+std::unique_ptr<float[]> buffer(int64_t count) { return std::make_unique_for_overwrite<float[]>(count); }
+
+template <int kColumns>
+void copy_columns(const float* from, int64_t step, int64_t rows, float* to, int64_t to_step) {
+  for (int64_t r = 0; r < rows; ++r) std::memcpy(to + r * to_step, from + r * step, kColumns * sizeof(float));
+}
+
+ReadAhead ahead_of(const RowSource& source, int64_t row, int64_t rows, int64_t steps) {
+  const RowSource::Memory memory = source.memory(row, rows);
+  return {memory.from, memory.bytes, steps};
+}
+
+// How the left side is read: from memory, copied as rows, or copied tile by tile, which pays where many tiles read it.
+enum class Left { kInPlace, kRows, kTiles };
+
+// Adds rows [first, last) of A' * B to rows [top, bottom) of the sums.
+void add_transposed(const RowSource& a, const RowSource& b, int64_t first, int64_t last, int64_t top, int64_t bottom,
+                    float* sums) {
+  const FloatPath& path = float_path();
+  const int64_t strip = 2 * path.lanes;
+  const int64_t width = b.width();
+  const Left left = a.floats() == nullptr ? Left::kRows : width >= 4 * strip ? Left::kTiles : Left::kInPlace;
+  const bool packs_right = b.floats() == nullptr || width % path.lanes != 0 || bottom - top > 4 * path.rows;
+  const auto packed_left = buffer(kSumDepth * padded(std::min(bottom - top, kSumRows), path.rows));
+  const auto packed_right = buffer(kSumDepth * strip);
+  for (int64_t at = first; at < last; at += kSumDepth) {
+    const int64_t depth = std::min(kSumDepth, last - at);
+    const int64_t next = std::min(kSumDepth, last - at - depth);
+    const int64_t tiles = tiles_of(width, strip) * tiles_of(bottom - top, path.rows);
+    ReadAhead next_a = ahead_of(a, at + depth, next, tiles);
+    ReadAhead next_b = ahead_of(b, at + depth, next, tiles);
+    for (int64_t from = top; from < bottom; from += kSumRows) {
+      const int64_t rows = std::min(bottom - from, kSumRows);
+      if (left == Left::kRows) a.copy(at, depth, from, rows, packed_left.get(), rows);
+      for (int64_t i = 0; left == Left::kTiles && i < rows; i += path.rows) {
+        const int64_t count = std::min<int64_t>(path.rows, rows - i);
+        a.copy(at, depth, from + i, count, packed_left.get() + i * kSumDepth, path.rows);
+      }
+      for (int64_t j = 0; j < width; j += strip) {
+        GemmTile tile{.a = nullptr,
+                      .a_row = 1,
+                      .a_step = left == Left::kInPlace ? a.width()
+                                : left == Left::kRows  ? rows
+                                                       : path.rows,
+                      .b = packs_right ? packed_right.get() : b.floats() + at * width + j,
+                      .b_step = packs_right ? strip : width,
+                      .c = nullptr,
+                      .c_row = width,
+                      .depth = depth,
+                      .rows = 0,
+                      .columns = std::min(strip, width - j),
+                      .adds = true};
+        if (packs_right) b.copy(at, depth, j, tile.columns, packed_right.get(), strip);
+        for (int64_t i = 0; i < rows; i += path.rows) {
+          next_a.step();
+          next_b.step();
+          tile.a = left == Left::kInPlace ? a.floats() + at * a.width() + from + i
+                                          : packed_left.get() + (left == Left::kRows ? i : i * kSumDepth);
+          tile.c = sums + (from + i) * width + j;
+          tile.rows = static_cast<int>(std::min<int64_t>(path.rows, rows - i));
+          path.gemm_tile(tile);
+        }
+      }
+    }
+  }
+}
+
+// Cycles of a step of all tiles: two products a cycle, of which eight are under way, and two loads.
+double tile_cycles(int64_t rows, int64_t columns) {
+  const FloatPath& path = float_path();
+  const auto cycles = [](int64_t r, int64_t v) { return r * v == 0 ? 0 : std::max({r * v / 2.0, (r + v) / 2.0, 4.0}); };
+  const auto row_of_tiles = [&](int64_t r) {
+    const int64_t vectors = tiles_of(columns, path.lanes);
+    return static_cast<double>(vectors / 2) * cycles(r, 2) + cycles(r, vectors % 2);
+  };
+  return static_cast<double>(rows / path.rows) * row_of_tiles(path.rows) + row_of_tiles(rows % path.rows);
+}
+
+void sum_transposed(const RowSource& a, const RowSource& b, int64_t rows, float* c) {
+  const int64_t height = a.width();
+  const int64_t count = height * b.width();
+  const int64_t most = std::clamp<int64_t>(rows * count / kProductGrain, 1, threads());
+  std::fill(c, c + count, 0.0F);
+  if (count > kSharedSums || most == 1) {  // each thread has its own rows of C
+    const int64_t tiles = tiles_of(height, float_path().rows);
+    const int64_t parts = std::min(most, tiles);
+    const auto top = [&](int64_t part) { return std::min(height, tiles * part / parts * float_path().rows); };
+    parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) add_transposed(a, b, 0, rows, top(part), top(part + 1), c);
+    });
+    return;
+  }
+  std::vector<std::vector<float>> sums(most - 1);
+  parallel_for(0, most, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t part = begin; part < end; ++part) {
+      float* own = c;
+      if (part > 0) {
+        sums[part - 1].assign(count, 0.0F);
+        own = sums[part - 1].data();
+      }
+      add_transposed(a, b, rows * part / most, rows * (part + 1) / most, 0, height, own);
+    }
+  });
+  for (const std::vector<float>& each : sums) {
+    for (int64_t i = 0; i < count; ++i) c[i] += each[i];
+  }
+}
+
+}  // namespace
+
+PackedMatrix pack_matrix(const float* b, int64_t k_step, int64_t j_step, int64_t depth, int64_t columns) {
+  const int64_t strip = 2 * float_path().lanes;
+  PackedMatrix packed{depth, columns, buffer(padded(columns, strip) * depth)};
+  float* to = packed.data.get();
+  for (int64_t first = 0; first < columns; first += strip) {
+    const int64_t count = std::min(strip, columns - first);
+    for (int64_t k = 0; k < depth; ++k, to += strip) {
+      const float* from = b + k * k_step + first * j_step;
+      for (int64_t j = 0; j < count; ++j) to[j] = from[j * j_step];
+      std::fill(to + count, to + strip, 0.0F);
+    }
+  }
+  return packed;
+}
+
+void PlainRows::copy(int64_t row, int64_t rows, int64_t column, int64_t columns, float* to, int64_t to_step) const {
+  const float* from = rows_ + row * width_ + column;
+  switch (columns) {  // whole tiles
+    case 6:
+      return copy_columns<6>(from, width_, rows, to, to_step);
+    case 8:
+      return copy_columns<8>(from, width_, rows, to, to_step);
+    case 16:
+      return copy_columns<16>(from, width_, rows, to, to_step);
+    case 32:
+      return copy_columns<32>(from, width_, rows, to, to_step);
+    default:
+      for (int64_t r = 0; r < rows; ++r) {
+        std::memcpy(to + r * to_step, from + r * width_, static_cast<size_t>(columns) * sizeof(float));
+      }
+  }
+}
+
+void IntegerRows::copy(int64_t row, int64_t rows, int64_t column, int64_t columns, float* to, int64_t to_step) const {
+  float_path().unpack(rows_ + row * width_ + column, width_, zero_point_, rows, columns, to, to_step);
+}
+
+void multiply_rows(const RowSource& a, int64_t rows, const PackedMatrix& b, const float* bias, float* c) {
+  const FloatPath& path = float_path();
+  const int64_t strip = 2 * path.lanes;
+  const int64_t block = std::clamp<int64_t>(kBlockFloats / b.depth / path.rows, 1, 32) * path.rows;
+  const int64_t grain = std::max(block, kProductGrain / std::max<int64_t>(1, b.depth * b.columns));
+  parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
+    const auto copied = a.floats() == nullptr ? buffer(block * b.depth) : nullptr;
+    for (int64_t at = begin; at < end; at += block) {
+      const int64_t count = std::min(block, end - at);
+      const int64_t next = std::min(block, end - at - count);
+      const int64_t tiles = tiles_of(count, path.rows) * tiles_of(b.columns, strip) * tiles_of(b.depth, kDepthBlock);
+      ReadAhead next_a = ahead_of(a, at + count, next, tiles);
+      ReadAhead next_c(c + (at + count) * b.columns, next * b.columns * static_cast<int64_t>(sizeof(float)), tiles);
+      if (copied) a.copy(at, count, 0, b.depth, copied.get(), b.depth);
+      const float* side = copied ? copied.get() : a.floats() + at * b.depth;
+      for (int64_t k = 0; k < b.depth; k += kDepthBlock) {
+        const int64_t depth = std::min(kDepthBlock, b.depth - k);
+        for (int64_t j = 0; j < b.columns; j += strip) {
+          for (int64_t r = 0; r < count; r += path.rows) {
+            next_a.step();
+            next_c.step();
+            path.gemm_tile({.a = side + r * b.depth + k,
+                            .a_row = b.depth,
+                            .a_step = 1,
+                            .b = b.data.get() + j * b.depth + k * strip,
+                            .b_step = strip,
+                            .c = c + (at + r) * b.columns + j,
+                            .c_row = b.columns,
+                            .depth = depth,
+                            .rows = static_cast<int>(std::min<int64_t>(path.rows, count - r)),
+                            .columns = std::min(strip, b.columns - j),
+                            .bias = k == 0 && bias != nullptr ? bias + j : nullptr,
+                            .adds = k > 0});
+          }
+        }
+      }
+    }
+  });
+}
+
+void multiply_transposed(const RowSource& a, const RowSource& b, int64_t rows, float* c) {
+  if (tile_cycles(a.width(), b.width()) <= tile_cycles(b.width(), a.width())) return sum_transposed(a, b, rows, c);
+  const auto turned = buffer(a.width() * b.width());
+  sum_transposed(b, a, rows, turned.get());
+  for (int64_t i = 0; i < a.width(); ++i) {
+    for (int64_t j = 0; j < b.width(); ++j) c[i * b.width() + j] = turned[j * a.width() + i];
+  }
+}
+
+}  // namespace octet
