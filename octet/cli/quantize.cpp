@@ -148,7 +148,10 @@ void write_report(const QuantizeArguments& arguments, const QuantizerConfig& con
   page.warnings = found.warnings;
   page.key_facts = {{"in float", bytes_text(found.float_bytes)}, {"quantized", bytes_text(found.bytes)}};
   if (config.calibration) {
-    const DataArguments test{config.calibration->data, 0, 0, false, arguments.images};
+    ImageArguments pictures = arguments.images;
+    targets::PictureFacts facts = config.calibration->pictures;
+    settle_pictures(pictures, facts);
+    const DataArguments test{config.calibration->data, 0, 0, false, pictures};
     // A copy each: what data asks of a batch changes the model.
     const std::shared_ptr<GraphModule> own = float_model.copy(), made = quantized->copy();
     const PageData on{open_data_for(*own, test, Split::kTest, 250), classification()};

@@ -130,7 +130,7 @@ std::string histogram_figure(const ValueStudy& study) {
                        figures(study.grid_high), "; ", figures(100 * study.clipped),
                        study.is_weight ? " % at its ends" : " % cut off");
   } else {
-    text += "; in float";
+    text += "; no grid of its own";
   }
   const std::string name = escaped(study.where);
   std::string out =
