@@ -16,12 +16,12 @@ namespace {
 
 using test::ints;
 
-double apart(const at::Tensor& got, const at::Tensor& wanted) {
+double norm_apart(const at::Tensor& got, const at::Tensor& wanted) {
   return ((got - wanted).norm() / (wanted.norm() + 1e-12)).item<double>();
 }
 
 // How many groups of steps the program's fake quantizers find.
-int groups(const GraphModule& module) {
+int fused_groups(const GraphModule& module) {
   int found = 0;
   for (const Node* node : module.graph().nodes()) {
     if (node->kind() != NodeKind::kCallModule) continue;
@@ -33,17 +33,17 @@ int groups(const GraphModule& module) {
 }
 
 // One training step of a model; what it gave, and left behind.
-struct Step {
+struct TrainingStep {
   at::Tensor value;
   std::vector<at::Tensor> gradients;
   std::vector<at::Tensor> buffers;
 };
 
-Step step(GraphModule& module, const at::Tensor& x, bool fused) {
+TrainingStep training_step(GraphModule& module, const at::Tensor& x, bool fused) {
   set_fuses_steps(fused);
   for (at::Tensor& p : module.parameters()) p.mutable_grad() = at::Tensor();
   const at::Tensor input = x.clone().set_requires_grad(true);
-  Step made;
+  TrainingStep made;
   made.value = module(input);
   at::manual_seed(7);
   (made.value * at::randn(made.value.sizes())).sum().backward();
@@ -61,9 +61,9 @@ void expect_same_steps(const std::shared_ptr<GraphModule>& prepared, const at::T
   plain->train(prepared->is_training());
   fused->train(prepared->is_training());
   for (int i = 0; i < 2; ++i) {
-    const Step a = step(*plain, x, false);
-    const Step b = step(*fused, x, true);
-    EXPECT_LT(apart(b.value.detach(), a.value.detach()), 1e-2) << what;  // a level, here and there
+    const TrainingStep a = training_step(*plain, x, false);
+    const TrainingStep b = training_step(*fused, x, true);
+    EXPECT_LT(norm_apart(b.value.detach(), a.value.detach()), 1e-2) << what;  // a level, here and there
     EXPECT_EQ(a.value.strides(), b.value.strides()) << what;
     ASSERT_EQ(a.gradients.size(), b.gradients.size());
     for (size_t k = 0; k < a.gradients.size(); ++k) {
@@ -71,16 +71,17 @@ void expect_same_steps(const std::shared_ptr<GraphModule>& prepared, const at::T
       if (!a.gradients[k].defined()) continue;
       // The bias in front of a BatchNorm has the gradient 0, and noise.
       const double noise = (a.gradients[k] - b.gradients[k]).abs().max().item<double>();
-      EXPECT_TRUE(apart(b.gradients[k], a.gradients[k]) < tolerance || noise < 1e-3) << what << " gradient " << k;
+      EXPECT_TRUE(norm_apart(b.gradients[k], a.gradients[k]) < tolerance || noise < 1e-3) << what << " gradient " << k;
     }
     ASSERT_EQ(a.buffers.size(), b.buffers.size());
     for (size_t k = 0; k < a.buffers.size(); ++k) {
-      EXPECT_LT(apart(b.buffers[k].to(at::kDouble), a.buffers[k].to(at::kDouble)), 1e-4) << what << " buffer " << k;
+      EXPECT_LT(norm_apart(b.buffers[k].to(at::kDouble), a.buffers[k].to(at::kDouble)), 1e-4)
+          << what << " buffer " << k;
     }
   }
 }
 
-struct Kind {
+struct FusedKind {
   const char* op;
   std::vector<int64_t> input;
   std::vector<int64_t> weight;
@@ -89,7 +90,7 @@ struct Kind {
   bool bias = true;
 };
 
-std::vector<Kind> kinds() {
+std::vector<FusedKind> fused_kinds() {
   return {
       {"aten.conv1d.default", {4, 4, 9}, {6, 4, 3}, 6, {{"stride", ints({2})}}},
       {"aten.conv2d.default", {4, 4, 7, 7}, {6, 4, 3, 3}, 6, {{"padding", ints({1, 1})}}},
@@ -102,7 +103,7 @@ std::vector<Kind> kinds() {
   };
 }
 
-std::shared_ptr<GraphModule> prepared(std::shared_ptr<GraphModule> module) {
+std::shared_ptr<GraphModule> prepared_for_training(std::shared_ptr<GraphModule> module) {
   test::SimpleQuantizer quantizer(/*qat=*/true);
   auto made = prepare_qat_pt2e(std::move(module), quantizer);
   made->train(true);
@@ -114,7 +115,7 @@ TEST(FusedTraining, AgreesWithTheStepsOneByOne) {
   const int before = at::get_num_threads();
   for (const int threads : {1, 2}) {
     at::set_num_threads(threads);
-    for (const Kind& kind : kinds()) {
+    for (const FusedKind& kind : fused_kinds()) {
       for (const bool last : {false, true}) {
         for (const bool relu : {false, true}) {
           if (last && kind.input.size() != 4) continue;
@@ -122,8 +123,8 @@ TEST(FusedTraining, AgreesWithTheStepsOneByOne) {
           net.conv(kind.op, "c", kind.weight, kind.out, kind.bias, kind.named);
           net.batch_norm("bn", kind.out, 1e-3, 0.03);
           if (relu) net.relu();
-          auto module = prepared(net.finish());
-          EXPECT_EQ(groups(*module), 1) << kind.op;
+          auto module = prepared_for_training(net.finish());
+          EXPECT_EQ(fused_groups(*module), 1) << kind.op;
           at::Tensor x = at::randn(kind.input);
           if (last) x = x.contiguous(at::MemoryFormat::ChannelsLast);
           expect_same_steps(module, x, octet::str(kind.op, " relu ", relu, " channels last ", last));
@@ -150,8 +151,8 @@ std::shared_ptr<GraphModule> residual_net() {
 
 TEST(FusedTraining, FindsSumsAndActivationsBehindOtherProducts) {
   at::manual_seed(2);
-  auto module = prepared(residual_net());
-  EXPECT_GE(groups(*module), 3);
+  auto module = prepared_for_training(residual_net());
+  EXPECT_GE(fused_groups(*module), 3);
   expect_same_steps(module, at::randn({4, 3, 12, 12}), "residual", 2e-2);  // a flipped level goes on through layers
 }
 
@@ -159,8 +160,8 @@ TEST(FusedTraining, HoldsInEveryMode) {
   at::manual_seed(3);
   const at::Tensor x = at::randn({4, 3, 12, 12});
   const auto in_mode = [&](const char* name, const std::function<void(GraphModule&)>& set) {
-    auto module = prepared(residual_net());
-    step(*module, x, false);  // everything has seen data
+    auto module = prepared_for_training(residual_net());
+    training_step(*module, x, false);  // everything has seen data
     set(*module);
     expect_same_steps(module, x, name, 2e-2);
   };
@@ -176,9 +177,9 @@ TEST(FusedTraining, HoldsInEveryMode) {
 
 TEST(FusedTraining, EvalGivesTheBitsOfTheSteps) {
   at::manual_seed(4);
-  auto module = prepared(residual_net());
+  auto module = prepared_for_training(residual_net());
   const at::Tensor x = at::randn({4, 3, 12, 12});
-  step(*module, x, true);
+  training_step(*module, x, true);
   module->train(false);
   module->apply(disable_observer);
   const at::NoGradGuard no_grad;
@@ -190,10 +191,10 @@ TEST(FusedTraining, EvalGivesTheBitsOfTheSteps) {
 
 // The graph keeps the steps: what looks at each value sees each value, and convert what it saw.
 TEST(FusedTraining, LeavesTheGraphAsItIs) {
-  auto module = prepared(residual_net());
+  auto module = prepared_for_training(residual_net());
   const size_t steps = module->graph().size();
   const at::Tensor x = at::randn({4, 3, 12, 12});
-  step(*module, x, true);
+  training_step(*module, x, true);
   EXPECT_EQ(module->graph().size(), steps);
   size_t seen = 0;
   module->run_observed({x}, [&](const Node& node, const c10::IValue& value) {
@@ -209,12 +210,12 @@ TEST(FusedTraining, LeavesAloneWhatOthersRead) {
   Node* normalized = net.batch_norm("bn", 4);
   net.relu();
   net.call("aten.mul.Tensor", {Arg(net.last), Arg(normalized)});
-  auto module = prepared(net.finish());
+  auto module = prepared_for_training(net.finish());
   expect_same_steps(module, at::randn({4, 3, 8, 8}), "read twice");
 }
 
 TEST(FusedTraining, StillSaysWhereNaNCameIn) {
-  auto module = prepared(residual_net());
+  auto module = prepared_for_training(residual_net());
   at::Tensor x = at::randn({4, 3, 12, 12});
   x[2][1][3][3] = std::nanf("");
   EXPECT_THROW((*module)(x), Error);
