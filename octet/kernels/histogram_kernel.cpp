@@ -65,12 +65,14 @@ OCTET_MULTI_ISA(bins_of,
                 (const float* x, int32_t* bin, int64_t count, float low, float high, int32_t bins, int32_t* outside),
                 (x, bin, count, low, high, bins, outside), {
                   const auto scale = static_cast<float>(bins);
+                  const auto last = static_cast<float>(bins - 1);
                   const float width = high - low;
                   int32_t beyond = 0;
                   for (int64_t i = 0; i < count; ++i) {
-                    const auto at = static_cast<int32_t>((x[i] - low) * scale / width);
-                    const int32_t held = at < bins - 1 ? at : bins - 1;
-                    bin[i] = held > 0 ? held : 0;
+                    float at = (x[i] - low) * scale / width;
+                    at = at > 0 ? at : 0;  // NaN, too
+                    at = at < last ? at : last;
+                    bin[i] = static_cast<int32_t>(at);
                     beyond |= 1 - static_cast<int32_t>((x[i] >= low) & (x[i] <= high));
                   }
                   *outside |= beyond;

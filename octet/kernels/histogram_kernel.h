@@ -5,9 +5,9 @@
 
 namespace octet {
 
-/// How many of `count` elements fall into each of `bins` bins of equal width between `low` and `high`, low < high: to
-/// the bit what at::histc gives for float32, except that counts beyond 2^24 stay exact to a rounding. False, and counts
-/// of no meaning, where an element lies outside or is NaN.
+/// How many of `count` elements fall into each of `bins` bins of equal width, at most 2^24, between `low` and `high`,
+/// low < high: to the bit what at::histc gives for float32, except that counts beyond 2^24 stay exact to a rounding.
+/// False, and counts of no meaning, where an element lies outside or is NaN.
 [[nodiscard]] bool count_bins(const float* x, int64_t count, float low, float high, int64_t bins, float* counts);
 
 /// What a histogram's mass loses when bins [start, end] are quantized to `levels` steps: the L2 error, each bin's mass

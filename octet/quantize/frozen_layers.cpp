@@ -115,7 +115,7 @@ std::set<std::string> named(const Readers& readers, const std::string& which) {
     }
     if (!known) {
       throw Error(kFreeze, octet::str("no parameter is called '", name, "' or lies in it"))
-          .hint("octet inspect lists the parameters");
+          .hint("octet inspect --graph names them");
     }
   }
   return chosen;

@@ -1,7 +1,6 @@
 #include "octet/quantize/histogram_observer.h"
 
 #include <cmath>
-#include <limits>
 
 #include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/kernels/histogram_kernel.h"
@@ -13,12 +12,15 @@ namespace {
 // Parts that an old bin is split into when the range grows.
 constexpr int64_t kUpsample = 16;
 
+// Bins whose numbers float32 holds.
+constexpr int64_t kMostCounted = int64_t{1} << 24;
+
 float number(const at::Tensor& scalar) { return scalar.item<float>(); }
 
 // The counts where every element lies between `low` and `high`, and the kernel takes them; else undefined.
 at::Tensor counted_inside(const at::Tensor& x, int64_t bins, float low, float high) {
   const bool plain = x.device().is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
-  if (!plain || !std::isfinite(high - low) || !(low < high) || bins > std::numeric_limits<int32_t>::max()) return {};
+  if (!plain || !std::isfinite(high - low) || !(low < high) || bins > kMostCounted) return {};
   at::Tensor counts = at::empty({bins}, at::kFloat);
   const bool inside =
       count_bins(x.const_data_ptr<float>(), x.numel(), low, high, bins, counts.mutable_data_ptr<float>());
