@@ -140,7 +140,8 @@ void GraphLowering::lower_node(const Node& node) {
     const std::string why = builtin.empty()
                                 ? octet::str("TFLite has no operator for ", node.op().text())
                                 : octet::str(node.op().text(), " is not written by octet, though TFLite has ", builtin);
-    throw Error(node.where(), why).hint("replace it in the model, or write the part in front of it: --largest-prefix, or --to NODE");
+    throw Error(node.where(), why)
+        .hint("replace it in the model, or write the part in front of it: --largest-prefix, or --to NODE");
   }
   if (!moves_values(node)) require_int8(node);
   OperatorLowering op(*this, node);
