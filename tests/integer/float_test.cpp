@@ -104,6 +104,19 @@ void set_window(tflite::Options& o, int stride, tflite::Padding padding) {
   o.padding = padding;
 }
 
+// Element by element along the depth, as TFLite's reference kernels do: equal, not near.
+TEST(FloatIsland, ProductsSumInOrder) {
+  at::manual_seed(2);
+  const at::Tensor x = at::randn({2, 7, 150}) * 100, y = at::randn({2, 150, 9}), one = y[0].t().contiguous();
+  at::Tensor batched = at::zeros({2, 7, 9}), single = at::zeros({14, 9});
+  for (int64_t k = 0; k < 150; ++k) {
+    batched += x.narrow(2, k, 1) * y.narrow(1, k, 1);
+    single += x.reshape({14, 150}).narrow(1, k, 1) * y[0].narrow(0, k, 1);
+  }
+  EXPECT_TRUE(at::equal(run(OpCode::kBatchMatmul, {x, y}, {2, 7, 9}), batched));
+  EXPECT_TRUE(at::equal(run(OpCode::kFullyConnected, {x.reshape({14, 150}), one}, {14, 9}), single));
+}
+
 TEST(FloatIsland, Convolutions) {
   const at::Tensor x = at::randn({2, 7, 8, 6}), bias = at::randn({4});
   const at::Tensor w = at::randn({4, 3, 3, 6});

@@ -106,6 +106,23 @@ MakeFloat reduction(at::Tensor (*function)(const at::Tensor&, at::IntArrayRef)) 
   };
 }
 
+// [M, K] times [K, N], each sum taken in the order of K as TFLite's reference kernels take it: what is quantized behind
+// it is the same to the bit, where libtorch's own order would not be.
+at::Tensor product_in_order(const at::Tensor& left, const at::Tensor& right) {
+  const at::Tensor x = left.contiguous(), y = right.contiguous();
+  const int64_t rows = x.size(0), depth = x.size(1), columns = y.size(1);
+  at::Tensor result = at::zeros({rows, columns}, x.options());
+  const float* from = x.const_data_ptr<float>();
+  const float* by = y.const_data_ptr<float>();
+  auto* to = result.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t k = 0; k < depth; ++k) {
+      for (int64_t j = 0; j < columns; ++j) to[i * columns + j] += from[i * depth + k] * by[k * columns + j];
+    }
+  }
+  return result;
+}
+
 FloatFunction float_fully_connected(const KernelContext& context) {
   const Tensor& weight = context.input(1);
   context.require_rank(weight, 2);
@@ -118,7 +135,8 @@ FloatFunction float_fully_connected(const KernelContext& context) {
   require_bias(context, 2, channels);
   const Activation activation = context.op.options.activation;
   return [=, shape = context.output().shape](const Inputs& inputs) {
-    const at::Tensor y = at::linear(inputs[0].reshape({-1, depth}), inputs[1], bias_of(inputs, 2));
+    at::Tensor y = product_in_order(inputs[0].reshape({-1, depth}), inputs[1].t());
+    if (const at::Tensor bias = bias_of(inputs, 2); bias.defined()) y += bias;
     return activated(y.reshape(shape), activation);
   };
 }
@@ -132,14 +150,27 @@ FloatFunction float_batch_matmul(const KernelContext& context) {
   if (left.back() != right.end()[-2]) {
     context.fail("depth", std::to_string(left.back()), std::to_string(right.end()[-2]));
   }
-  std::vector<int64_t> shape = explained(context.where(), [&] {
+  const std::vector<int64_t> batch = explained(context.where(), [&] {
     return at::infer_size(at::IntArrayRef(left.data(), left.size() - 2),
                           at::IntArrayRef(right.data(), right.size() - 2));
   });
-  shape.insert(shape.end(), {left.end()[-2], right.back()});
+  const auto in_batch = [&](const std::vector<int64_t>& matrix) {
+    std::vector<int64_t> sizes = batch;
+    sizes.insert(sizes.end(), {matrix.end()[-2], matrix.back()});
+    return sizes;
+  };
+  const std::vector<int64_t> lefts = in_batch(left), rights = in_batch(right);
+  const std::vector<int64_t> shape = in_batch({left.end()[-2], right.back()});
+  const int64_t count = std::accumulate(batch.begin(), batch.end(), int64_t{1}, std::multiplies<>());
   require_output(context, shape);
   return [=](const Inputs& inputs) {
-    return at::matmul(adj_x ? inputs[0].transpose(-2, -1) : inputs[0], adj_y ? inputs[1].transpose(-2, -1) : inputs[1]);
+    const auto matrices = [&](const at::Tensor& x, bool turned, const std::vector<int64_t>& sizes) {
+      return (turned ? x.transpose(-2, -1) : x).expand(sizes).reshape({count, sizes.end()[-2], sizes.back()});
+    };
+    const at::Tensor x = matrices(inputs[0], adj_x, lefts), y = matrices(inputs[1], adj_y, rights);
+    std::vector<at::Tensor> products;
+    for (int64_t i = 0; i < x.size(0); ++i) products.push_back(product_in_order(x[i], y[i]));
+    return products.empty() ? at::zeros(shape) : at::stack(products).reshape(shape);
   };
 }
 
