@@ -25,8 +25,12 @@ PACKAGES = ["torch", "numpy", "openvino", "nncf", "ai-edge-litert"]
 WORK = ROOT / "build" / "peers" / "speed_networks"
 
 
-def prepare(name, program):
-    """Writes NAME.pt2, NAME.tflite and NAME.xml, unless they are there."""
+def program_of(name, batch):
+    return WORK / f"{name}_{batch}.tflite"
+
+
+def prepare(name, program, batches):
+    """Writes NAME.pt2 and NAME.xml, unless they are there, and a .tflite a batch: LiteRT cannot change it."""
     import nncf
     import numpy as np
     import openvino
@@ -49,30 +53,31 @@ def prepare(name, program):
         converted = openvino.convert_model(exported)
         samples = nncf.Dataset([images[i : i + 1] for i in range(len(images))])
         openvino.save_model(nncf.quantize(converted, samples, subset_size=len(images)), WORK / f"{name}.xml")
-    program_file = WORK / f"{name}.tflite"
-    octet(program, "quantize", model, "--calibrate", f"npy:{data}", "-o", program_file, "--nhwc-io", "--quiet")
+    for batch in {1, *batches}:
+        flags = ["--calibrate", f"npy:{data}", "--nhwc-io", "--batch", batch, "--quiet"]
+        octet(program, "quantize", model, *flags, "-o", program_of(name, batch))
 
 
 def in_litert(name, batch, threads):
     import numpy as np
     from ai_edge_litert import interpreter as litert
 
-    program = litert.Interpreter(str(WORK / f"{name}.tflite"), num_threads=threads)
-    image = program.get_input_details()[0]
-    shape = [batch, *image["shape"][1:]]
-    program.resize_tensor_input(image["index"], shape)
+    program = litert.Interpreter(str(program_of(name, batch)), num_threads=threads)
     program.allocate_tensors()
-    program.set_tensor(image["index"], np.random.randint(-128, 128, shape).astype(np.int8))
+    image = program.get_input_details()[0]
+    program.set_tensor(image["index"], np.random.randint(-128, 128, image["shape"]).astype(np.int8))
     return program.invoke
 
 
 def in_openvino(name, batch, threads):
     import numpy as np
     import openvino
+    from networks import NETWORKS
 
     core = openvino.Core()
     model = core.read_model(WORK / f"{name}.xml")
-    shape = [batch, *model.input().partial_shape.get_max_shape()[1:]]
+    size = NETWORKS[name][1]
+    shape = [batch, 3, size, size]
     model.reshape(shape)
     hints = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
     request = core.compile_model(model, "CPU", hints).create_infer_request()
@@ -108,7 +113,7 @@ def of_peer(side, name, batch, threads, options):
 def of_octet(name, batch, threads, runs, options):
     settings = {"--fastest": 1, "--batch": batch, "--threads": threads, "--rounds": runs}
     words = [str(word) for pair in settings.items() for word in pair]
-    command = [options.bench, *words, WORK / f"{name}.tflite", WORK / f"{name}.pt2"]
+    command = [options.bench, *words, program_of(name, 1), WORK / f"{name}.pt2"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     line = re.search(r"int8, (\w+) *\| *([\d.]+) ms", done.stdout)
     return line[1], float(line[2])
@@ -148,7 +153,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=1.0)
     options = parser.parse_args([word for word in sys.argv[1:] if word != "--here"])
     for name in options.only:
-        prepare(name, options.octet)
+        prepare(name, options.octet, options.batches)
     heads = ["network", "batch", "threads", "path", "octet, ms", "LiteRT, ms", "OpenVINO, ms", "octet / LiteRT"]
     heads.append("octet / OpenVINO")
     print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
