@@ -18,6 +18,7 @@
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/rows.h"
 #include "octet/report/model_reports.h"
+#include "octet/support/bytes_text.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
