@@ -7,7 +7,7 @@
 namespace octet::integer {
 namespace {
 
-constexpr int64_t kWorthThreads = 1 << 17;  // operations: a few microseconds, which waking a thread takes
+constexpr int64_t kWorthThreads = 1 << 20;  // operations: ten to twenty microseconds, about what waking a thread takes
 
 }  // namespace
 

@@ -77,9 +77,9 @@ QParams grids_of(const at::Tensor& min, const at::Tensor& max, const Grid& grid)
   const at::Tensor high = max.detach().to(at::kCPU, at::kFloat).contiguous();
   const float* lows = low.const_data_ptr<float>();
   const float* highs = high.const_data_ptr<float>();
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kUnseen = std::numeric_limits<float>::infinity();
   const int64_t count = low.numel();
-  const bool unseen = count == 0 || (count == 1 && lows[0] == kInfinity && highs[0] == -kInfinity);
+  const bool unseen = count == 0 || (count == 1 && lows[0] == kUnseen && highs[0] == -kUnseen);
 
   at::Tensor scale = at::ones({unseen ? 1 : count}, at::kFloat);
   at::Tensor zero_point = at::zeros({unseen ? 1 : count}, zero_point_type);
