@@ -1,6 +1,6 @@
 // MobileNetV2 at 224x224: what a batch of calibration costs against the float forward of libtorch, in one process and
-// in turn; and what prepare and convert take for every target, and on chains of up to 30,000 nodes. usage: calibration
-// [batch = 16] [threads = 2] [rounds = 5]
+// in turn; and what prepare and convert take for every target. Longer graphs: bench_growth.
+// usage: calibration [batch = 16] [threads = 2] [rounds = 5]
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 

@@ -1,4 +1,6 @@
+#include <ATen/InferSize.h>
 #include <ATen/ScalarOps.h>
+#include <ATen/TensorUtils.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,6 +19,19 @@ using c10::TypeKind;
 
 c10::TypePtr without_optional(const c10::TypePtr& type) {
   return type->kind() == TypeKind::OptionalType ? type->expectRef<c10::OptionalType>().getElementType() : type;
+}
+
+bool is_view_by_sizes(const Node& node) {
+  return node.is_call("aten.view.default") || node.is_call("aten._unsafe_view.default");
+}
+
+// A program that was exported on images in rows may be run on images in channels last. Where their memory does not
+// allow the view, it is one of a copy.
+void allow_view(c10::Stack& arguments) {
+  const at::Tensor viewed = arguments[0].toTensor();
+  if (viewed.is_contiguous() || !arguments[1].isIntList()) return;
+  const at::DimVector sizes = at::infer_size_dv(arguments[1].toIntVector(), viewed.numel());
+  if (!at::detail::computeStride(viewed.sizes(), viewed.strides(), sizes)) arguments[0] = viewed.contiguous();
 }
 
 enum class ListKind { kTensors, kOptionalTensors, kInts };
@@ -72,6 +87,7 @@ struct GraphModule::Plan {
     size_t index = 0;          // of kGetItem
     size_t group = kNoGroup;   // that this step belongs to
     bool opens_group = false;  // its first
+    bool views = false;        // by sizes
   };
   // Steps that one call computes.
   struct Group {
@@ -211,6 +227,7 @@ const GraphModule::Plan& GraphModule::plan() {
         case NodeKind::kCall:
           step.op = &node->op().handle();
           step.check = call_check(node->op());
+          step.views = is_view_by_sizes(*node);
           break;
         case NodeKind::kOutput:
           break;
@@ -290,6 +307,7 @@ std::vector<IValue> GraphModule::execute(const std::vector<at::Tensor>& inputs, 
             stack.clear();
             for (const Plan::Operand& operand : step.operands) stack.push_back(Plan::value(operand, values));
             if (step.check != nullptr) step.check(step.node->op(), stack);
+            if (step.views) allow_view(stack);
             step.op->callBoxed(stack);
             if (stack.size() == 1) {
               values[i] = std::move(stack[0]);

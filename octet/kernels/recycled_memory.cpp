@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <unordered_map>
 
 namespace octet {
 namespace {
@@ -20,21 +21,16 @@ thread_local int depth = 0;
 
 class Pool {
  public:
-  struct Block {
-    void* memory;
-    size_t size;
-  };
-
-  Block* take(size_t bytes) {
+  void* take(size_t bytes) {
     const size_t size = (bytes + kPage - 1) / kPage * kPage;
     const std::lock_guard<std::mutex> lock(mutex_);
     // A block that is a little larger serves too.
     const auto found = kept_.lower_bound(size);
     if (found != kept_.end() && found->first <= size + size / 8) {
-      Block* block = found->second;
-      kept_bytes_ -= block->size;
+      const auto [block_size, memory] = *found;
+      kept_bytes_ -= block_size;
       kept_.erase(found);
-      return used(block);
+      return used(memory, block_size);
     }
     most_used_ = std::max(most_used_, used_bytes_ + size);
     while (!kept_.empty() && used_bytes_ + size + kept_bytes_ > most_used_) drop_largest();
@@ -43,14 +39,19 @@ class Pool {
     void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     if (memory == nullptr) throw std::bad_alloc();
     if (alignment == kHugePage) madvise(memory, size / kHugePage * kHugePage, MADV_HUGEPAGE);
-    return used(new Block{memory, size});
+    return used(memory, size);
   }
 
-  void give_back(Block* block) {
+  /// False where the memory is none of the pool's.
+  bool give_back(void* memory) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    used_bytes_ -= block->size;
-    kept_bytes_ += block->size;
-    kept_.emplace(block->size, block);
+    const auto found = used_.find(memory);
+    if (found == used_.end()) return false;
+    used_bytes_ -= found->second;
+    kept_bytes_ += found->second;
+    kept_.emplace(found->second, memory);
+    used_.erase(found);
+    return true;
   }
 
   void release() {
@@ -60,22 +61,23 @@ class Pool {
   }
 
  private:
-  Block* used(Block* block) {
-    used_bytes_ += block->size;
+  void* used(void* memory, size_t size) {
+    used_.emplace(memory, size);
+    used_bytes_ += size;
     most_used_ = std::max(most_used_, used_bytes_);
-    return block;
+    return memory;
   }
 
   void drop_largest() {
     const auto last = std::prev(kept_.end());
     kept_bytes_ -= last->first;
-    std::free(last->second->memory);
-    delete last->second;
+    std::free(last->second);
     kept_.erase(last);
   }
 
   std::mutex mutex_;
-  std::multimap<size_t, Block*> kept_;
+  std::multimap<size_t, void*> kept_;
+  std::unordered_map<void*, size_t> used_;
   size_t kept_bytes_ = 0;
   size_t used_bytes_ = 0;
   size_t most_used_ = 0;
@@ -87,28 +89,31 @@ Pool& pool() {
   return *one;
 }
 
+// In front of libtorch's, which stays for all else.
+c10::Allocator* behind = nullptr;
+
+void free_any(void* memory) {
+  if (!pool().give_back(memory)) behind->raw_deleter()(memory);
+}
+
+// libtorch may take the memory out of its pointer and free it by raw_deleter(): so the context is the memory itself.
 class Recycler final : public c10::Allocator {
  public:
-  explicit Recycler(c10::Allocator* behind) : behind_(behind) {}
-
   c10::DataPtr allocate(size_t bytes) override {
-    if (depth == 0 || bytes < kLargeTensor) return behind_->allocate(bytes);
-    Pool::Block* block = pool().take(bytes);
-    return {block->memory, block, [](void* taken) { pool().give_back(static_cast<Pool::Block*>(taken)); },
-            c10::Device(c10::DeviceType::CPU)};
+    if (depth == 0 || bytes < kLargeTensor) return behind->allocate(bytes);
+    void* memory = pool().take(bytes);
+    return {memory, memory, &free_any, c10::Device(c10::DeviceType::CPU)};
   }
-  c10::DeleterFnPtr raw_deleter() const override { return behind_->raw_deleter(); }
-  void copy_data(void* to, const void* from, size_t bytes) const override { behind_->copy_data(to, from, bytes); }
-  bool is_simple_data_ptr(const c10::DataPtr& pointer) const override { return behind_->is_simple_data_ptr(pointer); }
-
- private:
-  c10::Allocator* behind_;
+  c10::DeleterFnPtr raw_deleter() const override { return &free_any; }
+  void copy_data(void* to, const void* from, size_t bytes) const override { behind->copy_data(to, from, bytes); }
+  bool is_simple_data_ptr(const c10::DataPtr& pointer) const override { return behind->is_simple_data_ptr(pointer); }
 };
 
 void install() {
   static const bool done = [] {
     constexpr uint8_t kAnyPriority = 255;
-    c10::SetCPUAllocator(new Recycler(c10::GetCPUAllocator()), kAnyPriority);
+    behind = c10::GetCPUAllocator();
+    c10::SetCPUAllocator(new Recycler, kAnyPriority);
     return true;
   }();
   static_cast<void>(done);

@@ -37,6 +37,25 @@ TEST(Interpreter, GradientsEqualThoseOfDirectCalls) {
   EXPECT_TRUE(at::allclose(module.attr("conv.bias").grad(), bias.grad()));
 }
 
+// As training and calibration run what was exported on images in rows.
+TEST(Interpreter, ViewsOfImagesInChannelsLast) {
+  GraphModule module;
+  Graph& g = module.graph();
+  Node* x = g.placeholder("x");
+  Node* batch = g.call("aten.sym_size.int", {x, 0});
+  Node* flat = g.call("aten.view", {g.call("aten.relu", {x}), std::vector<Arg>{batch, Arg(-1)}});
+  Node* split = g.call("aten.view", {x, std::vector<Arg>{batch, Arg(2), Arg(2), Arg(3), Arg(5)}});
+  g.output({flat, split});
+  const at::Tensor rows = at::randn({2, 4, 3, 5});
+  const at::Tensor last = rows.contiguous(at::MemoryFormat::ChannelsLast).set_requires_grad(true);
+  const auto out = module.run({last});
+  EXPECT_TRUE(at::equal(out[0], at::relu(rows).view({2, -1})));
+  EXPECT_TRUE(at::equal(out[1], rows.view({2, 2, 2, 3, 5})));
+  EXPECT_TRUE(out[1].is_alias_of(last)) << "no copy where the memory allows the view";
+  out[0].sum().backward();
+  EXPECT_TRUE(at::equal(last.grad(), at::gt(rows, 0).to(at::kFloat)));
+}
+
 TEST(Interpreter, ListsTuplesAndShapeInts) {
   GraphModule module;
   Graph& g = module.graph();

@@ -192,8 +192,8 @@ const std::vector<Mutation>& mutations() {
       // training
       {"/training", "[]", {"config.json: training]", "expected an object, got an array"}},
       {"/training", "null", {"config.json: training]", "expected an object, got null"}},
-      {"/training/epochs", "3", {"training.epochs]", "expected a string, got 3"}},
-      {"/training/lr", "null", {"training.lr]", "expected a string, got null"}},
+      {"/training/epochs", "{}", {"training.epochs]", "expected a text, a number, true, false or a list"}},
+      {"/training/lr", "null", {"training.lr]", "expected a text, a number"}},
   };
   return all;
 }

@@ -230,7 +230,7 @@ TEST(Recipe, FrozenStatisticsAreFoundAnewWhereTheyFreeze) {
 std::vector<at::Tensor> scales_of(const GraphModule& graph) {
   std::vector<at::Tensor> found;
   for (const auto& item : graph.named_buffers()) {
-    if (item.key().find("scale") != std::string::npos) found.push_back(item.value().detach().clone());
+    if (item.key().ends_with(".scale")) found.push_back(item.value().detach().clone());
   }
   return found;
 }

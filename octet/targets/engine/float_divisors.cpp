@@ -19,7 +19,7 @@ struct DivisorRow {
 constexpr DivisorRow kDivisors[] = {
     {"div", "other"},       {"divide", "other"}, {"true_divide", "other"}, {"floor_divide", "other"},
     {"remainder", "other"}, {"fmod", "other"},   {"reciprocal", "self"},   {"rsqrt", "self"},
-    {"log", "self"},        {"log2", "self"},    {"log10", "self"},
+    {"log", "self"},        {"log2", "self"},    {"log10", "self"},        {"sqrt", "self"},
 };
 
 bool is_negative(const Arg& exponent) {
