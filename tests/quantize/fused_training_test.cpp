@@ -81,16 +81,7 @@ void expect_same_steps(const std::shared_ptr<GraphModule>& prepared, const at::T
   }
 }
 
-struct FusedKind {
-  const char* op;
-  std::vector<int64_t> input;
-  std::vector<int64_t> weight;
-  int64_t out;
-  NamedArgs named;
-  bool bias = true;
-};
-
-std::vector<FusedKind> fused_kinds() {
+std::vector<test::LayerKind> fused_kinds() {
   return {
       {"aten.conv1d.default", {4, 4, 9}, {6, 4, 3}, 6, {{"stride", ints({2})}}},
       {"aten.conv2d.default", {4, 4, 7, 7}, {6, 4, 3, 3}, 6, {{"padding", ints({1, 1})}}},
@@ -115,7 +106,7 @@ TEST(FusedTraining, AgreesWithTheStepsOneByOne) {
   const int before = at::get_num_threads();
   for (const int threads : {1, 2}) {
     at::set_num_threads(threads);
-    for (const FusedKind& kind : fused_kinds()) {
+    for (const test::LayerKind& kind : fused_kinds()) {
       for (const bool last : {false, true}) {
         for (const bool relu : {false, true}) {
           if (last && kind.input.size() != 4) continue;

@@ -13,15 +13,7 @@ namespace octet {
 namespace {
 
 using test::ints;
-
-struct Kind {
-  const char* op;
-  std::vector<int64_t> input;
-  std::vector<int64_t> weight;
-  int64_t out;
-  NamedArgs named;
-  bool bias = true;
-};
+using Kind = test::LayerKind;
 
 std::vector<Kind> kinds() {
   return {

@@ -18,6 +18,16 @@
 
 namespace octet::test {
 
+/// A convolution or linear of a test: what is called, on what, with how many channels out.
+struct LayerKind {
+  const char* op;
+  std::vector<int64_t> input;
+  std::vector<int64_t> weight;
+  int64_t out;
+  NamedArgs named;
+  bool bias = true;
+};
+
 inline Arg ints(std::vector<int64_t> values) { return Arg(std::move(values)); }
 
 /// Builds small programs by hand, as an importer would leave them.
