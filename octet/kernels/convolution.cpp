@@ -147,13 +147,13 @@ at::Tensor weight_gradient(Way way, const at::Tensor& gradient, at::IntArrayRef 
 }  // namespace
 
 at::Tensor conv_forward(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvGeometry& g) {
+  if (x.dim() == 4 && weight.dim() == 4) check(x.sizes(), weight.sizes(), g);
   const Way way = way_of(Pass::kForward, x.sizes(), weight.sizes(), g);
   const bool plain = is_float(x) && is_float(weight) && (!bias.defined() || is_float(bias));
   if (way == Way::kLibtorch || !plain || !lies_in_channels_last(x)) {
     return at::convolution(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, g.stride, g.padding,
                            g.dilation, false, {0, 0}, g.groups);
   }
-  check(x.sizes(), weight.sizes(), g);
   const at::Tensor added = bias.defined() ? bias.contiguous() : bias;
   const float* bias_data = bias.defined() ? added.const_data_ptr<float>() : nullptr;
   at::Tensor y = empty_image(output_sizes(x.sizes(), weight.sizes(), g));
@@ -179,12 +179,12 @@ at::Tensor conv_forward(const at::Tensor& x, const at::Tensor& weight, const at:
 
 at::Tensor conv_backward_input(const at::Tensor& gradient, at::IntArrayRef input_sizes, const at::Tensor& weight,
                                const ConvGeometry& g) {
+  if (input_sizes.size() == 4 && weight.dim() == 4) check_gradient(gradient, input_sizes, weight.sizes(), g);
   const Way way = way_of(Pass::kInput, input_sizes, weight.sizes(), g);
   const bool plain = is_float(gradient) && is_float(weight) && gradient.device().is_cpu() && gradient.numel() > 0;
   if (way == Way::kLibtorch || !plain) {
     return std::get<0>(libtorch_backward(gradient, sizes_only(input_sizes, gradient), weight, g, {true, false, false}));
   }
-  check_gradient(gradient, input_sizes, weight.sizes(), g);
   const at::Tensor dy = in_channels_last(gradient);
   at::Tensor dx = empty_image(input_sizes);
   if (way == Way::kDepthwise) {
@@ -208,12 +208,12 @@ at::Tensor conv_backward_input(const at::Tensor& gradient, at::IntArrayRef input
 
 at::Tensor conv_backward_weight(const at::Tensor& gradient, const at::Tensor& x, at::IntArrayRef weight_sizes,
                                 const ConvGeometry& g) {
+  if (x.dim() == 4 && weight_sizes.size() == 4) check_gradient(gradient, x.sizes(), weight_sizes, g);
   const Way way = way_of(Pass::kWeight, x.sizes(), weight_sizes, g);
   if (way == Way::kLibtorch || !is_float(x) || !is_float(gradient) || !lies_in_channels_last(x)) {
     const at::Tensor weight = sizes_only(weight_sizes, gradient);
     return std::get<1>(libtorch_backward(gradient, x, weight, g, {false, true, false}));
   }
-  check_gradient(gradient, x.sizes(), weight_sizes, g);
   const auto rows = [&](const auto& use) {
     if (way == Way::kWindows) {
       return use(WindowRows(window_shape(x.sizes(), gradient.sizes(), weight_sizes, g), x.const_data_ptr<float>()));
