@@ -4,15 +4,11 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <string>
 
-#include "octet/graph/record.h"
-#include "octet/lowering/batch.h"
-#include "octet/models/registry.h"
+#include "benchmarks/figures.h"
 #include "octet/quantize/calibrate.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/targets/engine/table_quantizer.h"
@@ -21,23 +17,13 @@
 namespace {
 
 using octet::QuantizationMode;
+using octet::benchmarks::Figures;
+using octet::benchmarks::milliseconds;
 
-double milliseconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return 1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+void print(const char* name, const Figures& figures, const char* unit) {
+  std::printf("  %-28s %8.2f %s (quartiles %.2f to %.2f)\n", name, figures.median(), unit, figures.at(0.25),
+              figures.at(0.75));
 }
-
-struct Figures {
-  std::vector<double> values;
-  double at(double quantile) {
-    std::sort(values.begin(), values.end());
-    return values[static_cast<size_t>(quantile * static_cast<double>(values.size() - 1))];
-  }
-  void print(const char* name, const char* unit) {
-    std::printf("  %-28s %8.2f %s (quartiles %.2f to %.2f)\n", name, at(0.5), unit, at(0.25), at(0.75));
-  }
-};
 
 std::shared_ptr<octet::GraphModule> channels_last(std::shared_ptr<octet::GraphModule> module) {
   for (at::Tensor& parameter : module->parameters()) {
@@ -62,17 +48,17 @@ void time_calibration(const octet::GraphModule& exported, int64_t batch, int rou
     const double f = milliseconds([&] { plain->run(images[0]); });
     const double a = milliseconds([&] { octet::calibrate(*copy, {images[0]}); });
     const double b = milliseconds([&] { octet::calibrate(*copy, {images[1 + round % 3]}); });
-    forward.values.push_back(f);
-    first.values.push_back(a);
-    next.values.push_back(b);
-    first_ratio.values.push_back(a / f);
-    next_ratio.values.push_back(b / f);
+    forward.add(f);
+    first.add(a);
+    next.add(b);
+    first_ratio.add(a / f);
+    next_ratio.add(b / f);
   }
-  forward.print("float forward", "ms");
-  first.print("calibration, first batch", "ms");
-  next.print("calibration, next batch", "ms");
-  first_ratio.print("first batch / forward", "");
-  next_ratio.print("calibration / float", "");
+  print("float forward", forward, "ms");
+  print("calibration, first batch", first, "ms");
+  print("calibration, next batch", next, "ms");
+  print("first batch / forward", first_ratio, "");
+  print("calibration / float", next_ratio, "");
 }
 
 void time_quantization(const octet::GraphModule& exported, int rounds) {
@@ -86,9 +72,9 @@ void time_quantization(const octet::GraphModule& exported, int rounds) {
         copy->train(false);
         octet::calibrate(*copy, {{at::randn({1, 3, 224, 224})}});
         const double b = milliseconds([&] { octet::finish(copy, quantizer); });
-        prepare.values.push_back(a);
-        convert.values.push_back(b);
-        both.values.push_back(a + b);
+        prepare.add(a);
+        convert.add(b);
+        both.add(a + b);
       }
       std::printf("  %-12s %-4s prepare %7.1f ms, convert %7.1f ms, together %7.1f ms (quartiles %.1f to %.1f)\n",
                   target->name.c_str(), octet::text(mode), prepare.at(0.5), convert.at(0.5), both.at(0.5),
@@ -104,10 +90,7 @@ int main(int argc, char** argv) {
   at::set_num_threads(argc > 2 ? std::stoi(argv[2]) : 2);
   const int rounds = argc > 3 ? std::stoi(argv[3]) : 5;
   at::manual_seed(0);
-  auto model = octet::make_model("mobilenet_v2");
-  model->eval();
-  auto exported = octet::export_module(*model, {at::randn({1, 3, 224, 224})});
-  octet::make_batch_flexible(*exported);
+  const auto exported = octet::benchmarks::mobilenet_v2();
   std::printf("MobileNetV2 224x224, batch %ld, %d threads, %d rounds\n", static_cast<long>(batch),
               at::get_num_threads(), rounds);
   time_calibration(*exported, batch, rounds);

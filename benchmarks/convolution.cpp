@@ -7,17 +7,19 @@
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/randn.h>
 
-#include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "benchmarks/figures.h"
 #include "octet/kernels/convolution.h"
 
 namespace {
+
+using octet::benchmarks::Figures;
+using octet::benchmarks::milliseconds;
 
 struct Layer {
   int64_t in, out, filter, stride, groups, size;
@@ -55,17 +57,6 @@ std::vector<Layer> layers_of_mobilenet_v2() {
   }
   add({320, 1280, 1, 1, 1, size, 1});
   return layers;
-}
-
-double milliseconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return 1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 }  // namespace
@@ -108,14 +99,15 @@ int main(int argc, char** argv) {
                 static_cast<long>(layer.out), static_cast<long>(layer.filter), static_cast<long>(layer.filter),
                 static_cast<long>(layer.stride), static_cast<long>(layer.size), layer.count);
     for (size_t pass = 0; pass < kPasses.size(); ++pass) {
-      std::array<std::vector<double>, 2> times;
+      std::array<Figures, 2> times;
       for (int round = 0; round < rounds; ++round) {
-        for (size_t side = 0; side < 2; ++side) times[side].push_back(milliseconds(work[pass][side]));
+        for (size_t side = 0; side < 2; ++side) times[side].add(milliseconds(work[pass][side]));
       }
-      std::printf("  %s %6.2f %6.2f", kPasses[pass], median(times[0]), median(times[1]));
+      std::printf("  %s %6.2f %6.2f", kPasses[pass], times[0].median(), times[1].median());
       // The image that the network reads asks for no gradient.
       if (pass == 1 && layer.in == 3) continue;
-      for (size_t side = 0; side < 2; ++side) total[pass][side] += layer.count * median(times[side]);
+      for (size_t side = 0; side < 2; ++side)
+        total[pass][side] += static_cast<double>(layer.count) * times[side].median();
     }
     std::printf("\n");
   }

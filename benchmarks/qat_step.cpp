@@ -4,32 +4,18 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <torch/optim/sgd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <string>
 
-#include "octet/graph/record.h"
-#include "octet/lowering/batch.h"
-#include "octet/models/registry.h"
+#include "benchmarks/figures.h"
 #include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 
 namespace {
 
-double seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-struct Figures {
-  std::vector<double> values;
-  double at(double quantile) {
-    std::sort(values.begin(), values.end());
-    return values[static_cast<size_t>(quantile * static_cast<double>(values.size() - 1))];
-  }
-};
+using octet::benchmarks::Figures;
+using octet::benchmarks::milliseconds;
 
 struct Trainee {
   std::shared_ptr<octet::GraphModule> module;
@@ -57,17 +43,14 @@ int main(int argc, char** argv) {
   const int rounds = argc > 3 ? std::stoi(argv[3]) : 5;
   at::manual_seed(0);
 
-  auto model = octet::make_model("mobilenet_v2");
-  model->eval();
-  auto exported = octet::export_module(*model, {at::randn({1, 3, 224, 224})});
-  octet::make_batch_flexible(*exported);
+  const auto exported = octet::benchmarks::mobilenet_v2();
 
   Figures prepare, convert;
   std::shared_ptr<octet::GraphModule> prepared;
   octet::NeutronQuantizer quantizer(octet::NeutronTargetSpec("imxrt700"), /*is_qat=*/true);
   for (int round = 0; round < 3; ++round) {
     auto copy = exported->copy();
-    prepare.values.push_back(seconds([&] { prepared = octet::prepare_qat_pt2e(copy, quantizer); }));
+    prepare.add(milliseconds([&] { prepared = octet::prepare_qat_pt2e(copy, quantizer); }));
   }
 
   Trainee plain(exported->copy());
@@ -81,31 +64,29 @@ int main(int argc, char** argv) {
   half.step(images, labels);
   Figures float_step, qat_step, half_step, ratio, half_ratio;
   for (int round = 0; round < rounds; ++round) {
-    const double a = seconds([&] { plain.step(images, labels); });
-    const double b = seconds([&] { quantized.step(images, labels); });
-    const double c = seconds([&] { half.step(images, labels); });
-    half_step.values.push_back(c);
-    half_ratio.values.push_back(c / a);
-    float_step.values.push_back(a);
-    qat_step.values.push_back(b);
-    ratio.values.push_back(b / a);
+    const double a = milliseconds([&] { plain.step(images, labels); });
+    const double b = milliseconds([&] { quantized.step(images, labels); });
+    const double c = milliseconds([&] { half.step(images, labels); });
+    half_step.add(c);
+    half_ratio.add(c / a);
+    float_step.add(a);
+    qat_step.add(b);
+    ratio.add(b / a);
   }
   octet::move_exported_model_to_eval(prepared);
   for (int round = 0; round < 3; ++round) {
     auto copy = prepared->copy();
-    convert.values.push_back(seconds([&] { octet::convert_pt2e(copy); }));
+    convert.add(milliseconds([&] { octet::convert_pt2e(copy); }));
   }
-  std::printf("MobileNetV2 224x224, batch %ld, %d threads, %d rounds\n", static_cast<long>(batch),
+  std::printf("MobileNetV2 224x224, batch %ld, %d threads, %d rounds: medians (quartiles)\n", static_cast<long>(batch),
               at::get_num_threads(), rounds);
-  std::printf("  float step  %8.1f ms (%.1f to %.1f)\n", 1e3 * float_step.at(0.5), 1e3 * float_step.at(0),
-              1e3 * float_step.at(1));
-  std::printf("  QAT step    %8.1f ms (%.1f to %.1f)\n", 1e3 * qat_step.at(0.5), 1e3 * qat_step.at(0),
-              1e3 * qat_step.at(1));
-  std::printf("  QAT / float %8.2f    (%.2f to %.2f)\n", ratio.at(0.5), ratio.at(0), ratio.at(1));
+  std::printf("  float step  %8.1f ms (%.1f to %.1f)\n", float_step.median(), float_step.at(0.25), float_step.at(0.75));
+  std::printf("  QAT step    %8.1f ms (%.1f to %.1f)\n", qat_step.median(), qat_step.at(0.25), qat_step.at(0.75));
+  std::printf("  QAT / float %8.2f    (%.2f to %.2f)\n", ratio.median(), ratio.at(0.25), ratio.at(0.75));
   std::printf("  first half of the layers frozen %8.1f ms (%.1f to %.1f), to the float step %.2f (%.2f to %.2f)\n",
-              1e3 * half_step.at(0.5), 1e3 * half_step.at(0), 1e3 * half_step.at(1), half_ratio.at(0.5),
-              half_ratio.at(0), half_ratio.at(1));
-  std::printf("  prepare     %8.1f ms, convert %.1f ms, together %.1f ms\n", 1e3 * prepare.at(0.5),
-              1e3 * convert.at(0.5), 1e3 * (prepare.at(0.5) + convert.at(0.5)));
+              half_step.median(), half_step.at(0.25), half_step.at(0.75), half_ratio.median(), half_ratio.at(0.25),
+              half_ratio.at(0.75));
+  std::printf("  prepare     %8.1f ms, convert %.1f ms, together %.1f ms\n", prepare.median(), convert.median(),
+              prepare.median() + convert.median());
   return 0;
 }

@@ -101,6 +101,7 @@ struct GraphModule::Plan {
   static Operand operand(const Arg& arg, const Slots& slots, const c10::TypePtr& type);
   static IValue value(const Operand& operand, const std::vector<IValue>& values);
   static std::vector<at::Tensor> tensors(const std::vector<Operand>& operands, const std::vector<IValue>& values);
+  static IValue compute(const Step& step, const std::vector<IValue>& values, c10::Stack& stack);
   void add_group(const GraphModule& module, FusesSteps& last, const Node& node, const Slots& slots);
 
   int64_t version = -1;
@@ -171,6 +172,37 @@ std::vector<at::Tensor> GraphModule::Plan::tensors(const std::vector<Operand>& o
     all.push_back(held.isNone() ? at::Tensor() : std::move(held).toTensor());
   }
   return all;
+}
+
+// What a step gives that neither takes an input of the program nor is its end. `stack` saves an allocation.
+IValue GraphModule::Plan::compute(const Step& step, const std::vector<IValue>& values, c10::Stack& stack) {
+  switch (step.kind) {
+    case NodeKind::kGetAttr:
+      return *step.attr;
+    case NodeKind::kGetItem: {
+      const IValue& whole = values[step.operands[0].slot];
+      if (!whole.isTuple() && !whole.isList()) throw Error(step.node->where(), "reads an element of what is no tuple");
+      const size_t size = whole.isTuple() ? whole.toTupleRef().elements().size() : whole.toListRef().size();
+      if (step.index >= size) {
+        throw expected(step.node->where(), "element", str("below ", size),
+                       std::to_string(static_cast<int64_t>(step.index)));
+      }
+      return whole.isTuple() ? whole.toTupleRef().elements()[step.index] : IValue(whole.toListRef()[step.index]);
+    }
+    case NodeKind::kCall:
+      stack.clear();
+      for (const Operand& operand : step.operands) stack.push_back(value(operand, values));
+      if (step.check != nullptr) step.check(step.node->op(), stack);
+      if (step.views) allow_view(stack);
+      step.op->callBoxed(stack);
+      if (stack.size() == 1) return std::move(stack[0]);
+      if (stack.empty()) return {};
+      return c10::ivalue::Tuple::create(std::vector<IValue>(stack.begin(), stack.end()));
+    case NodeKind::kCallModule:
+      return step.callable->call(tensors(step.operands, values));
+    default:
+      return {};
+  }
 }
 
 // Where nothing that computes stands between the steps, they may as well run at the place of the first.
@@ -282,46 +314,14 @@ std::vector<IValue> GraphModule::execute(const std::vector<at::Tensor>& inputs, 
         }
       }
       const bool is_done = step.group != Plan::kNoGroup && step.group == computed;
-      if (!is_done) switch (step.kind) {
-          case NodeKind::kPlaceholder:
-            values[i] = inputs[next_input++];
-            if (!values[i].toTensor().defined()) throw Error(step.node->where(), "is given an undefined tensor");
-            break;
-          case NodeKind::kGetAttr:
-            values[i] = *step.attr;
-            break;
-          case NodeKind::kGetItem: {
-            const IValue& whole = values[step.operands[0].slot];
-            if (!whole.isTuple() && !whole.isList())
-              throw Error(step.node->where(), "reads an element of what is no tuple");
-            const size_t size = whole.isTuple() ? whole.toTupleRef().elements().size() : whole.toListRef().size();
-            if (step.index >= size) {
-              throw expected(step.node->where(), "element", str("below ", size),
-                             std::to_string(static_cast<int64_t>(step.index)));
-            }
-            values[i] =
-                whole.isTuple() ? whole.toTupleRef().elements()[step.index] : IValue(whole.toListRef()[step.index]);
-            break;
-          }
-          case NodeKind::kCall:
-            stack.clear();
-            for (const Plan::Operand& operand : step.operands) stack.push_back(Plan::value(operand, values));
-            if (step.check != nullptr) step.check(step.node->op(), stack);
-            if (step.views) allow_view(stack);
-            step.op->callBoxed(stack);
-            if (stack.size() == 1) {
-              values[i] = std::move(stack[0]);
-            } else if (stack.size() > 1) {
-              values[i] = c10::ivalue::Tuple::create(std::vector<IValue>(stack.begin(), stack.end()));
-            }
-            break;
-          case NodeKind::kCallModule:
-            values[i] = step.callable->call(Plan::tensors(step.operands, values));
-            break;
-          case NodeKind::kOutput:
-            for (const Plan::Operand& operand : step.operands) results.push_back(Plan::value(operand, values));
-            break;
-        }
+      if (step.kind == NodeKind::kPlaceholder) {
+        values[i] = inputs[next_input++];
+        if (!values[i].toTensor().defined()) throw Error(step.node->where(), "is given an undefined tensor");
+      } else if (step.kind == NodeKind::kOutput) {
+        for (const Plan::Operand& operand : step.operands) results.push_back(Plan::value(operand, values));
+      } else if (!is_done) {
+        values[i] = Plan::compute(step, values, stack);
+      }
     } catch (const Error& error) {
       throw error.where().empty() ? Error(step.node->where(), error.what()) : error;
     } catch (const c10::Error& error) {

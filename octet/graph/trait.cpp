@@ -44,6 +44,11 @@ constexpr TraitRow kTraitRows[] = {
     {"aten.view.default", +kView},
     {"aten.reshape.default", +kView},
     {"aten._unsafe_view.default", +kView},
+
+    {"aten.as_strided", +kReadsByStrides},
+    {"aten.as_strided_", +kReadsByStrides},
+    {"aten.as_strided_copy", +kReadsByStrides},
+    {"aten.as_strided_scatter", +kReadsByStrides},
 };
 
 }  // namespace

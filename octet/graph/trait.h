@@ -17,8 +17,9 @@ enum class Trait : uint32_t {
   kConvolution = 1U << 5,  ///< in one to three dimensions, also transposed
   kTransposed = 1U << 6,   ///< a convolution that is always transposed
   kLinear = 1U << 7,
-  kView = 1U << 8,    ///< other sizes, given as argument 1, for the same elements
-  kRandom = 1U << 9,  ///< draws from the generator
+  kView = 1U << 8,             ///< other sizes, given as argument 1, for the same elements
+  kRandom = 1U << 9,           ///< draws from the generator
+  kReadsByStrides = 1U << 10,  ///< finds elements by strides that are written in the program
 };
 
 /// The bits of the table's rows that name "aten.conv2d.padding", its packet or its namespace.

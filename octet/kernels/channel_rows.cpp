@@ -7,6 +7,7 @@
 
 #include "octet/kernels/multi_isa.h"
 #include "octet/kernels/parallel.h"
+#include "octet/kernels/rounding.h"
 
 namespace octet {
 namespace {
@@ -186,6 +187,10 @@ OCTET_MULTI_ISA(merge_moments,
                   }
                 })
 
+[[gnu::always_inline]] inline float clip_and_round(float z, const ClipAndRound& g) {
+  return value_of(level_of(clipped(z, g.low, g.high), g.inverse, g.zero_point), g.least, g.most, g.zero_point, g.scale);
+}
+
 struct NormalizeLanes {
   const float* mean;
   const float* scale;
@@ -203,13 +208,7 @@ OCTET_MULTI_ISA(normalize_rows,
                     float* out = y + r * lanes;
                     fetch_ahead(in, lanes);
                     _Pragma("GCC ivdep") for (int64_t l = 0; l < lanes; ++l) {
-                      float z = (in[l] - a.mean[l]) * a.scale[l] + a.shift[l];
-                      z = z < g.low ? g.low : z;
-                      z = z > g.high ? g.high : z;
-                      float q = __builtin_rintf(z * g.inverse) + g.zero_point;
-                      q = q < g.least ? g.least : q;
-                      q = q > g.most ? g.most : q;
-                      out[l] = (q - g.zero_point) * g.scale;
+                      out[l] = clip_and_round((in[l] - a.mean[l]) * a.scale[l] + a.shift[l], g);
                     }
                   }
                 })
@@ -302,12 +301,7 @@ OCTET_MULTI_ISA(sum_round_row,
                   const PassInterval p = passes;
                   const auto round = [&](int64_t i, float z) {
                     if (mask != nullptr) mask[i] = static_cast<uint8_t>((z >= p.low) & (z <= p.high));
-                    z = z < g.low ? g.low : z;
-                    z = z > g.high ? g.high : z;
-                    float q = __builtin_rintf(z * g.inverse) + g.zero_point;
-                    q = q < g.least ? g.least : q;
-                    q = q > g.most ? g.most : q;
-                    y[i] = (q - g.zero_point) * g.scale;
+                    y[i] = clip_and_round(z, g);
                   };
                   if (b != nullptr) {
                     _Pragma("GCC ivdep") for (int64_t i = 0; i < count; ++i) round(i, a[i] + b[i]);
@@ -419,7 +413,7 @@ PassInterval pass_interval(const ClipAndRound& rounding, bool inside) {
   const auto level = [&](float z) {
     z = z < rounding.low ? rounding.low : z;
     z = z > rounding.high ? rounding.high : z;
-    return std::rint(z * rounding.inverse) + rounding.zero_point;
+    return level_of(z, rounding.inverse, rounding.zero_point);
   };
   const int64_t low = first_that(
       [&](float z) { return (inside ? z > rounding.low : z >= rounding.low) && level(z) >= rounding.least; });

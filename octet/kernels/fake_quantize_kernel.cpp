@@ -9,6 +9,7 @@
 #include "octet/kernels/channel_rows.h"
 #include "octet/kernels/multi_isa.h"
 #include "octet/kernels/parallel.h"
+#include "octet/kernels/rounding.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -17,7 +18,7 @@ namespace {
 constexpr const char* kWhere = "octet::fake_quantize";
 constexpr int64_t kGrain = 1 << 15;
 
-// One grid for a whole row of memory. Written so that NaN passes through, as it does in ATen's clamp.
+// One grid for a whole row of memory.
 struct RowGrid {
   float inverse;
   float scale;
@@ -29,10 +30,7 @@ struct RowGrid {
 OCTET_MULTI_ISA(quantize_row, (const float* x, float* y, int64_t count, const RowGrid& grid), (x, y, count, grid), {
   const RowGrid g = grid;
   for (int64_t i = 0; i < count; ++i) {
-    float q = __builtin_rintf(x[i] * g.inverse) + g.zero_point;
-    q = q < g.low ? g.low : q;
-    q = q > g.high ? g.high : q;
-    y[i] = (q - g.zero_point) * g.scale;
+    y[i] = value_of(level_of(x[i], g.inverse, g.zero_point), g.low, g.high, g.zero_point, g.scale);
   }
 })
 
@@ -40,11 +38,9 @@ OCTET_MULTI_ISA(quantize_mask_row, (const float* x, float* y, uint8_t* mask, int
                 (x, y, mask, count, grid), {
                   const RowGrid g = grid;
                   for (int64_t i = 0; i < count; ++i) {
-                    const float raw = __builtin_rintf(x[i] * g.inverse) + g.zero_point;
+                    const float raw = level_of(x[i], g.inverse, g.zero_point);
                     mask[i] = static_cast<uint8_t>((raw >= g.low) & (raw <= g.high));
-                    float q = raw < g.low ? g.low : raw;
-                    q = q > g.high ? g.high : q;
-                    y[i] = (q - g.zero_point) * g.scale;
+                    y[i] = value_of(raw, g.low, g.high, g.zero_point, g.scale);
                   }
                 })
 
@@ -61,11 +57,9 @@ OCTET_MULTI_ISA(quantize_channels, (const float* x, float* y, uint8_t* mask, int
                 (x, y, mask, count, grids), {
                   const ChannelGrids g = grids;
                   for (int64_t c = 0; c < count; ++c) {
-                    const float raw = __builtin_rintf(x[c] * g.inverse[c]) + g.zero_point[c];
+                    const float raw = level_of(x[c], g.inverse[c], g.zero_point[c]);
                     mask[c] = static_cast<uint8_t>((raw >= g.low) & (raw <= g.high));
-                    float q = raw < g.low ? g.low : raw;
-                    q = q > g.high ? g.high : q;
-                    y[c] = (q - g.zero_point[c]) * g.scale[c];
+                    y[c] = value_of(raw, g.low, g.high, g.zero_point[c], g.scale[c]);
                   }
                 })
 

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "octet/graph/memory_order.h"
 #include "octet/quantize/constant_fold.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/histogram_observer.h"
@@ -113,21 +114,7 @@ void run_sample(GraphModule& model, const std::vector<at::Tensor>& sample, size_
   }
 }
 
-// Convolutions are faster on images in channels last, and all is well there but for operators that read memory in its
-// own order.
-bool takes_channels_last(const Graph& graph) {
-  const std::vector<Node*> nodes = graph.nodes();
-  return std::none_of(nodes.begin(), nodes.end(), [](const Node* node) {
-    if (node->is_call("aten.as_strided.default")) return true;
-    if (!node->is_call("aten.view.default") && !node->is_call("aten._unsafe_view.default")) return false;
-    const Node* viewed = node->arg(size_t{0}).node();
-    if (!viewed->meta()) return true;
-    if (viewed->meta()->rank() < 4) return false;
-    const auto sizes = viewed->sizes();
-    return !std::all_of(sizes.begin() + 2, sizes.end(), [](int64_t size) { return size == 1; });
-  });
-}
-
+// Convolutions are faster on images in channels last.
 std::vector<at::Tensor> in_channels_last(std::vector<at::Tensor> sample) {
   for (at::Tensor& input : sample) {
     if (input.dim() == 4) input = input.contiguous(at::MemoryFormat::ChannelsLast);

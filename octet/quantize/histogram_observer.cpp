@@ -4,6 +4,7 @@
 
 #include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/kernels/histogram_kernel.h"
+#include "octet/quantize/range_meeting.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -41,7 +42,8 @@ HistogramObserver::HistogramObserver(const ObserverArgs& args, double eps, int64
 }
 
 void HistogramObserver::observe(const at::Tensor& seen) {
-  if (reading == Reading::kPlain && seen.numel() > 0 && has_data()) {  // mostly, the range stays: one pass is enough
+  // Mostly, the range stays: one pass is enough.
+  if (reading == Reading::kPlain && seen.numel() > 0 && has_data() && !ranges_meet()) {
     const at::Tensor counts = counted_inside(flat_memory(seen), bins(), number(min_val), number(max_val));
     if (counts.defined()) {
       histogram.add_(counts);

@@ -23,8 +23,10 @@ RangeMeeting::RangeMeeting(Greatest greatest) {
 
 RangeMeeting::~RangeMeeting() { greatest_of_all() = nullptr; }
 
+bool ranges_meet() { return static_cast<bool>(greatest_of_all()); }
+
 void meet(SeenRange& seen) {
-  if (!greatest_of_all()) return;
+  if (!ranges_meet()) return;
   const float nothing = -std::numeric_limits<float>::infinity();
   const bool has_any = seen.elements.numel() > 0;
   at::Tensor both = has_any ? at::stack({-seen.low, seen.high}) : at::full({2}, nothing);

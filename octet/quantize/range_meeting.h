@@ -21,7 +21,10 @@ class OCTET_API RangeMeeting {
   RangeMeeting& operator=(const RangeMeeting&) = delete;
 };
 
-/// For observers: what they have seen becomes what all have seen.
+/// For observers: what they have seen becomes what all have seen. Once for each tensor, whatever its range: the others
+/// wait for it.
 void meet(SeenRange& seen);
+/// True while a RangeMeeting stands.
+bool ranges_meet();
 
 }  // namespace octet

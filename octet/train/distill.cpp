@@ -15,7 +15,11 @@ class Teacher {
   const at::Tensor& results(const Batch& batch) {
     if (!inputs_.defined() || !inputs_.is_same(batch.inputs.at(0))) {
       const at::NoGradGuard no_grad;
-      results_ = model_.forward(batch.inputs);
+      std::vector<at::Tensor> inputs = batch.inputs;
+      if (!model_.takes_channels_last) {
+        for (at::Tensor& input : inputs) input = input.contiguous();
+      }
+      results_ = model_.forward(inputs);
       inputs_ = batch.inputs[0];
     }
     return results_;

@@ -19,6 +19,7 @@ Evaluation evaluate(const ModelHandle& model, std::shared_ptr<const DataSource> 
   task.check_data(*data, "measure with");
   at::NoGradGuard no_grad;
   model.set_training(false);
+  const bool channels_last = options.channels_last && model.takes_channels_last;
   const std::string name = data->name();
   Loader loader(std::move(data),
                 {.batch_size = options.batch_size, .workers = options.workers, .transform = options.transform});
@@ -27,7 +28,7 @@ Evaluation evaluate(const ModelHandle& model, std::shared_ptr<const DataSource> 
   Tally tally;
   std::vector<std::vector<at::Tensor>> rows(task.whole.size());
   for (Batch& batch : loader.epoch(0)) {
-    if (options.channels_last) to_channels_last(batch);
+    if (channels_last) to_channels_last(batch);
     at::Tensor output = model.forward(batch.inputs);
     if (task.check_output) task.check_output(output, batch, name);
     tally.add(task, output, batch);

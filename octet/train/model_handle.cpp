@@ -1,5 +1,6 @@
 #include "octet/train/model_handle.h"
 
+#include "octet/graph/memory_order.h"
 #include "octet/quantize/codec.h"
 #include "octet/support/error.h"
 
@@ -115,6 +116,7 @@ ModelHandle model_handle(std::shared_ptr<GraphModule> graph) {
           [graph](const std::vector<at::Tensor>& inputs) { return first_flaw(*graph, inputs); },
           {},
           running_statistics(*graph),
+          takes_channels_last(graph->graph()),
           [graph] { return keep_last_batch_alone(*graph); }};
 }
 

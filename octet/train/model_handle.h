@@ -34,6 +34,8 @@ struct ModelHandle {
   std::vector<at::Tensor> without_decay = {};
   /// BatchNorm's running statistics, the tensors themselves.
   std::vector<RunningStatistics> statistics = {};
+  /// Images may be given in channels last, which is faster.
+  bool takes_channels_last = true;
   /// While its result lives, a forward in train mode leaves the statistics of its batch alone.
   std::function<std::shared_ptr<void>()> keep_last_batch_alone = {};
 };

@@ -142,6 +142,7 @@ Trainer::Trainer(ModelHandle model, std::shared_ptr<const DataSource> data, Trai
       title_(std::move(title)),
       loader_(data_, loading(options_)),
       schedule_(schedule_of(options_, steps_of(loader_.batches(), options_))) {
+  options_.channels_last = options_.channels_last && model_.takes_channels_last;
   if (steps_per_epoch() == 0) {
     const std::string wanted = options_.accumulate > 1 ? str(options_.accumulate, " batches of ", options_.batch_size)
                                                        : str("a batch of ", options_.batch_size);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "octet/quantize/range_meeting.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -179,6 +180,16 @@ TEST(HistogramObserver, WithoutDataGivesOneAndZero) {
   observer.reset();
   EXPECT_FALSE(observer.has_data());
   EXPECT_EQ(observer.histogram.sum().item<float>(), 0.0F);
+}
+
+// Processes wait for each other's ranges: each of them has to come, also where a batch lies within what was seen.
+TEST(HistogramObserver, MeetsOnceABatch) {
+  HistogramObserver observer(ObserverArgs{});
+  int met = 0;
+  const RangeMeeting meeting([&](const at::Tensor&) { ++met; });
+  const at::Tensor x = batch(1000, 1, 2.0, 0.0, 1);
+  for (const double part : {1.0, 0.5, 0.25}) observer.forward(x * part);
+  EXPECT_EQ(met, 3);
 }
 
 }  // namespace

@@ -371,5 +371,28 @@ TEST(DemoRecipe, IsComplete) {
   }
 }
 
+// What reads memory by strides gets images in rows, in evaluation and in training.
+TEST(Trainer, StridesOfAProgramAreThoseOfRows) {
+  at::manual_seed(5);
+  auto graph = std::make_shared<GraphModule>();
+  Graph& g = graph->graph();
+  graph->set_attr("scale", at::ones({1, 3, 1, 1}).set_requires_grad(true), AttrKind::kParameter);
+  Node* scaled = g.call("aten.mul.Tensor", {g.placeholder("x"), g.get_attr("scale")});
+  g.output({g.call("aten.as_strided", {scaled, std::vector<int64_t>{8, 12}, std::vector<int64_t>{12, 1}})});
+  const at::Tensor x = at::randn({16, 3, 2, 2});
+  const auto data = tensor_source("rows", {x}, x.reshape({16, 12}).argmax(1), 12);
+  const ModelHandle model = model_handle(graph);
+  EXPECT_DOUBLE_EQ(evaluate(model, data, {.batch_size = 8}).score("top1"), 1.0);
+  double first = 0;
+  TrainOptions options;
+  options.epochs = 1;
+  options.batch_size = 8;
+  options.learning_rate = 1e-9;
+  TrainHooks hooks;
+  hooks.on_epoch_end = [&](const EpochInfo& info) { first = info.scores.at(0).value; };
+  train(model, data, options, hooks);
+  EXPECT_DOUBLE_EQ(first, 1.0);
+}
+
 }  // namespace
 }  // namespace octet

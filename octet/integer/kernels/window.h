@@ -40,11 +40,7 @@ class PackedImage {
   void pack(const int8_t* image, uint8_t* to) const { pack_rows(image, 0, height_, to); }
   /// Rows first to last of the framed image alone; the result's row oy needs those from oy * stride on.
   void pack_rows(const int8_t* image, int64_t first, int64_t last, uint8_t* to) const;
-  /// Where the window of a result's pixel begins.
-  int64_t window_at(int64_t oy, int64_t ox) const {
-    return oy * window_.h.stride * row_bytes() + ox * window_.w.stride * pixel_bytes_;
-  }
-  /// From there to the window's own pixel.
+  /// From where a window begins to one of its pixels.
   int64_t tap(int64_t fy, int64_t fx) const {
     return fy * window_.h.dilation * row_bytes() + fx * window_.w.dilation * pixel_bytes_;
   }

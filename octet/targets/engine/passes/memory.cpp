@@ -3,13 +3,12 @@
 #include <vector>
 
 namespace octet::targets {
-namespace {
 
-// The input whose memory a value may lie in.
 const Node* may_share_with(const Node& node) {
   if (node.kind() == NodeKind::kGetItem) return node.inputs().front();
   if (!node.is_call()) return nullptr;
   for (size_t i = 0; i < node.args().size(); ++i) {
+    // In eval mode dropout gives its input, and the schema does not say so.
     const bool gives_back =
         node.op().schema().arguments()[i].alias_info() != nullptr || (i == 0 && node.has_arg("train"));
     if (gives_back && node.args()[i].is_node()) return node.args()[i].node();
@@ -17,7 +16,19 @@ const Node* may_share_with(const Node& node) {
   return nullptr;
 }
 
-}  // namespace
+bool is_read_behind(const Node& owner, const Node& place, const std::unordered_set<const Node*>& copies) {
+  std::vector<const Node*> values = {&owner};
+  while (!values.empty()) {
+    const Node* value = values.back();
+    values.pop_back();
+    for (const Node* user : value->users()) {
+      if (user == &place) continue;
+      if (place.graph().before(&place, user)) return true;
+      if (may_share_with(*user) == value || copies.count(user) > 0) values.push_back(user);
+    }
+  }
+  return false;
+}
 
 Memory::Memory(const Graph& graph) : graph_(graph) {
   for (const Node* node : graph.nodes()) {
@@ -38,18 +49,7 @@ bool Memory::is_written_behind(const Node& value, const Node& place) const {
 
 bool Memory::is_read_last_by(const Node& copy, const std::unordered_set<const Node*>& copies) const {
   const Node* root = owner_.at(copy.args()[0].node());
-  if (!root->is_call()) return false;
-  std::vector<const Node*> values = {root};
-  while (!values.empty()) {
-    const Node* value = values.back();
-    values.pop_back();
-    for (const Node* user : value->users()) {
-      if (user == &copy) continue;
-      if (graph_.before(&copy, user)) return false;
-      if (may_share_with(*user) == value || copies.count(user) > 0) values.push_back(user);
-    }
-  }
-  return true;
+  return root->is_call() && !is_read_behind(*root, copy, copies);
 }
 
 }  // namespace octet::targets

@@ -8,6 +8,13 @@
 /// What the passes share that look at operators in place.
 namespace octet::targets {
 
+/// The input in whose memory a value may lie; nullptr where it has its own.
+const Node* may_share_with(const Node& node);
+
+/// True where an operator behind `place` reads the memory of `owner`, a value with its own, in whatever view. What
+/// reads `copies` of it counts too: they may vanish.
+bool is_read_behind(const Node& owner, const Node& place, const std::unordered_set<const Node*>& copies = {});
+
 /// Which values lie in the same memory, and the last operator that writes there, of a graph as it is now.
 class Memory {
  public:

@@ -7,26 +7,9 @@
 #include "octet/quantize/compare.h"
 #include "octet/quantize/spec.h"
 #include "octet/support/error.h"
+#include "octet/targets/engine/passes/memory.h"
 
 namespace octet::targets {
-namespace {
-
-// The node whose memory a node's value lies in, so far as the schema tells; nullptr where the value is a new one.
-const Node* shares_memory_with(const Node& node) {
-  if (node.kind() == NodeKind::kGetItem) return node.args()[0].node();
-  if (!node.is_call()) return nullptr;
-  const c10::FunctionSchema& schema = node.op().schema();
-  // In eval mode dropout gives its input, and the schema does not say so.
-  const bool gives_input = node.is_call("aten.dropout.default");
-  if (!gives_input && (schema.returns().empty() || schema.returns()[0].alias_info() == nullptr)) return nullptr;
-  for (size_t i = 0; i < schema.arguments().size(); ++i) {
-    if (gives_input || schema.arguments()[i].alias_info() != nullptr) return node.arg(i).node();
-  }
-  return nullptr;
-}
-
-}  // namespace
-
 std::vector<Node*> calls_where(const Graph& graph, const std::function<bool(const Node&)>& wanted) {
   std::vector<Node*> found;
   for (Node* node : graph.nodes()) {
@@ -107,19 +90,8 @@ void replace_by_parts(Node* node, Node* replacement) {
 bool may_be_replaced(const Node& node) {
   if (!node.op().mutates()) return true;
   const Node* root = &node;
-  while (const Node* below = shares_memory_with(*root)) root = below;
-  if (!root->is_call()) return false;
-  std::vector<const Node*> values = {root};
-  while (!values.empty()) {
-    const Node* value = values.back();
-    values.pop_back();
-    for (const Node* user : value->users()) {
-      if (user == &node) continue;
-      if (node.graph().before(&node, user)) return false;
-      if (shares_memory_with(*user) == value) values.push_back(user);
-    }
-  }
-  return true;
+  while (const Node* below = may_share_with(*root)) root = below;
+  return root->is_call() && !is_read_behind(*root, node);
 }
 
 at::Tensor with_groups(const at::Tensor& weight, int64_t from, int64_t to) {

@@ -1,0 +1,49 @@
+#pragma once
+
+// What the benchmarks of training and quantization share: a clock, and medians of rounds in which both sides take
+// turns.
+
+#include <ATen/ops/randn.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "octet/graph/record.h"
+#include "octet/lowering/batch.h"
+#include "octet/models/registry.h"
+
+namespace octet::benchmarks {
+
+inline double milliseconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return 1e3 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+class Figures {
+ public:
+  void add(double value) { values_.push_back(value); }
+  double at(double quantile) const {
+    std::vector<double> sorted = values_;
+    std::sort(sorted.begin(), sorted.end());
+    return sorted[static_cast<size_t>(quantile * static_cast<double>(sorted.size() - 1) + 0.5)];
+  }
+  double median() const { return at(0.5); }
+
+ private:
+  std::vector<double> values_;
+};
+
+/// MobileNetV2 as a graph in eval mode, for images of 224x224 in any batch.
+inline std::shared_ptr<GraphModule> mobilenet_v2() {
+  auto model = make_model("mobilenet_v2");
+  model->eval();
+  auto exported = export_module(*model, {at::randn({1, 3, 224, 224})});
+  make_batch_flexible(*exported);
+  return exported;
+}
+
+}  // namespace octet::benchmarks
