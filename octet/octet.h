@@ -19,6 +19,7 @@
 #include "octet/lowering/batch.h"
 #include "octet/lowering/stats.h"
 #include "octet/models/registry.h"
+#include "octet/models/state_dict.h"
 
 // Quantization: specs, observers, prepare and convert, what came of it.
 #include "octet/quantize/bias_pass.h"

@@ -59,11 +59,16 @@ Sizes sizes_for(const GraphModule& model, const std::string& size) {
 
 // TorchScript files are opened with sizes; other files have some of their own.
 std::shared_ptr<GraphModule> opened(const ModelArguments& file, const std::vector<std::string>& sizes) {
+  const auto at = [&](const std::vector<std::string>& given) {
+    ModelArguments sized = file;
+    sized.input_sizes = given;
+    return sized;
+  };
   try {
-    return open_model({file.path, {}, file.allow_operators});
+    return open_model(at({}));
   } catch (const Error&) {
     if (sizes.empty()) throw;
-    return open_model({file.path, sizes, file.allow_operators});
+    return open_model(at(sizes));
   }
 }
 
@@ -84,8 +89,8 @@ void check(const CheckArguments& arguments) {
   for (const std::string& size : arguments.model.input_sizes) {
     if (is_full(size) && opening.empty()) opening = split(size, '+');
   }
-  const auto model = tflite::is_tflite(arguments.model.path) ? graph_of(tflite::read(arguments.model.path))
-                                                             : opened(arguments.model, opening);
+  const bool is_tflite = is_program(arguments.model);
+  const auto model = is_tflite ? graph_of(tflite::read(arguments.model.path)) : opened(arguments.model, opening);
   targets::QuantizerOptions options = resolve(arguments.quantizer, std::nullopt).options;
   const std::optional<targets::Scheme> scheme = all_targets().find(options.target)->find_scheme(options.scheme);
   if (!scheme || !scheme->mode) options.mode = QuantizationMode::kPtq;  // the program that is checked is one
@@ -103,8 +108,7 @@ void check(const CheckArguments& arguments) {
     }
     report.sizes.push_back(std::move(outcome));
   }
-  if (arguments.model.input_sizes.empty() && tflite::is_tflite(arguments.model.path) &&
-      computes_in_float(arguments.model.path)) {
+  if (arguments.model.input_sizes.empty() && is_tflite && computes_in_float(arguments.model.path)) {
     report.quantized = targets::check_model(*open_model({arguments.model.path, {}, {}}), quantizer);
   }
   print(report, arguments.json);

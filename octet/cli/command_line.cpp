@@ -21,7 +21,8 @@ constexpr int kWrongUsage = 2;
 
 // ---- flags that several verbs share ---------------------------------------------------------------------------------
 
-constexpr const char* kAnyModel = "Float or quantized model, or a .tflite";
+constexpr const char* kAnyModel = "Float or quantized model, a .tflite, or a name of octet models";
+constexpr const char* kFloatModel = "Float model: a file, or a name of octet models";
 // A lvalue, and not of type const char[]: CLI11 would take it for a variable to set.
 const std::string kCalibratedQat =
     "The program of quantization-aware training, its ranges calibrated and no step trained; a --mode may say it";
@@ -33,8 +34,30 @@ void add_allowed_operators(CLI::App& verb, ModelArguments& model) {
       ->allow_extra_args(false);
 }
 
+// What the name of one of octet's own models leaves open.
+void add_named(CLI::App& verb, NamedModelArguments& named) {
+  constexpr const char* kGroup = "Models by name (octet models)";
+  verb.add_option("--weights", named.weights, "Trained weights, .pth, .pt or .safetensors (default: random ones)")
+      ->group(kGroup);
+  verb.add_flag("--new-classifier", named.new_classifier, "The last layer keeps random weights, for other classes")
+      ->group(kGroup);
+  verb.add_option("--classes", named.classes, "Classes (default: the model's own; of train those of the data)")
+      ->check(CLI::PositiveNumber)
+      ->group(kGroup);
+  verb.add_option("--channels", named.channels, "Channels of the input (default: the same)")
+      ->check(CLI::PositiveNumber)
+      ->group(kGroup);
+  verb.add_option("--width", named.width, "Times the channels of the layers")
+      ->check(CLI::PositiveNumber)
+      ->group(kGroup);
+  verb.add_option("--dropout", named.dropout, "Probability of the dropout in front of the classifier")
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(kGroup);
+}
+
 void add_reading(CLI::App& verb, ModelArguments& model) {
   add_allowed_operators(verb, model);
+  add_named(verb, model.named);
   verb.add_option("--input-size", model.input_sizes,
                   "Sizes of an input, 1,3,224,224; one each, for files that leave sizes open: TorchScript, .pt2 with "
                   "dynamic shapes, .onnx");
@@ -137,7 +160,7 @@ void add_json(CLI::App& verb, Arguments& arguments, const std::string& help = "P
 // ---- the verbs' own flags -------------------------------------------------------------------------------------------
 
 void declare(CLI::App& verb, QuantizeArguments& arguments) {
-  verb.add_option("MODEL", arguments.model.path, "Float model")->required();
+  verb.add_option("MODEL", arguments.model.path, kFloatModel)->required();
   verb.add_option("--calibrate", arguments.data,
                   std::string("Calibration data (default: the config's): ") + data_scheme_help());
   add_images(verb, arguments.images, false);
@@ -165,7 +188,7 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
 }
 
 void declare(CLI::App& verb, TrainArguments& arguments) {
-  verb.add_option("MODEL", arguments.model.path, "Float model");
+  verb.add_option("MODEL", arguments.model.path, kFloatModel);
   add_data(verb, arguments.data);
   verb.add_option("--val", arguments.held_out, "Other data to measure with (default: the test part of --data)");
   add_images(verb, arguments.images, true);
@@ -320,7 +343,7 @@ void declare(CLI::App& verb, InspectArguments& arguments) {
 }
 
 void declare(CLI::App& verb, CompareArguments& arguments) {
-  verb.add_option("FLOAT", arguments.model.path, "Float model")->required();
+  verb.add_option("FLOAT", arguments.model.path, kFloatModel)->required();
   verb.add_option("QUANTIZED", arguments.quantized, "Quantized or prepared model")->required();
   verb.add_option("--input", arguments.inputs, kNpyInputs)->required();
   add_json(verb, arguments);
@@ -335,6 +358,7 @@ void declare(CLI::App& verb, CheckArguments& arguments) {
                   "Another input size: 224, 224x160, or whole as 1,3,224,224 (several inputs joined by +). Several of "
                   "them are compared");
   add_allowed_operators(verb, arguments.model);
+  add_named(verb, arguments.model.named);
 }
 
 void declare(CLI::App& verb, ExportArguments& arguments) {
@@ -378,6 +402,8 @@ void declare(CLI::App& verb, ReportArguments& arguments) {
       ->required();
   add_reading(verb, arguments.model);
 }
+
+void declare(CLI::App& verb, ModelsArguments& arguments) { verb.add_flag("--json", arguments.json, "Print JSON"); }
 
 void declare(CLI::App& verb, OperatorsArguments& arguments) { add_target(verb, arguments.target); }
 
@@ -495,6 +521,8 @@ void add_verbs(Program& program) {
               verify);
   program.add("targets", "The targets that octet knows: what each is, its modes, schemes, settings and limits",
               targets);
+  program.add("models", "The models that octet builds by name: input, parameters, multiply-accumulates, what for",
+              models);
   program.add("operators", "The operators that a target knows, and their limits, as Markdown", operators);
   program.add("demo",
               "Fashion-MNIST from nothing: train in float, quantize after training, train quantization-aware, compare",

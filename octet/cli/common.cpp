@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "octet/cli/named_model.h"
 #include "octet/formats/model_file.h"
 #include "octet/formats/npy.h"
 #include "octet/formats/tflite.h"
@@ -81,8 +82,16 @@ std::shared_ptr<GraphModule> open_tflite(const std::string& path) {
 
 }  // namespace
 
+bool is_program(const ModelArguments& model) {
+  if (is_named(model)) return false;
+  refuse_flags_of_named(model);
+  refuse_unknown_name(model);
+  return tflite::is_tflite(model.path);
+}
+
 std::shared_ptr<GraphModule> open_model(const ModelArguments& model) {
-  if (tflite::is_tflite(model.path)) return open_tflite(model.path);
+  if (is_named(model)) return build_named(model);
+  if (is_program(model)) return open_tflite(model.path);
   ModelFileOptions options;
   options.operators = AllowedOperators(model.allow_operators);
   for (const std::string& text : model.input_sizes) options.input_sizes.push_back(parse_sizes(text));
@@ -91,7 +100,7 @@ std::shared_ptr<GraphModule> open_model(const ModelArguments& model) {
 
 std::shared_ptr<GraphModule> at_sizes(const std::shared_ptr<GraphModule>& model, const ModelArguments& file,
                                       const std::vector<std::vector<int64_t>>& sizes) {
-  if (tflite::is_tflite(file.path)) return model;
+  if (is_program(file)) return model;
   ModelArguments sized = file;
   sized.input_sizes.clear();
   for (const std::vector<int64_t>& each : sizes) sized.input_sizes.push_back(join(",", each));

@@ -9,8 +9,10 @@
 
 namespace octet::cli {
 
-/// Reads a .pt2, an octet container, a TorchScript file or a .tflite.
+/// Reads a .pt2, an octet container, a TorchScript file or a .tflite, or builds a model by its name.
 std::shared_ptr<GraphModule> open_model(const ModelArguments& model);
+/// True where the model is a .tflite.
+bool is_program(const ModelArguments& model);
 /// The model opened anew with these sizes of its inputs where its file leaves them open; `model` where it does not.
 std::shared_ptr<GraphModule> at_sizes(const std::shared_ptr<GraphModule>& model, const ModelArguments& file,
                                       const std::vector<std::vector<int64_t>>& sizes);

@@ -9,9 +9,7 @@ namespace octet::cli {
 
 void compare(const CompareArguments& arguments) {
   auto float_model = open_model(arguments.model);
-  ModelArguments quantized_model = arguments.model;
-  quantized_model.path = arguments.quantized;
-  auto quantized = open_model(quantized_model);
+  auto quantized = open_model(arguments.model.with_path(arguments.quantized));
   const std::vector<at::Tensor> inputs = read_npy_files(arguments.inputs);
   float_model->train(false);
   quantized->train(false);

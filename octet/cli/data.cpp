@@ -75,13 +75,6 @@ ImageFolderOptions image_options(const DataArguments& choice, std::vector<int64_
   return options;
 }
 
-std::shared_ptr<DataSource> open_choice(const DataArguments& choice, Split split, const std::vector<int64_t>& sample) {
-  DataOptions options;
-  options.limit = choice.samples;
-  options.images = image_options(choice, sample);
-  return open_data(choice.spec, split, options);
-}
-
 // An image's sizes as [C, H, W], whichever way round the program has them.
 std::vector<int64_t> as_chw(const std::vector<int64_t>& sample, const std::vector<int64_t>& of_data) {
   if (sample.size() != 3 || of_data.size() != 3 || sample[0] == of_data[0] || sample[2] != of_data[0]) return sample;
@@ -97,9 +90,16 @@ Transform in_nhwc(Transform transform) {
 
 }  // namespace
 
+std::shared_ptr<DataSource> open_source(const DataArguments& choice, Split split, const std::vector<int64_t>& sample) {
+  DataOptions options;
+  options.limit = choice.samples;
+  options.images = image_options(choice, sample);
+  return open_data(choice.spec, split, options);
+}
+
 ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split split, int64_t default_batch) {
   const std::vector<Node*> placeholders = module.graph().placeholders();
-  std::shared_ptr<DataSource> source = open_choice(
+  std::shared_ptr<DataSource> source = open_source(
       choice, split, placeholders.empty() ? std::vector<int64_t>() : without_batch(placeholders[0]->sizes()));
   std::vector<Input> inputs;
   for (const Node* node : module.graph().placeholders()) {
@@ -120,7 +120,7 @@ ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split 
 ModelData open_data_for(const tflite::Model& program, const DataArguments& choice, Split split, int64_t default_batch) {
   const std::vector<int64_t> first =
       program.inputs.empty() ? std::vector<int64_t>() : program.tensors[static_cast<size_t>(program.inputs[0])].shape;
-  std::shared_ptr<DataSource> source = open_choice(choice, split, without_batch(first));
+  std::shared_ptr<DataSource> source = open_source(choice, split, without_batch(first));
   const auto shapes = source->sample_shapes();
   std::vector<Input> inputs;
   for (size_t j = 0; j < program.inputs.size(); ++j) {

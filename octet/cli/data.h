@@ -18,6 +18,9 @@ struct ModelData {
   int64_t workers = 1;  ///< threads that prepare batches
 };
 
+/// Opens the data for a model whose first input has these sizes without the batch.
+std::shared_ptr<DataSource> open_source(const DataArguments& choice, Split split, const std::vector<int64_t>& sample);
+
 /// Opens the data, checks it against the model's inputs, and makes the model take the batch. Throws octet::Error naming
 /// the input and the shapes where they differ.
 ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split split, int64_t default_batch);

@@ -25,7 +25,7 @@ struct Subject {
 
 Subject open_subject(const EvalArguments& arguments) {
   const Split split = arguments.split == "train" ? Split::kTrain : Split::kTest;
-  if (tflite::is_tflite(arguments.model.path)) {
+  if (is_program(arguments.model)) {
     auto executor = std::make_shared<const integer::Executor>(tflite::read(arguments.model.path));
     ModelData data = open_data_for(executor->model(), arguments.data, split, 250);
     const auto& tensors = executor->model().tensors;

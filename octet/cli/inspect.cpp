@@ -11,7 +11,7 @@
 namespace octet::cli {
 
 void inspect(const InspectArguments& arguments) {
-  if (tflite::is_tflite(arguments.model.path) && !arguments.graph) {
+  if (is_program(arguments.model) && !arguments.graph) {
     tflite::Model program = tflite::read(arguments.model.path);
     const integer::MemoryPlan memory = integer::plan_memory(program);
     print(report::ProgramReport{std::move(program), memory}, arguments.json);

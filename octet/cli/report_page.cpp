@@ -62,9 +62,7 @@ report::Page page_of_run(const std::string& folder) {
 // The float model that the quantized one is held against, as the passes of its target leave it.
 void add_comparison(report::Page& page, const ReportArguments& arguments, const targets::TableQuantizer& quantizer,
                     GraphModule& quantized, const std::optional<ModelData>& data) {
-  ModelArguments opened = arguments.model;
-  opened.path = arguments.float_model;
-  auto model = open_model(opened);
+  auto model = open_model(arguments.model.with_path(arguments.float_model));
   std::vector<at::Tensor> sample;
   if (data) {
     const ModelData own = open_data_for(*model, arguments.data, Split::kTest, 250);
@@ -94,13 +92,13 @@ void report_page(const ReportArguments& arguments) {
   }
   page.title = std::filesystem::path(path).filename().string();
   page.facts.emplace_back("model", path);
-  const bool is_program = tflite::is_tflite(path);
-  const auto model = is_program ? graph_of(tflite::read(path)) : open_model(arguments.model);
+  const bool is_tflite = is_program(arguments.model);
+  const auto model = is_tflite ? graph_of(tflite::read(path)) : open_model(arguments.model);
   const bool quantized = is_quantized(*model);
   targets::TableQuantizer quantizer = quantizer_beside(path, quantized);
   page.what = octet::str(quantized ? "quantized" : "float", " model, target ", quantizer.target().name);
   std::optional<ModelData> data;
-  if (!arguments.data.spec.empty() && !is_program) {
+  if (!arguments.data.spec.empty() && !is_tflite) {
     data = open_data_for(*model, arguments.data, Split::kTest, 250);
     page.measured_on = arguments.data.spec;
   }
@@ -113,14 +111,14 @@ void report_page(const ReportArguments& arguments) {
     const PageData on{*data, task_named(arguments.task)};
     measure(page, quantized ? "quantized" : "float", model, on);
     if (quantized) measure_in_integers(page, "quantized", *model, on);
-  } else if (is_program && !arguments.data.spec.empty()) {
+  } else if (is_tflite && !arguments.data.spec.empty()) {
     auto executor = std::make_shared<const integer::Executor>(tflite::read(path));
     const ModelData own = open_data_for(executor->model(), arguments.data, Split::kTest, 250);
     page.measured_on = arguments.data.spec;
     measure_program(page, "program", executor, {own, task_named(arguments.task)});
   }
   add_placement(page, *model, quantizer);
-  if (is_program) page.alive_bytes = integer::plan_memory(tflite::read(path)).alive_bytes;
+  if (is_tflite) page.alive_bytes = integer::plan_memory(tflite::read(path)).alive_bytes;
   page.key_facts.emplace_back("parameters", bytes_text(model_bytes(*model)));
   add_versions(page, std::nullopt);
   const std::string config = config_beside(path);

@@ -87,8 +87,7 @@ std::vector<at::Tensor> run_integers(const RunArguments& arguments) {
 }  // namespace
 
 void run(const RunArguments& arguments) {
-  const std::vector<at::Tensor> values =
-      tflite::is_tflite(arguments.model.path) ? run_integers(arguments) : run_graph(arguments);
+  const std::vector<at::Tensor> values = is_program(arguments.model) ? run_integers(arguments) : run_graph(arguments);
   for (size_t i = 0; i < values.size(); ++i) write_npy(arguments.outputs[i], values[i]);
 }
 

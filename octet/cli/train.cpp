@@ -11,6 +11,7 @@
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
 #include "octet/cli/launch.h"
+#include "octet/cli/named_model.h"
 #include "octet/cli/output.h"
 #include "octet/cli/page_of.h"
 #include "octet/cli/print.h"
@@ -37,9 +38,9 @@ namespace octet::cli {
 namespace {
 
 // Settings that change no weight of the run: a run goes on whatever they are.
-const std::set<std::string> kOfNoWeight = {"report",   "output", "checkpoints",   "keep",      "save_every",
-                                           "workers",  "plain",  "batch",         "nhwc_io",   "float_io",
-                                           "uint8_io", "model",  "per_tensor_fc", "pt2_layout"};
+const std::set<std::string> kOfNoWeight = {"report",   "output", "checkpoints",   "keep",       "save_every",
+                                           "workers",  "plain",  "batch",         "nhwc_io",    "float_io",
+                                           "uint8_io", "model",  "per_tensor_fc", "pt2_layout", "weights"};
 
 constexpr int64_t kReported = 8;  // samples that a report looks at noise and ranges on
 
@@ -102,9 +103,7 @@ Task task_of(const TrainArguments& arguments, const GraphModule& model, const Da
   if (arguments.teacher.empty()) {
     teacher = model.copy();
   } else {
-    ModelArguments opened = arguments.model;
-    opened.path = arguments.teacher;
-    teacher = open_model(opened);
+    teacher = open_model(arguments.model.with_path(arguments.teacher));
     make_batch_flexible(*teacher);
   }
   const bool has_labels = task.targets.empty() || data.has_targets();
@@ -219,12 +218,14 @@ void train(const TrainArguments& arguments) {
   training.group = group;
   training.sync_batch_norm = arguments.sync_bn;
 
-  auto model = open_model(arguments.model);
+  DataArguments test{arguments.data, arguments.samples, arguments.batch_size, false, arguments.images};
+  DataArguments drawn = test;
+  ModelArguments opened = arguments.model;
+  settle_by_data(opened, drawn, Split::kTrain);
+  auto model = open_model(opened);
   if (is_quantized(*model)) {
     throw Error(arguments.model.path, "is quantized already").hint("train the float model with --qat");
   }
-  DataArguments test{arguments.data, arguments.samples, arguments.batch_size, false, arguments.images};
-  DataArguments drawn = test;
   if (!arguments.held_out.empty()) test.spec = arguments.held_out;
   drawn.augment = !arguments.no_augment;
   const ModelData data = open_data_for(*model, drawn, Split::kTrain, training.batch_size);

@@ -23,11 +23,25 @@ struct GlobalArguments {
 /// Puts them in force: threads, log level and the seed, 0 where none is given.
 void apply(const GlobalArguments& globals);
 
-/// A model's file, and what must be said to open it.
+/// Of a model that is built by its name (octet models) what the name leaves open.
+struct NamedModelArguments {
+  std::string weights;          ///< file of a state dict; empty: random
+  bool new_classifier = false;  ///< the last layer stays random
+  std::optional<int64_t> classes;
+  std::optional<int64_t> channels;
+  std::optional<double> width;
+  std::optional<double> dropout;
+};
+
+/// A model's file, or the name of one of octet's own, and what must be said to open it.
 struct ModelArguments {
   std::string path;
   std::vector<std::string> input_sizes;      ///< "1,3,224,224", one an input; for TorchScript
   std::vector<std::string> allow_operators;  ///< that the file may hold besides octet's list
+  NamedModelArguments named = {};
+
+  /// Another model, opened as this one is.
+  ModelArguments with_path(const std::string& other) const { return {other, input_sizes, allow_operators}; }
 };
 
 /// How the pictures of images:FOLDER become samples (octet/train/image_folder.h).
@@ -220,6 +234,11 @@ struct ReportArguments {
   std::string output;
 };
 void report_page(const ReportArguments& arguments);
+
+struct ModelsArguments {
+  bool json = false;
+};
+void models(const ModelsArguments& arguments);
 
 struct OperatorsArguments {
   std::string target;

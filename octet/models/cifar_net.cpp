@@ -15,11 +15,13 @@ std::shared_ptr<torch::nn::Conv2dImpl> conv5(int64_t in, int64_t out) {
 
 }  // namespace
 
-CifarNet::CifarNet(int64_t num_classes) : Model("CifarNet") {
-  register_module("conv1", conv5(3, 32));
+CifarNet::CifarNet(const CifarNetOptions& options) : Model("CifarNet"), in_channels_(options.in_channels) {
+  layers::require_positive("cifarnet", "num_classes", options.num_classes);
+  layers::require_positive("cifarnet", "in_channels", options.in_channels);
+  register_module("conv1", conv5(options.in_channels, 32));
   register_module("conv2", conv5(32, 32));
   register_module("conv3", conv5(32, 64));
-  register_module("fc", std::make_shared<torch::nn::LinearImpl>(1024, num_classes));
+  register_module("fc", layers::linear(1024, options.num_classes));
 }
 
 at::Tensor CifarNet::forward(const at::Tensor& input) {

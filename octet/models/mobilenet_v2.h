@@ -37,6 +37,7 @@ struct MobileNetV2Options {
 /// checkpoints load.
 class MobileNetV2 : public Model {
  public:
+  using Options = MobileNetV2Options;
   explicit MobileNetV2(const MobileNetV2Options& options = {});
   at::Tensor forward(const at::Tensor& x) override;
   std::vector<int64_t> sample_shape() const override;
@@ -47,8 +48,5 @@ class MobileNetV2 : public Model {
   std::shared_ptr<layers::Chain> features_;
   std::shared_ptr<layers::Chain> classifier_;
 };
-
-/// Channels rounded to the nearest multiple of `divisor`, never under it, and never more than 10 % below `value`.
-int64_t make_divisible(double value, int64_t divisor);
 
 }  // namespace octet

@@ -11,11 +11,11 @@ using layers::conv;
 class Stack : public torch::nn::Module {
  public:
   Stack(int64_t in, int64_t out, int64_t stride)
-      : conv1_(register_module("conv1", conv(in, out, 3, stride, /*bias=*/true))),
+      : conv1_(register_module("conv1", conv(in, out, 3, {.stride = stride, .bias = true}))),
         bn1_(register_module("bn1", batch_norm(out))),
-        conv2_(register_module("conv2", conv(out, out, 3, 1, /*bias=*/true))),
+        conv2_(register_module("conv2", conv(out, out, 3, {.bias = true}))),
         bn2_(register_module("bn2", batch_norm(out))) {
-    if (stride != 1) shortcut_ = register_module("shortcut", conv(in, out, 1, stride, /*bias=*/true));
+    if (stride != 1) shortcut_ = register_module("shortcut", conv(in, out, 1, {.stride = stride, .bias = true}));
   }
 
   at::Tensor forward(const at::Tensor& x) {
@@ -25,31 +25,33 @@ class Stack : public torch::nn::Module {
   }
 
  private:
-  std::shared_ptr<torch::nn::Conv2dImpl> conv1_;
-  std::shared_ptr<torch::nn::BatchNorm2dImpl> bn1_;
-  std::shared_ptr<torch::nn::Conv2dImpl> conv2_;
-  std::shared_ptr<torch::nn::BatchNorm2dImpl> bn2_;
-  std::shared_ptr<torch::nn::Conv2dImpl> shortcut_;
+  std::shared_ptr<layers::Conv> conv1_;
+  std::shared_ptr<layers::BatchNorm> bn1_;
+  std::shared_ptr<layers::Conv> conv2_;
+  std::shared_ptr<layers::BatchNorm> bn2_;
+  std::shared_ptr<layers::Conv> shortcut_;
 };
 
 }  // namespace
 
-ResNet8::ResNet8(int64_t num_classes, int64_t in_channels) : Model("ResNet8"), in_channels_(in_channels) {
-  register_module("conv", conv(in_channels, 16, 3, 1, /*bias=*/true));
+ResNet8::ResNet8(const ResNet8Options& options) : Model("ResNet8"), in_channels_(options.in_channels) {
+  layers::require_positive("resnet8", "num_classes", options.num_classes);
+  layers::require_positive("resnet8", "in_channels", options.in_channels);
+  register_module("conv", conv(options.in_channels, 16, 3, {.bias = true}));
   register_module("bn", batch_norm(16));
   register_module("stack1", std::make_shared<Stack>(16, 16, 1));
   register_module("stack2", std::make_shared<Stack>(16, 32, 2));
   register_module("stack3", std::make_shared<Stack>(32, 64, 2));
-  register_module("fc", std::make_shared<torch::nn::LinearImpl>(64, num_classes));
+  register_module("fc", layers::linear(64, options.num_classes));
 }
 
 at::Tensor ResNet8::forward(const at::Tensor& input) {
   auto children = named_children();
-  at::Tensor x = children["conv"]->as<torch::nn::Conv2dImpl>()->forward(input);
-  x = at::relu(children["bn"]->as<torch::nn::BatchNorm2dImpl>()->forward(x));
+  at::Tensor x = children["conv"]->as<layers::Conv>()->forward(input);
+  x = at::relu(children["bn"]->as<layers::BatchNorm>()->forward(x));
   for (const char* stack : {"stack1", "stack2", "stack3"}) x = children[stack]->as<Stack>()->forward(x);
   x = at::flatten(at::avg_pool2d(x, {x.size(2), x.size(3)}), 1);
-  return children["fc"]->as<torch::nn::LinearImpl>()->forward(x);
+  return children["fc"]->as<layers::Linear>()->forward(x);
 }
 
 }  // namespace octet

@@ -149,6 +149,29 @@ nlohmann::ordered_json ModelReport::json() const {
   return json;
 }
 
+std::string KnownModelsReport::text() const {
+  Table table({"name", "input", "parameters", "million MACs", "names of weights", "for"});
+  for (const Model& model : models) {
+    table.row({model.name, shape_text(model.input), std::to_string(model.parameters),
+               fixed(static_cast<double>(model.macs) / 1e6, 2), model.state_dict, model.purpose});
+  }
+  return octet::str(table.text(), "\nas written: ", join(", ", names), "; NNN: width in hundredths\n");
+}
+
+nlohmann::ordered_json KnownModelsReport::json() const {
+  auto array = nlohmann::ordered_json::array();
+  for (const Model& model : models) {
+    array.push_back({{"name", model.name},
+                     {"input", model.input},
+                     {"parameters", model.parameters},
+                     {"macs", model.macs},
+                     {"state_dict", model.state_dict},
+                     {"for", model.purpose},
+                     {"options", model.options}});
+  }
+  return array;
+}
+
 std::string ProgramReport::text() const {
   std::ostringstream out;
   for (const int32_t index : program.inputs) out << "input   " << tensor_text(tensor_of(program, index)) << '\n';

@@ -38,6 +38,24 @@ struct OCTET_API ModelReport {
 };
 OCTET_API ModelReport model_report(const GraphModule& module);
 
+/// The models that are built by name.
+struct OCTET_API KnownModelsReport {
+  struct Model {
+    std::string name;
+    std::vector<int64_t> input;  ///< one sample, the batch with it
+    int64_t parameters = 0;
+    int64_t macs = 0;
+    std::string purpose;
+    std::string state_dict;  ///< whose names
+    std::vector<std::string> options;
+  };
+  std::vector<Model> models;
+  std::vector<std::string> names;  ///< with the endings that they may have
+
+  std::string text() const;
+  nlohmann::ordered_json json() const;
+};
+
 /// What an int8 program is: inputs, results, a row an operator with its grids, memory.
 struct OCTET_API ProgramReport {
   tflite::Model program;

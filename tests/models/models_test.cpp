@@ -1,11 +1,15 @@
 #include <gtest/gtest.h>
+#include <torch/optim/adam.h>
 
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "octet/models/cifar_net.h"
+#include "octet/models/layers.h"
 #include "octet/models/mobilenet_v2.h"
 #include "octet/models/registry.h"
+#include "octet/models/resnet.h"
 #include "octet/models/resnet8.h"
 #include "octet/models/state_dict.h"
 #include "octet/support/error.h"
@@ -114,13 +118,13 @@ TEST(MobileNetV2, RefusesImpossibleOptions) {
 }
 
 TEST(MakeDivisible, RoundsAndNeverLosesMoreThanATenth) {
-  EXPECT_EQ(make_divisible(32 * 0.25, 8), 8);
-  EXPECT_EQ(make_divisible(3, 8), 8);
-  EXPECT_EQ(make_divisible(20, 8), 24);
-  EXPECT_EQ(make_divisible(12, 8), 16);
-  EXPECT_EQ(make_divisible(44.8, 8), 48);
-  EXPECT_EQ(make_divisible(33.6, 8), 32);
-  EXPECT_EQ(make_divisible(11.2, 8), 16);  // 8 would lose over a tenth
+  EXPECT_EQ(layers::make_divisible(32 * 0.25, 8), 8);
+  EXPECT_EQ(layers::make_divisible(3, 8), 8);
+  EXPECT_EQ(layers::make_divisible(20, 8), 24);
+  EXPECT_EQ(layers::make_divisible(12, 8), 16);
+  EXPECT_EQ(layers::make_divisible(44.8, 8), 48);
+  EXPECT_EQ(layers::make_divisible(33.6, 8), 32);
+  EXPECT_EQ(layers::make_divisible(11.2, 8), 16);  // 8 would lose over a tenth
 }
 
 TEST(CifarNet, FollowsTheExample) {
@@ -167,7 +171,10 @@ TEST(Registry, ReadsNamesAndOptions) {
   ASSERT_NE(fine, nullptr);
   EXPECT_EQ(fine->options().input_size, 32);
   EXPECT_EQ(fine->options().stage_strides[1], 1);
+  EXPECT_EQ(make_model("mobilenet_v3_small_w050")->parameters().front().size(0), 8);
   EXPECT_THROW(make_model("mobilenet_v3"), Error);
+  EXPECT_THROW(make_model("mobilenet_v3_small_fine"), Error);
+  EXPECT_THROW(make_model("resnet18_w050"), Error);
   EXPECT_THROW(make_model("mobilenet_v2_wide"), Error);
   ModelOptions wide;
   wide.width = 2;
@@ -179,10 +186,108 @@ TEST(Registry, ReadsNamesAndOptions) {
   }
 }
 
+TEST(Registry, TellsWhatEachModelTakes) {
+  std::set<std::string> names;
+  for (const ModelFacts& facts : known_models()) {
+    EXPECT_TRUE(names.insert(facts.name).second) << facts.name;
+    EXPECT_TRUE(has_model(facts.name));
+    const auto has = [&](const char* option) {
+      return std::find(facts.options.begin(), facts.options.end(), option) != facts.options.end();
+    };
+    ModelOptions options;
+    if (has("num_classes")) options.num_classes = 7;
+    if (has("in_channels")) options.in_channels = 2;
+    if (has("width")) options.width = 0.5;
+    if (has("dropout")) options.dropout = 0.1;
+    const auto model = make_model(facts.name, options);
+    model->eval();
+    std::vector<int64_t> shape = model->sample_shape();
+    if (has("in_channels")) {
+      EXPECT_EQ(shape[0], 2) << facts.name;
+    }
+    shape.insert(shape.begin(), 1);
+    const at::NoGradGuard no_grad;
+    const at::Tensor out = model->forward(at::zeros(shape));
+    EXPECT_EQ(out.dim(), 2) << facts.name;
+    if (has("num_classes")) {
+      EXPECT_EQ(out.size(1), 7) << facts.name;
+    }
+    if (has("width")) {
+      EXPECT_TRUE(has_model(facts.name + "_w050")) << facts.name;
+    }
+  }
+  EXPECT_FALSE(has_model("resnet8.pt2"));
+  EXPECT_FALSE(has_model("mobilenet_v3"));
+}
+
+TEST(Models, RefuseImpossibleOptions) {
+  for (const ModelFacts& facts : known_models()) {
+    for (const std::string& option : facts.options) {
+      ModelOptions options;
+      if (option == "num_classes") options.num_classes = 0;
+      if (option == "in_channels") options.in_channels = -1;
+      if (option == "width") options.width = 0.0;
+      if (option == "dropout") options.dropout = 1.0;
+      if (option == "small_input") continue;
+      EXPECT_THROW(make_model(facts.name, options), Error) << facts.name << ' ' << option;
+    }
+  }
+  ResNetOptions grouped;
+  grouped.groups = 32;
+  EXPECT_THROW(ResNet{grouped}, Error);  // of two 3x3 convolutions
+}
+
+// torchvision's resnext50_32x4d and wide_resnet50_2.
+TEST(ResNet, HasGroupsAndWidths) {
+  ResNetOptions options{.blocks = {3, 4, 6, 3}, .bottleneck = true};
+  options.groups = 32;
+  options.width_per_group = 4;
+  EXPECT_EQ(parameter_count(ResNet(options)), 25028904);
+  options.groups = 1;
+  options.width_per_group = 128;
+  EXPECT_EQ(parameter_count(ResNet(options)), 68883240);
+}
+
+// A few steps on one batch, small pictures for speed.
+TEST(Models, ALossGoesDown) {
+  for (const ModelFacts& facts : known_models()) {
+    if (facts.name == "resnet50" || facts.name == "tf_efficientnet_lite0") continue;  // as resnet18 and its twin
+    at::manual_seed(1);
+    ModelOptions options;
+    const bool classifies = facts.name != "autoencoder";
+    if (classifies) options.num_classes = 4;
+    if (std::find(facts.options.begin(), facts.options.end(), "dropout") != facts.options.end()) options.dropout = 0;
+    const auto model = make_model(facts.name, options);
+    std::vector<int64_t> shape = model->sample_shape();
+    if (shape.back() == 224) shape[1] = shape[2] = 64;
+    shape.insert(shape.begin(), 4);
+    const at::Tensor x = at::randn(shape);
+    const at::Tensor labels = at::arange(4);
+    const auto loss = [&] {
+      const at::Tensor y = model->forward(x);
+      if (!classifies) return at::mse_loss(y, x);
+      return facts.name == "cifarnet" ? at::nll_loss(at::log(y), labels) : at::cross_entropy_loss(y, labels);
+    };
+    const double before = loss().item<double>();
+    double after = before;
+    torch::optim::Adam optimizer(model->parameters(), torch::optim::AdamOptions(2e-3));
+    for (int step = 0; step < 10; ++step) {
+      optimizer.zero_grad();
+      at::Tensor now = loss();
+      after = now.item<double>();
+      now.backward();
+      optimizer.step();
+    }
+    EXPECT_LT(after, 0.95 * before) << facts.name;
+  }
+}
+
 TEST(Models, EveryOneTrains) {
-  for (const char* name : {"cifarnet", "resnet8", "mobilenet_v2_w025_small"}) {
+  for (const char* name : {"cifarnet", "resnet8", "mobilenet_v2_w025_small", "mobilenet_v3_small_w050", "ds_cnn",
+                           "mobilenet_v1", "autoencoder", "wake_word", "resnet18", "efficientnet_lite0"}) {
     auto model = make_model(name);
     auto shape = model->sample_shape();
+    if (shape.back() == 224) shape[1] = shape[2] = 64;
     shape.insert(shape.begin(), 2);
     model->forward(at::rand(shape)).sum().backward();
     for (const auto& item : model->named_parameters()) {
