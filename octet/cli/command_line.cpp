@@ -275,9 +275,10 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");
   verb.add_flag("--no-eval", arguments.no_eval, "Leave out the evaluations on the test data");
-  verb.add_option("--nproc", arguments.nproc,
-                  "Processes on this machine, each with its part of every batch; torchrun's environment does for many "
-                  "machines")
+  verb.add_option(
+          "--nproc", arguments.nproc,
+          "Processes on this machine, each with its part of every batch; torchrun's and mpirun's environment do "
+          "for many machines")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   verb.add_flag("--sync-bn", arguments.sync_bn,
@@ -293,6 +294,9 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("--keep", arguments.keep, "Checkpoints that stay, the best one besides")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  verb.add_option("--tensorboard", arguments.tensorboard,
+                  "Folder for TensorBoard's event files: loss, rate and speed by step, scores, weights and ranges by "
+                  "epoch");
   verb.add_option(
       "-o,--output", arguments.output,
       "Model to write, the trained float one or the quantized one: .tflite, .pt2, or octet's own file by any other "
@@ -375,6 +379,14 @@ void declare(CLI::App& verb, ExportArguments& arguments) {
                 "Write the largest part from the inputs on that a .tflite can hold, and say what is left out");
   verb.add_option("--pt2", arguments.pt2, ".pt2 to write");
   verb.add_option("--encodings", arguments.encodings, "JSON of every scale and zero point to write");
+  CLI::Option* explorer =
+      verb.add_option("--model-explorer", arguments.model_explorer,
+                      "JSON to lay over the .tflite or .pt2 in Google's Model Explorer: what runs on "
+                      "the NPU; with --float FILE.sqnr.json besides, the noise of each operator");
+  CLI::Option* in_float =
+      verb.add_option("--float", arguments.float_model, "For --model-explorer: the float model that it came from")
+          ->needs(explorer);
+  verb.add_option("--input", arguments.inputs, "For --float: .npy file, one for each input, in order")->needs(in_float);
   add_writing(verb, arguments.writing);
   add_json(verb, arguments);
   add_reading(verb, arguments.model);
@@ -454,6 +466,7 @@ void complete(CLI::App& verb, TrainArguments& arguments, GlobalArguments& global
     if (is_missing) throw CLI::RequiredError(name);
   }
   arguments.settings = settings_of(verb, outside);
+  arguments.at_defaults = at_defaults(verb);
   arguments.settings.emplace_back("seed", std::to_string(globals.seed.value_or(0)));
 }
 

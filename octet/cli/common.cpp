@@ -117,6 +117,14 @@ std::vector<at::Tensor> read_npy_files(const std::vector<std::string>& paths) {
   return arrays;
 }
 
+std::vector<at::Tensor> random_inputs(const GraphModule& module) {
+  std::vector<at::Tensor> inputs = example_inputs(module);
+  for (at::Tensor& input : inputs) {
+    if (input.is_floating_point()) input = at::randn_like(input);
+  }
+  return inputs;
+}
+
 int64_t model_bytes(const GraphModule& module) {
   const ModelStats stats = model_stats(module);
   return stats.parameter_bytes + stats.buffer_bytes;

@@ -19,6 +19,8 @@ std::shared_ptr<GraphModule> at_sizes(const std::shared_ptr<GraphModule>& model,
 /// "1,3,224,224"; throws octet::Error naming --input-size for anything but positive numbers.
 std::vector<int64_t> parse_sizes(const std::string& text);
 std::vector<at::Tensor> read_npy_files(const std::vector<std::string>& paths);
+/// As the model was exported, floating point ones drawn from a normal distribution.
+std::vector<at::Tensor> random_inputs(const GraphModule& module);
 
 /// Bytes of parameters, buffers and constants that the graph reads.
 int64_t model_bytes(const GraphModule& module);

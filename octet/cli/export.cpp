@@ -1,17 +1,24 @@
 #include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "octet/cli/common.h"
 #include "octet/cli/output.h"
 #include "octet/cli/print.h"
+#include "octet/cli/quantizer.h"
 #include "octet/cli/verbs.h"
 #include "octet/cli/written.h"
 #include "octet/integer/memory_plan.h"
 #include "octet/lowering/part.h"
+#include "octet/quantize/compare.h"
 #include "octet/quantize/encodings.h"
+#include "octet/quantize/qdq.h"
 #include "octet/report/model_reports.h"
+#include "octet/report/node_data.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
+#include "octet/targets/engine/placement/check.h"
 
 namespace octet::cli {
 namespace {
@@ -26,11 +33,37 @@ std::shared_ptr<GraphModule> part_to_write(const ExportArguments& arguments, std
   return prefix.part;
 }
 
+// "x.json" is "x.sqnr.json".
+std::string beside(const std::string& path) {
+  std::filesystem::path changed(path);
+  return changed.replace_extension(".sqnr" + changed.extension().string()).string();
+}
+
+std::vector<std::string> write_overlays(const ExportArguments& arguments, GraphModule& model) {
+  std::vector<std::string> written = {arguments.model_explorer};
+  targets::TableQuantizer quantizer = quantizer_beside(arguments.model.path, is_quantized(model));
+  const targets::Check check = targets::check_model(model, quantizer);
+  atomic_write(written[0], report::placement_node_data(check.placement).dump(2) + "\n");
+  if (arguments.float_model.empty()) return written;
+  ModelArguments opened = arguments.model;
+  opened.path = arguments.float_model;
+  const auto float_model = open_model(opened);
+  std::vector<at::Tensor> inputs = read_npy_files(arguments.inputs);
+  if (inputs.empty()) inputs = random_inputs(*float_model);
+  float_model->train(false);
+  model.train(false);
+  const Comparison comparison = compare_models(*quantizer.explain(*float_model).model, model, inputs);
+  written.push_back(beside(arguments.model_explorer));
+  atomic_write(written[1], report::noise_node_data(comparison).dump(2) + "\n");
+  return written;
+}
+
 }  // namespace
 
 void export_model(const ExportArguments& arguments) {
-  if (arguments.tflite.empty() && arguments.pt2.empty() && arguments.encodings.empty()) {
-    throw Error("", "--tflite, --pt2 or --encodings is required", ErrorCategory::kUsage);
+  if (arguments.tflite.empty() && arguments.pt2.empty() && arguments.encodings.empty() &&
+      arguments.model_explorer.empty()) {
+    throw Error("", "--tflite, --pt2, --encodings or --model-explorer is required", ErrorCategory::kUsage);
   }
   const std::string config = config_beside(arguments.model.path);
   const auto model = part_to_write(arguments, open_model(arguments.model), config);
@@ -54,6 +87,7 @@ void export_model(const ExportArguments& arguments) {
     atomic_write(arguments.encodings, json.dump(2) + "\n");
     report.encodings = {arguments.encodings, static_cast<int64_t>(json.at("encodings").size())};
   }
+  if (!arguments.model_explorer.empty()) report.overlays = write_overlays(arguments, *model);
   print(report, arguments.json);
 }
 

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "octet/cli/output.h"
 #include "octet/formats/dtype.h"
 #include "octet/quantize/spec_text.h"
 #include "octet/report/table.h"
@@ -201,6 +202,19 @@ void write_run_settings(const std::vector<std::pair<std::string, std::string>>& 
   nlohmann::ordered_json json = {{"version", targets::kConfigVersion}, {"training", nlohmann::ordered_json::object()}};
   for (const auto& [flag, value] : settings) json["training"][flag] = value;
   atomic_write(output + ".json", json.dump(2) + "\n");
+}
+
+TableQuantizer quantizer_beside(const std::string& model, bool is_quantized) {
+  QuantizerArguments arguments;
+  const std::string config = config_beside(model);
+  if (!config.empty()) {
+    const auto json = nlohmann::json::parse(config, nullptr, /*allow_exceptions=*/false);
+    if (json.is_object() && json.contains("target")) arguments.config = model + ".json";
+  }
+  QuantizerOptions options = resolve(arguments, std::nullopt).options;
+  const std::optional<targets::Scheme> scheme = all_targets().find(options.target)->find_scheme(options.scheme);
+  if (!is_quantized && (!scheme || !scheme->mode)) options.mode = QuantizationMode::kPtq;
+  return make_quantizer(options);
 }
 
 void write_config(const QuantizerConfig& config, const std::string& output) {

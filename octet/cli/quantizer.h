@@ -18,6 +18,9 @@ targets::QuantizerConfig resolve(const QuantizerArguments& arguments, std::optio
 /// The quantizer of the options' target.
 targets::TableQuantizer make_quantizer(const targets::QuantizerOptions& options);
 
+/// As the config beside a model says, else the standard one.
+targets::TableQuantizer quantizer_beside(const std::string& model, bool is_quantized);
+
 /// Prints the settings, what each override matched, and a row an operator of the model as the quantizer sees it.
 void print(const targets::TableQuantizer::Explanation& explanation, const targets::TableQuantizer& quantizer,
            std::ostream& out);

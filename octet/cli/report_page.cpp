@@ -1,5 +1,4 @@
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "octet/cli/common.h"
 #include "octet/cli/output.h"
@@ -13,7 +12,6 @@
 #include "octet/quantize/qdq.h"
 #include "octet/report/numbers.h"
 #include "octet/support/error.h"
-#include "octet/targets/targets.h"
 #include "octet/train/checkpoints.h"
 #include "octet/train/tasks.h"
 
@@ -21,20 +19,6 @@ namespace octet::cli {
 namespace {
 
 constexpr int64_t kSample = 8;  // samples that noise and ranges are looked at on
-
-// As the config beside the model says, else the standard one.
-targets::TableQuantizer quantizer_beside(const std::string& model, bool is_quantized) {
-  QuantizerArguments arguments;
-  const std::string config = config_beside(model);
-  if (!config.empty()) {
-    const auto json = nlohmann::json::parse(config, nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.contains("target")) arguments.config = model + ".json";
-  }
-  targets::QuantizerOptions options = resolve(arguments, std::nullopt).options;
-  const std::optional<targets::Scheme> scheme = all_targets().find(options.target)->find_scheme(options.scheme);
-  if (!is_quantized && (!scheme || !scheme->mode)) options.mode = QuantizationMode::kPtq;
-  return make_quantizer(options);
-}
 
 // A folder of checkpoints: what the run has found so far.
 report::Page page_of_run(const std::string& folder) {
@@ -70,10 +54,7 @@ void add_comparison(report::Page& page, const ReportArguments& arguments, const 
     measure(page, "float", model, {own, task_named(arguments.task)});
     sample = first_batch(own, kSample);
   } else {
-    sample = example_inputs(*model);
-    for (at::Tensor& input : sample) {
-      if (input.is_floating_point()) input = at::randn_like(input);
-    }
+    sample = random_inputs(*model);
     page.facts.emplace_back("noise and ranges", "on random inputs: --data gives real ones");
   }
   const auto explained = quantizer.explain(*model).model;

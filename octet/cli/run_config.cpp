@@ -59,6 +59,14 @@ void take_settings(CLI::App& verb, const RunSettings& settings, const std::set<s
   }
 }
 
+std::set<std::string> at_defaults(const CLI::App& verb) {
+  std::set<std::string> names;
+  for (const CLI::Option* option : verb.get_options()) {
+    if (text_of(*option) == option->get_default_str()) names.insert(setting_name(*option));
+  }
+  return names;
+}
+
 RunSettings settings_of(const CLI::App& verb, const std::set<std::string>& left_out) {
   RunSettings settings;
   for (const CLI::Option* option : verb.get_options()) {

@@ -21,6 +21,9 @@ std::string setting_name(const CLI::Option& option);
 void take_settings(CLI::App& verb, const RunSettings& settings, const std::set<std::string>& left_out,
                    const std::string& where);
 
+/// The names of those that stand at their defaults.
+std::set<std::string> at_defaults(const CLI::App& verb);
+
 /// What all options but `left_out` stand at, those without a value left out.
 RunSettings settings_of(const CLI::App& verb, const std::set<std::string>& left_out);
 

@@ -17,9 +17,10 @@ extern "C" void ask_to_stop(int signal) {
 
 }  // namespace
 
-RunKeeper::RunKeeper(CheckpointOptions options, RunFacts facts, bool resume, std::shared_ptr<Group> group)
+RunKeeper::RunKeeper(CheckpointOptions options, RunFacts facts, std::set<std::string> usual, bool resume,
+                     std::shared_ptr<Group> group)
     : folder_(options.folder),
-      checkpoints_(std::move(options), std::move(facts)),
+      checkpoints_(std::move(options), std::move(facts), std::move(usual)),
       resume_(resume),
       group_(std::move(group)) {
   const int64_t newest = checkpoints_.newest();

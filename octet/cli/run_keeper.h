@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "octet/train/checkpoints.h"
@@ -11,10 +12,10 @@ namespace octet::cli {
 /// done, with a checkpoint; a second one ends the program at once.
 class RunKeeper {
  public:
-  /// `resume`: go on where the folder has something to go on from. Throws octet::Error where it has and this is not
-  /// wanted.
-  /// Of a `group`, rank 0 writes; all end behind the same step.
-  RunKeeper(CheckpointOptions options, RunFacts facts, bool resume, std::shared_ptr<Group> group = nullptr);
+  /// `usual`: see Checkpoints. `resume`: go on where the folder has something to go on from. Throws octet::Error where
+  /// it has and this is not wanted. Of a `group`, rank 0 writes; all end behind the same step.
+  RunKeeper(CheckpointOptions options, RunFacts facts, std::set<std::string> usual, bool resume,
+            std::shared_ptr<Group> group = nullptr);
   ~RunKeeper();
   RunKeeper(const RunKeeper&) = delete;
   RunKeeper& operator=(const RunKeeper&) = delete;

@@ -29,6 +29,7 @@
 #include "octet/support/memory_limit.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/train/distill.h"
+#include "octet/train/event_log.h"
 #include "octet/train/group.h"
 #include "octet/train/progress.h"
 #include "octet/train/qat.h"
@@ -38,9 +39,9 @@ namespace octet::cli {
 namespace {
 
 // Settings that change no weight of the run: a run goes on whatever they are.
-const std::set<std::string> kOfNoWeight = {"report",   "output", "checkpoints",   "keep",       "save_every",
-                                           "workers",  "plain",  "batch",         "nhwc_io",    "float_io",
-                                           "uint8_io", "model",  "per_tensor_fc", "pt2_layout", "weights"};
+const std::set<std::string> kOfNoWeight = {
+    "report",  "output",   "checkpoints", "keep",  "save_every",    "workers",    "plain",   "batch",
+    "nhwc_io", "float_io", "uint8_io",    "model", "per_tensor_fc", "pt2_layout", "weights", "tensorboard"};
 
 constexpr int64_t kReported = 8;  // samples that a report looks at noise and ranges on
 
@@ -48,6 +49,20 @@ RunFacts facts_of_weights(const TrainArguments& arguments) {
   RunFacts facts = arguments.settings;
   std::erase_if(facts, [](const auto& fact) { return kOfNoWeight.contains(fact.first); });
   return facts;
+}
+
+// The facts that a checkpoint may lack: flags, and settings of the quantizer, that an earlier version did not have.
+std::set<std::string> usual_facts(const TrainArguments& arguments, const targets::QuantizerConfig& config) {
+  std::set<std::string> usual = arguments.at_defaults;
+  if (!arguments.qat) return usual;
+  QuantizerArguments plain;
+  plain.target = config.options.target;
+  plain.mode = config.options.scheme;
+  const nlohmann::ordered_json usually = to_json(resolve(plain, QuantizationMode::kQat)), now = to_json(config);
+  for (const auto& [name, value] : now.items()) {
+    if (usually.contains(name) && usually.at(name) == value) usual.insert("quantizer." + name);
+  }
+  return usual;
 }
 
 bool any_given(const QuantizerArguments& quantizer) {
@@ -243,9 +258,14 @@ void train(const TrainArguments& arguments) {
     facts.emplace_back("content of the data", fingerprint(*data.source));
     if (arguments.qat) facts.emplace_back("quantizer", to_json(config).dump());
     keeper.emplace(CheckpointOptions{arguments.checkpoints, arguments.keep, arguments.save_every}, std::move(facts),
-                   arguments.resume, group);
+                   usual_facts(arguments, config), arguments.resume, group);
   }
-  const TrainHooks hooks = keeper ? keeper->hooks() : TrainHooks();
+  TrainHooks hooks = keeper ? keeper->hooks() : TrainHooks();
+  std::optional<EventLog> events;
+  if (!arguments.tensorboard.empty() && is_first) {
+    events.emplace(arguments.tensorboard);
+    hooks = events->hooks(std::move(hooks));
+  }
   std::optional<RunPage> about;
   if (!arguments.report.empty() && is_first) {
     about.emplace(arguments, *model);

@@ -4,6 +4,7 @@
 #include <exception>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -153,6 +154,7 @@ struct TrainArguments {
   bool resume = false;
   double save_every = 300;  ///< seconds
   int64_t keep = 3;
+  std::string tensorboard;  ///< folder of event files; empty: none
   std::string output;
   std::string report;  ///< page to write; empty: none
   OutputArguments writing;
@@ -161,6 +163,7 @@ struct TrainArguments {
   /// All of the run as it is, by the names of the flags, "batch_size": "64": what is written beside the model and told
   /// of checkpoints.
   std::vector<std::pair<std::string, std::string>> settings;
+  std::set<std::string> at_defaults;  ///< of these, the ones that stand where they do unless somebody says otherwise
 };
 void train(const TrainArguments& arguments);
 
@@ -213,6 +216,9 @@ struct ExportArguments {
   std::string tflite;
   std::string pt2;
   std::string encodings;
+  std::string model_explorer;  ///< .json; of placement, and beside it of noise where there is a float model
+  std::string float_model;     ///< what noise is measured against; empty: none
+  std::vector<std::string> inputs;
   OutputArguments writing;
   bool json = false;
 };

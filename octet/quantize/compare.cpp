@@ -38,6 +38,19 @@ std::string float_name(const Node& node) {
   return note == nullptr ? node.name() : *note;
 }
 
+FloatNodes::FloatNodes(const GraphModule& float_model) : model_(float_model) {
+  for (const Node* node : float_model.graph().nodes()) {
+    if (const std::string* note = node->notes().find(kFloatNameNote)) noted_[*note] = node;
+  }
+}
+
+const Node* FloatNodes::of(const Node& node) const {
+  const std::string name = node.kind() == NodeKind::kPlaceholder ? node.name() : float_name(node);
+  if (const Node* own = model_.graph().find(name)) return own;
+  const auto found = noted_.find(name);
+  return found == noted_.end() ? nullptr : found->second;
+}
+
 Comparison compare_models(GraphModule& float_model, GraphModule& quantized_model,
                           const std::vector<at::Tensor>& inputs) {
   const at::NoGradGuard no_grad;
@@ -50,9 +63,10 @@ Comparison compare_models(GraphModule& float_model, GraphModule& quantized_model
   };
   std::map<const Node*, std::vector<Watched>> watched;  // by the node that gives the compared value
   std::map<const Node*, at::Tensor> references;
+  const FloatNodes sources(float_model);
   for (const Node* node : quantized.graph().nodes()) {
     if (!is_operator(quantized, *node)) continue;
-    const Node* source = float_model.graph().find(float_name(*node));
+    const Node* source = sources.of(*node);
     if (source == nullptr || source->kind() == NodeKind::kPlaceholder) continue;
     watched[as_read(quantized, node)].push_back({node, source});
     references[source] = at::Tensor();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,19 @@ inline const NoteKey<std::string> kFloatNameNote("float_name");
 /// The node of the float model that a node of a quantized or prepared one stands for: by its note, else of its own
 /// name.
 OCTET_API std::string float_name(const Node& node);
+
+/// The nodes of a float model by the names that others have for them: their own, else those that a target's passes have
+/// noted on them, which stand for the model as it was opened.
+class FloatNodes {
+ public:
+  explicit FloatNodes(const GraphModule& float_model);
+  /// What `node` of a quantized or prepared model stands for; null where there is none.
+  const Node* of(const Node& node) const;
+
+ private:
+  const GraphModule& model_;
+  std::map<std::string, const Node*> noted_;
+};
 
 /// One operator of a quantized or prepared model against the same value of the float model.
 struct LayerComparison {

@@ -66,10 +66,11 @@ std::optional<QuantRecord> one_grid(const GraphModule& module, const Node& quant
 class WatchedValues {
  public:
   WatchedValues(const GraphModule& float_model, const GraphModule& quantized) : quantized_(quantized) {
+    const FloatNodes sources(float_model);
     for (const Node* node : quantized.graph().nodes()) {
       const bool input = node->kind() == NodeKind::kPlaceholder;
       if (!input && !is_operator(*node)) continue;
-      const Node* source = float_model.graph().find(input ? node->name() : float_name(*node));
+      const Node* source = sources.of(*node);
       if (source == nullptr) continue;
       WatchedValue& watched = watched_[node];
       watched.node = node;

@@ -132,13 +132,14 @@ ValueStudy study_of_weight(const GraphModule& quantized, const Node& dequantize,
 std::vector<ValueStudy> study_values(GraphModule& float_model, GraphModule& quantized,
                                      const std::vector<at::Tensor>& inputs) {
   const at::NoGradGuard no_grad;
-  // What stands where, by the name in the float model.
+  // What stands where, by the node of the float model.
   struct Watched {
     const Node* node;
     const Node* quantize;
     const Node* seen;
   };
-  std::map<std::string, std::vector<Watched>> by_source;
+  std::map<const Node*, std::vector<Watched>> by_source;
+  const FloatNodes sources(float_model);
   std::map<const Node*, at::Tensor> got;
   std::vector<const Node*> order;
   std::set<const Node*> wanted_nodes, weights;
@@ -148,11 +149,10 @@ std::vector<ValueStudy> study_values(GraphModule& float_model, GraphModule& quan
       order.push_back(node);
       continue;
     }
-    const bool is_input = node->kind() == NodeKind::kPlaceholder;
-    if (!is_input && !is_operator(*node)) continue;
+    if (node->kind() != NodeKind::kPlaceholder && !is_operator(*node)) continue;
     const auto [quantize, dequantize] = grid_behind(*node);
     const Node* seen = dequantize != nullptr ? dequantize : node;
-    by_source[is_input ? node->name() : float_name(*node)].push_back({node, quantize, seen});
+    by_source[sources.of(*node)].push_back({node, quantize, seen});
     wanted_nodes.insert(seen);
     order.push_back(node);
   }
@@ -164,7 +164,7 @@ std::vector<ValueStudy> study_values(GraphModule& float_model, GraphModule& quan
   });
   std::map<const Node*, ValueStudy> studies;
   float_model.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
-    const auto found = by_source.find(node.name());
+    const auto found = by_source.find(&node);
     if (found == by_source.end() || !value.isTensor() || !value.toTensor().is_floating_point()) return;
     for (const Watched& watched : found->second) {
       studies[watched.node] =

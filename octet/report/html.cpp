@@ -115,7 +115,7 @@ table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 caption { text-align: left; padding: .2rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line);
   overflow-wrap: normal; }
-th[scope=row] { font-weight: 500; overflow-wrap: anywhere; min-width: 8rem; }
+th[scope=row] { font-weight: 500; overflow-wrap: anywhere; min-width: 12rem; }
 td.wide { min-width: 16rem; }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: .8rem 0; max-width: 46rem; }
@@ -150,13 +150,14 @@ pre { background: var(--wash); padding: .8rem; border-radius: .4rem; overflow-x:
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .15rem 1.2rem; margin: .6rem 0; }
 dt { color: var(--soft); } dd { margin: 0; }
 @media (max-width: 34rem) { body { padding: .6rem .8rem 3rem; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .35rem; }
-  .tiles { grid-template-columns: 1fr 1fr; } td:not(.n) { min-width: 11rem; } .curves text { font-size: 17px; } }
+  .tiles { grid-template-columns: 1fr 1fr; } td:not(.n) { min-width: 11rem; } th[scope=row] { min-width: 9rem; } .curves text { font-size: 17px; } }
 @media print { :root { color-scheme: light; --paper: #fff; --ink: #000; --soft: #444; --line: #bbb; --wash: #fff; --blue: #0b4f9e;
   --green: #14632b; --amber: #7a4800; --red: #9c1c16; --violet: #5b2d96; --teal: #075f66; }
   body { max-width: none; padding: 0; font-size: 10pt; } nav, .skip { display: none; } .scroll { overflow: visible; }
   h2 { break-after: avoid; } figure, tr, .tiles li { break-inside: avoid; } .tiles li { border: 1px solid var(--line); }
   .meter { border: 1px solid var(--line); } .meter i, .net .dot, .bar, .band { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-  td.wide { min-width: 0; } details::details-content { content-visibility: visible; height: auto; display: block; } }
+  td.wide { min-width: 0; } summary { color: var(--soft); list-style: none; }
+  .net { columns: 2; column-gap: 1.5rem; font-size: 8.5pt; } details::details-content { content-visibility: visible; height: auto; display: block; } }
 )css";
 }
 

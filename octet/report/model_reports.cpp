@@ -233,6 +233,7 @@ std::string ExportReport::text() const {
   }
   if (pt2) text += pt2->path + ": " + pt2->layout + " layout\n";
   if (encodings) text += octet::str(encodings->path, ": ", encodings->count, " encodings\n");
+  for (const std::string& path : overlays) text += path + ": for Model Explorer\n";
   return text;
 }
 
@@ -247,6 +248,7 @@ nlohmann::ordered_json ExportReport::json() const {
   }
   if (pt2) json["pt2"] = {{"path", pt2->path}, {"layout", pt2->layout}};
   if (encodings) json["encodings"] = {{"path", encodings->path}, {"count", encodings->count}};
+  if (!overlays.empty()) json["model_explorer"] = overlays;
   return json;
 }
 

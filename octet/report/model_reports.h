@@ -98,6 +98,7 @@ struct OCTET_API ExportReport {
   std::optional<Program> tflite;
   std::optional<Pt2> pt2;
   std::optional<Encodings> encodings;
+  std::vector<std::string> overlays;  ///< of Model Explorer, paths
 
   std::string text() const;
   nlohmann::ordered_json json() const;

@@ -172,21 +172,41 @@ RunFacts facts_of(const JsonCursor& run) {
   return facts;
 }
 
-void check_facts(const JsonCursor& run, const RunFacts& facts, const std::string& path) {
-  std::map<std::string, std::string> written;
-  for (const auto& [name, value] : facts_of(run)) written[name] = value;
+void add_leaves(std::map<std::string, std::string>& to, const std::string& name, const json& value) {
+  if (value.is_object()) {
+    for (const auto& [key, part] : value.items()) add_leaves(to, name + "." + key, part);
+  } else {
+    to[name] = value.is_string() ? value.get<std::string>() : value.dump();
+  }
+}
+
+std::map<std::string, std::string> by_name(const RunFacts& facts) {
+  std::map<std::string, std::string> all;
   for (const auto& [name, value] : facts) {
+    const json parsed = value.starts_with('{') ? json::parse(value, nullptr, false) : json();
+    add_leaves(all, name, parsed.is_object() ? parsed : json(value));
+  }
+  return all;
+}
+
+void check_facts(const JsonCursor& run, const RunFacts& facts, const std::set<std::string>& usual,
+                 const std::string& path) {
+  std::map<std::string, std::string> written = by_name(facts_of(run));
+  for (const auto& [name, value] : by_name(facts)) {
     const auto found = written.find(name);
+    const bool is_newer = found == written.end() && usual.contains(name);  // than the run
     const std::string then = found == written.end() ? "nothing" : found->second;
-    if (then != value) {
+    if (then != value && !is_newer) {
       throw expected(path, name, then + ", as the run was begun", value)
           .hint("resume with the settings of the run, or begin another in a folder of its own");
     }
-    written.erase(name);
+    if (found != written.end()) written.erase(found);
   }
   if (!written.empty()) {
     throw expected(path, written.begin()->first, written.begin()->second + ", as the run was begun", "nothing")
-        .hint("resume with the settings of the run, or begin another in a folder of its own");
+        .hint(
+            "resume with the settings of the run, by a version of octet that has them, or begin another in a folder of "
+            "its own");
   }
 }
 
@@ -245,11 +265,11 @@ json document_of(const StateDict& all, const std::string& path) {
   return document;
 }
 
-void load(const StateDict& all, const std::string& path, const RunFacts& facts, const ModelHandle& model,
-          TrainState& state) {
+void load(const StateDict& all, const std::string& path, const RunFacts& facts, const std::set<std::string>& usual,
+          const ModelHandle& model, TrainState& state) {
   const json document = document_of(all, path);
   const JsonCursor run(document, path);
-  check_facts(run, facts, path);
+  check_facts(run, facts, usual, path);
   read_state(run, state);
   state.random = bytes_named(all, kRandom, path);
   load_state(model, behind(kModel, all), path);
@@ -261,8 +281,8 @@ void load(const StateDict& all, const std::string& path, const RunFacts& facts, 
 
 }  // namespace
 
-Checkpoints::Checkpoints(CheckpointOptions options, RunFacts facts)
-    : options_(std::move(options)), facts_(std::move(facts)), last_(now()) {
+Checkpoints::Checkpoints(CheckpointOptions options, RunFacts facts, std::set<std::string> usual)
+    : options_(std::move(options)), facts_(std::move(facts)), usual_(std::move(usual)), last_(now()) {
   if (options_.keep < 1) throw expected("checkpoints", "kept", "at least 1", str(options_.keep));
   std::error_code failure;
   fs::create_directories(options_.folder, failure);
@@ -284,7 +304,7 @@ bool Checkpoints::resume(const ModelHandle& model, TrainState& state) const {
       log::warn(error.what(), "; going back to the one before");
       continue;
     }
-    in_category(ErrorCategory::kFile, [&] { load(tensors, path, facts_, model, state); });
+    in_category(ErrorCategory::kFile, [&] { load(tensors, path, facts_, usual_, model, state); });
     return true;
   }
   return false;

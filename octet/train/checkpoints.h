@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 namespace octet {
 
 /// What tells one run from another, by name: settings, data, versions. A run goes on from a checkpoint of equal facts.
+/// A fact that is a JSON object is the facts in it, "quantizer.mul_range".
 using RunFacts = std::vector<std::pair<std::string, std::string>>;
 
 struct CheckpointOptions {
@@ -27,8 +29,9 @@ struct CheckpointOptions {
 /// torch.save's: torch.load(..., weights_only=True) gives a dict of tensors.
 class OCTET_API Checkpoints {
  public:
-  /// Throws octet::Error where the folder can't be made.
-  Checkpoints(CheckpointOptions options, RunFacts facts);
+  /// `usual`: names of facts that stand at what they were before there was such a fact. A checkpoint that lacks one was
+  /// written by an earlier version, and is one to go on from. Throws octet::Error where the folder can't be made.
+  Checkpoints(CheckpointOptions options, RunFacts facts, std::set<std::string> usual = {});
 
   /// Goes on from the newest that can be read; one that is damaged is left out with a warning. False where there is
   /// none: nothing was changed. Throws octet::Error for a run of other facts, or of another model.
@@ -48,6 +51,7 @@ class OCTET_API Checkpoints {
 
   CheckpointOptions options_;
   RunFacts facts_;
+  std::set<std::string> usual_;
   double last_;  // time of the last one
 };
 

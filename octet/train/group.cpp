@@ -2,9 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <utility>
 
 #define USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -17,9 +19,22 @@ namespace {
 
 constexpr int64_t kBucketBytes = 25 << 20;
 
+// By the names of what begins processes: how many there are, which one this is, how many of them are on this machine.
+struct Launcher {
+  const char* size;
+  const char* rank;
+  const char* here;  // null: MASTER_ADDR and MASTER_PORT come with the others
+};
+constexpr Launcher kLaunchers[] = {
+    {"WORLD_SIZE", "RANK", nullptr},
+    {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    {"MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_LOCAL_SIZE"},
+    {"PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS"},
+};
+
 int64_t number_in(const char* name, int64_t least) {
   const char* text = std::getenv(name);
-  if (text == nullptr) throw Error(name, "is not set").hint("torchrun and octet train --nproc set it");
+  if (text == nullptr) throw Error(name, "is not set").hint("torchrun, mpirun and octet train --nproc set it");
   int64_t number = 0;
   const std::string value = text;
   const auto [end, failure] = std::from_chars(value.data(), value.data() + value.size(), number);
@@ -27,6 +42,11 @@ int64_t number_in(const char* name, int64_t least) {
     throw expected(name, "value", str("a number from ", least, " on"), "'" + value + "'");
   }
   return number;
+}
+
+bool all_are_here(const Launcher& launcher, int64_t size) {
+  if (launcher.here == nullptr || std::getenv(launcher.here) == nullptr) return false;
+  return number_in(launcher.here, 1) == size;
 }
 
 // What libtorch throws where a peer is gone, in one line.
@@ -44,6 +64,31 @@ void together(int64_t rank, const Action& action) {
         .hint("the last checkpoint stands: --resume goes on from it");
   }
 }
+
+// A message with the values of all its tensors, which go back to them.
+class PendingSum : public Group::Pending {
+ public:
+  PendingSum(int64_t rank, std::vector<at::Tensor> tensors, at::Tensor values)
+      : rank_(rank), tensors_(std::move(tensors)), values_{std::move(values)} {}
+
+  void begin(c10d::ProcessGroupGloo& group) { work_ = group.allreduce(values_); }
+
+  void wait() override {
+    together(rank_, [&] { work_->wait(); });
+    const at::NoGradGuard no_grad;
+    int64_t start = 0;
+    for (const at::Tensor& tensor : tensors_) {
+      tensor.copy_(values_[0].narrow(0, start, tensor.numel()).view(tensor.sizes()));
+      start += tensor.numel();
+    }
+  }
+
+ private:
+  int64_t rank_;
+  std::vector<at::Tensor> tensors_;
+  std::vector<at::Tensor> values_;
+  c10::intrusive_ptr<c10d::Work> work_;
+};
 
 class GlooGroup : public Group {
  public:
@@ -67,33 +112,12 @@ class GlooGroup : public Group {
   int64_t rank() const override { return rank_; }
   int64_t size() const override { return size_; }
 
-  void sum(const std::vector<at::Tensor>& tensors) override {
-    std::vector<at::Tensor> bucket;
-    int64_t bytes = 0;
-    const auto flush = [&] {
-      if (bucket.empty()) return;
-      std::vector<at::Tensor> rows;
-      for (const at::Tensor& tensor : bucket) rows.push_back(tensor.detach().reshape({-1}));
-      std::vector<at::Tensor> flat = {at::cat(rows)};
-      together(rank_, [&] { group_->allreduce(flat)->wait(); });
-      int64_t start = 0;
-      const at::NoGradGuard no_grad;
-      for (const at::Tensor& tensor : bucket) {
-        tensor.copy_(flat[0].narrow(0, start, tensor.numel()).view(tensor.sizes()));
-        start += tensor.numel();
-      }
-      bucket.clear();
-      bytes = 0;
-    };
-    for (const at::Tensor& tensor : tensors) {
-      const auto own = static_cast<int64_t>(tensor.nbytes());
-      const bool fits =
-          bucket.empty() || (bytes + own <= kBucketBytes && bucket[0].scalar_type() == tensor.scalar_type());
-      if (!fits) flush();
-      bucket.push_back(tensor);
-      bytes += own;
-    }
-    flush();
+  std::unique_ptr<Pending> begin_sum(const std::vector<at::Tensor>& tensors) override {
+    std::vector<at::Tensor> rows;
+    for (const at::Tensor& tensor : tensors) rows.push_back(tensor.detach().reshape({-1}));
+    auto sum = std::make_unique<PendingSum>(rank_, tensors, at::cat(rows));
+    together(rank_, [&] { sum->begin(*group_); });
+    return sum;
   }
 
   void greatest(const at::Tensor& tensor) override {
@@ -117,20 +141,45 @@ class GlooGroup : public Group {
 }  // namespace
 
 std::optional<GroupAddress> group_address() {
-  if (std::getenv("WORLD_SIZE") == nullptr) return std::nullopt;
+  const auto launcher = std::find_if(std::begin(kLaunchers), std::end(kLaunchers),
+                                     [](const Launcher& each) { return std::getenv(each.size) != nullptr; });
+  if (launcher == std::end(kLaunchers)) return std::nullopt;
   GroupAddress address;
-  address.size = number_in("WORLD_SIZE", 1);
-  address.rank = number_in("RANK", 0);
-  if (address.rank >= address.size) {
-    throw expected("RANK", "value", str("below WORLD_SIZE, ", address.size), str(address.rank));
-  }
+  address.size = number_in(launcher->size, 1);
   if (address.size == 1) return std::nullopt;
+  address.rank = number_in(launcher->rank, 0);
+  if (address.rank >= address.size) {
+    throw expected(launcher->rank, "value", str("below ", launcher->size, ", ", address.size), str(address.rank));
+  }
   const char* host = std::getenv("MASTER_ADDR");
-  if (host == nullptr || *host == '\0') throw Error("MASTER_ADDR", "is not set");
-  address.host = host;
-  address.port = number_in("MASTER_PORT", 1);
+  const bool is_named = host != nullptr && *host != '\0';
+  if (is_named) address.host = host;
+  if (!is_named && !all_are_here(*launcher, address.size)) {
+    throw Error("MASTER_ADDR", "is not set").hint("name the machine of rank 0, and a free port of it in MASTER_PORT");
+  }
+  const bool has_default = launcher->here != nullptr && std::getenv("MASTER_PORT") == nullptr;
+  address.port = has_default ? kMpiPort : number_in("MASTER_PORT", 1);
   if (address.port > 65535) throw expected("MASTER_PORT", "value", "up to 65535", str(address.port));
   return address;
+}
+
+void Group::sum(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> bucket;
+  int64_t bytes = 0;
+  const auto flush = [&] {
+    if (!bucket.empty()) begin_sum(bucket)->wait();
+    bucket.clear();
+    bytes = 0;
+  };
+  for (const at::Tensor& tensor : tensors) {
+    const auto own = static_cast<int64_t>(tensor.nbytes());
+    const bool fits =
+        bucket.empty() || (bytes + own <= kBucketBytes && bucket[0].scalar_type() == tensor.scalar_type());
+    if (!fits) flush();
+    bucket.push_back(tensor);
+    bytes += own;
+  }
+  flush();
 }
 
 bool Group::any(bool here) {

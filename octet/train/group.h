@@ -19,9 +19,13 @@ struct GroupAddress {
   std::string host = "127.0.0.1";  ///< of rank 0
   int64_t port = 0;                ///< where it listens
 };
+inline constexpr int64_t kMpiPort = 29500;  ///< torch's own default
 
-/// As torchrun's environment says: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT; nullopt where there is no WORLD_SIZE.
-/// Throws octet::Error naming a variable that is missing, or no such number.
+/// As the environment says: torchrun's RANK and WORLD_SIZE, else those of an mpirun (OMPI_COMM_WORLD_RANK and _SIZE of
+/// Open MPI, PMI_RANK and PMI_SIZE of MPICH and Intel, MV2_COMM_WORLD_RANK and _SIZE of MVAPICH2); nullopt where there
+/// is none, or one process alone. MASTER_ADDR and MASTER_PORT say where rank 0 listens; of an mpirun whose processes
+/// are known to be on this machine it is here, and the port kMpiPort where none is set. Throws octet::Error naming a
+/// variable that is missing, or no such number.
 OCTET_API std::optional<GroupAddress> group_address();
 
 /// Processes that train one model together, by libtorch's c10d over Gloo. Every call is one that all of them make, in
@@ -33,7 +37,16 @@ class OCTET_API Group {
   virtual int64_t rank() const = 0;
   virtual int64_t size() const = 0;
   /// Sums of all ranks in place, in buckets: float32 and float64 tensors, any number.
-  virtual void sum(const std::vector<at::Tensor>& tensors) = 0;
+  void sum(const std::vector<at::Tensor>& tensors);
+  /// A sum that is on its way.
+  class Pending {
+   public:
+    virtual ~Pending() = default;
+    /// Until the sums stand in the tensors.
+    virtual void wait() = 0;
+  };
+  /// Begins the sum of tensors of one type, as one message, while this process goes on.
+  virtual std::unique_ptr<Pending> begin_sum(const std::vector<at::Tensor>& tensors) = 0;
   /// The greatest of each element of all ranks, in place.
   virtual void greatest(const at::Tensor& tensor) = 0;
   /// Rank 0's values, on all.

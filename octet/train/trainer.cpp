@@ -5,12 +5,14 @@
 
 #include <cmath>
 #include <mutex>
+#include <utility>
 
 #include "octet/quantize/range_meeting.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/train/average.h"
 #include "octet/train/clock.h"
+#include "octet/train/gradient_buckets.h"
 #include "octet/train/group.h"
 #include "octet/train/progress.h"
 #include "octet/train/reestimate.h"
@@ -164,6 +166,9 @@ void Trainer::run(TrainState& state) const {
   if (options_.channels_last) weights_to_channels_last(model_.parameters);
   if (hooks_.on_start) hooks_.on_start(model_, state);
   set_random_state(state.random);
+  std::optional<GradientBuckets> together;
+  if (options_.group) together.emplace(options_.group, model_.parameters);
+  GradientBuckets* buckets = together ? &*together : nullptr;
   while (!is_over(state)) {
     model_.set_training(true);
     if (hooks_.on_epoch_begin) hooks_.on_epoch_begin(state.epoch);
@@ -172,19 +177,22 @@ void Trainer::run(TrainState& state) const {
     const int64_t batches = std::min(loader_.batches(), steps_per_epoch() * options_.accumulate);
     Loader::Epoch epoch = loader_.epoch(state.epoch, tally.batches);
     double last = now();
+    double seconds = 0, waiting = 0;  // of the step that is being made
     for (Batch batch; tally.batches < batches && epoch.next(batch);) {
-      state.waiting += now() - last;
+      waiting += now() - last;
       if (tally.batches == state.tally.batches) {
         state.optimizer->zero_grad();
         draw_by_rank(options_, state.step);
       }
-      add_gradients(tally, batch, state.epoch);
-      const bool is_whole = tally.batches % options_.accumulate == 0 || tally.batches == batches;
-      const std::optional<StepInfo> info = is_whole ? std::optional(step(state, tally)) : std::nullopt;
+      const bool is_whole = (tally.batches + 1) % options_.accumulate == 0 || tally.batches + 1 == batches;
+      add_gradients(tally, batch, state.epoch, is_whole ? buckets : nullptr);
+      std::optional<StepInfo> info = is_whole ? std::optional(step(state, tally, buckets)) : std::nullopt;
       const double time = now();
-      state.seconds += time - last;
+      seconds += time - last;
       last = time;
       if (!info) continue;
+      state.seconds += info->seconds = std::exchange(seconds, 0);
+      state.waiting += info->waiting = std::exchange(waiting, 0);
       if (hooks_.on_step) hooks_.on_step(*info);
       show(state, *info);
       if (hooks_.on_state) hooks_.on_state(model_, state);
@@ -201,7 +209,7 @@ bool Trainer::is_over(const TrainState& state) const {
 }
 
 // Those of the mean over the samples of a step of full batches.
-void Trainer::add_gradients(Tally& tally, Batch& batch, int64_t epoch) const {
+void Trainer::add_gradients(Tally& tally, Batch& batch, int64_t epoch, GradientBuckets* last_of_step) const {
   if (options_.channels_last) to_channels_last(batch);
   const Together together(options_);
   at::Tensor output = model_.forward(batch.inputs);
@@ -215,35 +223,34 @@ void Trainer::add_gradients(Tally& tally, Batch& batch, int64_t epoch) const {
                              place.empty() ? "" : "; it begins where " + place))
         .hint("a lower learning rate or gradient clipping helps");
   }
-  if (options_.accumulate > 1) {
-    loss = loss * (static_cast<double>(batch.size()) / static_cast<double>(own_batch(options_) * options_.accumulate));
+  const int64_t full = own_batch(options_) * options_.accumulate;
+  const bool is_part = options_.accumulate > 1 || options_.group;
+  if (is_part && batch.size() != full) {
+    loss = loss * (static_cast<double>(batch.size()) / static_cast<double>(full));
   }
+  if (last_of_step != nullptr) last_of_step->expect();
   loss.backward();
   tally.add(options_.task, output, batch);
   tally.loss += value;
 }
 
 // The gradients of all samples of the step, and what it adds to the tally, on all processes.
-void Trainer::share(const TrainState& state, Tally& tally) const {
-  const int64_t full = own_batch(options_) * options_.accumulate;
+void Trainer::share(const TrainState& state, Tally& tally, GradientBuckets& buckets) const {
   const int64_t own = tally.samples - state.tally.samples;
-  if (options_.accumulate == 1 && own != full) scale_gradients(model_.parameters, own, full);
   const auto ranks = static_cast<double>(options_.group->size());
   const auto before = [&](size_t i) { return i < state.tally.sums.size() ? state.tally.sums[i] : 0.0; };
   std::vector<double> added = {static_cast<double>(own), (tally.loss - state.tally.loss) / ranks};
   for (size_t i = 0; i < tally.sums.size(); ++i) added.push_back(tally.sums[i] - before(i));
   const at::Tensor told = at::tensor(added, at::kDouble);
-  std::vector<at::Tensor> shared, averaged;
-  for (const at::Tensor& parameter : model_.parameters) {
-    if (parameter.grad().defined()) shared.push_back(parameter.grad());
-  }
+  std::vector<at::Tensor> averaged;
   if (!options_.sync_batch_norm) {
     for (const RunningStatistics& each : model_.statistics) {
       averaged.push_back(each.mean);
       averaged.push_back(each.variance);
     }
   }
-  shared.insert(shared.end(), averaged.begin(), averaged.end());
+  buckets.finish();
+  std::vector<at::Tensor> shared = averaged;
   shared.push_back(told);
   options_.group->sum(shared);
   for (const at::Tensor& each : averaged) each.div_(ranks);
@@ -253,10 +260,10 @@ void Trainer::share(const TrainState& state, Tally& tally) const {
   for (size_t i = 0; i < tally.sums.size(); ++i) tally.sums[i] = before(i) + sums[2 + i];
 }
 
-StepInfo Trainer::step(TrainState& state, Tally& tally) const {
+StepInfo Trainer::step(TrainState& state, Tally& tally, GradientBuckets* buckets) const {
   const double rate = learning_rate(schedule_, state.step);
   set_learning_rate(*state.optimizer, rate);
-  if (options_.group) share(state, tally);
+  if (buckets != nullptr) share(state, tally, *buckets);
   const int64_t samples = tally.samples - state.tally.samples;
   const int64_t full = own_batch(options_) * options_.accumulate;
   const bool is_sum = options_.accumulate > 1 || options_.group;  // of parts of the mean over full batches
@@ -269,7 +276,14 @@ StepInfo Trainer::step(TrainState& state, Tally& tally) const {
   if (options_.average > 0) advance_average(state.average, model_, options_.average, state.step);
   state.random = random_state();
   const int64_t done = (tally.batches + options_.accumulate - 1) / options_.accumulate;
-  return {state.epoch, done - 1, steps_per_epoch(), rate, loss, state.tally.mean(0)};
+  return {.epoch = state.epoch,
+          .step = done - 1,
+          .steps_per_epoch = steps_per_epoch(),
+          .learning_rate = rate,
+          .loss = loss,
+          .score = state.tally.mean(0),
+          .index = state.step - 1,
+          .samples = samples};
 }
 
 void Trainer::show(const TrainState& state, const StepInfo& info) const {

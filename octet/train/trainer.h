@@ -16,6 +16,7 @@
 
 namespace octet {
 
+class GradientBuckets;
 class Progress;
 
 struct TrainOptions {
@@ -64,8 +65,12 @@ struct StepInfo {
   int64_t step = 0;  ///< within the epoch
   int64_t steps_per_epoch = 0;
   double learning_rate = 0;
-  double loss = 0;   ///< of this step
-  double score = 0;  ///< the task's first metric, of the epoch so far
+  double loss = 0;      ///< of this step
+  double score = 0;     ///< the task's first metric, of the epoch so far
+  int64_t index = 0;    ///< of all steps of the run, from 0
+  int64_t samples = 0;  ///< of this step, of all processes
+  double seconds = 0;   ///< that this step took
+  double waiting = 0;   ///< of these, until the loader had its batches
 };
 
 /// Where a program steps in: freezing observers and BatchNorm, saving checkpoints. A hook may throw to stop the run:
@@ -108,9 +113,9 @@ class OCTET_API Trainer {
   void reestimate(int64_t epoch, int64_t batches) const;
 
  private:
-  void add_gradients(Tally& tally, Batch& batch, int64_t epoch) const;
-  StepInfo step(TrainState& state, Tally& tally) const;
-  void share(const TrainState& state, Tally& tally) const;
+  void add_gradients(Tally& tally, Batch& batch, int64_t epoch, GradientBuckets* last_of_step) const;
+  StepInfo step(TrainState& state, Tally& tally, GradientBuckets* buckets) const;
+  void share(const TrainState& state, Tally& tally, GradientBuckets& buckets) const;
   std::optional<Evaluation> measured() const;
   int64_t steps_per_epoch() const;
   bool is_over(const TrainState& state) const;

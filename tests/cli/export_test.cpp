@@ -30,6 +30,32 @@ class Export : public Program {
   }
 };
 
+// A value for each operator of the network, in the graphs that Model Explorer makes of either file.
+TEST_F(Export, LaysNoiseAndPlacementOverTheNetwork) {
+  const std::string model = quantize("net_mobilenet_v2_w025", "q.octet");
+  const std::string original = golden("net_mobilenet_v2_w025") + "/model.pt2";
+  const Outcome result = run("export " + model + " --model-explorer " + file("over.json") + " --float " + original +
+                             " --input " + golden("net_mobilenet_v2_w025") + "/test_0.npy");
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(lines(result.out), 2U);
+  const auto placement = nlohmann::json::parse(slurp(file("over.json")));
+  const auto noise = nlohmann::json::parse(slurp(file("over.sqnr.json")));
+  const auto placed = nlohmann::json::parse(run("check --json " + model).out).at("nodes");
+  for (const char* graph : {"main", "graph"}) {
+    const auto& where = placement.at(graph).at("results");
+    const auto& decibels = noise.at(graph).at("results");
+    EXPECT_EQ(where.size(), placed.size());
+    for (const auto& each : placed) {
+      const std::string name = each.at("name");
+      ASSERT_TRUE(where.contains(name) && decibels.contains(name)) << name;
+      EXPECT_EQ(where.at(name).at("value"), "NPU");
+      EXPECT_GT(decibels.at(name).at("value").get<double>(), 20) << name;
+    }
+    EXPECT_EQ(noise.at(graph).at("thresholds").at(0).at("value"), 10);
+  }
+  EXPECT_EQ(run("export " + model + " --float " + original).status, 2) << "--float is for --model-explorer";
+}
+
 TEST_F(Export, WritesAPart) {
   const std::string model = quantize("net_cifarnet", "q.octet");
   const Outcome result = run("export " + model + " --tflite " + file("part.tflite") + " --from conv2d --to conv2d_1");

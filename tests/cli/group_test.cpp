@@ -1,6 +1,8 @@
 // Several processes that train one model, as a user starts them.
 #include <ATen/Functions.h>
 
+#include <unistd.h>
+
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -71,6 +73,45 @@ TEST_F(Together, StatisticsOfPartsAreTheSameOnAll) {
   const test::Outcome odd = run(run_of(1, "two.octet", "--float --nproc 3"));
   EXPECT_EQ(odd.status, 1);
   EXPECT_NE(odd.err.find("batch size: expected a multiple of the 3 processes, got 8"), std::string::npos) << odd.err;
+}
+
+// Four processes of an mpirun on one machine, by its variables alone; the fewest parameters go out in one bucket.
+TEST_F(Together, AnMpirunsProcessesAreAGroup) {
+  prepare("linear_bn_relu");
+  const char* program = std::getenv("OCTET_PROGRAM");
+  const std::string octet = program != nullptr ? program : "build/octet";
+  const int port = 20000 + getpid() % 20000;
+  const std::string flags = "--qat --sync-bn --accumulate 2";
+  std::string script;
+  for (int rank = 3; rank >= 0; --rank) {
+    script +=
+        str("OMPI_COMM_WORLD_SIZE=4 OMPI_COMM_WORLD_LOCAL_SIZE=4 OMPI_COMM_WORLD_RANK=", rank, " MASTER_PORT=", port,
+            " ", octet, " ", run_of(2, "four.octet", flags), " > ", file("out"), " 2>&1", rank > 0 ? " &\n" : "\n");
+  }
+  std::ofstream(file("mpi.sh")) << script << "status=$?\nwait\nexit $status\n";
+  ASSERT_EQ(WEXITSTATUS(std::system(("bash " + file("mpi.sh")).c_str())), 0) << test::slurp(file("out"));
+  ASSERT_EQ(run(run_of(2, "one.octet", flags)).status, 0);
+  const at::Tensor wanted = results_of("one.octet"), got = results_of("four.octet");
+  const double apart = (wanted - got).abs().mean().item<double>() / wanted.abs().mean().item<double>();
+  EXPECT_LT(apart, 2e-3);
+}
+
+TEST_F(Together, SaysWhatTheEnvironmentLacks) {
+  prepare("linear_relu");
+  const auto said = [&](const std::string& environment) {
+    for (const char* name : {"PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS", "MASTER_ADDR"}) unsetenv(name);
+    std::stringstream text(environment);
+    for (std::string each; text >> each;) setenv(each.substr(0, 8).c_str(), each.substr(9).c_str(), 1);
+    const test::Outcome ran = run(run_of(1, "a.octet", "--float"));
+    EXPECT_NE(ran.status, 0);
+    return ran.err;
+  };
+  EXPECT_NE(said("PMI_SIZE=2").find("[PMI_RANK] is not set"), std::string::npos);
+  EXPECT_NE(said("PMI_SIZE=2 PMI_RANK=2").find("PMI_RANK] value: expected below PMI_SIZE, 2, got 2"),
+            std::string::npos);
+  EXPECT_NE(said("PMI_SIZE=2 PMI_RANK=0").find("[MASTER_ADDR] is not set; name the machine of rank 0"),
+            std::string::npos);
+  for (const char* name : {"PMI_SIZE", "PMI_RANK"}) unsetenv(name);
 }
 
 // A process that is gone ends the others; the run goes on from what it has saved.

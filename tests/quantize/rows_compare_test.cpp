@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "octet/quantize/compare.h"
+#include "octet/quantize/fold_batch_norm.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/rows.h"
+#include "octet/quantize/value_study.h"
 #include "octet/support/error.h"
 #include "tests/quantize/test_nets.h"
 
@@ -74,6 +77,28 @@ TEST(Compare, FindsTheLayerThatIsWrong) {
   comparison = compare_models(*float_model, *converted, {x});
   EXPECT_EQ(comparison.layers.front().name, "conv2d_1");
   EXPECT_LT(comparison.layers.front().sqnr_db, 10);
+}
+
+// A float model that a target's passes have been over has no BatchNorm any more, and notes where they were.
+TEST(Compare, FindsTheLayersOfAFoldedModel) {
+  at::manual_seed(1);
+  auto float_model = small_net();
+  float_model->train(false);
+  auto module = float_model->copy();
+  test::SimpleQuantizer quantizer(false);
+  module = prepare_pt2e(module, quantizer);
+  const at::Tensor x = at::randn({2, 3, 6, 6});
+  (*module)(x);
+  auto converted = convert_pt2e(module);
+  fold_batch_norms(*float_model);
+  const Comparison comparison = compare_models(*float_model, *converted, {x});
+  std::set<std::string> names, losses, studies;
+  for (const LayerComparison& layer : comparison.layers) names.insert(layer.name + " " + layer.float_name);
+  EXPECT_EQ(names, (std::set<std::string>{"conv2d conv2d", "relu relu", "conv2d_1 conv2d_1"}));
+  for (const ValueLoss& loss : value_losses(*float_model, *converted, {{x}})) losses.insert(loss.name);
+  for (const ValueStudy& study : study_values(*float_model, *converted, {x})) studies.insert(study.name);
+  EXPECT_TRUE(losses.contains("conv2d_1")) << losses.size();
+  EXPECT_TRUE(studies.contains("conv2d_1")) << studies.size();
 }
 
 TEST(Compare, PreparedModelsStayAsTheyAre) {

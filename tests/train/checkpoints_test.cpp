@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <set>
 
 #include "octet/formats/torch_save.h"
 #include "octet/graph/record.h"
@@ -171,10 +172,10 @@ class CheckpointFolder : public testing::Test {
 
   // Steps behind which a run with these facts would go on.
   int64_t resumed(const RunFacts& facts = kFacts, std::shared_ptr<GraphModule> graph = small_graph(),
-                  OptimizerKind optimizer = OptimizerKind::kSgd) const {
+                  OptimizerKind optimizer = OptimizerKind::kSgd, const std::set<std::string>& usual = {}) const {
     const ModelHandle model = model_handle(std::move(graph));
     TrainState state = Trainer(model, noise(64, 1), options(optimizer).train).start();
-    const bool found = Checkpoints({.folder = folder_.path()}, facts).resume(model, state);
+    const bool found = Checkpoints({.folder = folder_.path()}, facts, usual).resume(model, state);
     return found ? state.step : -1;
   }
 
@@ -224,6 +225,30 @@ TEST_F(CheckpointFolder, RefusesAnotherRun) {
       "sizes of '"));
   EXPECT_TRUE(fails_with([&] { resumed(kFacts, small_graph(), OptimizerKind::kAdamW); },
                          "holds the state of another optimizer"));
+}
+
+// A setting that came with a later version: the run had what is usual, and goes on.
+TEST_F(CheckpointFolder, GoesOnFromAnEarlierVersions) {
+  train_once();
+  const RunFacts later = {{"lr", "0.05"}, {"batch_size", "16"}, {"jolt", "0"}};
+  EXPECT_EQ(resumed(later, small_graph(), OptimizerKind::kSgd, {"jolt"}), 12);
+  EXPECT_TRUE(fails_with([&] { resumed(later); }, "jolt: expected nothing, as the run was begun, got 0"));
+}
+
+// Settings within a fact are told by their names, not as the whole.
+TEST_F(CheckpointFolder, NamesTheSettingWithinAFact) {
+  Checkpoints checkpoints({.folder = folder_.path(), .every_seconds = 0}, {{"quantizer", R"({"a": "x", "b": [1]})"}});
+  State last;
+  train(model_handle(small_graph()), noise(64, 1), options().train, kept(checkpoints, 0, &last), noise(20, 2));
+  const auto with = [&](const std::string& text) {
+    return resumed({{"quantizer", text}}, small_graph(), OptimizerKind::kSgd, {"quantizer.c"});
+  };
+  EXPECT_EQ(with(R"({"b": [1], "a": "x"})"), 12);
+  EXPECT_EQ(with(R"({"a": "x", "b": [1], "c": false})"), 12);
+  EXPECT_TRUE(
+      fails_with([&] { with(R"({"a": "y", "b": [1]})"); }, "quantizer.a: expected x, as the run was begun, got y"));
+  EXPECT_TRUE(
+      fails_with([&] { with(R"({"a": "x"})"); }, "quantizer.b: expected [1], as the run was begun, got nothing"));
 }
 
 TEST_F(CheckpointFolder, RefusesWhatIsNoCheckpoint) {
