@@ -75,6 +75,27 @@ void add_task(CLI::App& verb, std::string& task) {
       ->check(CLI::IsMember(names_of_tasks()));
 }
 
+// Numbers in one word, "2,9": a list of words would take a model's name that stands behind it.
+template <typename Number>
+CLI::Option* add_numbers(CLI::App& verb, const std::string& flag, std::vector<Number>& to, size_t least, size_t most,
+                         const std::string& help) {
+  return verb
+      .add_option_function<std::string>(
+          flag,
+          [flag, &to, least, most](const std::string& text) {
+            to.clear();
+            std::stringstream stream(text);
+            for (std::string part; std::getline(stream, part, ',');) {
+              if (!CLI::detail::lexical_cast(part, to.emplace_back())) throw CLI::ValidationError(flag, "no number: " + part);
+            }
+            if (to.size() >= least && to.size() <= most) return;
+            const std::string wanted = least == most ? std::to_string(least) : octet::str(least, " or ", most);
+            throw CLI::ValidationError(flag, octet::str("expected ", wanted, " numbers, got '", text, "'"));
+          },
+          help)
+      ->type_name("N,N,...");
+}
+
 // How pictures become samples; `trains`: what is changed by chance, too.
 void add_images(CLI::App& verb, ImageArguments& images, bool trains) {
   constexpr const char* kGroup = "Pictures (images:FOLDER)";
@@ -104,9 +125,14 @@ void add_images(CLI::App& verb, ImageArguments& images, bool trains) {
       ->check(CLI::Range(0.0, 1.0))
       ->group(kGroup);
   verb.add_flag("--no-mirror", images.no_mirror, "Left and right stay")->group(kGroup);
-  verb.add_option("--jitter", images.jitter, "How far brightness, contrast and saturation move: 0.4,0.4,0.4")
-      ->delimiter(',')
-      ->expected(3)
+  add_numbers(verb, "--jitter", images.jitter, 3, 4,
+              "How far brightness, contrast, saturation and, where it is given, hue move: 0.4,0.4,0.4,0.1")
+      ->group(kGroup);
+  add_numbers(verb, "--randaugment", images.rand_augment, 2, 3,
+              "torchvision's RandAugment: changes a picture and their magnitude, 2,9, of 31, or of a third number")
+      ->group(kGroup);
+  add_numbers(verb, "--fill", images.fill, 3, 3,
+              "Color where --randaugment moves a picture away: 124,116,104 (default: black)")
       ->group(kGroup);
 }
 
@@ -228,6 +254,14 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("--label-smoothing", arguments.label_smoothing, "Label smoothing")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
+  verb.add_option("--mixup", arguments.mixup, "MixUp of each batch by shares of Beta(X, X), 0.2 or so; 0: none")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  verb.add_option(
+          "--cutmix", arguments.cutmix,
+          "CutMix of pictures by areas of Beta(X, X), 1 or so; with --mixup each batch has one of the two; 0: none")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   verb.add_option("--clip-grad-norm", arguments.clip_norm, "Most that all gradients together measure; 0: any")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);

@@ -69,7 +69,16 @@ ImageFolderOptions image_options(const DataArguments& choice, std::vector<int64_
   options.augment = choice.augment;
   options.least_scale = given.least_scale;
   options.mirror = !given.no_mirror;
-  if (given.jitter.size() == 3) options.jitter = {given.jitter[0], given.jitter[1], given.jitter[2]};
+  const auto nth = [](const auto& numbers, size_t i, auto otherwise) {
+    return i < numbers.size() ? static_cast<decltype(otherwise)>(numbers[i]) : otherwise;
+  };
+  options.jitter = {nth(given.jitter, 0, 0.0), nth(given.jitter, 1, 0.0), nth(given.jitter, 2, 0.0),
+                    nth(given.jitter, 3, 0.0)};
+  images::RandAugment& chosen = options.rand_augment;
+  chosen.changes = nth(given.rand_augment, 0, chosen.changes);
+  chosen.magnitude = nth(given.rand_augment, 1, chosen.magnitude);
+  chosen.bins = nth(given.rand_augment, 2, chosen.bins);
+  for (size_t i = 0; i < chosen.fill.size(); ++i) chosen.fill[i] = nth(given.fill, i, chosen.fill[i]);
   options.held_out = given.held_out.value_or(options.held_out);
   options.strict = given.strict;
   return options;
@@ -111,6 +120,7 @@ ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split 
   const bool turns = inputs[0].sample != given;
   ModelData data = open_for_inputs(inputs, std::move(source), choice, default_batch);
   if (turns) data.transform = in_nhwc(std::move(data.transform));
+  data.is_nhwc = turns;
   const std::vector<int64_t>& sizes = module.graph().placeholders().at(0)->sizes();
   if (data.source->gives_sets()) return data;
   if (sizes.empty() || data.batch_size != sizes[0]) make_batch_flexible(module);

@@ -15,7 +15,8 @@ struct ModelData {
   std::shared_ptr<DataSource> source;
   Transform transform;  ///< pads or resizes images, normalises, augments
   int64_t batch_size = 1;
-  int64_t workers = 1;  ///< threads that prepare batches
+  bool is_nhwc = false;  ///< pictures leave the transform with their channels last
+  int64_t workers = 1;   ///< threads that prepare batches
 };
 
 /// Opens the data for a model whose first input has these sizes without the batch.

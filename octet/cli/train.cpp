@@ -87,6 +87,9 @@ void check_arguments(const TrainArguments& arguments) {
   const auto for_qat = [&](bool given, const char* flag) {
     if (given && !arguments.qat) throw Error("", str("train: ", flag, " is for --qat"), ErrorCategory::kUsage);
   };
+  if ((arguments.mixup > 0 || arguments.cutmix > 0) && arguments.task != "classification") {
+    throw Error("", "train: --mixup and --cutmix are for --task classification", ErrorCategory::kUsage);
+  }
   for_qat(arguments.learn_scales, "--learn-scales");
   for_qat(arguments.warm_start > 0, "--warm-start");
   for_qat(arguments.distill && arguments.teacher.empty(), "--distill without --teacher");
@@ -247,6 +250,7 @@ void train(const TrainArguments& arguments) {
   training.task = task_of(arguments, *model, *data.source);
   training.transform = data.transform;
   training.workers = data.workers;
+  training.mix = {.mixup = arguments.mixup, .cutmix = arguments.cutmix, .channels_last = data.is_nhwc};
   ModelData held_out;
   if (!arguments.no_eval) {
     held_out = open_data_for(*model, test, Split::kTest, 250);

@@ -51,7 +51,9 @@ struct ImageArguments {
   std::string filter;        ///< empty: bilinear
   std::vector<double> mean;  ///< empty: ImageNet's
   std::vector<double> std;
-  std::vector<double> jitter;  ///< brightness, contrast, saturation; empty: none
+  std::vector<double> jitter;         ///< brightness, contrast, saturation, hue; empty: none
+  std::vector<int64_t> rand_augment;  ///< changes, magnitude, bins; empty: none
+  std::vector<int> fill;              ///< of what it moves away: red, green, blue; empty: black
   double least_scale = 0.08;
   bool no_mirror = false;
   std::optional<double> held_out;  ///< a tenth
@@ -131,6 +133,8 @@ struct TrainArguments {
   double warmup_epochs = 0.0;
   double final_lr = 0.0;  ///< part of learning_rate
   double label_smoothing = 0.0;
+  double mixup = 0.0;
+  double cutmix = 0.0;
   double clip_norm = 0.0;
   double average = 0.0;
   int64_t patience = 0;

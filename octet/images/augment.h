@@ -4,22 +4,9 @@
 
 #include "octet/images/resample.h"
 #include "octet/support/api.h"
+#include "octet/support/draws.h"
 
 namespace octet::images {
-
-/// Chance from a seed: the same seed gives the same draws.
-class OCTET_API Draws {
- public:
-  explicit Draws(uint64_t seed) : seed_(seed) {}
-  /// From `low` up to, not including, `high`.
-  double uniform(double low, double high);
-  /// From 0 to `count` - 1.
-  int64_t below(int64_t count);
-
- private:
-  uint64_t seed_;
-  uint64_t drawn_ = 0;
-};
 
 /// The box that torchvision's RandomResizedCrop draws: of a part of the area between the two scales and a proportion
 /// between the two ratios, after ten misses the greatest in the middle.
@@ -34,15 +21,19 @@ struct Jitter {
   double brightness = 0.0;
   double contrast = 0.0;
   double saturation = 0.0;
+  double hue = 0.0;  ///< from -x to x of the circle, x at most 0.5
 };
 
-/// torchvision's ColorJitter on PIL images, in an order that is drawn. Its hue is left out.
+/// torchvision's ColorJitter on PIL images, in an order that is drawn.
 OCTET_API void color_jitter(Image& image, const Jitter& jitter, Draws& draws);
 
-// The single changes, as PIL's ImageEnhance computes them.
+// The single changes, as PIL's ImageEnhance computes them where nothing else is said.
 OCTET_API void adjust_brightness(Image& image, double factor);
 OCTET_API void adjust_contrast(Image& image, double factor);
 OCTET_API void adjust_saturation(Image& image, double factor);
+OCTET_API void adjust_sharpness(Image& image, double factor);
+/// torchvision's adjust_hue: turns it by this part of the circle, -0.5 to 0.5, in PIL's HSV of eight bits.
+OCTET_API void adjust_hue(Image& image, double part);
 
 /// Brightness of a pixel as PIL's mode L: (19595 R + 38470 G + 7471 B + 32768) / 65536.
 inline uint8_t luminance(const uint8_t* rgb) {

@@ -116,6 +116,7 @@ class ImageFolder : public DataSource {
       throw expected(this->name(), "model input", "[3, height, width] or [1, height, width] (without the batch)",
                      octet::str('[', join(", ", sample), ']'));
     }
+    check_chance();
     set_facts();
     const Layout layout = layout_of(this->name(), folder, split);
     classes_ = layout.classes;
@@ -156,6 +157,20 @@ class ImageFolder : public DataSource {
 
  private:
   const Picture& picture(int64_t index) const { return pictures_[static_cast<size_t>(index)]; }
+
+  void check_chance() const {
+    const images::RandAugment& chosen = options_.rand_augment;
+    if (chosen.changes < 0) throw expected(name(), "RandAugment's changes", "0 or more", str(chosen.changes));
+    if (chosen.bins < 2) throw expected(name(), "RandAugment's bins", "2 or more", str(chosen.bins));
+    if (chosen.magnitude < 0 || chosen.magnitude >= chosen.bins) {
+      throw expected(name(), "RandAugment's magnitude", str("0 to ", chosen.bins - 1), str(chosen.magnitude));
+    }
+    const images::Jitter& jitter = options_.jitter;
+    for (const double each : {jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue}) {
+      if (!(each >= 0)) throw expected(name(), "jitter", "0 or more", str(each));
+    }
+    if (jitter.hue > 0.5) throw expected(name(), "jitter of the hue", "at most 0.5", str(jitter.hue));
+  }
 
   void set_facts() {
     const bool is_grey = options_.sample[0] == 1;
@@ -208,7 +223,7 @@ class ImageFolder : public DataSource {
   // As a model is trained.
   Image changed(const Picture& picture, uint64_t seed) const {
     const int64_t height = options_.sample[1], width = options_.sample[2];
-    images::Draws draws(seed);
+    Draws draws(seed);
     const std::string bytes = images::read_image_file(picture.path);
     const images::ImageSize size = images::image_size(bytes, picture.path);
     images::Box box = images::random_box(size.height, size.width, draws, options_.least_scale);
@@ -223,6 +238,7 @@ class ImageFolder : public DataSource {
     box.width = std::clamp<int64_t>(scaled(box.width, image.width, size.width), 1, image.width - box.left);
     Image made = images::resize(images::crop(image, box), height, width, options_.filter);
     if (options_.mirror && draws.uniform(0.0, 1.0) < 0.5) images::mirror(made);
+    images::rand_augment(made, options_.rand_augment, draws);
     images::color_jitter(made, options_.jitter, draws);
     return made;
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "octet/images/augment.h"
+#include "octet/images/rand_augment.h"
 #include "octet/support/api.h"
 #include "octet/train/data_source.h"
 
@@ -26,7 +27,8 @@ struct ImageFolderOptions {
   bool augment = false;
   double least_scale = 0.08;  ///< of a random box: the part of the area
   bool mirror = true;
-  images::Jitter jitter = {};
+  images::RandAugment rand_augment = {};  ///< behind the box and the mirror
+  images::Jitter jitter = {};             ///< behind that
 
   /// Where the folder is not split itself: the part of the files that is held out as test data, by their names.
   double held_out = 0.1;

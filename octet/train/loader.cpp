@@ -11,54 +11,77 @@
 namespace octet {
 namespace {
 
-/// torch::data's view of a DataSource: transformed batches of an epoch.
-class Source : public torch::data::datasets::BatchDataset<Source, Batch, std::vector<size_t>> {
- public:
-  Source(std::shared_ptr<const DataSource> data, Transform transform, uint64_t seed, bool is_training)
-      : data_(std::move(data)), transform_(std::move(transform)), seed_(seed), is_training_(is_training) {}
+/// The samples of a batch, its number in the epoch, and the sample that stands in front of it in the batch of all
+/// parts.
+struct Request {
+  std::vector<size_t> indices;
+  uint64_t number = 0;
+  size_t before = 0;
+  size_t size() const { return indices.size(); }
+};
 
-  Batch get_batch(std::vector<size_t> request) override {
-    SampleSeeds seeds;
-    for (size_t index : request) seeds.push_back(mix_seed(seed_, index));
-    const std::vector<int64_t> indices(request.begin(), request.end());
-    Batch batch = is_training_ ? data_->draw(indices, seeds) : data_->get(indices);
-    if (transform_) {
-      seeds.resize(static_cast<size_t>(std::max<int64_t>(batch.size(), 0)));
-      batch.inputs[0] = transform_(std::move(batch.inputs[0]), seeds);
-    }
+/// torch::data's view of a DataSource: transformed batches of an epoch.
+class Source : public torch::data::datasets::BatchDataset<Source, Batch, Request> {
+ public:
+  Source(std::shared_ptr<const DataSource> data, const LoaderOptions& options, uint64_t seed)
+      : data_(std::move(data)), options_(options), seed_(seed) {}
+
+  Batch get_batch(Request request) override {
+    Batch batch = read(request.indices);
+    if (!options_.shuffle || !options_.mix.any() || batch.size() == 0) return batch;
+    mix(batch, before(request, batch), options_.mix, mix_seed(mix_seed(seed_, 0), request.number));
     return batch;
   }
   std::optional<size_t> size() const override { return static_cast<size_t>(data_->size()); }
 
  private:
+  // The partner of the first sample: of one process the last.
+  Batch before(const Request& request, const Batch& batch) const {
+    if (request.before == request.indices.back()) return last_sample(batch);
+    try {
+      return read({request.before});
+    } catch (const Error&) {  // it can't be read: the process whose own it is says so
+      return last_sample(batch);
+    }
+  }
+
+  Batch read(const std::vector<size_t>& numbers) const {
+    const uint64_t of_samples = mix_seed(seed_, 1);
+    SampleSeeds seeds;
+    for (size_t index : numbers) seeds.push_back(mix_seed(of_samples, index));
+    const std::vector<int64_t> indices(numbers.begin(), numbers.end());
+    Batch batch = options_.shuffle ? data_->draw(indices, seeds) : data_->get(indices);
+    if (options_.transform) {
+      seeds.resize(static_cast<size_t>(std::max<int64_t>(batch.size(), 0)));
+      batch.inputs[0] = options_.transform(std::move(batch.inputs[0]), seeds);
+    }
+    return batch;
+  }
+
   std::shared_ptr<const DataSource> data_;
-  Transform transform_;
-  uint64_t seed_;
-  bool is_training_;
+  LoaderOptions options_;
+  uint64_t seed_;  // of the epoch
 };
 
 /// A fixed order, so that it depends on the seed alone and not on libtorch's generator.
-class FixedOrder : public torch::data::samplers::Sampler<std::vector<size_t>> {
+class FixedOrder : public torch::data::samplers::Sampler<Request> {
  public:
-  explicit FixedOrder(std::vector<size_t> order) : order_(std::move(order)) {}
+  explicit FixedOrder(std::vector<Request> requests) : requests_(std::move(requests)) {}
   void reset(std::optional<size_t> = std::nullopt) override { next_ = 0; }
-  std::optional<std::vector<size_t>> next(size_t batch_size) override {
-    if (next_ >= order_.size()) return std::nullopt;
-    size_t end = std::min(order_.size(), next_ + batch_size);
-    std::vector<size_t> batch(order_.begin() + static_cast<std::ptrdiff_t>(next_),
-                              order_.begin() + static_cast<std::ptrdiff_t>(end));
-    next_ = end;
-    return batch;
+  std::optional<Request> next(size_t) override {
+    if (next_ >= requests_.size()) return std::nullopt;
+    return requests_[next_++];
   }
   void save(torch::serialize::OutputArchive&) const override {}
   void load(torch::serialize::InputArchive&) override {}
 
  private:
-  std::vector<size_t> order_;
+  std::vector<Request> requests_;
   size_t next_ = 0;
 };
 
-std::vector<size_t> order_of(int64_t size, const LoaderOptions& options, uint64_t seed, int64_t first) {
+// The batches of a pass from number `first` on.
+std::vector<Request> requests_of(int64_t size, const LoaderOptions& options, uint64_t seed, int64_t first) {
   std::vector<size_t> order(static_cast<size_t>(size));
   std::iota(order.begin(), order.end(), size_t{0});
   for (size_t i = order.size(); options.shuffle && i > 1; --i) std::swap(order[i - 1], order[mix_seed(seed, i) % i]);
@@ -67,17 +90,14 @@ std::vector<size_t> order_of(int64_t size, const LoaderOptions& options, uint64_
   const auto batch = static_cast<size_t>(options.batch_size);
   const auto whole = batch * static_cast<size_t>(options.parts);
   if (options.drop_last) order.resize(order.size() / whole * whole);
-  if (options.parts > 1) {
-    std::vector<size_t> own;
-    for (size_t start = batch * static_cast<size_t>(options.part); start < order.size(); start += whole) {
-      own.insert(own.end(), order.begin() + static_cast<std::ptrdiff_t>(start),
-                 order.begin() + static_cast<std::ptrdiff_t>(start + batch));
-    }
-    order = std::move(own);
+  std::vector<Request> requests;
+  for (auto number = static_cast<size_t>(first); number * whole < order.size(); ++number) {
+    const size_t begin = number * whole, end = std::min(begin + whole, order.size());
+    const size_t from = begin + batch * static_cast<size_t>(options.part), to = std::min(from + batch, end);
+    const auto at = [&](size_t place) { return order.begin() + static_cast<std::ptrdiff_t>(place); };
+    requests.push_back({{at(from), at(to)}, number, order[from > begin ? from - 1 : end - 1]});
   }
-  const size_t behind = std::min(order.size(), static_cast<size_t>(first) * batch);
-  order.erase(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(behind));
-  return order;
+  return requests;
 }
 
 }  // namespace
@@ -96,6 +116,13 @@ Loader::Loader(std::shared_ptr<const DataSource> data, LoaderOptions options)
   }
   if (options_.parts > 1 && !options_.drop_last)
     throw Error("loader", "parts of a batch that is not full are not made");
+  if (!options_.mix.any()) return;
+  if (options_.mix.cutmix > 0 && data_->image_facts() == nullptr) throw Error(data_->name(), "CutMix is for pictures");
+  if (data_->gives_sets()) throw Error(data_->name(), "sets of inputs can't be mixed");
+  if (options_.mix.classes == 0) {
+    const auto counted = static_cast<int64_t>(data_->class_counts().size());
+    options_.mix.classes = data_->num_classes() > 0 ? data_->num_classes() : counted;
+  }
 }
 
 int64_t Loader::samples() const {
@@ -112,13 +139,12 @@ Loader::Epoch Loader::epoch(int64_t number, int64_t first) const {
   const auto workers = static_cast<size_t>(std::max<int64_t>(0, options_.workers));
   Epoch epoch;
   epoch.impl_ = std::make_shared<Epoch::Impl>();
-  epoch.impl_->loader =
-      torch::data::make_data_loader(Source(data_, options_.transform, mix_seed(seed, 1), options_.shuffle),
-                                    FixedOrder(order_of(data_->size(), options_, seed, first)),
-                                    torch::data::DataLoaderOptions(static_cast<size_t>(options_.batch_size))
-                                        .workers(workers)
-                                        .max_jobs(2 * workers)
-                                        .enforce_ordering(true));
+  epoch.impl_->loader = torch::data::make_data_loader(
+      Source(data_, options_, seed), FixedOrder(requests_of(data_->size(), options_, seed, first)),
+      torch::data::DataLoaderOptions(static_cast<size_t>(options_.batch_size))
+          .workers(workers)
+          .max_jobs(2 * workers)
+          .enforce_ordering(true));
   return epoch;
 }
 

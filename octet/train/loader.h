@@ -5,6 +5,7 @@
 
 #include "octet/support/api.h"
 #include "octet/train/data_source.h"
+#include "octet/train/mix.h"
 #include "octet/train/transforms.h"
 
 namespace octet {
@@ -22,6 +23,8 @@ struct LoaderOptions {
   int64_t workers = 1;
   /// For input 0.
   Transform transform = {};
+  /// With `shuffle`: samples put together behind the transform, drawn by the seed, the epoch and the batch's number.
+  MixOptions mix = {};
   /// Of several processes, each has its part of every batch of `parts` times `batch_size`: they see together what one
   /// with such batches sees. More than one asks for `drop_last`.
   int64_t part = 0;

@@ -5,9 +5,28 @@
 namespace octet {
 namespace {
 
+bool is_soft(const at::Tensor& targets) { return targets.dim() == 2 && at::isFloatingType(targets.scalar_type()); }
+
+// Soft targets over all classes of the output: those that they do not name have none of the share.
+at::Tensor targets_for(const at::Tensor& output, const at::Tensor& targets) {
+  if (!is_soft(targets)) return targets;
+  return at::constant_pad_nd(targets.to(output.scalar_type()), {0, output.size(1) - targets.size(1)});
+}
+
+at::Tensor hard(const at::Tensor& targets) { return is_soft(targets) ? targets.argmax(1) : targets; }
+
 void check_logits(const at::Tensor& output, const Batch& batch, const std::string& where) {
   if (output.dim() != 2 || output.size(0) != batch.size()) {
     throw expected(where, "model output", str("[", batch.size(), ", classes]"), octet::str(output.sizes()));
+  }
+  if (is_soft(batch.targets)) {
+    const at::Tensor& soft = batch.targets;
+    if (soft.size(0) != batch.size() || soft.size(1) > output.size(1)) {
+      throw expected(where, "soft targets", str("[", batch.size(), ", ", output.size(1), "]"), octet::str(soft.sizes()));
+    }
+    const bool are_shares = soft.ge(0).all().item<bool>() && soft.sum(1).sub(1).abs().lt(1e-3).all().item<bool>();
+    if (!are_shares) throw Error(where, "soft targets: expected shares of each sample that sum up to 1, got others");
+    return;
   }
   if (batch.targets.scalar_type() != at::kLong || batch.targets.dim() != 1) {
     throw expected(where, "labels", "int64 [samples]", octet::str(batch.targets.scalar_type(), batch.targets.sizes()));
@@ -18,7 +37,7 @@ void check_logits(const at::Tensor& output, const Batch& batch, const std::strin
 
 Metric top(int64_t k) {
   return {str("top", k), str("top-", k), [k](const at::Tensor& output, const Batch& batch) {
-            return static_cast<double>(count_top(output, batch.targets, k));
+            return static_cast<double>(count_top(output, hard(batch.targets), k));
           }};
 }
 
@@ -40,11 +59,12 @@ Task classification(double label_smoothing, const at::Tensor& class_weights) {
       throw expected("train", "class weights", str(output.size(1), ", as many as the model has classes"),
                      str(class_weights.numel()));
     }
-    return at::cross_entropy_loss(output, batch.targets, class_weights, at::Reduction::Mean, /*ignore_index=*/-100,
-                                  label_smoothing);
+    return at::cross_entropy_loss(output, targets_for(output, batch.targets), class_weights, at::Reduction::Mean,
+                                  /*ignore_index=*/-100, label_smoothing);
   };
   task.loss_sum = [](const at::Tensor& output, const Batch& batch) {
-    return at::cross_entropy_loss(output.to(at::kFloat), batch.targets, {}, at::Reduction::Sum).item<double>();
+    const at::Tensor logits = output.to(at::kFloat);
+    return at::cross_entropy_loss(logits, targets_for(logits, batch.targets), {}, at::Reduction::Sum).item<double>();
   };
   task.metrics = {top(1), top(5)};
   task.check_output = check_logits;

@@ -65,9 +65,10 @@ struct OCTET_API Task {
   void check_data(const DataSource& data, const char* purpose) const;
 };
 
-/// Logits [N, classes] against int64 labels [N]: cross entropy, top-1 and top-5. `label_smoothing` from 0 up to but not
-/// 1, else octet::Error. `class_weights`: what a sample of each class counts in training, float32 [classes]; undefined:
-/// all the same.
+/// Logits [N, classes] against int64 labels [N], or soft ones, floating [N, up to classes], of which the greatest
+/// counts as the label where answers are counted: cross entropy, top-1 and top-5. `label_smoothing` from 0 up to but
+/// not 1, else octet::Error. `class_weights`: what a sample of each class counts in training, float32 [classes];
+/// undefined: all the same.
 OCTET_API Task classification(double label_smoothing = 0, const at::Tensor& class_weights = {});
 
 /// A metric's value.

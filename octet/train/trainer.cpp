@@ -29,6 +29,9 @@ std::shared_ptr<const DataSource> checked(std::shared_ptr<const DataSource> data
   if (!(options.average >= 0 && options.average < 1)) {
     throw expected("train", "decay of the moving average", "from 0 up to but not 1", str(options.average));
   }
+  if (!(options.mix.mixup >= 0 && options.mix.cutmix >= 0)) {
+    throw expected("train", "MixUp and CutMix", "0 or more", str(options.mix.mixup, " and ", options.mix.cutmix));
+  }
   if (options.group && options.batch_size % options.group->size() != 0) {
     throw expected("train", "batch size", str("a multiple of the ", options.group->size(), " processes"),
                    str(options.batch_size));
@@ -50,6 +53,7 @@ LoaderOptions loading(const TrainOptions& options) {
           .seed = options.seed,
           .workers = options.workers,
           .transform = options.transform,
+          .mix = options.mix,
           .part = options.group ? options.group->rank() : 0,
           .parts = options.group ? options.group->size() : 1};
 }

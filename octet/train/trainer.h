@@ -58,6 +58,8 @@ struct TrainOptions {
   /// For input 0; see standard_transform.
   Transform transform = {};
   Transform eval_transform = {};
+  /// Samples put together in training (mix.h): the same in one process and in several.
+  MixOptions mix = {};
 };
 
 struct StepInfo {

@@ -8,6 +8,7 @@
 #include "octet/formats/npy.h"
 #include "octet/images/augment.h"
 #include "octet/images/image_file.h"
+#include "octet/images/rand_augment.h"
 #include "octet/images/resample.h"
 #include "octet/support/byte_source.h"
 #include "tests/support/error_test.h"
@@ -74,6 +75,66 @@ TEST(Images, ChangesColorsAsTorchvisionDoes) {
     EXPECT_LE(distance(changed(adjust_contrast), "contrast_" + factor), 1) << factor;
     EXPECT_LE(distance(changed(adjust_saturation), "saturation_" + factor), 1) << factor;
   }
+}
+
+// Of the part that make.py changes.
+Image part() { return crop(read_image(file("tall.png")), {8, 6, 40, 30}); }
+
+int64_t steps(const Image& image, const at::Tensor& expected) {
+  return (tensor(image).to(at::kInt) - expected.to(at::kInt)).abs().max().item<int64_t>();
+}
+
+TEST(Images, MakesTheChangesOfRandAugment) {
+  const at::Tensor expected = read_npy(file("changes.npy"));
+  ASSERT_EQ(expected.size(0), kChanges);
+  for (int64_t i = 0; i < kChanges; ++i) {
+    const auto change = static_cast<Change>(i);
+    for (const int64_t column : {0, 1}) {
+      Image image = part();
+      const double far = strength(change, column == 0 ? 9 : 20, 31, image.height, image.width);
+      apply(image, change, column == 1 && goes_both_ways(change) ? -far : far);
+      EXPECT_LE(steps(image, expected[i][column]), 1) << "change " << i << ", column " << column;
+    }
+  }
+  Image turned = part();
+  apply(turned, Change::kRotate, strength(Change::kRotate, 25, 31, 40, 30), {10, 200, 30});
+  EXPECT_EQ(steps(turned, read_npy(file("rotated_filled.npy"))), 0);
+}
+
+TEST(Images, GoesAsFarAsRandAugmentDoes) {
+  const at::Tensor expected = read_npy(file("strengths.npy"));
+  const std::array<int64_t, 5> magnitudes = {0, 5, 9, 15, 30};
+  for (int64_t i = 0; i < kChanges; ++i) {
+    for (size_t j = 0; j < magnitudes.size(); ++j) {
+      const double far = strength(static_cast<Change>(i), magnitudes[j], 31, 40, 30);
+      EXPECT_NEAR(far, expected[i][static_cast<int64_t>(j)].item<double>(), 1e-5) << i << " at " << magnitudes[j];
+    }
+  }
+}
+
+TEST(Images, TurnsTheHue) {
+  const at::Tensor expected = read_npy(file("hue.npy"));
+  const std::array<double, 4> parts = {-0.5, -0.13, 0.1, 0.37};
+  for (size_t i = 0; i < parts.size(); ++i) {
+    Image image = part();
+    adjust_hue(image, parts[i]);
+    EXPECT_LE(steps(image, expected[static_cast<int64_t>(i)]), 1) << parts[i];
+  }
+}
+
+// By the seed alone; all changes are reached, and both ways.
+TEST(Images, RandAugmentDrawsFromTheSeed) {
+  const Image before = part();
+  std::set<std::vector<uint8_t>> made;
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    Image image = before, again = before;
+    Draws draws(seed), same(seed);
+    rand_augment(image, {.changes = 1}, draws);
+    rand_augment(again, {.changes = 1}, same);
+    EXPECT_EQ(image.rgb, again.rgb);
+    made.insert(image.rgb);
+  }
+  EXPECT_EQ(made.size(), 23u) << "nine both ways, five one way";
 }
 
 TEST(Images, AJpegMayComeSmaller) {

@@ -141,7 +141,8 @@ TEST_F(ImageFolderTest, ChanceComesFromTheSeed) {
   for (const char* name : {"a/1.jpg", "a/2.jpg", "b/3.jpg", "b/4.jpg"}) add(name, "baseline.jpg");
   ImageFolderOptions options = sized({3, 16, 16});
   options.augment = true;
-  options.jitter = {0.4, 0.4, 0.4};
+  options.jitter = {0.4, 0.4, 0.4, 0.1};
+  options.rand_augment.changes = 2;
   const auto data = open(options);
   const at::Tensor four = data->draw({0, 1, 2, 3}, {1, 2, 3, 4}).inputs[0];
   EXPECT_TRUE(at::equal(four[2], data->draw({2}, {3}).inputs[0][0]));
@@ -164,6 +165,12 @@ TEST_F(ImageFolderTest, WrongFoldersAndModelsAreTold) {
   EXPECT_TRUE(test::fails_with([&] { open(sized({4, 8, 8})); }, "model input: expected [3, height, width]"));
   EXPECT_TRUE(test::fails_with([&] { open(sized({16})); }, "model input"));
   ImageFolderOptions options = sized({3, 8, 8});
+  options.rand_augment = {.changes = 2, .magnitude = 31};
+  EXPECT_TRUE(test::fails_with([&] { open(options); }, "RandAugment's magnitude: expected 0 to 30, got 31"));
+  options = sized({3, 8, 8});
+  options.jitter.hue = 0.6;
+  EXPECT_TRUE(test::fails_with([&] { open(options); }, "jitter of the hue: expected at most 0.5, got 0.6"));
+  options = sized({3, 8, 8});
   options.mean = {0.5};
   EXPECT_TRUE(test::fails_with([&] { open(options); }, "mean and std: expected 3 numbers each"));
   EXPECT_TRUE(test::fails_with(

@@ -267,7 +267,8 @@ TEST(Train, RefusesWhatCannotWork) {
   options.clip_norm = 0;
   says(tensor_source("nan", {at::full({64, 2}, NAN)}, at::zeros({64}, at::kLong)),
        "the loss is nan in epoch 1, step 1");
-  says(tensor_source("soft", {at::zeros({64, 2})}, at::zeros({64, 3})), "[soft] labels: expected int64 [samples]");
+  says(tensor_source("soft", {at::zeros({64, 2})}, at::zeros({64, 3})),
+       "[soft] soft targets: expected shares of each sample that sum up to 1");
   options.epochs = 0;
   says(corners(64, 1), "epochs: expected at least 1");
 }

@@ -8,7 +8,8 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps
 from torchvision import transforms
-from torchvision.transforms import functional
+from torchvision.transforms import autoaugment, functional
+from torchvision.transforms.functional import InterpolationMode
 
 HERE = pathlib.Path(__file__).parent
 rng = np.random.default_rng(7)
@@ -96,6 +97,25 @@ def main():
         np.save(HERE / f"brightness_{factor}.npy", np.asarray(functional.adjust_brightness(tall, factor)))
         np.save(HERE / f"contrast_{factor}.npy", np.asarray(functional.adjust_contrast(tall, factor)))
         np.save(HERE / f"saturation_{factor}.npy", np.asarray(functional.adjust_saturation(tall, factor)))
+    changes(tall)
+
+
+def changes(tall):
+    """What RandAugment's single changes make of a part of it: a row a change, in torchvision's order, at magnitude 9 and, the
+    other way, 20 of 31; hue; what fills the corners of a rotation; and how far each goes at five magnitudes."""
+    part = functional.crop(tall, 8, 6, 40, 30)
+    space = autoaugment.RandAugment()._augmentation_space(31, (40, 30))
+
+    def made(name, magnitude, sign, fill=None):
+        magnitudes, signed = space[name]
+        far = float(magnitudes[magnitude]) if magnitudes.ndim else 0.0
+        return np.asarray(autoaugment._apply_op(part, name, -far if signed and sign < 0 else far, InterpolationMode.NEAREST, fill))
+
+    np.save(HERE / "changes.npy", np.stack([np.stack([made(name, 9, 1), made(name, 20, -1)]) for name in space]))
+    np.save(HERE / "rotated_filled.npy", made("Rotate", 25, 1, [10, 200, 30]))
+    np.save(HERE / "hue.npy", np.stack([np.asarray(functional.adjust_hue(part, hue)) for hue in (-0.5, -0.13, 0.1, 0.37)]))
+    reach = [[float(m[i]) if m.ndim else 0.0 for i in (0, 5, 9, 15, 30)] for m, _ in space.values()]
+    np.save(HERE / "strengths.npy", np.array(reach))
 
 
 if __name__ == "__main__":
