@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "octet/graph/record.h"
@@ -37,13 +38,14 @@ class Figures {
   std::vector<double> values_;
 };
 
-/// MobileNetV2 as a graph in eval mode, for images of 224x224 in any batch.
-inline std::shared_ptr<GraphModule> mobilenet_v2() {
-  auto model = make_model("mobilenet_v2");
+/// A model of the registry as a graph in eval mode, for square images in any batch.
+inline std::shared_ptr<GraphModule> exported_model(const std::string& name, int64_t size) {
+  auto model = make_model(name);
   model->eval();
-  auto exported = export_module(*model, {at::randn({1, 3, 224, 224})});
+  auto exported = export_module(*model, {at::randn({1, 3, size, size})});
   make_batch_flexible(*exported);
   return exported;
 }
+inline std::shared_ptr<GraphModule> mobilenet_v2() { return exported_model("mobilenet_v2", 224); }
 
 }  // namespace octet::benchmarks

@@ -1,5 +1,7 @@
-// MobileNetV2 at 224x224: a float training step against a QAT step, in one process and in turn, and what prepare and
-// convert take. usage: qat_step [batch = 16] [threads = 2] [rounds = 5]
+// A float training step of libtorch, in channels last, against a QAT step, with all layers trained and with the first
+// half frozen; and what prepare and convert take. All in one process and in turn.
+// usage: qat_step [batch = 16] [threads = 2] [rounds = 5] [model = mobilenet_v2] [size = 224]
+// As `qat_step 128 2 9 resnet8 32`.
 #include <ATen/Parallel.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <torch/optim/sgd.h>
@@ -11,29 +13,50 @@
 #include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/train/integer_prefix.h"
+#include "octet/train/optimizer.h"
 
 namespace {
 
 using octet::benchmarks::Figures;
 using octet::benchmarks::milliseconds;
 
+using Optimizer = std::shared_ptr<torch::optim::Optimizer>;
+
 struct Trainee {
   std::shared_ptr<octet::GraphModule> module;
-  std::unique_ptr<torch::optim::SGD> optimizer;
+  std::shared_ptr<octet::IntegerPrefix> prefix;  // null: all steps run
+  Optimizer optimizer;
 
-  explicit Trainee(std::shared_ptr<octet::GraphModule> graph) : module(std::move(graph)) {
+  Trainee(std::shared_ptr<octet::GraphModule> graph,
+          const std::function<Optimizer(const std::vector<at::Tensor>&)>& make_optimizer)
+      : module(std::move(graph)) {
     for (at::Tensor& parameter : module->parameters()) {
       if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast));
     }
     module->train(true);
-    optimizer = std::make_unique<torch::optim::SGD>(module->parameters(), torch::optim::SGDOptions(1e-3).momentum(0.9));
+    optimizer = make_optimizer(module->parameters());
   }
   void step(const at::Tensor& images, const at::Tensor& labels) {
     optimizer->zero_grad();
-    at::cross_entropy_loss(module->forward(images), labels).backward();
+    const at::Tensor logits = prefix ? prefix->run({images}).at(0) : module->forward(images);
+    at::cross_entropy_loss(logits, labels).backward();
     optimizer->step();
   }
 };
+
+constexpr double kRate = 1e-3;
+constexpr double kMomentum = 0.9;
+
+// Each side's own.
+Optimizer libtorch_sgd(const std::vector<at::Tensor>& parameters) {
+  return std::make_shared<torch::optim::SGD>(parameters, torch::optim::SGDOptions(kRate).momentum(kMomentum));
+}
+Optimizer octet_sgd(const std::vector<at::Tensor>& parameters) {
+  octet::OptimizerOptions options;
+  options.momentum = kMomentum;
+  return octet::make_optimizer(parameters, options, kRate);
+}
 
 }  // namespace
 
@@ -41,9 +64,11 @@ int main(int argc, char** argv) {
   const int64_t batch = argc > 1 ? std::stoll(argv[1]) : 16;
   at::set_num_threads(argc > 2 ? std::stoi(argv[2]) : 2);
   const int rounds = argc > 3 ? std::stoi(argv[3]) : 5;
+  const std::string model = argc > 4 ? argv[4] : "mobilenet_v2";
+  const int64_t size = argc > 5 ? std::stoll(argv[5]) : 224;
   at::manual_seed(0);
 
-  const auto exported = octet::benchmarks::mobilenet_v2();
+  const auto exported = octet::benchmarks::exported_model(model, size);
 
   Figures prepare, convert;
   std::shared_ptr<octet::GraphModule> prepared;
@@ -53,39 +78,55 @@ int main(int argc, char** argv) {
     prepare.add(milliseconds([&] { prepared = octet::prepare_qat_pt2e(copy, quantizer); }));
   }
 
-  Trainee plain(exported->copy());
-  Trainee quantized(prepared);
-  Trainee half(prepared->copy());
+  const at::Tensor images = at::randn({batch, 3, size, size}).contiguous(at::MemoryFormat::ChannelsLast);
+  Trainee plain(exported->copy(), libtorch_sgd);
+  const at::Tensor labels = at::randint(plain.module->forward(images).size(1), {batch});
+  Trainee quantized(prepared, octet_sgd);
+  Trainee half(prepared->copy(), octet_sgd);
   octet::freeze_layers(*half.module, "0.5");
-  const at::Tensor images = at::randn({batch, 3, 224, 224}).contiguous(at::MemoryFormat::ChannelsLast);
-  const at::Tensor labels = at::randint(1000, {batch});
   plain.step(images, labels);
   quantized.step(images, labels);
   half.step(images, labels);
-  Figures float_step, qat_step, half_step, ratio, half_ratio;
+  Trainee settled(half.module->copy(), octet_sgd);  // ranges too, so that its frozen begin can run in integers
+  octet::freeze_layers(*settled.module, "0.5");
+  settled.module->apply(octet::disable_observer);
+  const octet::IntegerPrefix::Found found = octet::IntegerPrefix::find(*settled.module);
+  settled.prefix = found.prefix;
+  settled.step(images, labels);
+  Figures float_step, qat_step, half_step, settled_step, ratio, half_ratio, settled_ratio;
   for (int round = 0; round < rounds; ++round) {
     const double a = milliseconds([&] { plain.step(images, labels); });
     const double b = milliseconds([&] { quantized.step(images, labels); });
     const double c = milliseconds([&] { half.step(images, labels); });
-    half_step.add(c);
-    half_ratio.add(c / a);
+    const double d = milliseconds([&] { settled.step(images, labels); });
     float_step.add(a);
     qat_step.add(b);
     ratio.add(b / a);
+    half_step.add(c);
+    half_ratio.add(c / a);
+    settled_step.add(d);
+    settled_ratio.add(d / a);
   }
   octet::move_exported_model_to_eval(prepared);
   for (int round = 0; round < 3; ++round) {
     auto copy = prepared->copy();
     convert.add(milliseconds([&] { octet::convert_pt2e(copy); }));
   }
-  std::printf("MobileNetV2 224x224, batch %ld, %d threads, %d rounds: medians (quartiles)\n", static_cast<long>(batch),
-              at::get_num_threads(), rounds);
+  const bool is_mobilenet = model == "mobilenet_v2";
+  std::printf("%s %ldx%ld, batch %ld, %d threads, %d rounds: medians (quartiles)\n",
+              is_mobilenet ? "MobileNetV2" : model.c_str(), static_cast<long>(size), static_cast<long>(size),
+              static_cast<long>(batch), at::get_num_threads(), rounds);
+  const auto frozen = [](const char* what, const Figures& step, const Figures& to_float) {
+    std::printf("  %s %8.1f ms (%.1f to %.1f), to the float step %.2f (%.2f to %.2f)\n", what, step.median(),
+                step.at(0.25), step.at(0.75), to_float.median(), to_float.at(0.25), to_float.at(0.75));
+  };
   std::printf("  float step  %8.1f ms (%.1f to %.1f)\n", float_step.median(), float_step.at(0.25), float_step.at(0.75));
   std::printf("  QAT step    %8.1f ms (%.1f to %.1f)\n", qat_step.median(), qat_step.at(0.25), qat_step.at(0.75));
   std::printf("  QAT / float %8.2f    (%.2f to %.2f)\n", ratio.median(), ratio.at(0.25), ratio.at(0.75));
-  std::printf("  first half of the layers frozen %8.1f ms (%.1f to %.1f), to the float step %.2f (%.2f to %.2f)\n",
-              half_step.median(), half_step.at(0.25), half_step.at(0.75), half_ratio.median(), half_ratio.at(0.25),
-              half_ratio.at(0.75));
+  frozen("first half of the layers frozen", settled_step, settled_ratio);
+  std::printf("    %s\n", found.prefix ? octet::str(found.prefix->layers(), " of them in integers").c_str()
+                                       : found.declined.c_str());
+  frozen("the same, ranges still observed", half_step, half_ratio);
   std::printf("  prepare     %8.1f ms, convert %.1f ms, together %.1f ms\n", prepare.median(), convert.median(),
               prepare.median() + convert.median());
   return 0;

@@ -305,6 +305,11 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("--freeze", arguments.freeze,
                   "Layers that are not trained, their BatchNorm statistics with them: a share from the network's begin "
                   "(0.5), or names of modules or parameters, separated by commas");
+  verb.add_option(
+          "--integer-prefix", arguments.integer_prefix,
+          "With --qat and --freeze: once ranges stop moving, what stands before the first trained layer runs in "
+          "the device's integers: yes or no")
+      ->default_str("yes");
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")->check(CLI::NonNegativeNumber);
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");

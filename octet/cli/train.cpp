@@ -134,6 +134,7 @@ QatOptions qat_options(const TrainArguments& arguments) {
   options.freeze_observers_after = arguments.freeze_observers_after;
   options.freeze_bn_after = arguments.freeze_bn_after;
   options.freeze = arguments.freeze;
+  options.integer_prefix = arguments.integer_prefix;
   TrainOptions& training = options.train;
   options.learn_scales = arguments.learn_scales;
   options.calibrated_samples = arguments.warm_start;

@@ -149,6 +149,7 @@ struct TrainArguments {
   int64_t warm_start = 0;  ///< samples
   bool fused = true;
   std::string freeze;  ///< layers that are not trained: a share, or names
+  bool integer_prefix = true;
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;

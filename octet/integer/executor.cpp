@@ -42,6 +42,14 @@ namespace {
 
 const Tensor& tensor_of(const tflite::Model& model, int32_t index) { return model.tensors[static_cast<size_t>(index)]; }
 
+// One element after the other, on several threads.
+template <typename From, typename To, typename Turn>
+void turn_all(const From* from, To* to, int64_t count, const Turn& turn) {
+  constexpr int64_t kTurned = 1 << 15;
+  parallel_for(0, count, kTurned,
+               [&](int64_t begin, int64_t end) { std::transform(from + begin, from + end, to + begin, turn); });
+}
+
 size_t bytes_of(const Tensor& tensor) { return static_cast<size_t>(tensor.numel() * tflite::type_size(tensor.type)); }
 
 at::Tensor quantized(const at::Tensor& values, const Tensor& tensor) {
@@ -51,9 +59,8 @@ at::Tensor quantized(const at::Tensor& values, const Tensor& tensor) {
   at::Tensor levels = at::empty(from.sizes(), at::TensorOptions(scalar_type(tensor.type)));
   const auto zero_point = static_cast<int32_t>(grid->zero_point);
   with_level_type(tensor.type, [&]<typename Level>(Level) {
-    std::transform(from.const_data_ptr<float>(), from.const_data_ptr<float>() + from.numel(),
-                   levels.mutable_data_ptr<Level>(),
-                   [&](float value) { return quantize_level<Level>(value, grid->scale, zero_point); });
+    turn_all(from.const_data_ptr<float>(), levels.mutable_data_ptr<Level>(), from.numel(),
+             [&](float value) { return quantize_level<Level>(value, grid->scale, zero_point); });
   });
   return levels;
 }
@@ -64,9 +71,8 @@ at::Tensor dequantized(const at::Tensor& levels, const Tensor& tensor) {
   at::Tensor values = at::empty(levels.sizes(), at::TensorOptions(at::kFloat));
   const auto zero_point = static_cast<int32_t>(grid->zero_point);
   with_level_type(tensor.type, [&]<typename Level>(Level) {
-    std::transform(levels.const_data_ptr<Level>(), levels.const_data_ptr<Level>() + levels.numel(),
-                   values.mutable_data_ptr<float>(),
-                   [&](Level level) { return dequantize_level(level, grid->scale, zero_point); });
+    turn_all(levels.const_data_ptr<Level>(), values.mutable_data_ptr<float>(), levels.numel(),
+             [&](Level level) { return dequantize_level(level, grid->scale, zero_point); });
   });
   return values;
 }

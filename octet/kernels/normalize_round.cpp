@@ -40,6 +40,8 @@ at::Tensor laid_out_like(const at::Tensor& x, const at::Tensor& gradient) {
 }
 
 ClipAndRound rounding_of(const ClippingActivation& activation, const RoundingGrid& grid) {
+  constexpr float kInfinite = std::numeric_limits<float>::infinity();
+  if (grid.is_none) return {activation.low, activation.high, 1, 1, 0, -kInfinite, kInfinite};
   return {activation.low,
           activation.high,
           1.0F / grid.scale,
@@ -94,17 +96,19 @@ at::Tensor clip_round_reference(const at::Tensor& x, const ClippingActivation& a
     const at::Tensor passing = at::where(passes, x, at::zeros_like(x));
     clipped = value + (passing - passing.detach());
   }
+  if (grid.is_none) return clipped;
   return fake_quantize_reference(clipped, at::full({1}, grid.scale, at::kFloat),
                                  at::full({1}, grid.zero_point, at::kLong), -1, grid.quant_min, grid.quant_max);
 }
 
 c10::IValue saved(const RoundingGrid& grid) {
   return std::vector<double>{grid.scale, static_cast<double>(grid.zero_point), static_cast<double>(grid.quant_min),
-                             static_cast<double>(grid.quant_max)};
+                             static_cast<double>(grid.quant_max), grid.is_none ? 1.0 : 0.0};
 }
 RoundingGrid grid_from(const c10::IValue& value) {
   const std::vector<double> numbers = value.toDoubleVector();
-  return {static_cast<float>(numbers[0]), std::llround(numbers[1]), std::llround(numbers[2]), std::llround(numbers[3])};
+  return {static_cast<float>(numbers[0]), std::llround(numbers[1]), std::llround(numbers[2]), std::llround(numbers[3]),
+          numbers[4] != 0};
 }
 
 c10::IValue saved(const ClippingActivation& activation) {

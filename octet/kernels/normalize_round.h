@@ -26,6 +26,7 @@ struct RoundingGrid {
   int64_t zero_point = 0;
   int64_t quant_min = -128;
   int64_t quant_max = 127;
+  bool is_none = false;  ///< values, all beyond 2^23, pass as they are: of an observer that none of them counts for
 };
 
 /// Chooses the grid, once the range of what will be rounded is known.

@@ -4,7 +4,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdlib>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <new>
@@ -16,30 +17,24 @@ namespace {
 constexpr size_t kLargeTensor = size_t{1} << 18;
 constexpr size_t kPage = size_t{1} << 12;
 constexpr size_t kHugePage = size_t{1} << 21;
+constexpr size_t kSegment = size_t{1} << 32;  // of addresses: memory is what was written to
 
 thread_local int depth = 0;
 
+// Pieces of large segments, cut where a smaller one is asked for and joined where neighbours are free: a training frees
+// in the reverse order of its making, so that whole rows of pieces become one again.
 class Pool {
  public:
   void* take(size_t bytes) {
     const size_t size = (bytes + kPage - 1) / kPage * kPage;
     const std::lock_guard<std::mutex> lock(mutex_);
-    // A block that is a little larger serves too.
-    const auto found = kept_.lower_bound(size);
-    if (found != kept_.end() && found->first <= size + size / 8) {
-      const auto [block_size, memory] = *found;
-      kept_bytes_ -= block_size;
-      kept_.erase(found);
-      return used(memory, block_size);
-    }
-    most_used_ = std::max(most_used_, used_bytes_ + size);
-    while (!kept_.empty() && used_bytes_ + size + kept_bytes_ > most_used_) drop_largest();
-    // Huge pages where they are whole: fewer faults, fewer misses of the translation.
-    const size_t alignment = size >= 2 * kHugePage ? kHugePage : kPage;
-    void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-    if (memory == nullptr) throw std::bad_alloc();
-    if (alignment == kHugePage) madvise(memory, size / kHugePage * kHugePage, MADV_HUGEPAGE);
-    return used(memory, size);
+    auto piece = smallest_from(size);
+    if (piece == free_.end()) piece = add_segment(size);
+    const auto [memory, whole] = *piece;
+    free_.erase(piece);
+    if (whole > size) free_.emplace(memory + size, whole - size);
+    used_.emplace(memory, size);
+    return memory;
   }
 
   /// False where the memory is none of the pool's.
@@ -47,40 +42,56 @@ class Pool {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = used_.find(memory);
     if (found == used_.end()) return false;
-    used_bytes_ -= found->second;
-    kept_bytes_ += found->second;
-    kept_.emplace(found->second, memory);
+    auto* const begin = static_cast<std::byte*>(memory);
+    auto piece = free_.emplace(begin, found->second).first;
     used_.erase(found);
+    const auto next = std::next(piece);
+    if (next != free_.end() && piece->first + piece->second == next->first) {
+      piece->second += next->second;
+      free_.erase(next);
+    }
+    if (piece != free_.begin()) {
+      const auto previous = std::prev(piece);
+      if (previous->first + previous->second == piece->first) {
+        previous->second += piece->second;
+        free_.erase(piece);
+      }
+    }
     return true;
   }
 
   void release() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    while (!kept_.empty()) drop_largest();
-    most_used_ = used_bytes_;
+    for (const auto& [memory, size] : free_) madvise(memory, size, MADV_DONTNEED);
   }
 
  private:
-  void* used(void* memory, size_t size) {
-    used_.emplace(memory, size);
-    used_bytes_ += size;
-    most_used_ = std::max(most_used_, used_bytes_);
-    return memory;
+  using Pieces = std::map<std::byte*, size_t>;
+
+  Pieces::iterator smallest_from(size_t size) {
+    auto found = free_.end();
+    for (auto piece = free_.begin(); piece != free_.end(); ++piece) {
+      if (piece->second >= size && (found == free_.end() || piece->second < found->second)) found = piece;
+    }
+    return found;
   }
 
-  void drop_largest() {
-    const auto last = std::prev(kept_.end());
-    kept_bytes_ -= last->first;
-    std::free(last->second);
-    kept_.erase(last);
+  Pieces::iterator add_segment(size_t size) {
+    for (const size_t wanted : {std::max(kSegment, size), size}) {  // less where addresses are rationed
+      const size_t whole = wanted + kHugePage;
+      void* memory = mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (memory == MAP_FAILED) continue;
+      // Huge pages where they are whole: fewer faults, fewer misses of the translation.
+      madvise(memory, whole, MADV_HUGEPAGE);
+      const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(memory) % kHugePage) % kHugePage;
+      return free_.emplace(static_cast<std::byte*>(memory) + before, wanted).first;
+    }
+    throw std::bad_alloc();
   }
 
   std::mutex mutex_;
-  std::multimap<size_t, void*> kept_;
+  Pieces free_;
   std::unordered_map<void*, size_t> used_;
-  size_t kept_bytes_ = 0;
-  size_t used_bytes_ = 0;
-  size_t most_used_ = 0;
 };
 
 // Never destroyed: tensors that live as long as the program come back to it.

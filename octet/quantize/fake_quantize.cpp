@@ -1,7 +1,5 @@
 #include "octet/quantize/fake_quantize.h"
 
-#include <ATen/ops/full.h>
-
 #include <typeinfo>
 
 #include "octet/quantize/assign_buffer.h"
@@ -87,18 +85,27 @@ at::Tensor FakeQuantize::forward(const at::Tensor& x) {
   return is_fake_quant_enabled() && has_data() ? quantized(x, {scale, zero_point}) : x;
 }
 
-QParams FakeQuantize::watch(float low, float high, const std::function<at::Tensor()>& values) {
+QParams FakeQuantize::watch(const at::Tensor& low, const at::Tensor& high, const std::function<at::Tensor()>& values) {
   if (is_observer_enabled()) {
     // Others may see more in the values than their range.
     const std::type_info& kind = typeid(std::as_const(*observer_));
-    const bool by_range = kind == typeid(MinMaxObserver) || kind == typeid(MovingAverageMinMaxObserver);
+    const bool by_range = kind == typeid(MinMaxObserver) || kind == typeid(MovingAverageMinMaxObserver) ||
+                          kind == typeid(PerChannelMinMaxObserver) ||
+                          kind == typeid(MovingAveragePerChannelMinMaxObserver);
     auto* range = by_range ? dynamic_cast<RangeObserver*>(observer_.get()) : nullptr;
-    if (range == nullptr || !range->forward_range(at::full({}, low, at::kFloat), at::full({}, high, at::kFloat))) {
-      observer_->forward(values());
-    }
+    if (range == nullptr || !range->forward_range(low, high)) observer_->forward(values());
     refresh();
   }
   return {scale, zero_point};
+}
+
+FakeQuantize* known_rounding(CallableModule* module) {
+  auto* rounding = dynamic_cast<FakeQuantize*>(module);
+  if (rounding == nullptr || rounding->is_dynamic) return nullptr;
+  const std::type_info& kind = typeid(std::as_const(*rounding));
+  const bool known = kind == typeid(FakeQuantize) || kind == typeid(FusedMovingAvgObsFakeQuantize) ||
+                     kind == typeid(FixedQParamsFakeQuantize);
+  return known ? rounding : nullptr;
 }
 
 std::optional<FusedGroup> FakeQuantize::fuse(const GraphModule& module, const Node& node) {

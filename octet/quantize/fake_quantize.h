@@ -47,8 +47,8 @@ class OCTET_API FakeQuantize : public FakeQuantizeBase, public RunListener, publ
   /// With the activation and the BatchNorm or sum in front of it (fused_training.h).
   std::optional<FusedGroup> fuse(const GraphModule& module, const Node& node) override;
   /// The first half of forward(), told by the range of what comes: the observer sees it, and this is the grid that x is
-  /// rounded to. `values` makes x for an observer that wants to see more.
-  QParams watch(float low, float high, const std::function<at::Tensor()>& values);
+  /// rounded to. `values` makes x for an observer that wants to see more. 0-dim float32 each, or one a channel.
+  QParams watch(const at::Tensor& low, const at::Tensor& high, const std::function<at::Tensor()>& values);
   /// Computes the grid anew from the observer, after its state was changed from outside.
   virtual void refresh();
 
@@ -67,6 +67,10 @@ class OCTET_API FakeQuantize : public FakeQuantizeBase, public RunListener, publ
 /// What keeps the range of an observer or fake quantizer: itself, or what it holds; nullptr where nothing does.
 OCTET_API const RangeObserver* range_observer(const CallableModule& module);
 OCTET_API RangeObserver* range_observer(CallableModule& module);
+
+/// The fake quantizer where it is one whose forward() is known to be watch() and fake_quantize(), on a grid known
+/// before the run; else null.
+FakeQuantize* known_rounding(CallableModule* module);
 
 /// The reference's fused class: a moving average of minimum and maximum, per tensor or per channel as the scheme says.
 /// Here it honours eps and uses the one grid.

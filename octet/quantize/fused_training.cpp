@@ -1,8 +1,9 @@
 #include "octet/quantize/fused_training.h"
 
+#include <ATen/ops/full.h>
+
 #include <algorithm>
 #include <cmath>
-#include <typeinfo>
 
 #include "octet/graph/clipping.h"
 #include "octet/graph/graph_module.h"
@@ -14,15 +15,12 @@
 namespace octet {
 namespace {
 
-// The ones whose forward() is known.
-std::shared_ptr<FakeQuantize> known_rounding(const GraphModule& module, const Node& node) {
+// One grid for the whole tensor.
+std::shared_ptr<FakeQuantize> tensor_rounding(const GraphModule& module, const Node& node) {
   auto rounding = std::dynamic_pointer_cast<FakeQuantize>(module.callable(node.target()));
-  if (!rounding || rounding->is_dynamic) return nullptr;
-  if (rounding->qscheme != at::kPerTensorAffine && rounding->qscheme != at::kPerTensorSymmetric) return nullptr;
-  const std::type_info& kind = typeid(std::as_const(*rounding));
-  const bool known = kind == typeid(FakeQuantize) || kind == typeid(FusedMovingAvgObsFakeQuantize) ||
-                     kind == typeid(FixedQParamsFakeQuantize);
-  return known ? rounding : nullptr;
+  if (!rounding || known_rounding(rounding.get()) == nullptr) return nullptr;
+  const bool one_grid = rounding->qscheme == at::kPerTensorAffine || rounding->qscheme == at::kPerTensorSymmetric;
+  return one_grid ? rounding : nullptr;
 }
 
 class TrainingSteps : public FusedSteps {
@@ -40,9 +38,10 @@ class TrainingSteps : public FusedSteps {
       if (input.defined() && !takes_fused(input)) return {};
     }
     const ChooseGrid choose{[this](float low, float high, const std::function<at::Tensor()>& values) {
-                              const QParams grid = rounding_->watch(low, high, values);
+                              const QParams grid = rounding_->watch(at::full({}, low, at::kFloat),
+                                                                    at::full({}, high, at::kFloat), values);
                               return RoundingGrid{grid.scale.item<float>(), grid.zero_point.item<int64_t>(),
-                                                  rounding_->quant_min, rounding_->quant_max};
+                                                  rounding_->quant_min, rounding_->quant_max, !rounding_->has_data()};
                             },
                             observes};
     if (!product_) {
@@ -84,7 +83,7 @@ bool is_read_once(const Node* node) { return node != nullptr && node->user_count
 }  // namespace
 
 std::optional<FusedGroup> fuse_training_steps(const GraphModule& module, const Node& node) {
-  const std::shared_ptr<FakeQuantize> rounding = known_rounding(module, node);
+  const std::shared_ptr<FakeQuantize> rounding = tensor_rounding(module, node);
   const Node* value = node.arg(size_t{0}).node();
   if (!rounding || !is_read_once(value)) return std::nullopt;
   FusedGroup group{{&node}, {}, nullptr};

@@ -87,7 +87,12 @@ at::Tensor RangeObserver::forward(const at::Tensor& x) {
 
 bool RangeObserver::forward_range(const at::Tensor& low, const at::Tensor& high) {
   const at::NoGradGuard no_grad;
-  if (!is_whole_range(as_float(low), as_float(high), reading)) return false;
+  if (is_per_channel()) {
+    if (!observe_range(low, high)) return false;
+    lead_followers();
+    return true;
+  }
+  if (low.dim() != 0 || !is_whole_range(as_float(low), as_float(high), reading)) return false;
   SeenRange seen{at::stack({low, high}), low, high};
   meet(seen);
   if (!observe_range(seen.low, seen.high)) return false;
@@ -244,9 +249,21 @@ std::pair<at::Tensor, at::Tensor> PerChannelMinMaxObserver::channel_range(const 
 
 void PerChannelMinMaxObserver::observe(const at::Tensor& x) {
   const auto [low, high] = channel_range(x);
+  observe_range(low, high);
+}
+
+bool PerChannelMinMaxObserver::observe_range(const at::Tensor& low, const at::Tensor& high) {
+  if (!may_take(low, high)) return false;
   const bool first = min_val.numel() == 0;
   assign_buffer(min_val, first ? low : at::minimum(min_val, low));
   assign_buffer(max_val, first ? high : at::maximum(max_val, high));
+  return true;
+}
+
+bool PerChannelMinMaxObserver::may_take(const at::Tensor& low, const at::Tensor& high) const {
+  const bool fits = low.dim() == 1 && low.sizes() == high.sizes() && low.numel() > 0 &&
+                    (min_val.numel() == 0 || min_val.numel() == low.numel());
+  return fits && !at::isnan(low).any().item<bool>();
 }
 
 std::shared_ptr<CallableModule> PerChannelMinMaxObserver::copy() const {
@@ -262,15 +279,16 @@ MovingAveragePerChannelMinMaxObserver::MovingAveragePerChannelMinMaxObserver(con
   check_averaging_constant(averaging_constant, "MovingAveragePerChannelMinMaxObserver");
 }
 
-void MovingAveragePerChannelMinMaxObserver::observe(const at::Tensor& x) {
-  const auto [low, high] = channel_range(x);
+bool MovingAveragePerChannelMinMaxObserver::observe_range(const at::Tensor& low, const at::Tensor& high) {
+  if (!may_take(low, high)) return false;
   if (min_val.numel() == 0) {
     assign_buffer(min_val, low);
     assign_buffer(max_val, high);
-    return;
+    return true;
   }
   move_towards(min_val, low, averaging_constant_);
   move_towards(max_val, high, averaging_constant_);
+  return true;
 }
 
 std::shared_ptr<CallableModule> MovingAveragePerChannelMinMaxObserver::copy() const {

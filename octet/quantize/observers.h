@@ -22,8 +22,9 @@ inline constexpr double kDefaultEps = std::numeric_limits<float>::epsilon();
 class OCTET_API RangeObserver : public ObserverBase {
  public:
   at::Tensor forward(const at::Tensor& x) override;
-  /// What forward() does, told by the range of the values alone, 0-dim float32 each; false, and nothing done, where it
-  /// asks for more: other observers than of minimum and maximum, numbers that do not count (reading.h).
+  /// What forward() does, told by the range of the values alone, float32 each: 0-dim, or of each channel for an
+  /// observer of channels. False, and nothing done, where it asks for more: other observers than of minimum and
+  /// maximum, numbers that do not count (reading.h).
   bool forward_range(const at::Tensor& low, const at::Tensor& high);
   QParams calculate_qparams() const override;
   bool has_data() const override;
@@ -134,6 +135,9 @@ class OCTET_API PerChannelMinMaxObserver : public RangeObserver {
  protected:
   PerChannelMinMaxObserver(const std::string& name, const ObserverArgs& args, double eps);
   void observe(const at::Tensor& x) override;
+  bool observe_range(const at::Tensor& low, const at::Tensor& high) override;
+  /// False for ranges that are not one a channel, of as many channels as before, or not of numbers.
+  bool may_take(const at::Tensor& low, const at::Tensor& high) const;
   /// Range of each channel of `x`; throws octet::Error where the number of channels changed.
   std::pair<at::Tensor, at::Tensor> channel_range(const at::Tensor& x) const;
 };
@@ -148,7 +152,7 @@ class OCTET_API MovingAveragePerChannelMinMaxObserver : public PerChannelMinMaxO
   double averaging_constant() const { return averaging_constant_; }
 
  protected:
-  void observe(const at::Tensor& x) override;
+  bool observe_range(const at::Tensor& low, const at::Tensor& high) override;
 
  private:
   double averaging_constant_;

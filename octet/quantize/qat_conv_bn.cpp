@@ -5,6 +5,9 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
+#include "octet/graph/fused_steps.h"
+#include "octet/kernels/reference_path.h"
+#include "octet/kernels/round_weight.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -116,9 +119,8 @@ RoomMade QatConvBn::make_room(const at::Tensor& weight, const at::Tensor& bias) 
 at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs) {
   if (inputs.size() != 7) throw expected("conv-bn", "inputs", "7", std::to_string(inputs.size()));
   if (!normalizes_batch()) {
-    auto [weight, bias] = fold(inputs);
-    make_room(weight, bias);
-    if (weight_fake_quant_) weight = weight_fake_quant_->forward(weight);
+    const at::Tensor weight = rounded_weight(inputs, /*divided=*/false);
+    at::Tensor bias = fold_bias(inputs[2], inputs[4], inputs[5], batch_norm_factor(inputs[3], inputs[6], eps_));
     if (bias_fake_quant_) bias = bias_fake_quant_->forward(bias);
     return convolve(inputs[0], weight, bias);
   }
@@ -127,13 +129,36 @@ at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs) {
 }
 
 at::Tensor QatConvBn::before_batch_norm(const std::vector<at::Tensor>& inputs) {
-  const at::Tensor factor = batch_norm_factor(away_from_zero(inputs.at(3)), inputs.at(6), eps_);
+  return convolve(inputs[0], rounded_weight(inputs, /*divided=*/true), inputs[2]);
+}
+
+at::Tensor QatConvBn::rounded_weight(const std::vector<at::Tensor>& inputs, bool divided) const {
+  if (const std::optional<at::Tensor> made = weight_in_one_call(inputs, divided)) return *made;
+  const at::Tensor gamma = divided ? away_from_zero(inputs.at(3)) : inputs.at(3);
+  const at::Tensor factor = batch_norm_factor(gamma, inputs.at(6), eps_);
   at::Tensor weight = scale_weight(inputs[1], factor, info_);
   make_room(weight, fold_bias(inputs[2], inputs[4], inputs[5], factor).detach());
   if (weight_fake_quant_) weight = weight_fake_quant_->forward(weight);
   // Dividing the weight instead of the output is the same in exact arithmetic and saves two passes over the
   // activations.
-  return convolve(inputs[0], scale_weight(weight, factor.reciprocal(), info_), inputs[2]);
+  return divided ? scale_weight(weight, factor.reciprocal(), info_) : weight;
+}
+
+std::optional<at::Tensor> QatConvBn::weight_in_one_call(const std::vector<at::Tensor>& inputs, bool divided) const {
+  FakeQuantize* rounding = known_rounding(weight_fake_quant_.get());
+  if (!fuses_steps() || reference_path() || rounding == nullptr || info_.is_transposed) return std::nullopt;
+  if (!rounding->is_fake_quant_enabled() || !rounding->scale.device().is_cpu()) return std::nullopt;
+  if (!rounding->is_observer_enabled() && !rounding->has_data()) return std::nullopt;
+  const bool by_channel = rounding->is_per_channel();
+  const WeightScaling scaling{inputs.at(3), inputs.at(6), eps_, divided ? kLeastGamma : 0.0, divided};
+  if ((by_channel && rounding->ch_axis != 0) || !takes_round_weight(inputs.at(1), scaling)) return std::nullopt;
+  return round_weight(inputs[1], scaling, [&](const ScaledWeight& scaled) {
+    make_room(scaled.values, fold_bias(inputs[2], inputs[4], inputs[5], scaled.factor));
+    const at::Tensor low = by_channel ? scaled.low : scaled.low.min();
+    const at::Tensor high = by_channel ? scaled.high : scaled.high.max();
+    const QParams grid = rounding->watch(low, high, [&] { return scaled.values; });
+    return WeightGrid{grid.scale, grid.zero_point, rounding->quant_min, rounding->quant_max, !rounding->has_data()};
+  });
 }
 
 void QatConvBn::begin_run() {

@@ -70,6 +70,10 @@ class QatConvBn : public CallableModule, public RunListener {
 
  private:
   QatConvBn(const QatConvBn& other, const at::Tensor& frozen);
+  /// The convolution's weight in the first form (`divided`) or the second: W, scaled, rounded, and divided again.
+  at::Tensor rounded_weight(const std::vector<at::Tensor>& inputs, bool divided) const;
+  /// The same in one call (kernels/round_weight.h), where fake quantizer and tensors are such as that takes.
+  std::optional<at::Tensor> weight_in_one_call(const std::vector<at::Tensor>& inputs, bool divided) const;
   at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const;
 
   Op op_;

@@ -8,6 +8,8 @@
 #include "octet/quantize/learned_scales.h"
 #include "octet/quantize/observer.h"
 #include "octet/quantize/quantize_pt2e.h"
+#include "octet/support/log.h"
+#include "octet/train/integer_prefix.h"
 
 namespace octet {
 namespace {
@@ -27,6 +29,36 @@ void calibrate_first(GraphModule& prepared, const std::shared_ptr<const DataSour
   calibrate(prepared, batches);
   prepared.train(true);
 }
+
+// The frozen begin in integers, where a run wants and has one: looked for where an epoch begins, behind all that
+// freezes there.
+class FrozenBegin {
+ public:
+  FrozenBegin(GraphModule& prepared, bool wanted) : prepared_(prepared), wanted_(wanted) {}
+  void look() {
+    if (!wanted_ || looked_) return;
+    looked_ = true;
+    const IntegerPrefix::Found found = IntegerPrefix::find(prepared_);
+    prefix_ = found.prefix;
+    if (std::exchange(told_, true)) return;
+    log::info("qat: ", prefix_ ? octet::str("the first ", prefix_->layers(), " layers run in integers")
+                               : octet::str("frozen layers run as the others do: ", found.declined));
+  }
+  /// Until the next look, as what is frozen changes.
+  void leave() {
+    prefix_ = nullptr;
+    looked_ = false;
+  }
+  /// Null where all steps run.
+  IntegerPrefix* at_work() const { return prepared_.is_training() ? prefix_.get() : nullptr; }
+
+ private:
+  GraphModule& prepared_;
+  bool wanted_;
+  bool looked_ = false;
+  bool told_ = false;
+  std::shared_ptr<IntegerPrefix> prefix_;
+};
 
 // Until when observers find ranges.
 struct Watching {
@@ -58,6 +90,11 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   ModelHandle handle = model_handle(prepared);
   handle.parameters.insert(handle.parameters.end(), scales.begin(), scales.end());
   handle.without_decay = scales;
+  FrozenBegin begin(*prepared, options.integer_prefix && !options.freeze.empty());
+  handle.forward = [&begin, steps = handle.forward](const std::vector<at::Tensor>& inputs) {
+    IntegerPrefix* prefix = begin.at_work();
+    return prefix != nullptr ? prefix->run(inputs).at(0) : steps(inputs);
+  };
   handle.set_training = [&](bool on) {
     prepared->train(on);
     if (on) {
@@ -79,6 +116,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
     begun_within = state.tally.batches > 0 ? state.epoch : -1;
   };
   with_freezing.on_epoch_begin = [&](int64_t epoch) {
+    if (freezes && epoch == options.freeze_bn_after) begin.leave();
     if (epoch >= watching.observed_epochs) {
       watching.observing = false;
       prepared->apply(disable_observer);
@@ -92,6 +130,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
       }
       freeze_bn_stats(*prepared);
     }
+    if (!watching.observing) begin.look();
     if (hooks.on_epoch_begin) hooks.on_epoch_begin(epoch);
   };
   const Trainer trainer(handle, std::move(data), training, with_freezing, std::move(evaluation), progress, "qat");
@@ -100,6 +139,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   TrainState state = trainer.start();
   trainer.run(state);
   watching.observing = false;
+  begin.leave();
   trainer.finish(state);
   release_recycled_memory();
   unfreeze_layers(*prepared, frozen);

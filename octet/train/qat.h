@@ -24,6 +24,9 @@ struct QatOptions {
   static constexpr int64_t kWarmStart = 256;
   /// Layers that are not trained (freeze_layers): a share from the begin, or names; empty: none.
   std::string freeze;
+  /// Once ranges are frozen, what stands before the first trained layer runs in the device's integers where it can
+  /// (integer_prefix.h).
+  bool integer_prefix = true;
 };
 
 struct QatResult {

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/clamp.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/hardtanh.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/where.h>
@@ -247,6 +248,30 @@ TEST(RecycledMemory, MakesTheNextTensorInTheMemoryOfTheLast) {
   at::Tensor grown = again;
   grown.resize_({3 << 20});
   EXPECT_EQ(grown.numel(), 3 << 20);
+}
+
+// What a step frees side by side serves the next step in other sizes.
+TEST(RecycledMemory, JoinsNeighboursAndCutsThem) {
+  const RecycledMemory recycled;
+  const auto* const place = static_cast<const float*>(at::empty({8 << 20}).const_data_ptr());
+  for (const int64_t parts : {4, 3, 5}) {
+    std::vector<at::Tensor> all;
+    for (int64_t i = 0; i < parts; ++i) all.push_back(at::empty({(8 << 20) / parts}));
+    for (const at::Tensor& each : all) {
+      EXPECT_GE(each.const_data_ptr<float>(), place);
+      EXPECT_LT(each.const_data_ptr<float>(), place + (8 << 20));
+    }
+  }
+  EXPECT_EQ(at::empty({8 << 20}).const_data_ptr(), place);
+}
+
+TEST(RecycledMemory, GivesBackWhatIsFreeAndKeepsTheRest) {
+  const RecycledMemory recycled;
+  const at::Tensor kept = at::full({1 << 20}, 3.0F);
+  at::full({1 << 20}, 4.0F);
+  release_recycled_memory();
+  EXPECT_EQ(kept.min().item<float>(), 3.0F);
+  EXPECT_EQ(at::full({2 << 20}, 5.0F).max().item<float>(), 5.0F);
 }
 
 }  // namespace

@@ -205,6 +205,74 @@ TEST(FusedTraining, LeavesAloneWhatOthersRead) {
   expect_same_steps(module, at::randn({4, 3, 8, 8}), "read twice");
 }
 
+// Ranges and scales of weights are those of the steps, to the bit, step after step; by channel and for the whole
+// weight.
+TEST(FusedTraining, RoundsWeightsInOneCallAsTheStepsDo) {
+  at::manual_seed(6);
+  const test::LayerKind kind = {"aten.conv2d.default", {4, 4, 7, 7}, {6, 4, 3, 3}, 6, {{"padding", ints({1, 1})}}};
+  for (const bool per_channel : {false, true}) {
+    for (const bool frozen_statistics : {false, true}) {
+      test::Net net(kind.input);
+      net.conv(kind.op, "c", kind.weight, kind.out, kind.bias, kind.named);
+      net.batch_norm("bn", kind.out);
+      test::SimpleQuantizer quantizer(/*qat=*/true, per_channel);
+      auto plain = prepare_qat_pt2e(net.finish(), quantizer);
+      plain->train(true);
+      if (frozen_statistics) freeze_bn_stats(*plain);
+      plain->attr("bn.weight").detach()[2].fill_(0.0F);  // taken away from zero where statistics are the batch's
+      auto fused = plain->copy();
+      fused->train(true);
+      for (int i = 0; i < 3; ++i) {
+        const at::Tensor x = at::randn(kind.input);
+        const TrainingStep a = training_step(*plain, x, false);
+        const TrainingStep b = training_step(*fused, x, true);
+        const auto wanted = plain->named_buffers();
+        for (const auto& buffer : fused->named_buffers()) {
+          if (buffer.key().find("weight_fake_quant") == std::string::npos) continue;
+          EXPECT_TRUE(buffer.value().equal(wanted[buffer.key()])) << buffer.key();
+        }
+        for (size_t k = 0; k < a.gradients.size(); ++k) {
+          if (!a.gradients[k].defined()) continue;
+          // The bias in front of a BatchNorm has the gradient 0, and noise.
+          const double noise = (a.gradients[k] - b.gradients[k]).abs().max().item<double>();
+          EXPECT_TRUE(norm_apart(b.gradients[k], a.gradients[k]) < 1e-3 || noise < 1e-3) << k;
+        }
+        for (GraphModule* module : {plain.get(), fused.get()}) {
+          at::manual_seed(i);
+          const at::NoGradGuard no_grad;
+          module->attr("c.weight").add_(at::randn(kind.weight), 0.05);
+        }
+      }
+    }
+  }
+}
+
+TEST(FusedTraining, SaysWhichWeightIsNoNumber) {
+  test::Net net({4, 3, 8, 8});
+  net.conv2d("c", 3, 4, false);
+  net.batch_norm("bn", 4);
+  net.relu();
+  auto module = prepared_for_training(net.finish());
+  module->attr("c.weight").detach()[1][0][0][0].fill_(std::nanf(""));
+  EXPECT_THROW((*module)(at::randn({4, 3, 8, 8})), Error);
+}
+
+// Numbers beyond 1e30 count for no range: where all are such, nothing is rounded.
+TEST(FusedTraining, PassesWhatCountsForNoRange) {
+  test::Net net({2, 3, 8, 8});
+  net.conv2d("c", 3, 4, false);
+  net.relu();
+  auto module = prepared_for_training(net.finish());
+  module->attr("c.weight").detach().fill_(1.0F);
+  EXPECT_EQ(fused_groups(*module), 1);
+  const at::Tensor x = at::full({2, 3, 8, 8}, 1e32F);
+  const TrainingStep plain = training_step(*module->copy(), x, false);
+  const TrainingStep fused = training_step(*module->copy(), x, true);
+  EXPECT_GT(plain.value.min().item<float>(), 1e31F);
+  EXPECT_TRUE(fused.value.equal(plain.value));
+  EXPECT_TRUE(fused.gradients[0].equal(plain.gradients[0]));
+}
+
 TEST(FusedTraining, StillSaysWhereNaNCameIn) {
   auto module = prepared_for_training(residual_net());
   at::Tensor x = at::randn({4, 3, 12, 12});
