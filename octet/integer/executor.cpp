@@ -8,6 +8,8 @@
 #include "octet/integer/fixed_point.h"
 #include "octet/integer/folded.h"
 #include "octet/integer/grid.h"
+#include "octet/integer/steps.h"
+#include "octet/kernels/crew.h"
 #include "octet/kernels/parallel.h"
 #include "octet/support/error.h"
 
@@ -81,21 +83,23 @@ at::Tensor dequantized(const at::Tensor& levels, const Tensor& tensor) {
 
 Executor::Executor(tflite::Model model, ExecutorOptions options)
     : model_(folded(std::move(model)).program), plan_(plan_memory(model_)) {
-  for (const tflite::Operator& op : model_.operators) {
-    kernels_.push_back(make_kernel({model_, op, options.check_overflow, options.path}));
+  const std::vector<Step> steps = steps_of(model_);
+  for (const auto& [op, frame] : steps) {
+    kernels_.push_back(make_kernel({model_, op, options.check_overflow, options.path, frame}));
     scratch_bytes_ = std::max(scratch_bytes_, kernels_.back().scratch_bytes());
   }
-  pool_ = std::make_shared<MemoryPool>(static_cast<size_t>(plan_.arena_bytes + scratch_bytes_));
+  layout_ = plan_memory(outline(model_, steps));
+  pool_ = std::make_shared<MemoryPool>(static_cast<size_t>(layout_.arena_bytes + scratch_bytes_));
 }
 
 void Executor::execute(uint8_t* memory, const std::vector<const void*>& inputs,
                        const std::vector<void*>& outputs) const {
-  Values values(model_.tensors.size(), memory + plan_.arena_bytes);
+  Values values(model_.tensors.size(), memory + layout_.arena_bytes);
   for (size_t i = 0; i < model_.tensors.size(); ++i) {
     if (model_.tensors[i].is_constant) {
       values.set(static_cast<int32_t>(i), const_cast<uint8_t*>(model_.tensors[i].data.data()));
-    } else if (plan_.offsets[i] >= 0) {
-      values.set(static_cast<int32_t>(i), memory + plan_.offsets[i]);
+    } else if (layout_.offsets[i] >= 0) {
+      values.set(static_cast<int32_t>(i), memory + layout_.offsets[i]);
     }
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -167,9 +171,9 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) con
     }
   };
   if (samples == 1) {
-    work(0, 1);  // outside of parallel_for, so that the operators may use the threads
+    work(0, 1);  // the operators may use the threads
   } else {
-    parallel_for(0, samples, 1, work);
+    share_out(samples, 1, in_parallel_region() ? 1 : threads(), work);
   }
   return results;
 }

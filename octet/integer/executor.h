@@ -30,6 +30,7 @@ class OCTET_API Executor {
 
   /// The program that runs: as given, but for what depends on constants alone, which is computed beforehand.
   const tflite::Model& model() const { return model_; }
+  /// What the program needs as it is, on a device.
   const MemoryPlan& memory() const { return plan_; }
 
   /// One tensor an input, of the program's type and shape; dimension 0 may be a multiple of the program's: samples run
@@ -45,6 +46,7 @@ class OCTET_API Executor {
 
   tflite::Model model_;
   MemoryPlan plan_;
+  MemoryPlan layout_;  // of what runs here
   std::vector<Kernel> kernels_;
   int64_t scratch_bytes_ = 0;  // most that a kernel asks for
   std::shared_ptr<MemoryPool> pool_;

@@ -43,12 +43,18 @@ class Kernel {
   int64_t scratch_bytes_;
 };
 
+/// Rows and columns of the zero point around an image.
+struct Frame {
+  int64_t top = 0, bottom = 0, left = 0, right = 0;
+};
+
 /// What a kernel is made from.
 struct KernelContext {
   const tflite::Model& model;
   const tflite::Operator& op;
   bool check_overflow = false;  ///< accumulators that leave int32 are an octet::Error
   Path path = best_path();
+  Frame frame = {};  ///< of the image that a convolution's window slides over
 
   size_t input_count() const { return op.inputs.size(); }
   bool has_input(size_t index) const { return index < op.inputs.size() && op.inputs[index] >= 0; }

@@ -1,23 +1,28 @@
 #include "octet/integer/parts.h"
 
+#include <algorithm>
 #include <vector>
 
+#include "octet/kernels/crew.h"
 #include "octet/kernels/parallel.h"
 
 namespace octet::integer {
 namespace {
 
-constexpr int64_t kWorthThreads = 1 << 20;  // operations: ten to twenty microseconds, about what waking a thread takes
+constexpr int64_t kWorthThreads = 1 << 18;  // operations: three to five microseconds, several times a hand-over
+constexpr int64_t kChunksOfShare = 4;       // so that a thread that is held up leaves some to the others
 
 }  // namespace
 
-void for_parts(int64_t count, int64_t operations, const std::function<void(int64_t, int64_t)>& work) {
-  if (operations < kWorthThreads || in_parallel_region()) {
+void for_parts(int64_t count, int64_t operations, const std::function<void(int64_t, int64_t)>& work, int64_t unit) {
+  const int crew = threads();
+  if (operations < kWorthThreads || crew == 1 || in_parallel_region()) {
     work(0, count);
     return;
   }
-  const int64_t part = (count + threads() - 1) / threads();
-  parallel_for(0, count, part, work);
+  const int64_t units = (count + unit - 1) / unit, chunks = crew * kChunksOfShare;
+  share_out(units, std::max<int64_t>((units + chunks - 1) / chunks, 1), crew,
+            [&](int64_t begin, int64_t end) { work(begin * unit, std::min(end * unit, count)); });
 }
 
 uint8_t* own_memory(int64_t bytes) {

@@ -5,9 +5,9 @@
 
 namespace octet::integer {
 
-/// Calls work(begin, end) for parts of `count` pieces on several threads, where `operations` in all, products of a
-/// convolution or as long as these, are worth that.
-void for_parts(int64_t count, int64_t operations, const std::function<void(int64_t, int64_t)>& work);
+/// Calls work(begin, end) for parts of `count` pieces on several threads (share_out), where `operations` in all,
+/// products of a convolution or as long as these, are worth that. Parts begin at multiples of `unit`.
+void for_parts(int64_t count, int64_t operations, const std::function<void(int64_t, int64_t)>& work, int64_t unit = 1);
 
 /// Bytes behind packed activations that are read and do not count.
 inline constexpr int64_t kReadAhead = 64;

@@ -2,13 +2,30 @@
 
 #include "octet/kernels/reference_path.h"
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+#endif
+
 namespace octet::integer {
+
+#if defined(__x86_64__) && defined(__GNUC__)
+namespace {
+
+// Not every compiler has a name for it. The system keeps these registers where AVX2 may be used.
+bool has_avx_vnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;
+}
+
+}  // namespace
+#endif
 
 std::vector<Path> available_paths() {
   std::vector<Path> paths = {Path::kPortable};
 #if defined(__x86_64__) && defined(__GNUC__)
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return paths;
   paths.push_back(Path::kAvx2);
+  if (has_avx_vnni()) paths.push_back(Path::kAvxVnni);
   if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     paths.push_back(Path::kVnni);
@@ -28,6 +45,8 @@ const char* path_name(Path path) {
       return "portable";
     case Path::kAvx2:
       return "avx2";
+    case Path::kAvxVnni:
+      return "avxvnni";
     case Path::kVnni:
       return "vnni";
   }
@@ -37,6 +56,7 @@ const char* path_name(Path path) {
 const PathOps& path_ops(Path path) {
 #if defined(__x86_64__) && defined(__GNUC__)
   if (path == Path::kAvx2) return avx2_ops();
+  if (path == Path::kAvxVnni) return avx_vnni_ops();
   if (path == Path::kVnni) return vnni_ops();
 #endif
   return portable_ops();

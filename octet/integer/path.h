@@ -12,7 +12,8 @@ namespace octet::integer {
 enum class Path {
   kPortable,  ///< plain C++
   kAvx2,      ///< 16-bit products, two a time; takes FMA too
-  kVnni,      ///< AVX-512 VNNI: 8-bit products, four a time; else as kAvx2
+  kAvxVnni,   ///< AVX-VNNI, 256 bits: 8-bit products, four a time; else as kAvx2
+  kVnni,      ///< AVX-512 VNNI: the same in 512 bits
 };
 
 /// Those that this CPU has, the portable one first, the fastest last.
@@ -35,8 +36,9 @@ struct Requantization {
   /// Every sum with its offset is below 2^30, no factor reaches 1 and none is rounded by 2^0: fewer steps do.
   bool is_tame = false;
 
-  /// Where every scaled sum stays below 2^15, a path may scale in float: sum * scale + (sum >= 0 ? above : below), with
-  /// 16 bits behind the point, cut off. Within kDoubt of a whole number it counts as unknown, and integers decide.
+  /// Where every scaled sum stays below 2^15, a path may scale in float: sum * scale + (sum >= 0 ? above : below) is
+  /// the level with 16 bits behind the point, cut off, and kDoubt more. Where these bits are 2 * kDoubt or less it
+  /// counts as unknown, and integers decide.
   bool is_quick = false;
   /// Scaled sums below 0 end at the low bound, whatever their rounding.
   bool is_positive = false;
@@ -94,6 +96,19 @@ struct DepthwiseRow {
   const int16_t* weights;  ///< [block of channels][pair][channel][2]
 };
 
+/// Steps of a 3x3 convolution that computes four neighbouring results together, from 4x4 pixels (kernels/winograd.h).
+/// The 16 places of a tile lie `place` elements apart. Channels come in multiples of 16.
+struct WinogradOps {
+  /// Of a row of tiles: to[p * place + tile * channels + c] from four rows of packed pixels.
+  void (*spread)(const int16_t* const* rows, int64_t tiles, int64_t channels, int16_t* to, int64_t place);
+  /// As PathOps::tile, of 16-bit weights.
+  void (*tile)(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks, int32_t* sums);
+  /// Levels of a row of tiles, from four times the sums at sums[p * place + tile * kStrip + i] of channel first + i, i
+  /// below `count`: two rows of `pixels` pixels, `stride` bytes apart; the lower one may lack.
+  void (*gather)(const int32_t* sums, int64_t place, const Requantization& how, int64_t first, int64_t count,
+                 int8_t* upper, int8_t* lower, int64_t pixels, int64_t stride);
+};
+
 /// What a path computes in its own way. Weights and activations lie as it wants them (gemm.h).
 struct OCTET_API PathOps {
   int64_t depth_group;       ///< products that are summed at once
@@ -116,12 +131,14 @@ struct OCTET_API PathOps {
   void (*depthwise)(const DepthwiseRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to);
   void (*add)(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
   void (*multiply)(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
+  const WinogradOps* winograd;  ///< null where fewer products of 16 bits gain nothing
 };
 OCTET_API const PathOps& path_ops(Path path);
 
 // One function a path.
 OCTET_API const PathOps& portable_ops();
 OCTET_API const PathOps& avx2_ops();
+OCTET_API const PathOps& avx_vnni_ops();
 OCTET_API const PathOps& vnni_ops();
 
 }  // namespace octet::integer

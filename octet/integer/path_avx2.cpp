@@ -6,88 +6,23 @@
 
 #include "octet/integer/path.h"
 
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
+#endif
 
-#include "octet/integer/wide.h"
+#include "octet/integer/avx2_vector.h"
+#include "octet/integer/wide_winograd.h"
 
 namespace octet::integer {
 namespace {
 
-constexpr int kBlock = 8;  // channels of a register
-
-// What wide.h asks for.
-struct Avx2 {
-  using Int = __m256i;
-  using Float = __m256;
-  static constexpr int kLanes = kBlock;
-  static constexpr int kWeightBytes =
-      16;  // of a group of products: widened as they are read, which costs less than twice the memory
-  static constexpr int kMostVectors = 2;
-
-  static Int zero() { return _mm256_setzero_si256(); }
-  static Int load(const int32_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
-  static Float load(const float* from) { return _mm256_loadu_ps(from); }
-  static Int load_bytes(const uint8_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
-  static Int load_weights(const uint8_t* from) {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
-  }
-  static void store(int32_t* to, Int x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
-  static void store_bytes(int8_t* to, Int x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
-  static void store_halves(Int x, int8_t* a, int8_t* b) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(a), _mm256_castsi256_si128(x));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(b), _mm256_extracti128_si256(x, 1));
-  }
-  static void store_half_of_halves(Int x, int8_t* a, int8_t* b) {
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(a), _mm256_castsi256_si128(x));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(b), _mm256_extracti128_si256(x, 1));
-  }
-  static void store_quarters(Int x, int8_t* to, int64_t stride) {
-    const auto store_two = [stride](__m128d two, int8_t* at) {
-      _mm_storel_pd(reinterpret_cast<double*>(at), two);
-      _mm_storeh_pd(reinterpret_cast<double*>(at + stride), two);
-    };
-    store_two(_mm_castsi128_pd(_mm256_castsi256_si128(x)), to);
-    store_two(_mm_castsi128_pd(_mm256_extracti128_si256(x, 1)), to + 2 * stride);
-  }
-  static Int words_of(int16_t x) { return _mm256_set1_epi16(x); }
-  static Int bytes_of(int8_t x) { return _mm256_set1_epi8(x); }
-  static Float repeat(float x) { return _mm256_set1_ps(x); }
-  static Int repeat_four_bytes(const uint8_t* from) {
-    int32_t four;
-    std::memcpy(&four, from, sizeof(four));
-    return _mm256_set1_epi32(four);
-  }
-  static Int add_products(Int sums, Int x, Int w) { return add_products_16(sums, x, w); }
-  static Int add_products_16(Int sums, Int x, Int w) { return _mm256_add_epi32(sums, _mm256_madd_epi16(x, w)); }
-  // 16 bits each: a's channel 0, b's channel 0, a's channel 1 ...
-  static Int pairs(const int8_t* a, const int8_t* b) {
-    const __m128i first = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(a));
-    const __m128i second = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(b));
-    return _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(first, second));
-  }
-  static Float levels(const int8_t* from) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
-  }
-  static Float to_float(Int x) { return _mm256_cvtepi32_ps(x); }
-  static Int to_int(Float x) { return _mm256_cvtps_epi32(x); }
-  static Float multiply_add(Float x, Float y, Float z) { return _mm256_fmadd_ps(x, y, z); }
-  static Float by_sign(Float x, Float above, Float below) { return _mm256_blendv_ps(above, below, x); }
-  static Int upper_halves(Int x) { return _mm256_srai_epi32(x, 16); }
-  static Int lower_halves(Int x, Int y) { return _mm256_blend_epi16(x, _mm256_slli_epi32(y, 16), 0xAA); }
-  static Int pack_32(Int x, Int y) { return _mm256_packs_epi32(x, y); }
-  static Int pack_16(Int x, Int y) { return _mm256_packs_epi16(x, y); }
-  // Behind pack_16 of two pack_32, which work in halves of a register.
-  static Int in_order(Int x) { return _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }
-  static Int add_16(Int x, Int y) { return _mm256_add_epi16(x, y); }
-  static Int add_saturated_16(Int x, Int y) { return _mm256_adds_epi16(x, y); }
-  static Int smaller_16(Int x, Int y) { return _mm256_min_epu16(x, y); }
-  static Int smaller_8(Int x, Int y) { return _mm256_min_epi8(x, y); }
-  static Int larger_8(Int x, Int y) { return _mm256_max_epi8(x, y); }
-  static bool any_at_most(Int x, int16_t limit) {
-    const Int below = _mm256_subs_epu16(_mm256_set1_epi16(static_cast<int16_t>(limit + 1)), x);
-    return _mm256_testz_si256(below, below) == 0;
-  }
+// The same for weights of 16 bits.
+struct Avx2OfWords : Avx2 {
+  static constexpr int kWeightBytes = 32;
+  static Int load_weights(const uint8_t* from) { return load_bytes(from); }
 };
 
 void pack_wide(const int8_t* from, int64_t count, uint8_t* to) {
@@ -268,6 +203,8 @@ void multiply_avx2(const ProductOfTwo& how, const int8_t* x, const int8_t* y, in
 }  // namespace
 
 const PathOps& avx2_ops() {
+  static const WinogradOps winograd = {wide::spread_tiles<Avx2>, wide::sums_of_tile<Avx2OfWords>,
+                                       wide::gather_tiles<Avx2, requantize_avx2>};
   static const PathOps ops = {2,
                               kBlock,
                               wide::kMostRows,
@@ -281,12 +218,17 @@ const PathOps& avx2_ops() {
                               requantize_avx2,
                               wide::depthwise<Avx2, requantize_avx2>,
                               wide::add<Avx2, add_in_integers>,
-                              multiply_avx2};
+                              multiply_avx2,
+                              &winograd};
   return ops;
 }
 
 }  // namespace octet::integer
 
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 
 #endif

@@ -98,7 +98,8 @@ const PathOps& portable_ops() {
                               requantize_plain,
                               depthwise_plain,
                               add_plain,
-                              multiply_plain};
+                              multiply_plain,
+                              nullptr};
   return ops;
 }
 

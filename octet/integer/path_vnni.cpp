@@ -6,8 +6,13 @@
 
 #include "octet/integer/path.h"
 
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), \
+                             apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+#endif
 
 #include "octet/integer/wide.h"
 
@@ -119,12 +124,17 @@ const PathOps& vnni_ops() {
                               requantize_as_avx2,
                               wide::depthwise<Vnni, requantize_as_avx2>,
                               wide::add<Vnni, add_as_avx2>,
-                              avx2_ops().multiply};
+                              avx2_ops().multiply,
+                              nullptr};
   return ops;
 }
 
 }  // namespace octet::integer
 
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 
 #endif

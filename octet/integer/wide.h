@@ -21,27 +21,35 @@ template <class Vector, bool kPositive>
 class Quick {
  public:
   using Int = typename Vector::Int;
+  using Float = typename Vector::Float;
 
   explicit Quick(const Requantization& how)
       : offset_(how.offset.data()),
         scale_(how.scale.data()),
         above_(how.above.data()),
         below_(how.below.data()),
-        zero_point_(Vector::words_of(static_cast<int16_t>(how.zero_point))),
         low_(Vector::bytes_of(static_cast<int8_t>(how.low))),
-        high_(Vector::bytes_of(static_cast<int8_t>(how.high))),
-        tolerance_(Vector::words_of(kDoubt)) {}
+        high_(Vector::bytes_of(static_cast<int8_t>(how.high))) {}
+
+  /// Of kLanes channels.
+  struct Factors {
+    Float scale, above, below;
+  };
+  Factors factors(int64_t c) const {
+    const Float above = Vector::load(above_ + c);
+    if constexpr (kPositive) return {Vector::load(scale_ + c), above, above};
+    return {Vector::load(scale_ + c), above, Vector::load(below_ + c)};
+  }
 
   struct Words {
     Int whole;  ///< levels in 16 bits
     Int doubt;  ///< at most 2 * kDoubt where the fraction leaves them open
   };
 
-  /// Of channels c on and d on, `sums` with their offsets.
-  Words scaled(Int sums, int64_t c, Int more, int64_t d) const {
-    const Int a = fixed_point(sums, c), b = fixed_point(more, d);
-    return {Vector::add_saturated_16(Vector::pack_32(Vector::upper_halves(a), Vector::upper_halves(b)), zero_point_),
-            Vector::add_16(Vector::lower_halves(a, b), tolerance_)};
+  /// `sums` and `more` with their offsets.
+  static Words scaled(Int sums, const Factors& factors, Int more, const Factors& more_factors) {
+    const Int a = fixed_point(sums, factors), b = fixed_point(more, more_factors);
+    return {Vector::pack_32(Vector::upper_halves(a), Vector::upper_halves(b)), Vector::lower_halves(a, b)};
   }
   static bool in_doubt(const Words& a, const Words& b) {
     return Vector::any_at_most(Vector::smaller_16(a.doubt, b.doubt), 2 * kDoubt);
@@ -53,18 +61,16 @@ class Quick {
   Int offset(int64_t c) const { return Vector::load(offset_ + c); }
 
  private:
-  Int fixed_point(Int sums, int64_t c) const {
-    const auto x = Vector::to_float(sums);
-    const auto above = Vector::load(above_ + c), scale = Vector::load(scale_ + c);
-    if constexpr (kPositive) return Vector::to_int(Vector::multiply_add(x, scale, above));
-    const auto below = Vector::load(below_ + c);
-    return Vector::to_int(Vector::multiply_add(x, scale, Vector::by_sign(x, above, below)));
+  static Int fixed_point(Int sums, const Factors& factors) {
+    const Float x = Vector::to_float(sums);
+    if constexpr (kPositive) return Vector::to_int(Vector::multiply_add(x, factors.scale, factors.above));
+    return Vector::to_int(Vector::multiply_add(x, factors.scale, Vector::by_sign(x, factors.above, factors.below)));
   }
 
   // Of their own: what is stored could change the tables, as far as the compiler knows.
   const int32_t* offset_;
   const float *scale_, *above_, *below_;
-  Int zero_point_, low_, high_, tolerance_;
+  Int low_, high_;
 };
 
 /// Integers decide on `count` numbers of channels c on, `sums` with their offsets.
@@ -137,14 +143,16 @@ void tile_of_levels(const TileRows& rows, const uint8_t* weights, int64_t block_
   // Through memory: the registers are free for the constants again.
   for (int v = 0; v < kVectors; v += kTogether) {
     const int64_t c = first + v * kLanes, d = c + (kTogether - 1) * kLanes, left = count - v * kLanes;
+    const auto front = quick.factors(c), back = quick.factors(d);
     int8_t* at = to + v * kLanes;
+#pragma GCC unroll 3
     for (int r = 0; r < kRows; r += 2, at += 2 * stride) {
       const int next = r + 1 < kRows ? r + 1 : r;
       int8_t* const at_next = at + (next - r) * stride;
       const int32_t* const one = sums[r] + v * kLanes;
       const int32_t* const other = sums[next] + v * kLanes;
-      const auto a = quick.scaled(Vector::load(one), c, Vector::load(one + (kTogether - 1) * kLanes), d);
-      const auto b = quick.scaled(Vector::load(other), c, Vector::load(other + (kTogether - 1) * kLanes), d);
+      const auto a = quick.scaled(Vector::load(one), front, Vector::load(one + (kTogether - 1) * kLanes), back);
+      const auto b = quick.scaled(Vector::load(other), front, Vector::load(other + (kTogether - 1) * kLanes), back);
       const Int levels = quick.levels(a, b);
       if (kTogether == 2 && left >= 2 * kLanes) {
         Vector::store_halves(levels, at, at_next);
@@ -302,8 +310,9 @@ inline void depthwise_pixels(const DepthwiseRow& row, const int8_t* const* rows,
       sum_taps<Vector, kPixels>(row, rows, place + c, weights, total);
     }
     constexpr int kSecond = kPixels > 1 ? 1 : 0, kThird = kPixels > 2 ? 2 : 0, kFourth = kPixels > 2 ? 3 : kSecond;
-    const auto a = quick.scaled(total[0], c, total[kSecond], c);
-    const auto b = quick.scaled(total[kThird], c, total[kFourth], c);
+    const auto factors = quick.factors(c);
+    const auto a = quick.scaled(total[0], factors, total[kSecond], factors);
+    const auto b = quick.scaled(total[kThird], factors, total[kFourth], factors);
     const Int levels = quick.levels(a, b);
     const int64_t left = channels - c;
     if (kPixels == 4 && left >= kLanes) {

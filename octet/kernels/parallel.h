@@ -16,6 +16,18 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const std::function
 /// Threads that it runs on, as at::set_num_threads says.
 int threads();
 
+/// While it lives, parallel_for on this thread runs on it alone, and so do ATen's operators; threads() is 1.
+class SingleThreaded {
+ public:
+  SingleThreaded();
+  ~SingleThreaded();
+  SingleThreaded(const SingleThreaded&) = delete;
+  SingleThreaded& operator=(const SingleThreaded&) = delete;
+
+ private:
+  int before_ = 1;
+};
+
 /// True inside a part of a parallel_for that runs on several threads.
 bool in_parallel_region();
 

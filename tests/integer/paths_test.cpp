@@ -448,6 +448,25 @@ TEST(Paths, SumsBeyondSixteenBitsOnceScaled) {
   }
 }
 
+// Those that a path may compute four results at a time: whole registers of channels, images of odd sizes, few tiles and
+// many, weights and pixels at their extremes.
+TEST(Paths, WindowsOfThreeByThreeSideBySide) {
+  for (int64_t round = 0; round < 60; ++round) {
+    const auto padding = static_cast<tflite::Padding>(between(0, 1));
+    const Geometry h = axis(between(3, 19), 3, 1, padding), w = axis(between(3, 40), 3, 1, padding);
+    const int64_t channels = 16 * between(1, 5), out_channels = 16 * between(1, 6);
+    const at::Tensor x = extreme_or_random({between(1, 2), h.in, w.in, channels}, round);
+    const at::Tensor weights = extreme_or_random({out_channels, 3, 3, channels}, round);
+    // Scaled sums within 16 bits, and beyond them.
+    const float of_weights = round % 4 == 0 ? 0.9F : 0.001F;
+    Program program =
+        convolution(OpCode::kConv2d, x, weights, h, w, padding,
+                    round % 3 == 0 ? grids(out_channels, 0) : grid(of_weights, 0), 0.7F, between(-128, 127));
+    program.options().activation = static_cast<tflite::Activation>(between(0, 3));
+    expect_one_answer(program, {x}, octet::str("round ", round));
+  }
+}
+
 void expect_threads_agree(const Program& program, const std::vector<at::Tensor>& inputs, const std::string& what) {
   const int threads = at::get_num_threads();
   for (const Path path : integer::available_paths()) {
@@ -471,6 +490,19 @@ TEST(Paths, ThreadsDoNotChangeBits) {
     };
     expect_threads_agree(convolved(OpCode::kConv2d, levels({64, 3, 3, 33})), {x}, "CONV_2D");
     expect_threads_agree(convolved(OpCode::kDepthwiseConv2d, levels({1, 3, 3, 33})), {x}, "DEPTHWISE_CONV_2D");
+    const at::Tensor whole = levels({samples, 41, 40, 32});
+    const Geometry down = axis(41, 3, 1, tflite::Padding::kSame), across = axis(40, 3, 1, tflite::Padding::kSame);
+    for (const int64_t channels : {32, 192}) {
+      const Program wide = convolution(OpCode::kConv2d, whole, levels({channels, 3, 3, 32}), down, across,
+                                       tflite::Padding::kSame, grid(0.001F, 0), 0.5F, 0);
+      expect_threads_agree(wide, {whole}, "CONV_2D of 3x3");
+    }
+    Program pool(OpCode::kMaxPool2d);
+    pool.input(whole, grid(0.05F, 7));
+    pool.output({samples, 20, 20, 32}, tflite::Type::kInt8, grid(0.05F, 7));
+    pool.options().stride_h = pool.options().stride_w = 2;
+    pool.options().filter_h = pool.options().filter_w = 2;
+    expect_threads_agree(pool, {whole}, "MAX_POOL_2D");
     // Few rows: the threads share channels.
     const at::Tensor row = levels({samples, 700});
     Program dense(OpCode::kFullyConnected);

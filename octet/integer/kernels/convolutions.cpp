@@ -6,6 +6,7 @@
 #include "octet/integer/kernels/products.h"
 #include "octet/integer/kernels/window.h"
 #include "octet/integer/kernels/windowed_product.h"
+#include "octet/integer/kernels/winograd.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -22,6 +23,7 @@ Kernel make_convolution(const KernelContext& context) {
   const Requantizer requantize(context, window.out_channels);
   constant_weights(context);
   if (context.check_overflow || !window.is_reasonable()) return make_plain_convolution(context, window, requantize, 0);
+  if (suits_winograd(context, window)) return make_winograd_product(context, window, requantize);
   return make_windowed_product(context, window, requantize);
 }
 

@@ -84,8 +84,9 @@ void make_quick(Requantization& how, const std::vector<int32_t>& bias, const std
     if (most > kMostSum || most * factor > kMostScaled) return;
     scale[c] = static_cast<float>(factor * kUnit);
     const double moved = how.rounds_once || how.right[c] == 0 ? 0.0 : std::ldexp(kUnit, -how.right[c] - 1);
-    above[c] = static_cast<float>(kUnit / 2 + moved);
-    below[c] = static_cast<float>(kUnit / 2 - moved);
+    const double added = kUnit * how.zero_point + kUnit / 2 + kDoubt;
+    above[c] = static_cast<float>(added + moved);
+    below[c] = static_cast<float>(added - moved);
   }
   how.is_quick = true;
   how.is_positive = how.low >= how.zero_point;

@@ -13,14 +13,16 @@ namespace {
 using tflite::Padding;
 using tflite::Tensor;
 
+// `before` and `after`: of the image's frame.
 Axis sliding_axis(const KernelContext& context, int64_t in, int64_t out, int64_t filter, int64_t stride,
-                  int64_t dilation) {
+                  int64_t dilation, int64_t before = 0, int64_t after = 0) {
   if (stride < 1 || dilation < 1 || filter < 1) context.fail("stride, dilation and filter", "at least 1", "0 or less");
   const int64_t reach = tflite::window_reach(filter, dilation);
   const bool same = context.op.options.padding == Padding::kSame;
-  const int64_t wanted = same ? tflite::same_places(in, stride) : tflite::valid_places(in, reach, stride);
+  const int64_t wanted =
+      same ? tflite::same_places(in, stride) : tflite::valid_places(before + in + after, reach, stride);
   if (out != wanted) context.fail("output size", std::to_string(wanted), std::to_string(out));
-  return {in, out, filter, stride, dilation, same ? tflite::same_padding(in, out, reach, stride).before : 0};
+  return {in, out, filter, stride, dilation, same ? tflite::same_padding(in, out, reach, stride).before : before};
 }
 
 void require_same_batch(const KernelContext& context, const Tensor& input) {
@@ -37,11 +39,13 @@ Window convolution_window(const KernelContext& context, tflite::Type type) {
   context.require_images({&input, &output, &weight}, type);
   require_same_batch(context, input);
   const auto& options = context.op.options;
-  const auto axis = [&](size_t d, int64_t stride, int64_t dilation) {
-    return sliding_axis(context, input.shape[d], output.shape[d], weight.shape[d], stride, dilation);
+  const auto axis = [&](size_t d, int64_t stride, int64_t dilation, int64_t before, int64_t after) {
+    return sliding_axis(context, input.shape[d], output.shape[d], weight.shape[d], stride, dilation, before, after);
   };
-  return {axis(1, options.stride_h, options.dilation_h), axis(2, options.stride_w, options.dilation_w), input.shape[0],
-          input.shape[3], output.shape[3]};
+  const Frame& frame = context.frame;
+  return {axis(1, options.stride_h, options.dilation_h, frame.top, frame.bottom),
+          axis(2, options.stride_w, options.dilation_w, frame.left, frame.right), input.shape[0], input.shape[3],
+          output.shape[3]};
 }
 
 Window pool_window(const KernelContext& context, tflite::Type type) {

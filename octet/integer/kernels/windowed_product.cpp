@@ -34,7 +34,10 @@ class WindowedProduct {
       });
       return;
     }
-    for_parts(rows, operations, [&](int64_t begin, int64_t end) { run_part(x, y, begin, end, 0, channels); });
+    // Whole tiles, where pixels are rows.
+    const int64_t unit = window_.w.out == 1 ? packed_.ops().row_block : 1;
+    for_parts(
+        rows, operations, [&](int64_t begin, int64_t end) { run_part(x, y, begin, end, 0, channels); }, unit);
   }
 
  private:

@@ -37,7 +37,7 @@ def prepare(name, program, batches):
     import torch
     from networks import NETWORKS
 
-    make, size = NETWORKS[name]
+    make, shape = NETWORKS[name]
     WORK.mkdir(parents=True, exist_ok=True)
     model, data = WORK / f"{name}.pt2", WORK / f"{name}.npy"
     if not (WORK / f"{name}.xml").exists():
@@ -45,10 +45,10 @@ def prepare(name, program, batches):
         network = make().train()
         with torch.no_grad():  # BatchNorms take the data's statistics
             for _ in range(4):
-                network(torch.randn(8, 3, size, size))
-        exported = torch.export.export(network.eval(), (torch.randn(1, 3, size, size),))
+                network(torch.randn(8, *shape))
+        exported = torch.export.export(network.eval(), (torch.randn(1, *shape),))
         torch.export.save(exported, model)
-        np.save(data, torch.randn(8, 3, size, size).numpy())
+        np.save(data, torch.randn(8, *shape).numpy())
         images = np.load(data)
         converted = openvino.convert_model(exported)
         samples = nncf.Dataset([images[i : i + 1] for i in range(len(images))])
@@ -76,8 +76,7 @@ def in_openvino(name, batch, threads):
 
     core = openvino.Core()
     model = core.read_model(WORK / f"{name}.xml")
-    size = NETWORKS[name][1]
-    shape = [batch, 3, size, size]
+    shape = [batch, *NETWORKS[name][1]]
     model.reshape(shape)
     hints = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
     request = core.compile_model(model, "CPU", hints).create_infer_request()
@@ -152,12 +151,17 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
     options = parser.parse_args([word for word in sys.argv[1:] if word != "--here"])
+    ready = []
     for name in options.only:
-        prepare(name, options.octet, options.batches)
+        try:
+            prepare(name, options.octet, options.batches)
+            ready.append(name)
+        except RuntimeError as error:  # a tool that does not take the network
+            print(f"{name}: {error}", file=sys.stderr)
     heads = ["network", "batch", "threads", "path", "octet, ms", "LiteRT, ms", "OpenVINO, ms", "octet / LiteRT"]
     heads.append("octet / OpenVINO")
     print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
-    for name in options.only:
+    for name in ready:
         for batch in options.batches:
             for threads in options.threads:
                 compare(name, batch, threads, options)
