@@ -226,7 +226,7 @@ void train(const TrainArguments& arguments) {
   if (is_quantized(*model)) {
     throw Error(arguments.model.path, "is quantized already").hint("train the float model with --qat");
   }
-  DataArguments test{arguments.data, arguments.samples, arguments.batch_size, false, arguments.images};
+  DataArguments test{arguments.data, arguments.samples, arguments.batch_size, false, arguments.making};
   DataArguments drawn = test;
   if (!arguments.held_out.empty()) test.spec = arguments.held_out;
   drawn.augment = !arguments.no_augment;
