@@ -91,8 +91,10 @@ def from_data():
         parts = [(name, content) for name, content in members(path)
                  if not name.endswith("debug_pkl") and "traced_inputs" not in name and ".data/" not in name]
         put("torchscript", name_of(path), text_of(parts), 40000)
-    for path in [*sorted(data.glob("images/*.jpg")), *sorted(data.glob("images/*.png"))]:
+    for path in [*sorted(data.glob("images/*.jpg")), *sorted(data.glob("images/*.png")), *sorted(data.glob("images/*.webp"))]:
         put("image", name_of(path), path.read_bytes(), 4000)
+    for path in sorted(data.glob("audio/*.wav")):
+        put("audio", name_of(path), path.read_bytes(), 4000)
     for path in data.glob("onnx/*.onnx"):
         put("onnx", name_of(path), path.read_bytes(), 10000)
     for path in data.glob("onnx/*.safetensors"):

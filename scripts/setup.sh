@@ -19,9 +19,9 @@ as_root() {
 }
 
 # The program and the library need the first list, the suite and the benchmarks the second.
-OCTET_PACKAGES="g++ cmake ninja-build python3 python3-venv python3-pip zlib1g-dev nlohmann-json3-dev libcli11-dev flatbuffers-compiler libflatbuffers-dev libgemmlowp-dev libturbojpeg0-dev libpng-dev libprotozero-dev dataset-fashion-mnist"
+OCTET_PACKAGES="g++ cmake ninja-build python3 python3-venv python3-pip zlib1g-dev nlohmann-json3-dev libcli11-dev flatbuffers-compiler libflatbuffers-dev libgemmlowp-dev libturbojpeg0-dev libpng-dev libprotozero-dev libsndfile1-dev libsoxr-dev libkissfft-dev dataset-fashion-mnist"
 OCTET_TEST_PACKAGES="libgtest-dev libbenchmark-dev"
-OCTET_OPTIONAL_PACKAGES="ccache"
+OCTET_OPTIONAL_PACKAGES="ccache libwebp-dev"
 
 is_installed() { [ "$(dpkg-query -W -f '${Status}' "$1" 2>/dev/null)" = "install ok installed" ]; }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <sstream>
 
 #include "octet/cli/run_config.h"
 #include "octet/cli/stopped.h"
@@ -86,7 +87,8 @@ CLI::Option* add_numbers(CLI::App& verb, const std::string& flag, std::vector<Nu
             to.clear();
             std::stringstream stream(text);
             for (std::string part; std::getline(stream, part, ',');) {
-              if (!CLI::detail::lexical_cast(part, to.emplace_back())) throw CLI::ValidationError(flag, "no number: " + part);
+              if (!CLI::detail::lexical_cast(part, to.emplace_back()))
+                throw CLI::ValidationError(flag, "no number: " + part);
             }
             if (to.size() >= least && to.size() <= most) return;
             const std::string wanted = least == most ? std::to_string(least) : octet::str(least, " or ", most);
@@ -96,44 +98,103 @@ CLI::Option* add_numbers(CLI::App& verb, const std::string& flag, std::vector<Nu
       ->type_name("N,N,...");
 }
 
-// How pictures become samples; `trains`: what is changed by chance, too.
-void add_images(CLI::App& verb, ImageArguments& images, bool trains) {
-  constexpr const char* kGroup = "Pictures (images:FOLDER)";
-  verb.add_option("--resize", images.resize,
+// How files become samples; `trains`: what is changed by chance, too.
+void add_making(CLI::App& verb, MakingArguments& making, bool trains) {
+  constexpr const char* kFiles = "Folders of files (images:FOLDER, audio:FOLDER)";
+  constexpr const char* kPictures = "Pictures (images:FOLDER)";
+  constexpr const char* kSounds = "Sounds (audio:FOLDER)";
+  targets::SampleFacts& facts = making.facts;
+  verb.add_option(
+          "--mean", facts.mean,
+          "Mean a channel, from 0 to 1: 0.5,0.5,0.5 (default: ImageNet's); of sounds one a column, or one for all")
+      ->delimiter(',')
+      ->group(kFiles);
+  verb.add_option("--std", facts.std, "Standard deviation, as the mean")->delimiter(',')->group(kFiles);
+  verb.add_option("--held-out", facts.held_out,
+                  "Share of the files that are test data where the folder has no train and val (default: 0.1)")
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(kFiles);
+  verb.add_flag("--strict", making.strict, "A damaged file is an error (default: left out, counted and named)")
+      ->group(kFiles);
+  verb.add_option("--workers", making.workers, "Threads that prepare batches (default: one a core)")
+      ->check(CLI::PositiveNumber)
+      ->group(kFiles);
+  verb.add_option("--resize", facts.resize,
                   "The shorter side before the crop from the middle (default: 8/7 of what the model takes)")
       ->check(CLI::PositiveNumber)
-      ->group(kGroup);
-  verb.add_option("--filter", images.filter, "bilinear or bicubic (default: bilinear)")
+      ->group(kPictures);
+  verb.add_option("--filter", facts.filter, "bilinear or bicubic (default: bilinear)")
       ->check(CLI::IsMember({"bilinear", "bicubic"}))
-      ->group(kGroup);
-  verb.add_option("--mean", images.mean, "Mean a channel, from 0 to 1: 0.5,0.5,0.5 (default: ImageNet's)")
-      ->delimiter(',')
-      ->group(kGroup);
-  verb.add_option("--std", images.std, "Standard deviation a channel")->delimiter(',')->group(kGroup);
-  verb.add_option("--held-out", images.held_out,
-                  "Share of the pictures that are test data where the folder has no train and val (default: 0.1)")
-      ->check(CLI::Range(0.0, 1.0))
-      ->group(kGroup);
-  verb.add_flag("--strict", images.strict, "A damaged picture is an error (default: left out, counted and named)")
-      ->group(kGroup);
-  verb.add_option("--workers", images.workers, "Threads that prepare batches (default: one a core)")
+      ->group(kPictures);
+  verb.add_option("--features", facts.features,
+                  "What the model hears, as MLPerf Tiny computes it: mfcc (keywords), logmel (machines, in dB), lfbe "
+                  "(streaming wake word), or samples (default: mfcc)")
+      ->check(CLI::IsMember({"mfcc", "logmel", "lfbe", "samples"}))
+      ->group(kSounds);
+  verb.add_option("--rate", facts.rate, "Samples a second that recordings are brought to (default: 16000)")
       ->check(CLI::PositiveNumber)
-      ->group(kGroup);
+      ->group(kSounds);
+  verb.add_option("--window-ms", facts.window_ms, "A frame (default: 30 of mfcc, else 64)")
+      ->check(CLI::PositiveNumber)
+      ->group(kSounds);
+  verb.add_option("--stride-ms", facts.stride_ms, "From frame to frame (default: 20 of mfcc, else 32)")
+      ->check(CLI::PositiveNumber)
+      ->group(kSounds);
+  verb.add_option("--mel-bands", facts.bands, "Bands of the mel scale (default: 40 of mfcc, else the model's, 128, 40)")
+      ->check(CLI::PositiveNumber)
+      ->group(kSounds);
+  add_numbers(verb, "--mel-range", facts.mel_range, 2, 2,
+              "Their least and greatest Hz (default: 20,4000 of mfcc, else 0 to half the rate)")
+      ->group(kSounds);
+  verb.add_option("--coefficients", facts.coefficients, "Of mfcc (default: the model's, or 10)")
+      ->check(CLI::PositiveNumber)
+      ->group(kSounds);
+  constexpr const char* kTimeLast = "The model takes [width, frames] (default: [frames, width])";
+  verb.add_flag("--time-last,!--time-first", kTimeLast)
+      ->each([&facts](const std::string& value) { facts.time_last = CLI::detail::to_flag_value(value) > 0; })
+      ->group(kSounds);
+  verb.add_option(
+          "--clip-ms", facts.clip_ms,
+          "What a sample hears, cut off or filled up with zeros (default: what its frames take, of mfcc and lfbe "
+          "at least a second)")
+      ->check(CLI::PositiveNumber)
+      ->group(kSounds);
+  verb.add_option("--hop-ms", facts.hop_ms,
+                  "From sample to sample of one recording (default: a recording is one sample, from its begin)")
+      ->check(CLI::PositiveNumber)
+      ->group(kSounds);
+  add_numbers(verb, "--part-ms", facts.part_ms, 2, 2, "The part of each recording that is used: 1568,8000")
+      ->group(kSounds);
   if (!trains) return;
-  verb.add_option("--least-scale", images.least_scale, "Random crops are at least this part of a picture")
+  verb.add_option("--least-scale", making.least_scale, "Random crops are at least this part of a picture")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0))
-      ->group(kGroup);
-  verb.add_flag("--no-mirror", images.no_mirror, "Left and right stay")->group(kGroup);
-  add_numbers(verb, "--jitter", images.jitter, 3, 4,
+      ->group(kPictures);
+  verb.add_flag("--no-mirror", making.no_mirror, "Left and right stay")->group(kPictures);
+  add_numbers(verb, "--jitter", making.jitter, 3, 4,
               "How far brightness, contrast, saturation and, where it is given, hue move: 0.4,0.4,0.4,0.1")
-      ->group(kGroup);
-  add_numbers(verb, "--randaugment", images.rand_augment, 2, 3,
+      ->group(kPictures);
+  add_numbers(verb, "--randaugment", making.rand_augment, 2, 3,
               "torchvision's RandAugment: changes a picture and their magnitude, 2,9, of 31, or of a third number")
-      ->group(kGroup);
-  add_numbers(verb, "--fill", images.fill, 3, 3,
+      ->group(kPictures);
+  add_numbers(verb, "--fill", making.fill, 3, 3,
               "Color where --randaugment moves a picture away: 124,116,104 (default: black)")
-      ->group(kGroup);
+      ->group(kPictures);
+  verb.add_option("--time-shift-ms", making.shift_ms, "Recordings move back or forth in time by at most so much")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber)
+      ->group(kSounds);
+  add_numbers(verb, "--gain", making.gain, 2, 2, "Least and greatest factor of a recording's loudness: 0.25,1.5")
+      ->group(kSounds);
+  verb.add_option("--noise", making.noise, "Folder of WAV files that are heard behind the recordings")->group(kSounds);
+  verb.add_option("--noise-level", making.noise_level, "Greatest factor of the noise")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber)
+      ->group(kSounds);
+  verb.add_option("--noise-share", making.noise_share, "Of the samples that have noise")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(kSounds);
 }
 
 void add_target(CLI::App& verb, std::string& target) {
@@ -189,7 +250,7 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kFloatModel)->required();
   verb.add_option("--calibrate", arguments.data,
                   std::string("Calibration data (default: the config's): ") + data_scheme_help());
-  add_images(verb, arguments.images, false);
+  add_making(verb, arguments.making, false);
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")
       ->default_str(std::to_string(kCalibrationSamples))
       ->check(CLI::NonNegativeNumber);
@@ -217,7 +278,7 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kFloatModel);
   add_data(verb, arguments.data);
   verb.add_option("--val", arguments.held_out, "Other data to measure with (default: the test part of --data)");
-  add_images(verb, arguments.images, true);
+  add_making(verb, arguments.making, true);
   add_task(verb, arguments.task);
   verb.add_option(
       "--class-weights", arguments.class_weights,
@@ -351,7 +412,7 @@ void declare(CLI::App& verb, EvalArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
   add_data(verb, arguments.data.spec)->required();
   add_task(verb, arguments.task);
-  add_images(verb, arguments.data.images, false);
+  add_making(verb, arguments.data.making, false);
   verb.add_option("--split", arguments.split, "Which part of the data")
       ->capture_default_str()
       ->check(CLI::IsMember({"train", "test"}));
@@ -445,7 +506,7 @@ void declare(CLI::App& verb, ReportArguments& arguments) {
       ->required();
   verb.add_option("--float", arguments.float_model, "The float model that it came from, for noise and ranges by layer");
   add_data(verb, arguments.data.spec);
-  add_images(verb, arguments.data.images, false);
+  add_making(verb, arguments.data.making, false);
   verb.add_option("--samples", arguments.data.samples, "At most this many samples of the test data; 0: all")
       ->check(CLI::NonNegativeNumber);
   add_task(verb, arguments.task);

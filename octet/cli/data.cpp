@@ -44,44 +44,92 @@ ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<Data
   data.batch_size = choice.batch_size > 0              ? choice.batch_size
                     : data.source->natural_batch() > 0 ? data.source->natural_batch()
                                                        : std::min<int64_t>(default_batch, data.source->size());
-  data.workers = choice.images.workers > 0 ? choice.images.workers : data.source->usual_workers();
+  data.workers = choice.making.workers > 0 ? choice.making.workers : data.source->usual_workers();
   data.transform = standard_transform(*data.source, inputs.at(0).sample, choice.augment);
   return data;
 }
 
-images::Filter filter_of(const std::string& name) {
-  return name == "bicubic" ? images::Filter::kBicubic : images::Filter::kBilinear;
+// The number at a place of a list, where it is that long.
+template <typename Value, typename Number>
+Value nth(const std::vector<Number>& numbers, size_t i, Value otherwise) {
+  return i < numbers.size() ? static_cast<Value>(numbers[i]) : otherwise;
 }
 
 // `sample`: the sizes of the model's first input without the batch, channels first or last.
 ImageFolderOptions image_options(const DataArguments& choice, std::vector<int64_t> sample) {
-  const ImageArguments& given = choice.images;
+  const MakingArguments& given = choice.making;
   const auto holds_channels = [](int64_t size) { return size == 1 || size == 3; };
   if (sample.size() == 3 && !holds_channels(sample[0]) && holds_channels(sample[2])) {
     sample = {sample[2], sample[0], sample[1]};
   }
   ImageFolderOptions options;
   options.sample = std::move(sample);
-  options.resize = given.resize;
-  options.filter = filter_of(given.filter);
-  options.mean = given.mean;
-  options.std = given.std;
+  options.resize = given.facts.resize.value_or(0);
+  options.filter = given.facts.filter == "bicubic" ? images::Filter::kBicubic : images::Filter::kBilinear;
+  options.mean = given.facts.mean;
+  options.std = given.facts.std;
   options.augment = choice.augment;
   options.least_scale = given.least_scale;
   options.mirror = !given.no_mirror;
-  const auto nth = [](const auto& numbers, size_t i, auto otherwise) {
-    return i < numbers.size() ? static_cast<decltype(otherwise)>(numbers[i]) : otherwise;
-  };
   options.jitter = {nth(given.jitter, 0, 0.0), nth(given.jitter, 1, 0.0), nth(given.jitter, 2, 0.0),
                     nth(given.jitter, 3, 0.0)};
   images::RandAugment& chosen = options.rand_augment;
   chosen.changes = nth(given.rand_augment, 0, chosen.changes);
   chosen.magnitude = nth(given.rand_augment, 1, chosen.magnitude);
   chosen.bins = nth(given.rand_augment, 2, chosen.bins);
-  for (size_t i = 0; i < chosen.fill.size(); ++i) chosen.fill[i] = nth(given.fill, i, chosen.fill[i]);
-  options.held_out = given.held_out.value_or(options.held_out);
+  for (size_t i = 0; i < chosen.fill.size(); ++i) {
+    const auto level = nth<int64_t>(given.fill, i, 0);
+    if (level < 0 || level > 255) throw expected("--fill", "a color", "levels from 0 to 255", std::to_string(level));
+    chosen.fill[i] = static_cast<uint8_t>(level);
+  }
+  options.held_out = given.facts.held_out.value_or(options.held_out);
   options.strict = given.strict;
   return options;
+}
+
+AudioFolderOptions audio_options(const DataArguments& choice, const std::vector<int64_t>& sample) {
+  const MakingArguments& given = choice.making;
+  const targets::SampleFacts& facts = given.facts;
+  AudioFolderOptions options;
+  options.sample = sample;
+  audio::FeatureOptions& features = options.features;
+  features.kind = audio::feature_kind(facts.features.value_or("mfcc"));
+  features.rate = facts.rate.value_or(0);
+  features.window_ms = facts.window_ms.value_or(0);
+  features.stride_ms = facts.stride_ms.value_or(0);
+  features.bands = facts.bands.value_or(0);
+  features.coefficients = facts.coefficients.value_or(0);
+  features.least_hz = nth(facts.mel_range, 0, features.least_hz);
+  features.most_hz = nth(facts.mel_range, 1, features.most_hz);
+  options.time_last = facts.time_last.value_or(false);
+  options.clip_ms = facts.clip_ms.value_or(0);
+  options.hop_ms = facts.hop_ms.value_or(0);
+  options.part_ms = facts.part_ms;
+  options.mean = facts.mean;
+  options.std = facts.std;
+  options.augment = choice.augment;
+  options.shift_ms = given.shift_ms;
+  options.gain = given.gain;
+  options.noise = given.noise;
+  options.noise_level = given.noise_level;
+  options.noise_share = given.noise_share;
+  options.held_out = facts.held_out.value_or(options.held_out);
+  options.strict = given.strict;
+  return options;
+}
+
+// What is said of other files than the data's is a slip.
+void check_making(const DataArguments& choice) {
+  const auto only = [&](bool given, const char* flag, const char* scheme) {
+    if (!given || choice.spec.starts_with(scheme)) return;
+    throw Error(choice.spec, octet::str(flag, " is for ", scheme, "FOLDER"), ErrorCategory::kUsage);
+  };
+  const MakingArguments& given = choice.making;
+  only(!given.rand_augment.empty(), "--randaugment", "images:");
+  only(given.facts.features.has_value(), "--features", "audio:");
+  only(!given.noise.empty(), "--noise", "audio:");
+  only(given.shift_ms > 0, "--time-shift-ms", "audio:");
+  only(!given.gain.empty(), "--gain", "audio:");
 }
 
 // An image's sizes as [C, H, W], whichever way round the program has them.
@@ -100,9 +148,14 @@ Transform in_nhwc(Transform transform) {
 }  // namespace
 
 std::shared_ptr<DataSource> open_source(const DataArguments& choice, Split split, const std::vector<int64_t>& sample) {
+  check_making(choice);
   DataOptions options;
   options.limit = choice.samples;
-  options.images = image_options(choice, sample);
+  if (choice.spec.starts_with("audio:")) {
+    options.audio = audio_options(choice, sample);
+  } else {
+    options.images = image_options(choice, sample);
+  }
   return open_data(choice.spec, split, options);
 }
 

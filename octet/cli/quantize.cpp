@@ -51,27 +51,18 @@ std::optional<CalibrationFacts> calibration_facts(const QuantizeArguments& argum
   return facts;
 }
 
-// What the flags say of pictures, else the config: both end up in both.
-void settle_pictures(ImageArguments& flags, targets::PictureFacts& facts) {
-  if (flags.resize == 0) flags.resize = facts.resize.value_or(0);
-  if (flags.filter.empty()) flags.filter = facts.filter.value_or("");
-  if (flags.mean.empty()) flags.mean = facts.mean;
-  if (flags.std.empty()) flags.std = facts.std;
-  if (!flags.held_out) flags.held_out = facts.held_out;
-  facts = {};
-  if (flags.resize > 0) facts.resize = flags.resize;
-  if (!flags.filter.empty()) facts.filter = flags.filter;
-  facts.mean = flags.mean;
-  facts.std = flags.std;
-  facts.held_out = flags.held_out;
+// What the flags say of how samples are made, else the config: both end up in both.
+void settle(MakingArguments& flags, targets::SampleFacts& facts) {
+  facts = settled(flags.facts, facts);
+  flags.facts = facts;
 }
 
 using Samples = std::vector<std::vector<at::Tensor>>;
 
 // All that the loader gives; `calibration` takes the batch size that it has found.
-Samples read_samples(GraphModule& model, CalibrationFacts& calibration, const ImageArguments& images) {
+Samples read_samples(GraphModule& model, CalibrationFacts& calibration, const MakingArguments& making) {
   const ModelData data = open_data_for(
-      model, {calibration.data, calibration.samples, calibration.batch_size, false, images}, Split::kTrain, 32);
+      model, {calibration.data, calibration.samples, calibration.batch_size, false, making}, Split::kTrain, 32);
   LoaderOptions loading;
   loading.workers = data.workers;
   loading.batch_size = data.batch_size;
@@ -149,10 +140,10 @@ void write_report(const QuantizeArguments& arguments, const QuantizerConfig& con
   page.warnings = found.warnings;
   page.key_facts = {{"in float", bytes_text(found.float_bytes)}, {"quantized", bytes_text(found.bytes)}};
   if (config.calibration) {
-    ImageArguments pictures = arguments.images;
-    targets::PictureFacts facts = config.calibration->pictures;
-    settle_pictures(pictures, facts);
-    const DataArguments test{config.calibration->data, 0, 0, false, pictures};
+    MakingArguments making = arguments.making;
+    targets::SampleFacts facts = config.calibration->made;
+    settle(making, facts);
+    const DataArguments test{config.calibration->data, 0, 0, false, making};
     // A copy each: what data asks of a batch changes the model.
     const std::shared_ptr<GraphModule> own = float_model.copy(), made = quantized->copy();
     const PageData on{open_data_for(*own, test, Split::kTest, 250), classification()};
@@ -190,9 +181,9 @@ void quantize(const QuantizeArguments& arguments) {
   const std::vector<int64_t> batches = exported_batches(*model);
   Samples samples;
   if (calibration) {
-    ImageArguments pictures = arguments.images;
-    settle_pictures(pictures, calibration->pictures);
-    samples = read_samples(*model, *calibration, pictures);
+    MakingArguments making = arguments.making;
+    settle(making, calibration->made);
+    samples = read_samples(*model, *calibration, making);
   }
   // Its model serves as the float one below: the names there are those of the quantized one.
   const targets::TableQuantizer::Explanation explanation = quantizer.explain(*model);

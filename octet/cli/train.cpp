@@ -237,7 +237,7 @@ void train(const TrainArguments& arguments) {
   training.group = group;
   training.sync_batch_norm = arguments.sync_bn;
 
-  DataArguments test{arguments.data, arguments.samples, arguments.batch_size, false, arguments.images};
+  DataArguments test{arguments.data, arguments.samples, arguments.batch_size, false, arguments.making};
   DataArguments drawn = test;
   ModelArguments opened = arguments.model;
   settle_by_data(opened, drawn, Split::kTrain);

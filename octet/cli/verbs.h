@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "octet/targets/engine/sample_facts.h"
+
 namespace octet::cli {
 
 // A verb is its arguments, plain data that the command line fills, and one function that runs it (CONTRIBUTING.md).
@@ -45,20 +47,23 @@ struct ModelArguments {
   ModelArguments with_path(const std::string& other) const { return {other, input_sizes, allow_operators}; }
 };
 
-/// How the pictures of images:FOLDER become samples (octet/train/image_folder.h).
-struct ImageArguments {
-  int64_t resize = 0;
-  std::string filter;        ///< empty: bilinear
-  std::vector<double> mean;  ///< empty: ImageNet's
-  std::vector<double> std;
+/// How the files of images:FOLDER and audio:FOLDER become samples (octet/train/image_folder.h, audio_folder.h).
+struct MakingArguments {
+  targets::SampleFacts facts;
+  // By chance, in training.
   std::vector<double> jitter;         ///< brightness, contrast, saturation, hue; empty: none
   std::vector<int64_t> rand_augment;  ///< changes, magnitude, bins; empty: none
-  std::vector<int> fill;              ///< of what it moves away: red, green, blue; empty: black
+  std::vector<int64_t> fill;          ///< of what it moves away: red, green, blue; empty: black
   double least_scale = 0.08;
   bool no_mirror = false;
-  std::optional<double> held_out;  ///< a tenth
+  double shift_ms = 0.0;
+  std::vector<double> gain;  ///< least and greatest; empty: none
+  std::string noise;         ///< folder; empty: none
+  double noise_level = 0.1;
+  double noise_share = 0.8;
+
   bool strict = false;
-  int64_t workers = 0;  ///< threads that prepare batches; 0: one, for pictures one a core
+  int64_t workers = 0;  ///< threads that prepare batches; 0: one, for pictures and sounds one a core
 };
 
 /// Which data, and how much of it.
@@ -67,7 +72,7 @@ struct DataArguments {
   int64_t samples = 0;     ///< 0: all
   int64_t batch_size = 0;  ///< 0: as the files hold them, or the verb's default
   bool augment = false;
-  ImageArguments images = {};
+  MakingArguments making = {};
 };
 
 /// What the verbs that quantize say of the quantizer. Empty: as the config says, or the default.
@@ -99,7 +104,7 @@ struct QuantizeArguments {
   std::string data;
   std::optional<int64_t> samples;     ///< else the config's, else kCalibrationSamples
   std::optional<int64_t> batch_size;  ///< else the config's, else as the files hold them
-  ImageArguments images;
+  MakingArguments making;
   QuantizerArguments quantizer;
   std::optional<bool> qat;  ///< else the config's
   int64_t measured = 1;     ///< samples on which the end looks for ruined values; 0: none
@@ -115,7 +120,7 @@ struct TrainArguments {
   ModelArguments model;
   std::string data;
   std::string held_out;  ///< other data to measure with; empty: the test part of `data`
-  ImageArguments images;
+  MakingArguments making;
   int64_t samples = 0;
   std::string task = "classification";
   std::string class_weights;  ///< "1,2,0.5", "balanced"; empty: all the same

@@ -25,8 +25,9 @@ struct ImageSize {
 /// The sizes that decode_image gives, from the header alone. Throws as it does.
 OCTET_API ImageSize image_size(std::string_view bytes, const std::string& name);
 
-/// The picture in the bytes of a JPEG (baseline, progressive; YCbCr, greyscale, RGB, CMYK) or PNG (all types; alpha is
-/// left out, of 16 bits the upper 8 stay), told by their content, and turned as EXIF says. Throws octet::Error naming
+/// The picture in the bytes of a JPEG (baseline, progressive; YCbCr, greyscale, RGB, CMYK), a PNG (all types; alpha is
+/// left out, of 16 bits the upper 8 stay) or, where octet was built with libwebp, a WebP (one picture; alpha is left
+/// out), told by their content; a JPEG is turned as EXIF says. Throws octet::Error naming
 /// `name` for anything else, and for what is damaged or cut off.
 OCTET_API Image decode_image(std::string_view bytes, const std::string& name, const DecodeOptions& options = {});
 /// The same of a file, of up to 256 MB.
@@ -35,7 +36,8 @@ OCTET_API Image read_image(const std::string& path, const DecodeOptions& options
 /// The bytes of such a file.
 OCTET_API std::string read_image_file(const std::string& path);
 
-/// True for the endings .jpg, .jpeg and .png in either case.
+inline constexpr const char* kImageEndings = ".jpg, .jpeg, .png, .webp";
+/// True for these endings in either case.
 OCTET_API bool is_image_name(std::string_view path);
 
 }  // namespace octet::images

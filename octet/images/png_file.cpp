@@ -87,7 +87,7 @@ ImageSize png_size(std::string_view bytes, const std::string& name) {
   return size;
 }
 
-Image decode_png(std::string_view bytes, const std::string& name) {
+Image decode_png(std::string_view bytes, const std::string& name, int) {
   Reading reading{bytes};
   const Png png(&reading);
   if (png.info == nullptr) throw Error(name, "no memory for a PNG decoder");

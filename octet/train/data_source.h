@@ -18,6 +18,8 @@ enum class Split { kTrain, kTest };
 struct OCTET_API Batch {
   std::vector<at::Tensor> inputs;
   at::Tensor targets;
+  /// Where a file gives several samples, the number of each one's file, int64 [samples]; else undefined.
+  at::Tensor files = {};
   int64_t size() const { return inputs.empty() || inputs[0].dim() == 0 ? 0 : inputs[0].size(0); }
 };
 

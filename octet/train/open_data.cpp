@@ -46,13 +46,16 @@ std::shared_ptr<DataSource> open_all(const std::string& spec, Split split, const
   }
   if (auto folder = behind(spec, "cifar10")) return readers::cifar10(spec, *folder, split);
   if (auto folder = behind(spec, "images")) return image_folder(spec, *folder, split, options.images);
+  if (auto folder = behind(spec, "audio")) return audio_folder(spec, *folder, split, options.audio);
   if (auto pattern = behind(spec, "npy")) return readers::npy(spec, *pattern);
   throw expected("data", "one of", data_scheme_help(), "'" + spec + "'");
 }
 
 }  // namespace
 
-const char* data_scheme_help() { return "fashion-mnist, idx:FOLDER, cifar10:FOLDER, images:FOLDER, npy:GLOB"; }
+const char* data_scheme_help() {
+  return "fashion-mnist, idx:FOLDER, cifar10:FOLDER, images:FOLDER, audio:FOLDER, npy:GLOB";
+}
 
 std::shared_ptr<DataSource> open_data(const std::string& spec, Split split, const DataOptions& options) {
   std::shared_ptr<DataSource> dataset =

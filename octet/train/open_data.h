@@ -4,6 +4,7 @@
 #include <string>
 
 #include "octet/support/api.h"
+#include "octet/train/audio_folder.h"
 #include "octet/train/data_source.h"
 #include "octet/train/image_folder.h"
 
@@ -12,6 +13,8 @@ namespace octet {
 struct DataOptions {
   /// Of `images:FOLDER`: sizes of the model's input, what is changed by chance, ...
   ImageFolderOptions images = {};
+  /// Of `audio:FOLDER`: the same, and the features.
+  AudioFolderOptions audio = {};
   /// At most this many samples; 0: all.
   int64_t limit = 0;
 };
@@ -22,6 +25,7 @@ struct DataOptions {
 /// - `idx:FOLDER`: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, plain or `.gz`;
 /// - `cifar10:FOLDER`: the binary version, `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`;
 /// - `images:FOLDER`: pictures in a folder a class, read when they are asked for (image_folder.h);
+/// - `audio:FOLDER`: WAV files in a folder a class, of which features are made (audio_folder.h);
 /// - `npy:GLOB`: arrays for the model as they are, both splits the same (below).
 ///
 /// A file of `npy:GLOB` holds samples along dimension 0. Files named `*_I_J.npy` (all of them) are input J of sample

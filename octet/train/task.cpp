@@ -22,7 +22,8 @@ void check_logits(const at::Tensor& output, const Batch& batch, const std::strin
   if (is_soft(batch.targets)) {
     const at::Tensor& soft = batch.targets;
     if (soft.size(0) != batch.size() || soft.size(1) > output.size(1)) {
-      throw expected(where, "soft targets", str("[", batch.size(), ", ", output.size(1), "]"), octet::str(soft.sizes()));
+      throw expected(where, "soft targets", str("[", batch.size(), ", ", output.size(1), "]"),
+                     octet::str(soft.sizes()));
     }
     const bool are_shares = soft.ge(0).all().item<bool>() && soft.sum(1).sub(1).abs().lt(1e-3).all().item<bool>();
     if (!are_shares) throw Error(where, "soft targets: expected shares of each sample that sum up to 1, got others");

@@ -1,6 +1,7 @@
 #include "octet/train/tasks.h"
 
 #include <algorithm>
+#include <map>
 
 #include "octet/support/error.h"
 
@@ -74,6 +75,28 @@ std::optional<double> mean_area(const at::Tensor& all) {
   return known > 0 ? std::optional(sum / static_cast<double>(known)) : std::nullopt;
 }
 
+// Of rows of an error, a label and the number of a file, the mean error and the label of each file.
+at::Tensor means_of_files(const at::Tensor& all) {
+  struct Sum {
+    double error = 0, label = 0, count = 0;
+  };
+  std::map<double, Sum> sums;
+  const at::Tensor rows = all.contiguous();
+  const double* row = rows.const_data_ptr<double>();
+  for (int64_t i = 0; i < rows.size(0); ++i, row += 3) {
+    Sum& sum = sums[row[2]];
+    sum.error += row[0];
+    sum.label = row[1];
+    sum.count += 1;
+  }
+  std::vector<double> means;
+  for (const auto& [file, sum] : sums) {
+    means.push_back(sum.error / sum.count);
+    means.push_back(sum.label);
+  }
+  return at::tensor(means, at::kDouble).view({-1, 2});
+}
+
 Task of_binary_answers(std::string name) {
   Task task;
   task.name = std::move(name);
@@ -136,10 +159,15 @@ Task autoencoder() {
   task.whole = {{"auc", "AUC",
                  [given](const at::Tensor& output, const Batch& batch) {
                    if (!batch.targets.defined() || batch.targets.dim() != 1) return at::Tensor();
-                   const at::Tensor error = mean_of_sample((output - given(output, batch)).square());
-                   return at::stack({error.to(at::kDouble), batch.targets.to(at::kDouble)}, 1);
+                   const at::Tensor error = mean_of_sample((output - given(output, batch)).square()).to(at::kDouble);
+                   std::vector<at::Tensor> columns = {error, batch.targets.to(at::kDouble)};
+                   if (batch.files.defined()) columns.push_back(batch.files.to(at::kDouble));
+                   return at::stack(columns, 1);
                  },
-                 [](const at::Tensor& all) { return area_under_roc(all.select(1, 0), all.select(1, 1)); }}};
+                 [](const at::Tensor& all) {
+                   const at::Tensor rows = all.size(1) == 3 ? means_of_files(all) : all;
+                   return area_under_roc(rows.select(1, 0), rows.select(1, 1));
+                 }}};
   task.check_output = [](const at::Tensor& output, const Batch& batch, const std::string& where) {
     if (output.dim() > 0 && output.size(0) == batch.size() && output.numel() == batch.inputs.at(0).numel()) return;
     throw expected(where, "model output", octet::str("as the input ", octet::str(batch.inputs.at(0).sizes())),

@@ -14,8 +14,8 @@ namespace octet {
 /// Numbers [N, ...] against floating targets of as many elements: mean squared error, told with the mean absolute one.
 OCTET_API Task regression();
 /// What comes out against what goes in, the first input: mean squared error. Where the data has labels 0 (usual) and 1
-/// (anomalous), evaluations tell the area under the ROC curve of a sample's error, as MLPerf Tiny measures its
-/// autoencoder.
+/// (anomalous), evaluations tell the area under the ROC curve of a sample's error, or, where a file
+/// gives several samples, of their mean, as MLPerf Tiny measures its autoencoder.
 OCTET_API Task autoencoder();
 /// One logit a sample, [N] or [N, 1], against labels 0 and 1: binary cross entropy, told with accuracy at a logit of 0,
 /// area under the ROC curve and F1.

@@ -39,7 +39,7 @@ TEST(Images, DecodesAsPilDoes) {
   size_t pictures = 0;
   for (const auto& entry : std::filesystem::directory_iterator(test::data("images"))) {
     const std::string name = entry.path().filename().string();
-    if (!is_image_name(name) || name == "tall.png") continue;
+    if (!is_image_name(name) || name == "tall.png" || name.ends_with(".webp")) continue;
     ++pictures;
     const Image image = read_image(file(name));
     const ImageSize size = image_size(read_image_file(file(name)), name);
@@ -48,6 +48,26 @@ TEST(Images, DecodesAsPilDoes) {
     EXPECT_LE(distance(image, name), name.ends_with(".png") ? 0 : 1) << name;
   }
   EXPECT_EQ(pictures, 21u);
+}
+
+// Where octet was built without libwebp, its error says so.
+TEST(Images, DecodesWebpWhereItsLibraryIsThere) {
+  for (const std::string name : {"lossy.webp", "lossless.webp", "alpha.webp"}) {
+    try {
+      EXPECT_LE(distance(read_image(file(name)), name), name == "lossy.webp" ? 1 : 0) << name;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("built without libwebp"), std::string::npos) << error.what();
+      GTEST_SKIP() << "no libwebp";
+    }
+    const std::string whole = read_file(file(name));
+    EXPECT_TRUE(test::fails_with([&] { decode_image(whole.substr(0, whole.size() / 2), "picture"); }, "damaged WebP"));
+    for (size_t i = 12; i < whole.size(); i += 3) {
+      std::string bytes = whole;
+      bytes[i] = static_cast<char>(bytes[i] ^ 0x55);
+      EXPECT_TRUE(test::works_or_reports([&] { decode_image(bytes, "picture"); })) << name << " byte " << i;
+    }
+  }
+  EXPECT_TRUE(test::fails_with([] { read_image(file("animated")); }, "of several pictures"));
 }
 
 TEST(Images, ResizesAndCropsAsTorchvisionDoes) {

@@ -189,6 +189,11 @@ const std::vector<Mutation>& mutations() {
       {"/calibration/pictures", "{\"mean\": []}", {"pictures.mean]", "a number a channel"}},
       {"/calibration/pictures", "{\"std\": [1, 0, 1]}", {"pictures.std[1]]", "got 0"}},
       {"/calibration/pictures", "{\"held_out\": 1.5}", {"pictures.held_out]", "0 to 1, got 1.5"}},
+      {"/calibration/sounds", "{\"resize\": 3}", {"calibration.sounds.resize]", "unknown key", "features"}},
+      {"/calibration/sounds", "{\"features\": \"plp\"}", {"features]", "mfcc, logmel, lfbe or samples, got 'plp'"}},
+      {"/calibration/sounds", "{\"rate\": 0}", {"calibration.sounds.rate]", "1 or more, got 0"}},
+      {"/calibration/sounds", "{\"mel_range\": [20]}", {"sounds.mel_range]", "the least and the greatest Hz, got 1"}},
+      {"/calibration/sounds", "{\"time_last\": 1}", {"calibration.sounds.time_last]"}},
       // training
       {"/training", "[]", {"config.json: training]", "expected an object, got an array"}},
       {"/training", "null", {"config.json: training]", "expected an object, got null"}},

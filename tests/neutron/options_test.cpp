@@ -382,6 +382,37 @@ TEST(Config, IsWrittenAndReadBackTheSame) {
   EXPECT_EQ(parsed("{\"version\": 1, \"qat\": false}", QuantizationMode::kQat).options.mode, QuantizationMode::kQat);
 }
 
+// How samples were made stands beside the data, under a name of the kind of files; flags win over it.
+TEST(Config, KeepsHowSamplesWereMade) {
+  targets::SampleFacts pictures;
+  pictures.resize = 256;
+  pictures.filter = "bicubic";
+  pictures.mean = {0.5, 0.5, 0.5};
+  targets::SampleFacts sounds;
+  sounds.features = "logmel";
+  sounds.rate = 8000;
+  sounds.hop_ms = 32;
+  sounds.part_ms = {1568, 8000};
+  sounds.mel_range = {20, 3000};
+  sounds.time_last = true;
+  sounds.held_out = 0.2;
+  for (const bool are_pictures : {true, false}) {
+    QuantizerConfig config = full_config();
+    config.calibration->data = are_pictures ? "images:folder" : "audio:folder";
+    config.calibration->made = are_pictures ? pictures : sounds;
+    const auto json = to_json(config);
+    EXPECT_EQ(json["calibration"].contains(are_pictures ? "pictures" : "sounds"), true) << json.dump();
+    EXPECT_EQ(json["calibration"].contains(are_pictures ? "sounds" : "pictures"), false) << json.dump();
+    EXPECT_EQ(parsed(json.dump()), config) << json.dump();
+  }
+  targets::SampleFacts flags;
+  flags.rate = 16000;
+  const targets::SampleFacts both = targets::settled(flags, sounds);
+  EXPECT_EQ(both.rate, 16000);
+  EXPECT_EQ(both.hop_ms, 32);
+  EXPECT_EQ(both.part_ms, sounds.part_ms);
+}
+
 TEST(Config, ARunIsRepeatedBitForBit) {
   for (const bool is_qat : {false, true}) {
     at::manual_seed(9);

@@ -264,8 +264,9 @@ TEST(NpyData, RefusesWhatDoesNotFitTogether) {
 }
 
 TEST(OpenData, NamesTheSchemes) {
-  EXPECT_SAYS(open_data("imagenet", Split::kTrain),
-              "expected fashion-mnist, idx:FOLDER, cifar10:FOLDER, images:FOLDER, npy:GLOB, got 'imagenet'");
+  EXPECT_SAYS(
+      open_data("imagenet", Split::kTrain),
+      "expected fashion-mnist, idx:FOLDER, cifar10:FOLDER, images:FOLDER, audio:FOLDER, npy:GLOB, got 'imagenet'");
   EXPECT_SAYS(open_data("idx:", Split::kTrain), "a path has to stand behind the colon");
 }
 

@@ -98,6 +98,16 @@ TEST(Tasks, AnAutoencoderTellsAnomaliesByTheirError) {
   EXPECT_EQ(bare.scores.size(), 2u) << "without labels no area";
 }
 
+// Of samples of one recording, as MLPerf Tiny has it, the mean error counts.
+TEST(Tasks, AFileIsOneAnswerOfAnAutoencoder) {
+  const Task task = octet::autoencoder();
+  Batch batch{{at::zeros({5, 1})}, at::tensor({0, 0, 1, 1, 0}, at::kLong), at::tensor({7, 7, 3, 3, 9}, at::kLong)};
+  const at::Tensor output = at::tensor({0.0F, 3.0F, 2.0F, 2.5F, 1.0F}).view({5, 1});  // errors 0, 9, 4, 6.25, 1
+  EXPECT_EQ(task.whole[0].value(task.whole[0].rows(output, batch)), 1.0) << "4.5 and 1 below 5.125";
+  batch.files = at::Tensor();
+  EXPECT_NEAR(*task.whole[0].value(task.whole[0].rows(output, batch)), 4.0 / 6.0, 1e-9);
+}
+
 TEST(Tasks, AreFoundByName) {
   for (const std::string& name : task_names()) EXPECT_EQ(task_named(name).name, name);
   EXPECT_TRUE(fails_with([] { task_named("ranking"); },

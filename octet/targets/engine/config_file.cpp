@@ -1,5 +1,6 @@
 #include "octet/targets/engine/config_file.h"
 
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "octet/formats/json.h"
@@ -67,50 +68,145 @@ double within(const JsonCursor& value, double low, double high) {
   return read;
 }
 
-std::vector<double> a_channel(const JsonCursor& value, double low) {
-  std::vector<double> read;
-  for (const JsonCursor& element : value.elements()) read.push_back(within(element, low, 1e6));
-  if (read.empty()) throw Error(value.where(), "expected a number a channel, got none");
-  return read;
+// ---- how samples were made: a row a fact --------------------------------------------------------------------------
+
+constexpr const char* kPictures = "pictures";
+constexpr const char* kSounds = "sounds";
+
+// What a fact's JSON becomes; throws octet::Error for values that it can't have.
+template <typename Value>
+using Read = std::function<Value(const JsonCursor& value)>;
+
+Read<int64_t> at_least(int64_t least) {
+  return [least](const JsonCursor& value) {
+    if (value.to_int() < least)
+      throw Error(value.where(), octet::str("expected ", least, " or more, got ", value.to_int()));
+    return value.to_int();
+  };
 }
 
-PictureFacts read_pictures(const JsonCursor& object) {
-  check_keys(object, {"resize", "filter", "mean", "std", "held_out"});
-  PictureFacts facts;
-  if (const auto value = member(object, "resize")) {
-    if (value->to_int() < 1) throw Error(value->where(), octet::str("expected 1 or more, got ", value->to_int()));
-    facts.resize = value->to_int();
-  }
-  if (const auto value = member(object, "filter")) {
-    facts.filter = value->to_string();
-    if (*facts.filter != "bilinear" && *facts.filter != "bicubic") {
-      throw Error(value->where(), octet::str("expected bilinear or bicubic, got '", *facts.filter, "'"));
+Read<double> between(double low, double high) {
+  return [low, high](const JsonCursor& value) { return within(value, low, high); };
+}
+
+Read<std::string> one_of(std::vector<std::string> names) {
+  return [names = std::move(names)](const JsonCursor& value) {
+    const std::string read = value.to_string();
+    if (std::find(names.begin(), names.end(), read) == names.end()) {
+      const std::string all =
+          join(", ", std::vector<std::string>(names.begin(), names.end() - 1)) + " or " + names.back();
+      throw Error(value.where(), octet::str("expected ", all, ", got '", read, "'"));
     }
-  }
-  if (const auto value = member(object, "mean")) facts.mean = a_channel(*value, -1e6);
-  if (const auto value = member(object, "std")) facts.std = a_channel(*value, 1e-6);
-  if (const auto value = member(object, "held_out")) facts.held_out = within(*value, 0, 1);
-  return facts;
+    return read;
+  };
 }
 
-nlohmann::ordered_json to_json(const PictureFacts& facts) {
-  nlohmann::ordered_json json;
-  if (facts.resize) json["resize"] = *facts.resize;
-  if (facts.filter) json["filter"] = *facts.filter;
-  if (!facts.mean.empty()) json["mean"] = facts.mean;
-  if (!facts.std.empty()) json["std"] = facts.std;
-  if (facts.held_out) json["held_out"] = *facts.held_out;
+Read<std::vector<double>> numbers(double low, const char* wanted, size_t count = 0) {
+  return [=](const JsonCursor& value) {
+    std::vector<double> read;
+    for (const JsonCursor& element : value.elements()) read.push_back(within(element, low, 1e6));
+    if (read.empty()) throw Error(value.where(), octet::str("expected ", wanted, ", got none"));
+    if (count > 0 && read.size() != count) {
+      throw Error(value.where(), octet::str("expected ", wanted, ", got ", read.size(), " numbers"));
+    }
+    return read;
+  };
+}
+
+// A member of SampleFacts: how it is read, written, and taken from elsewhere where it is not said.
+struct Fact {
+  const char* key;
+  bool of_pictures, of_sounds;
+  std::function<void(const JsonCursor& value, SampleFacts& facts)> read;
+  std::function<void(const SampleFacts& facts, nlohmann::ordered_json& json)> write;
+  std::function<void(SampleFacts& facts, const SampleFacts& otherwise)> settle;
+
+  bool is_of(const std::string& section) const { return section == kPictures ? of_pictures : of_sounds; }
+};
+
+template <typename Value>
+Fact fact(const char* key, bool of_pictures, bool of_sounds, std::optional<Value> SampleFacts::*member,
+          Read<Value> read) {
+  return {key,
+          of_pictures,
+          of_sounds,
+          [=](const JsonCursor& value, SampleFacts& facts) { facts.*member = read(value); },
+          [=](const SampleFacts& facts, nlohmann::ordered_json& json) {
+            if (facts.*member) json[key] = *(facts.*member);
+          },
+          [=](SampleFacts& facts, const SampleFacts& otherwise) {
+            if (!(facts.*member)) facts.*member = otherwise.*member;
+          }};
+}
+
+Fact fact(const char* key, bool of_pictures, bool of_sounds, std::vector<double> SampleFacts::*member,
+          Read<std::vector<double>> read) {
+  return {key,
+          of_pictures,
+          of_sounds,
+          [=](const JsonCursor& value, SampleFacts& facts) { facts.*member = read(value); },
+          [=](const SampleFacts& facts, nlohmann::ordered_json& json) {
+            if (!(facts.*member).empty()) json[key] = facts.*member;
+          },
+          [=](SampleFacts& facts, const SampleFacts& otherwise) {
+            if ((facts.*member).empty()) facts.*member = otherwise.*member;
+          }};
+}
+
+const std::vector<Fact>& facts_of_samples() {
+  constexpr double kMostMs = 1e8;
+  static const std::vector<Fact> rows = {
+      fact("resize", true, false, &SampleFacts::resize, at_least(1)),
+      fact("filter", true, false, &SampleFacts::filter, one_of({"bilinear", "bicubic"})),
+      fact("features", false, true, &SampleFacts::features, one_of({"mfcc", "logmel", "lfbe", "samples"})),
+      fact("rate", false, true, &SampleFacts::rate, at_least(1)),
+      fact("window_ms", false, true, &SampleFacts::window_ms, between(0, kMostMs)),
+      fact("stride_ms", false, true, &SampleFacts::stride_ms, between(0, kMostMs)),
+      fact("bands", false, true, &SampleFacts::bands, at_least(1)),
+      fact("coefficients", false, true, &SampleFacts::coefficients, at_least(1)),
+      fact("mel_range", false, true, &SampleFacts::mel_range, numbers(0, "the least and the greatest Hz", 2)),
+      fact("clip_ms", false, true, &SampleFacts::clip_ms, between(0, kMostMs)),
+      fact("hop_ms", false, true, &SampleFacts::hop_ms, between(0, kMostMs)),
+      fact("part_ms", false, true, &SampleFacts::part_ms, numbers(0, "from and to", 2)),
+      fact("time_last", false, true, &SampleFacts::time_last,
+           Read<bool>([](const JsonCursor& value) { return value.to_bool(); })),
+      fact("mean", true, true, &SampleFacts::mean, numbers(-1e6, "a number a channel")),
+      fact("std", true, true, &SampleFacts::std, numbers(1e-6, "a number a channel")),
+      fact("held_out", true, true, &SampleFacts::held_out, between(0, 1)),
+  };
+  return rows;
+}
+
+void read_samples_made(const JsonCursor& object, const std::string& section, SampleFacts& facts) {
+  std::vector<std::string> keys;
+  for (const Fact& row : facts_of_samples()) {
+    if (row.is_of(section)) keys.emplace_back(row.key);
+  }
+  check_keys(object, keys);
+  for (const Fact& row : facts_of_samples()) {
+    if (!row.is_of(section)) continue;
+    if (const auto value = member(object, row.key)) row.read(*value, facts);
+  }
+}
+
+nlohmann::ordered_json to_json(const SampleFacts& facts, const std::string& section) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const Fact& row : facts_of_samples()) {
+    if (row.is_of(section)) row.write(facts, json);
+  }
   return json;
 }
 
 CalibrationFacts read_calibration(const JsonCursor& object) {
-  check_keys(object, {"data", "samples", "batch_size", "seed", "pictures"});
+  check_keys(object, {"data", "samples", "batch_size", "seed", kPictures, kSounds});
   CalibrationFacts facts;
   facts.data = filled(object.at("data"));
   if (const auto value = member(object, "samples")) facts.samples = not_negative(*value);
   if (const auto value = member(object, "batch_size")) facts.batch_size = not_negative(*value);
   if (const auto value = member(object, "seed")) facts.seed = static_cast<uint64_t>(not_negative(*value));
-  if (const auto value = member(object, "pictures")) facts.pictures = read_pictures(*value);
+  for (const char* section : {kPictures, kSounds}) {
+    if (const auto value = member(object, section)) read_samples_made(*value, section, facts.made);
+  }
   return facts;
 }
 
@@ -165,6 +261,11 @@ QuantizerConfig parse_config(std::string_view text, const std::string& where, co
   return config;
 }
 
+SampleFacts settled(SampleFacts facts, const SampleFacts& otherwise) {
+  for (const Fact& row : facts_of_samples()) row.settle(facts, otherwise);
+  return facts;
+}
+
 nlohmann::ordered_json to_json(const QuantizerConfig& config) {
   const QuantizerOptions& options = config.options;
   nlohmann::ordered_json json;
@@ -190,9 +291,9 @@ nlohmann::ordered_json to_json(const QuantizerConfig& config) {
                            {"samples", config.calibration->samples},
                            {"batch_size", config.calibration->batch_size},
                            {"seed", config.calibration->seed}};
-    if (config.calibration->pictures != PictureFacts()) {
-      json["calibration"]["pictures"] = to_json(config.calibration->pictures);
-    }
+    const char* section = config.calibration->data.starts_with("audio:") ? kSounds : kPictures;
+    const nlohmann::ordered_json made = to_json(config.calibration->made, section);
+    if (!made.empty()) json["calibration"][section] = made;
   }
   for (const auto& [flag, value] : config.training) json["training"][flag] = value;
   return json;

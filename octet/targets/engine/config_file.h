@@ -11,18 +11,9 @@
 
 #include "octet/support/api.h"
 #include "octet/targets/engine/registry.h"
+#include "octet/targets/engine/sample_facts.h"
 
 namespace octet::targets {
-
-/// How the pictures of images:FOLDER became samples, where it was said; octet/train/image_folder.h has what is used
-/// otherwise.
-struct PictureFacts {
-  std::optional<int64_t> resize;      ///< shorter side before the crop, pixels
-  std::optional<std::string> filter;  ///< bilinear or bicubic
-  std::vector<double> mean, std;      ///< a channel, from 0 to 1; empty: not said
-  std::optional<double> held_out;     ///< share of the pictures that are not calibrated on
-  bool operator==(const PictureFacts&) const = default;
-};
 
 /// What a model was calibrated with.
 struct CalibrationFacts {
@@ -30,7 +21,7 @@ struct CalibrationFacts {
   int64_t samples = 0;     ///< at most; 0: all
   int64_t batch_size = 0;  ///< 0: as the data has it
   uint64_t seed = 0;
-  PictureFacts pictures = {};
+  SampleFacts made = {};  ///< how its files became samples
   bool operator==(const CalibrationFacts&) const = default;
 };
 
@@ -50,7 +41,8 @@ struct CalibrationFacts {
 ///     }
 ///
 /// Only "version" must be there; of "calibration", "data"; it may hold "pictures": {"resize": 256, "filter": "bicubic",
-/// "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "held_out": 0.1}. "scheme" names one of the target's, and the
+/// "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "held_out": 0.1}, or of audio:FOLDER "sounds": {"features": "mfcc",
+/// "rate": 16000, "window_ms": 30, ...} by the names of SampleFacts. "scheme" names one of the target's, and the
 /// target's settings are keys of their own; "without_passes": ["decompose_silu"] leaves rewrites of the float graph
 /// out.
 struct QuantizerConfig {
@@ -61,6 +53,9 @@ struct QuantizerConfig {
   std::vector<std::pair<std::string, std::string>> training;
   bool operator==(const QuantizerConfig&) const = default;
 };
+
+/// What the facts leave open, from `otherwise`.
+OCTET_API SampleFacts settled(SampleFacts facts, const SampleFacts& otherwise);
 
 /// The schema version that is written, and read.
 inline constexpr int64_t kConfigVersion = 1;

@@ -97,7 +97,19 @@ def main():
         np.save(HERE / f"brightness_{factor}.npy", np.asarray(functional.adjust_brightness(tall, factor)))
         np.save(HERE / f"contrast_{factor}.npy", np.asarray(functional.adjust_contrast(tall, factor)))
         np.save(HERE / f"saturation_{factor}.npy", np.asarray(functional.adjust_saturation(tall, factor)))
+    webp(tall)
     changes(tall)
+
+
+def webp(tall):
+    """Lossy and lossless, with alpha, and one of two pictures, which octet refuses."""
+    small = tall.resize((13, 18))
+    save("lossy.webp", tall, quality=80)
+    save("lossless.webp", small, lossless=True)
+    save("alpha.webp", Image.merge("RGBA", (*small.split(), small.convert("L"))), lossless=True, exact=True)
+    for name in ("lossy.webp", "lossless.webp", "alpha.webp"):
+        expect(name, Image.open(HERE / name))
+    small.save(HERE / "animated", format="WEBP", save_all=True, append_images=[small.rotate(180)])
 
 
 def changes(tall):
