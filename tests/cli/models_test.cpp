@@ -12,6 +12,7 @@
 namespace octet {
 namespace {
 
+using Json = nlohmann::json;
 using test::Outcome;
 
 class NamedModels : public test::Program {
@@ -42,16 +43,15 @@ TEST_F(NamedModels, AreListedAsTheDocumentSays) {
   for (std::string line; std::getline(shown, line) && !line.empty();) {
     EXPECT_NE(document.find(line), std::string::npos) << "docs/models.md lacks: " << line;
   }
-  const nlohmann::json all = nlohmann::json::parse(run("models --json").out);
+  const Json all = Json::parse(run("models --json").out);
   const auto found =
-      std::find_if(all.begin(), all.end(), [](const nlohmann::json& each) { return each.at("name") == "resnet50"; });
+      std::find_if(all.begin(), all.end(), [](const Json& each) { return each.at("name") == "resnet50"; });
   ASSERT_NE(found, all.end());
   EXPECT_EQ(found->at("parameters"), 25557032);
   EXPECT_EQ(found->at("macs"), 4089184256);
-  EXPECT_EQ(found->at("input"), nlohmann::json({1, 3, 224, 224}));
-  EXPECT_EQ(found->at("options"), nlohmann::json({"num_classes", "in_channels"}));
-  for (const nlohmann::json& each : all)
-    EXPECT_NE(text.out.find(each.at("name").get<std::string>()), std::string::npos);
+  EXPECT_EQ(found->at("input"), Json({1, 3, 224, 224}));
+  EXPECT_EQ(found->at("options"), Json({"num_classes", "in_channels"}));
+  for (const Json& each : all) EXPECT_NE(text.out.find(each.at("name").get<std::string>()), std::string::npos);
 }
 
 TEST_F(NamedModels, TakeWeights) {
@@ -78,10 +78,10 @@ TEST_F(NamedModels, NameTheWeightsThatDoNotFit) {
 }
 
 TEST_F(NamedModels, AreBuiltAsTheFlagsSay) {
-  const nlohmann::json built = nlohmann::json::parse(
-      run("inspect mobilenet_v3_small_w050 --classes 5 --channels 1 --input-size 1,1,64,64 --json").out);
-  EXPECT_EQ(built.at("inputs")[0].at("shape"), nlohmann::json({1, 1, 64, 64}));
-  EXPECT_EQ(built.at("outputs")[0].at("shape"), nlohmann::json({1, 5}));
+  const Json built =
+      Json::parse(run("inspect mobilenet_v3_small_w050 --classes 5 --channels 1 --input-size 1,1,64,64 --json").out);
+  EXPECT_EQ(built.at("inputs")[0].at("shape"), Json({1, 1, 64, 64}));
+  EXPECT_EQ(built.at("outputs")[0].at("shape"), Json({1, 5}));
   EXPECT_EQ(run("inspect resnet8 --width 2").status, 2);
   EXPECT_EQ(run("inspect mobilenet_v2 --dropout 1").status, 2);
   EXPECT_EQ(run("inspect resnet8 --input-size 32,32").status, 2);
@@ -103,8 +103,8 @@ TEST_F(NamedModels, AFileOfThatNameIsTheFile) {
   const Outcome result = run("inspect resnet8 --json");
   std::filesystem::current_path(before);
   ASSERT_EQ(result.status, 0) << result.err;
-  const nlohmann::json built = nlohmann::json::parse(result.out);
-  EXPECT_EQ(built.at("outputs")[0].at("shape"), nlohmann::json({1, 3}));
+  const Json built = Json::parse(result.out);
+  EXPECT_EQ(built.at("outputs")[0].at("shape"), Json({1, 3}));
 }
 
 // Classes are those of the data; quantized and trained as a file would be.
@@ -114,14 +114,14 @@ TEST_F(NamedModels, AreTrainedAndQuantized) {
   const std::string data = " --data 'npy:" + file("x.npy") + "' --epochs 1 --batch-size 16 --json";
   const Outcome in_float = run("train ds_cnn --float" + data + " -o " + file("float.octet"));
   ASSERT_EQ(in_float.status, 0) << in_float.err;
-  const nlohmann::json built = nlohmann::json::parse(run("inspect " + file("float.octet") + " --json").out);
-  EXPECT_EQ(built.at("outputs")[0].at("shape"), nlohmann::json({1, 5}));
+  const Json built = Json::parse(run("inspect " + file("float.octet") + " --json").out);
+  EXPECT_EQ(built.at("outputs")[0].at("shape"), Json({1, 5}));
   const Outcome trained = run("train ds_cnn --qat" + data + " -o " + file("qat.tflite"));
   ASSERT_EQ(trained.status, 0) << trained.err;
   const Outcome quantized = run("quantize ds_cnn --calibrate 'npy:" + file("x.npy") + "' -o " + file("ptq.tflite"));
   ASSERT_EQ(quantized.status, 0) << quantized.err;
-  const nlohmann::json placed = nlohmann::json::parse(run("check ds_cnn --json").out);
-  for (const nlohmann::json& node : placed.at("nodes")) EXPECT_EQ(node.at("npu"), 0) << node;
+  const Json placed = Json::parse(run("check ds_cnn --json").out);
+  for (const Json& node : placed.at("nodes")) EXPECT_EQ(node.at("npu"), 0) << node;
 }
 
 }  // namespace
