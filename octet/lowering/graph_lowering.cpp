@@ -66,6 +66,13 @@ const PlacedValue& GraphLowering::placed(const Node& node) const {
   return found->second;
 }
 
+void GraphLowering::set_value(const Node& node, ValueId value) {
+  values_[&node] = {value, channels_last(node)};
+  const Program::Value& made = program_.at(value);
+  if (!made.source.node.empty() || made.constant || program_.is_input(value)) return;
+  program_.set_value_source(value, {node.name(), channels_last(node) && made.shape.size() > 2});
+}
+
 ValueId GraphLowering::converted(ValueId value, const std::optional<Grid>& grid) {
   const std::optional<Grid> given = program_.at(value).grid();
   if (grid ? given && given->has_levels_of(*grid) : !given) return value;
@@ -140,8 +147,12 @@ void GraphLowering::lower_node(const Node& node) {
     const std::string why = builtin.empty()
                                 ? octet::str("TFLite has no operator for ", node.op().text())
                                 : octet::str(node.op().text(), " is not written by octet, though TFLite has ", builtin);
+    const std::string_view name = node.op().short_name();
+    const bool repeats = name == "gru" || name == "lstm" || name == "rnn_tanh" || name == "rnn_relu";
     throw Error(node.where(), why)
-        .hint("replace it in the model, or write the part in front of it: --largest-prefix, or --to NODE");
+        .hint(
+            octet::str(repeats ? "quantize it written out step by step (--unroll-rnn yes)" : "replace it in the model",
+                       ", or write the part in front of it: --largest-prefix, or --to NODE"));
   }
   if (!moves_values(node)) require_int8(node);
   OperatorLowering op(*this, node);

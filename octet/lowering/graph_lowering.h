@@ -31,7 +31,7 @@ class GraphLowering {
   /// nullopt: the value is float32.
   std::optional<Grid> grid(const Node& node) const;
   /// The node's value is this one, in the order that channels_last says.
-  void set_value(const Node& node, ValueId value) { values_[&node] = {value, channels_last(node)}; }
+  void set_value(const Node& node, ValueId value);
   /// The one that holds the value in this order and on this grid (nullopt: float32), by TRANSPOSE, DEQUANTIZE or
   /// QUANTIZE where it must be made: once for all readers. Constants are folded.
   ValueId value_of(const Node& node, bool channels_last, const std::optional<Grid>& grid);

@@ -65,7 +65,8 @@ WayBack::WayBack(const tflite::Model& program, GraphUse use) : use_(use), facts_
   for (const Tensor& tensor : program_.tensors) {
     if (!tensor.is_constant) names_.insert(plain_name(tensor.name));
   }
-  if (use_ == GraphUse::kModel) {
+  // What octet wrote has the images that its graph had; of others all that could be one counts.
+  if (use_ == GraphUse::kModel || facts_) {
     find_images_by_need();
   } else {
     find_images();

@@ -7,18 +7,24 @@
 namespace octet {
 namespace {
 
-// The tensors that the program itself writes, directly or through a view of them. A value that an operator computed
-// anew is no view: relu_ behind a convolution writes the convolution's result, not its weight.
-std::set<std::string> written_attrs(const Graph& graph) {
-  std::set<std::string> written;
-  std::unordered_set<const Node*> traced;
+// What the program itself writes, directly or through a view: values, and tensors of the module by their names.
+struct Written {
+  std::unordered_set<const Node*> values;
+  std::set<std::string> attrs;
+};
+
+// A value that an operator computed anew is no view: relu_ behind a convolution writes the convolution's result, not
+// its weight.
+Written written_in(const Graph& graph) {
+  Written written;
+  std::unordered_set<const Node*>& traced = written.values;
   const auto trace = [&](const Arg& arg) { arg.for_each_node([&](const Node* node) { traced.insert(node); }); };
   const std::vector<Node*> nodes = graph.nodes();
   // Backwards: whoever writes a value or a view of it stands behind it.
   for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
     const Node& node = **it;
     const bool is_traced = traced.count(&node) > 0;
-    if (is_traced && node.is_get_attr()) written.insert(node.target());
+    if (is_traced && node.is_get_attr()) written.attrs.insert(node.target());
     for (size_t i = 0; i < node.args().size(); ++i) {
       const bool is_view = !node.is_call() || node.op().schema().arguments()[i].alias_info() != nullptr;
       if ((is_traced && is_view) || (node.is_call() && node.op().writes_argument(i))) trace(node.arg(i));
@@ -61,11 +67,12 @@ std::vector<at::Tensor> evaluate(GraphModule& module, const std::vector<Node*>& 
 }  // namespace
 
 std::unordered_set<const Node*> constant_nodes(const Graph& graph) {
-  const std::set<std::string> written = written_attrs(graph);
+  const Written written = written_in(graph);
   std::unordered_set<const Node*> constant;
   for (const Node* node : graph.nodes()) {
-    if (node->is_get_attr() && !written.count(node->target())) constant.insert(node);
-    const bool computes = node->is_call() && !node->op().mutates() && !node->is(Trait::kRandom);
+    if (node->is_get_attr() && !written.attrs.count(node->target())) constant.insert(node);
+    const bool computes =
+        node->is_call() && !node->op().mutates() && !node->is(Trait::kRandom) && written.values.count(node) == 0;
     if ((!computes && node->kind() != NodeKind::kGetItem) || node->is(Trait::kDequantize)) continue;
     const std::vector<Node*> inputs = node->inputs();
     const bool fixed =

@@ -90,6 +90,17 @@ PassCase attention(const std::string& name, NamedArgs named, const std::string& 
           decompose_attention, ops};
 }
 
+// Four heads of queries on fewer keys.
+PassCase grouped(const std::string& name, const Dims& key, NamedArgs named, const std::string& ops) {
+  named.emplace_back("enable_gqa", true);
+  return {name,
+          [=](GraphBuilder& g) {
+            return g.finish({g.call("aten.scaled_dot_product_attention.default",
+                                    {g.input({2, 4, 7, 5}), g.input(key), g.input(key)}, named)});
+          },
+          decompose_attention, ops};
+}
+
 std::vector<PassCase> attentions() {
   const auto in_a_row = [](const std::string& ops) {
     return "reshape.default reshape.default reshape.default " + ops + " reshape.default";
@@ -117,10 +128,15 @@ std::vector<PassCase> attentions() {
          return g.finish({g.call("aten.scaled_dot_product_attention.default", {x, x, x, Arg(), 0.5})});
        },
        decompose_attention, "", true},
-      {"grouped_queries_decline",
+      grouped("grouped_queries", {2, 2, 7, 5}, {}, in_a_row("reshape.default " + plain)),
+      grouped("grouped_queries_causal", {2, 2, 7, 5}, {{"is_causal", true}}, in_a_row("reshape.default " + masked)),
+      grouped("one_key_for_all", {2, 1, 7, 5}, {}, in_a_row("reshape.default " + plain)),
+      grouped("a_key_each", {2, 4, 7, 5}, {}, in_a_row(plain)),
+      {"grouped_queries_with_masks_of_heads_decline",
        [](auto& g) {
          Node* few = g.input({2, 2, 4, 5});
-         return g.finish({g.call("aten.scaled_dot_product_attention.default", {g.input({2, 4, 4, 5}), few, few},
+         return g.finish({g.call("aten.scaled_dot_product_attention.default",
+                                 {g.input({2, 4, 4, 5}), few, few, g.tensor("mask", at::randn({1, 4, 4, 4}))},
                                  {{"enable_gqa", true}})});
        },
        decompose_attention, ""},

@@ -66,6 +66,28 @@ TEST(Divisors, AGuardedSumIsDividedByInFloat) {
   expect_finite_and_near(model, g.inputs(), 15.0);
 }
 
+// q @ (k' @ [v, 1]): a sum of keys that is far below the largest may not become 0 in front of the divisor.
+TEST(Divisors, SumsInAProductThatIsDividedByStayInFloat) {
+  at::manual_seed(5);
+  GraphBuilder g;
+  const at::Tensor keys = at::tensor({1.0F, 1.0F, 1e-4F, 1e-4F}).view({1, 4, 1});
+  Node* query = g.call("aten.relu.default", {g.input({2, 6, 4})});
+  Node* key = g.call("aten.mul.Tensor", {g.call("aten.relu.default", {g.input({2, 4, 8})}), g.tensor("keys", keys)});
+  Node* value = g.call("aten.constant_pad_nd.default", {g.input({2, 8, 3}), Sizes{0, 1}, 1.0});
+  Node* sums = g.call("aten.view.default", {g.call("aten.bmm.default", {key, value}), Sizes{2, 4, 4}});
+  Node* product = g.call("aten.matmul.default", {query, sums});
+  Node* divisor = g.call("aten.slice.Tensor", {product, int64_t{2}, int64_t{3}, int64_t{4}});
+  Node* rest = g.call("aten.slice.Tensor", {product, int64_t{2}, int64_t{0}, int64_t{3}});
+  const auto model = g.finish({g.call("aten.div.Tensor", {rest, g.call("aten.add.Tensor", {divisor, 1e-15})})});
+  const auto quantized = divided(model, g.inputs());
+  for (const QuantRow& row : quantization_rows(*quantized)) {
+    const bool is_product = row.op == "aten.bmm.default";
+    if (is_product || row.op == "aten.relu.default") {
+      EXPECT_EQ(row.output.has_value(), !is_product) << row.name;
+    }
+  }
+}
+
 // What stands beside a number that is no guard keeps its grid.
 TEST(Divisors, ASumWithOneIsDividedByInFloatAlone) {
   at::manual_seed(3);

@@ -309,6 +309,10 @@ void lower_matmul(OperatorLowering& op) {
   }
   const ValueId a = op.input("self", false);
   const ValueId b = op.input(right, false);
+  if (!op.channels_last()) {
+    op.emit(OpCode::kBatchMatmul, {a, b});
+    return;
+  }
   give_as_given(op, op.step("product", OpCode::kBatchMatmul, {a, b}, op.node().sizes()));
 }
 

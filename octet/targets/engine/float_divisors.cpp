@@ -77,6 +77,24 @@ bool is_of_squares(const Node& node) {
   return false;
 }
 
+// One value in another arrangement, or a part of it.
+bool is_moved(const Node& node) {
+  return node.is_call() && lowering::moves_values(node) && node.inputs().size() == 1 &&
+         (lowering::is_auxiliary(node) ||
+          is_any_of(node, {"aten.expand.default", "aten.expand_as.default", "aten.slice.Tensor", "aten.select.int"}));
+}
+
+bool is_product(const Node& node) {
+  return is_any_of(node, {"aten.bmm.default", "aten.matmul.default", "aten.mm.default"});
+}
+
+// A product or a sum, moved: some of its elements may be far smaller than others.
+bool is_of_sums(const Node& node) {
+  const Node* at = &node;
+  while (is_moved(*at)) at = at->inputs().front();
+  return is_product(*at) || is_any_of(*at, {"aten.sum.dim_IntList", "aten.mean.dim"});
+}
+
 // Values without which the node's value near 0 is lost: what is 0, or next to it, where that is.
 std::vector<Node*> sources_of_zeros(const GraphModule& module, const Node& node) {
   if (node.kind() == NodeKind::kGetItem) return {node.inputs().front()};
@@ -99,11 +117,14 @@ std::vector<Node*> sources_of_zeros(const GraphModule& module, const Node& node)
   if (is_any_of(node, {"aten.mul.Tensor", "aten.mul_.Tensor"})) {
     return one(beside_constant(module, node, [](double) { return true; }));
   }
-  const bool moves = lowering::moves_values(node) && node.inputs().size() == 1 &&
-                     (lowering::is_auxiliary(node) || is_any_of(node, {"aten.expand.default", "aten.expand_as.default",
-                                                                       "aten.slice.Tensor", "aten.select.int"}));
+  // q @ (k @ 1): where a sum of keys became 0, so did the divisor, beside a dividend that did not.
+  if (is_product(node)) {
+    std::vector<Node*> sums = node.inputs();
+    std::erase_if(sums, [](const Node* input) { return !is_of_sums(*input); });
+    return sums;
+  }
   const bool keeps_zero = is_any_of(node, {"aten.abs.default", "aten.neg.default", "aten.sqrt.default"});
-  return moves || keeps_zero ? one(node.inputs().front()) : std::vector<Node*>{};
+  return is_moved(node) || keeps_zero ? one(node.inputs().front()) : std::vector<Node*>{};
 }
 
 }  // namespace

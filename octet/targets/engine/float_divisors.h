@@ -11,8 +11,8 @@ namespace octet::targets {
 /// sqrt and powers of negative exponents read, of operators for which `stays_in_float` holds. On an integer grid all
 /// that lies within half a step of 0 is 0, a guard such as `x + 1e-5` too, and the quotient is infinite, NaN, or beyond
 /// what any grid holds: such values are computed in float with what they are for. Looks through what only moves them,
-/// through guards, through what gives 0 for 0 (abs, neg, sqrt, products with a constant), and through sums of squares,
-/// whose range an int8 grid does not span.
+/// through guards, through what gives 0 for 0 (abs, neg, sqrt, products with a constant), through sums of squares,
+/// whose range an int8 grid does not span, and through products of matrices to the products and sums that they read.
 std::unordered_set<const Node*> float_divisors(const GraphModule& module,
                                                const std::function<bool(const Node&)>& stays_in_float);
 

@@ -18,6 +18,7 @@ bool takes_activation(const Node& node) {
 void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOptions& options) {
   if (options.settings.at("mul_range") != "observed") return;
   passes.push_back({"decompose_powers", targets::decompose_powers});
+  passes.push_back({"decompose_masks", targets::decompose_masks});
   passes.push_back({"decompose_recurrent_cells", targets::decompose_recurrent_cells});
   if (options.settings.at("unroll_rnn") == "yes") {
     passes.push_back({"unroll_recurrent_layers", targets::unroll_recurrent_layers});
@@ -43,6 +44,7 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
   const bool is_qat = options.mode == QuantizationMode::kQat;
   const auto joins = [rules](const Node& node) { return rules.is_fusable_activation(node); };
   std::vector<targets::Pass> passes = {
+      {"replace_writes", targets::replace_writes},
       {"drop_no_ops", targets::drop_no_ops},
       {"rename_views", targets::rename_views},
       {"drop_pool_flags", targets::drop_pool_flags},

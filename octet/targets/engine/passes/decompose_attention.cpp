@@ -26,6 +26,25 @@ bool has_additive_mask(const Node& attention) {
   return is_float_tensor(mask) || (is_static(mask) && mask->meta()->dtype == at::kBool);
 }
 
+bool is_one_matrix(const Sizes& sizes) {
+  return sizes.size() >= 2 && std::all_of(sizes.begin(), sizes.end() - 2, [](int64_t size) { return size == 1; });
+}
+
+// Heads of the query for one of key and value: 1 unless it says enable_gqa. 0: it cannot be told.
+int64_t query_groups(const Node& attention) {
+  if (!attention.arg("enable_gqa").to_bool()) return 1;
+  const Sizes& query = attention.arg("query").node()->sizes();
+  const Sizes& key = attention.arg("key").node()->sizes();
+  const Sizes& value = attention.arg("value").node()->sizes();
+  if (query.size() < 3) return 1;
+  const size_t heads = query.size() - 3;
+  if (key[heads] != value[heads] || query[heads] % key[heads] != 0) return 0;
+  const int64_t groups = query[heads] / key[heads];
+  const Node* mask = attention.arg("attn_mask").node();
+  const bool is_shared = mask == nullptr || (is_static(mask) && is_one_matrix(mask->sizes()));
+  return groups == 1 || is_shared ? groups : 0;
+}
+
 bool is_attention(const Node& node) {
   if (!node.is_call("aten.scaled_dot_product_attention.default") || !node.meta()) return false;
   for (const char* argument : {"query", "key", "value"}) {
@@ -35,8 +54,8 @@ bool is_attention(const Node& node) {
     }
   }
   const bool is_plain = node.arg("dropout_p").is_constant() && node.arg("dropout_p").to_double() == 0.0 &&
-                        !node.arg("enable_gqa").to_bool() && node.arg("scale").is_constant();
-  return is_plain && node.meta()->rank() >= 2 && has_additive_mask(node);
+                        node.arg("scale").is_constant();
+  return is_plain && node.meta()->rank() >= 2 && has_additive_mask(node) && query_groups(node) > 0;
 }
 
 double scale_of(const Node& attention) {
@@ -48,10 +67,6 @@ at::Tensor added_mask(const at::Tensor& seen) {
   return at::zeros(seen.sizes(), at::kFloat).masked_fill(seen.logical_not(), kHidden);
 }
 
-bool is_one_matrix(const Sizes& sizes) {
-  return sizes.size() >= 2 && std::all_of(sizes.begin(), sizes.end() - 2, [](int64_t size) { return size == 1; });
-}
-
 // A constant mask of one matrix without the dimensions in front of it.
 Node* matrix_of(GraphModule& module, const Node* mask, const Node& attention) {
   const at::Tensor value = module.attr(mask->target());
@@ -59,26 +74,30 @@ Node* matrix_of(GraphModule& module, const Node* mask, const Node& attention) {
                   module.attr_kind(mask->target()));
 }
 
-// What is added to the scores, or nullptr.
-Node* mask_of(GraphModule& module, const Node& attention, const Sizes& scores) {
+// What is added to the scores, or nullptr. `groups` heads of the query stand in one matrix, one after the other.
+Node* mask_of(GraphModule& module, const Node& attention, const Sizes& scores, int64_t groups) {
   Node* given = attention.arg("attn_mask").node();
-  if (given != nullptr && given->meta()->dtype != at::kBool) return given;
-  at::Tensor seen;
+  const bool is_boolean = given != nullptr && given->meta()->dtype == at::kBool;
+  if (given != nullptr && !is_boolean && groups == 1) return given;
+  at::Tensor mask;
   if (given != nullptr) {
-    seen = module.attr(given->target());
+    mask = module.attr(given->target());
   } else if (attention.arg("is_causal").to_bool()) {
-    seen = at::ones({scores[scores.size() - 2], scores.back()}, at::kBool).tril();
+    mask = at::ones({scores[scores.size() - 2] / groups, scores.back()}, at::kBool).tril();
   } else {
     return nullptr;
   }
-  return add_attr(module, octet::str("mask_", attention.name()), added_mask(seen), AttrKind::kConstant);
+  if (mask.scalar_type() == at::kBool) mask = added_mask(mask);
+  if (groups > 1) mask = mask.reshape({mask.size(-2), mask.size(-1)}).expand({-1, scores.back()}).repeat({groups, 1});
+  return add_attr(module, octet::str("mask_", attention.name()), mask, AttrKind::kConstant);
 }
 
 // softmax(scale * q @ k' + mask) @ v
-Node* attended(GraphModule& module, const Node& node, Node* query, Node* key, Node* value, const Sizes& scores) {
+Node* attended(GraphModule& module, const Node& node, Node* query, Node* key, Node* value, const Sizes& scores,
+               int64_t groups) {
   query = add_scaled(module, query, scale_of(node), node);
   Node* weights = add_call("aten.matmul.default", {query, add_matrix_transpose(key, node)}, scores, node);
-  if (Node* mask = mask_of(module, node, scores); mask != nullptr) {
+  if (Node* mask = mask_of(module, node, scores, groups); mask != nullptr) {
     if (mask->sizes().size() > scores.size()) mask = matrix_of(module, mask, node);
     weights = add_call("aten.add.Tensor", {weights, mask}, scores, node);
   }
@@ -89,8 +108,7 @@ Node* attended(GraphModule& module, const Node& node, Node* query, Node* key, No
 }
 
 // Samples and heads as one dimension, where no mask tells them apart: no view stands between the products then.
-bool is_one_row_of_matrices(const Node& node) {
-  const Sizes& query = node.arg("query").node()->sizes();
+bool is_one_row_of_matrices(const Node& node, const Sizes& query) {
   if (query.size() < 4) return false;
   for (const char* argument : {"key", "value"}) {
     const Sizes& other = node.arg(argument).node()->sizes();
@@ -104,17 +122,28 @@ Node* decomposed(GraphModule& module, Node* node) {
   Node* query = node->arg("query").node();
   Node* key = node->arg("key").node();
   Node* value = node->arg("value").node();
-  Sizes scores = node->sizes();
+  const int64_t groups = query_groups(*node);
+  if (groups > 1) {  // heads that read one key are rows of one matrix
+    Sizes sizes = query->sizes();
+    sizes[sizes.size() - 3] /= groups;
+    sizes[sizes.size() - 2] *= groups;
+    query = add_reshape(query, std::move(sizes), 0, *node);
+  }
+  Sizes scores = query->sizes();
   scores.back() = key->sizes()[key->sizes().size() - 2];
-  if (!is_one_row_of_matrices(*node)) return attended(module, *node, query, key, value, scores);
-  const int64_t matrices = std::accumulate(scores.begin(), scores.end() - 2, int64_t{1}, std::multiplies<>());
-  const auto in_a_row = [&](Node* tensor) {
-    const Sizes& sizes = tensor->sizes();
-    return add_reshape(tensor, {matrices, sizes[sizes.size() - 2], sizes.back()}, 0, *node);
-  };
-  const Sizes row = {matrices, scores[scores.size() - 2], scores.back()};
-  return add_reshape(attended(module, *node, in_a_row(query), in_a_row(key), in_a_row(value), row), node->sizes(), 0,
-                     *node);
+  Node* result = nullptr;
+  if (is_one_row_of_matrices(*node, query->sizes())) {
+    const int64_t matrices = std::accumulate(scores.begin(), scores.end() - 2, int64_t{1}, std::multiplies<>());
+    const auto in_a_row = [&](Node* tensor) {
+      const Sizes& sizes = tensor->sizes();
+      return add_reshape(tensor, {matrices, sizes[sizes.size() - 2], sizes.back()}, 0, *node);
+    };
+    const Sizes row = {matrices, scores[scores.size() - 2], scores.back()};
+    result = attended(module, *node, in_a_row(query), in_a_row(key), in_a_row(value), row, groups);
+  } else {
+    result = attended(module, *node, query, key, value, scores, groups);
+  }
+  return add_reshape(result, node->sizes(), 0, *node);
 }
 
 }  // namespace

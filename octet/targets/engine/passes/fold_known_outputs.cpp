@@ -1,7 +1,9 @@
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 
 #include "octet/support/error.h"
 #include "octet/support/log.h"
+#include "octet/targets/engine/passes/memory.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
@@ -43,6 +45,7 @@ bool can_fold(const GraphModule& module, const Node& node, const AllReaders& rea
   if (node.is(Trait::kRandom)) return false;
   if (!node.meta() && node.element_metas().empty()) return false;
   for (const Node* input : node.inputs()) {
+    if (reads_type_alone(node, *input)) continue;
     if (!input->is_get_attr()) return false;
     const Readers& of = readers.at(real_name(module, input->target()));
     const bool trains = module.attr_kind(input->target()) == AttrKind::kParameter;
@@ -62,7 +65,9 @@ std::vector<at::Tensor> evaluate(const GraphModule& module, const Node& node) {
   std::unordered_map<const Node*, Node*> copies;
   for (const Node* input : node.inputs()) {
     const std::string name = small.free_name(input->name());
-    small.set_attr(name, module.attr(input->target()).detach(), AttrKind::kConstant);
+    const at::Tensor value = input->is_get_attr() ? module.attr(input->target()).detach()
+                                                  : at::empty({0}, at::TensorOptions(input->meta()->dtype));
+    small.set_attr(name, value, AttrKind::kConstant);
     copies[input] = small.graph().get_attr(name);
   }
   std::vector<Arg> args;
@@ -80,7 +85,7 @@ std::vector<at::Tensor> evaluate(const GraphModule& module, const Node& node) {
 
 AttrKind kind_of_result(const GraphModule& module, const Node& node) {
   for (const Node* input : node.inputs()) {
-    if (module.attr_kind(input->target()) == AttrKind::kParameter) return AttrKind::kParameter;
+    if (input->is_get_attr() && module.attr_kind(input->target()) == AttrKind::kParameter) return AttrKind::kParameter;
   }
   return AttrKind::kConstant;
 }
@@ -105,9 +110,10 @@ bool fold_known_outputs(GraphModule& module, bool keep_shared) {
   for (const Node* node : module.graph().nodes()) {
     if (node->is_get_attr()) add_readers(module, *node, readers);
   }
+  const Memory memory(module.graph());
   bool changed = false;
-  // In graph order, so that a chain of constants goes in one walk.
-  for (Node* node : calls_where(module.graph(), [](const Node&) { return true; })) {
+  // In graph order, so that a chain of constants goes in one walk. What is written later starts anew in each run.
+  for (Node* node : calls_where(module.graph(), [&](const Node& each) { return !memory.is_written(each); })) {
     if (!can_fold(module, *node, readers, keep_shared)) continue;
     try {
       fold(module, node, readers);

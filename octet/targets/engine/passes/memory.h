@@ -20,6 +20,9 @@ class Memory {
  public:
   explicit Memory(const Graph& graph);
 
+  /// True where an operator writes the value, wherever it stands.
+  bool is_written(const Node& value) const { return last_write_.count(owner_.at(&value)) > 0; }
+
   /// True where an operator behind `place` writes the value.
   bool is_written_behind(const Node& value, const Node& place) const;
 

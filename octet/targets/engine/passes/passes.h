@@ -14,6 +14,13 @@ namespace octet::targets {
 /// A 2-D pool over [C, H, W] becomes reshape to [1, C, H, W], pool, reshape back.
 bool add_batch_to_pools(GraphModule& module);
 
+/// What is written in place becomes a value of its own, and all that reads the memory behind it reads that: copies,
+/// writes into a slice or a select (y[:, 2:10] = x becomes a cat of what stays and what is written), and operators in
+/// place on what is made of constants alone (y = zeros(...); y += x). Declined for inputs and tensors of the module,
+/// whose writes others see, for slices with a step, for parts of the batch, for numbers that fill computed values,
+/// and where another view of the memory is read behind that cannot be made again.
+bool replace_writes(GraphModule& module);
+
 /// What gives its input back vanishes: alias, detach, clone, contiguous, conversions to the type that a value has,
 /// expand to the sizes that it has, slices of everything, permutations that move nothing, repetitions by 1, padding by
 /// 0. Views behind become reshapes, since a copy also put elements in order. Declined for a copy of which one side is
@@ -69,9 +76,14 @@ bool decompose_strided_slices(GraphModule& module);
 bool decompose_rolls(GraphModule& module);
 
 /// scaled_dot_product_attention becomes products, the sum with its mask, and a softmax. A causal mask and one of
-/// booleans become constants of 0 and -inf. Declined with dropout, with grouped queries (enable_gqa), and where a mask
-/// of booleans is computed.
+/// booleans become constants of 0 and -inf; heads that read one key (enable_gqa) become rows of one matrix. Declined
+/// with dropout, where a mask of booleans is computed, and where heads that read one key have masks of their own.
 bool decompose_attention(GraphModule& module);
+
+/// masked_fill and where by a constant mask, of a constant and a computed value, become a product with 0 and 1 and a
+/// sum with what stands in the masked places; the sum alone where that is -inf, or so low that the softmax which alone
+/// reads it gives 0. Equal for values that are finite.
+bool decompose_masks(GraphModule& module);
 
 /// einsum of two factors becomes permutations, reshapes and a matmul. Declined for dots, for a letter twice in a term,
 /// for sums over a letter of one factor alone, and where there is nothing but an elementwise product.
@@ -118,9 +130,9 @@ bool unroll_recurrent_layers(GraphModule& module);
 /// A GRU of several layers becomes a chain of one-layer ones. Declined where dropout between layers is active.
 bool split_gru_layers(GraphModule& module);
 
-/// A computation on constants alone becomes a constant. Declined for random and mutating ops, and for tensors that
-/// another node writes. Where `keep_shared`, parameters are to be trained through what is computed from them: only a
-/// parameter that is moved (a view, permute, ...) for one reader becomes the moved one.
+/// A computation on constants alone becomes a constant; new_zeros and its kin are such. Declined for random and
+/// mutating ops, and for what another node writes. Where `keep_shared`, parameters are to be trained through what is
+/// computed from them: only a parameter that is moved (a view, permute, ...) for one reader becomes the moved one.
 bool fold_known_outputs(GraphModule& module, bool keep_shared);
 
 /// linear(x) + constant[out_features] becomes a linear with that bias. Declined where the linear has other readers or

@@ -22,6 +22,12 @@ bool is_static(const Node* node) { return node != nullptr && node->is_get_attr()
 
 bool is_static_or_none(const Arg& arg) { return arg.is_none() || is_static(arg.node()); }
 
+bool reads_type_alone(const Node& node, const Node& input) {
+  const bool is_new = node.is_call("aten.new_zeros.default") || node.is_call("aten.new_ones.default") ||
+                      node.is_call("aten.new_full.default");
+  return is_new && node.args()[0].node() == &input && input.meta();
+}
+
 Node* only_user(const Node& node) { return node.user_count() == 1 ? node.users().front() : nullptr; }
 
 void copy_notes(const Node& from, Node& to) {

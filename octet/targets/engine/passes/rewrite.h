@@ -17,6 +17,9 @@ bool is_static(const Node* node);
 /// True for a static node and for an absent (None) argument.
 bool is_static_or_none(const Arg& arg);
 
+/// True for an argument of which the node reads the type alone (new_zeros).
+bool reads_type_alone(const Node& node, const Node& input);
+
 /// The one node that reads `node`, or nullptr.
 Node* only_user(const Node& node);
 

@@ -1,0 +1,116 @@
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+
+#include <limits>
+#include <optional>
+
+#include "octet/lowering/rule.h"
+#include "octet/support/error.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/rewrite.h"
+
+namespace octet::targets {
+namespace {
+
+// Below this, a softmax gives 0 in float32, whatever is added.
+constexpr double kHiddenScore = -1e3;
+
+// A computed value, and constants that take its place where `kept` does not hold.
+struct Masking {
+  Node* value = nullptr;
+  at::Tensor kept;  // bool
+  at::Tensor fill;
+};
+
+// A number, or a constant of floats.
+std::optional<at::Tensor> constant_in(const GraphModule& module, const Arg& arg) {
+  if (arg.is_constant() && arg.constant().isScalar()) return at::scalar_tensor(arg.to_double(), at::kFloat);
+  if (!is_static(arg.node()) || !arg.node()->meta() || !at::isFloatingType(arg.node()->meta()->dtype)) {
+    return std::nullopt;
+  }
+  return module.attr(arg.node()->target()).detach();
+}
+
+bool is_computed_float(const Node* node) {
+  return node != nullptr && node->meta() && !is_static(node) && node->meta()->dtype == at::kFloat;
+}
+
+std::optional<Masking> masking_of(const GraphModule& module, const Node& node) {
+  const std::string_view packet = node.op().packet();
+  const bool fills = packet == "aten.masked_fill" || packet == "aten.masked_fill_";
+  if ((!fills && packet != "aten.where") || !node.meta() || node.meta()->dtype != at::kFloat) return std::nullopt;
+  if (!node.has_arg(fills ? "mask" : "condition") || !node.has_arg(fills ? "value" : "other")) return std::nullopt;
+  const Node* mask = node.arg(fills ? "mask" : "condition").node();
+  if (!is_static(mask) || !mask->meta() || mask->meta()->dtype != at::kBool) return std::nullopt;
+  const at::Tensor chosen = module.attr(mask->target()).detach();
+  Node* self = node.arg("self").node();
+  if (fills) {
+    const std::optional<at::Tensor> value = constant_in(module, node.arg("value"));
+    if (!value || !is_computed_float(self)) return std::nullopt;
+    return Masking{self, chosen.logical_not(), *value};
+  }
+  Node* other = node.arg("other").node();
+  if (is_computed_float(self)) {
+    const std::optional<at::Tensor> value = constant_in(module, node.arg("other"));
+    return value ? std::optional(Masking{self, chosen, *value}) : std::nullopt;
+  }
+  const std::optional<at::Tensor> value = constant_in(module, node.arg("self"));
+  if (!value || !is_computed_float(other)) return std::nullopt;
+  return Masking{other, chosen.logical_not(), *value};
+}
+
+bool is_softmax(const Node& node) { return node.is_call("aten.softmax.int") || node.is_call("aten._softmax.default"); }
+
+// Through views.
+bool only_softmaxes_read(const Node& node) {
+  std::vector<const Node*> values = {&node};
+  while (!values.empty()) {
+    const Node* value = values.back();
+    values.pop_back();
+    if (value->user_count() == 0) return false;
+    for (const Node* user : value->users()) {
+      if (user->is_call() && lowering::is_auxiliary(*user) && lowering::moves_values(*user)) {
+        values.push_back(user);
+      } else if (!is_softmax(*user)) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+void apply_as_sums(GraphModule& module, Node* node, const Masking& masking) {
+  const auto here = module.graph().inserting_before(node);
+  const auto constant = [&](const char* what, const at::Tensor& value) {
+    return add_attr(module, octet::str(what, node->name()), value, AttrKind::kConstant);
+  };
+  const at::Tensor added = at::where(masking.kept, at::zeros({}, at::kFloat), masking.fill.to(at::kFloat));
+  const at::Tensor filled = added.masked_select(masking.kept.logical_not().expand_as(added));
+  const bool hides = filled.le(only_softmaxes_read(*node) ? kHiddenScore : -std::numeric_limits<double>::infinity())
+                         .all()
+                         .item<bool>();
+  Node* result = masking.value;
+  if (!hides) {
+    result =
+        add_call("aten.mul.Tensor", {result, constant("kept_", masking.kept.to(at::kFloat))}, node->sizes(), *node);
+  }
+  if (hides || filled.ne(0).any().item<bool>()) {
+    result = add_call("aten.add.Tensor", {result, constant("mask_", added)}, node->sizes(), *node);
+  }
+  replace_by_parts(node, result);
+}
+
+}  // namespace
+
+bool decompose_masks(GraphModule& module) {
+  bool changed = false;
+  for (Node* node :
+       calls_where(module.graph(), [&](const Node& each) { return masking_of(module, each).has_value(); })) {
+    if (!may_be_replaced(*node)) continue;
+    apply_as_sums(module, node, *masking_of(module, *node));
+    changed = true;
+  }
+  return changed;
+}
+
+}  // namespace octet::targets

@@ -1,0 +1,185 @@
+// Passes that compute what is written in place, and in masked places, as values of their own.
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "octet/targets/engine/passes/pass_manager.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "tests/engine/graph_builder.h"
+#include "tests/engine/pass_case.h"
+
+namespace octet::targets {
+namespace {
+
+using test::GraphBuilder;
+using test::PassCase;
+using Sizes = std::vector<int64_t>;
+
+Node* slice(GraphBuilder& g, Node* x, int64_t dim, int64_t start, int64_t end, int64_t step = 1) {
+  return g.call("aten.slice.Tensor", {x, dim, start, end, step});
+}
+
+Node* zeros(GraphBuilder& g, const Sizes& sizes) { return g.call("aten.zeros.default", {sizes}); }
+
+std::vector<PassCase> writes() {
+  return {
+      {"into_the_middle",
+       [](auto& g) {
+         Node* y = zeros(g, {2, 9});
+         g.call("aten.copy_.default", {slice(g, slice(g, y, 0, 0, INT64_MAX), 1, 2, 5), g.input({2, 3})});
+         return g.finish({y});
+       },
+       replace_writes, "zeros.default slice.Tensor slice.Tensor slice.Tensor cat.default clone.default"},
+      {"into_a_place_of_a_computed_value",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 4, 3})});
+         Node* before = g.call("aten.neg.default", {y});
+         g.call("aten.copy_.default", {g.call("aten.select.int", {y, int64_t{1}, int64_t{-1}}), g.input({2, 1})});
+         return g.finish({y, before});
+       },
+       replace_writes, "exp.default neg.default expand.default unsqueeze.default slice.Tensor cat.default"},
+      {"two_parts_and_a_view_read_behind",
+       [](auto& g) {
+         Node* y = zeros(g, {2, 6});
+         Node* left = slice(g, y, 1, 0, 3);
+         g.call("aten.copy_.default", {left, g.input({2, 3})});
+         g.call("aten.copy_.default", {slice(g, y, 1, 2, 6), g.input({2, 4})});
+         return g.finish({y, g.call("aten.relu.default", {left})});
+       },
+       replace_writes, "zeros.default slice.Tensor cat.default slice.Tensor cat.default slice.Tensor relu.default"},
+      {"sum_into_a_part",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 6})});
+         g.call("aten.add_.Tensor", {slice(g, y, 1, 0, 4), g.input({2, 4})});
+         return g.finish({y});
+       },
+       replace_writes, "exp.default slice.Tensor add.Tensor slice.Tensor cat.default"},
+      {"sum_onto_zeros",
+       [](auto& g) {
+         Node* y = zeros(g, {2, 6});
+         return g.finish({g.call("aten.add_.Tensor", {y, g.input({2, 6})})});
+       },
+       replace_writes, "zeros.default add.Tensor"},
+      {"mask_of_constants",
+       [](auto& g) {
+         Node* seen = g.tensor("seen", at::rand({3, 3}) > 0.5);
+         Node* y = g.call("aten.masked_fill_.Scalar", {zeros(g, {3, 3}), seen, -5.0});
+         return g.finish({g.call("aten.add.Tensor", {g.input({3, 3}), y})});
+       },
+       replace_writes, "zeros.default masked_fill.Scalar add.Tensor"},
+      {"activation_declines",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 6})});
+         return g.finish({g.call("aten.relu_.default", {g.call("aten.neg_.default", {y})})});
+       },
+       replace_writes, ""},
+      {"step_declines",
+       [](auto& g) {
+         Node* y = zeros(g, {2, 6});
+         g.call("aten.copy_.default", {slice(g, y, 1, 0, 6, 2), g.input({2, 3})});
+         return g.finish({y});
+       },
+       replace_writes, ""},
+      {"samples_decline",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 6})});
+         g.call("aten.copy_.default", {slice(g, y, 0, 0, 1), g.input({1, 6})});
+         return g.finish({y});
+       },
+       replace_writes, ""},
+      {"pieces_of_a_split_read_behind_decline",
+       [](auto& g) {
+         Node* y = zeros(g, {2, 6});
+         Node* piece = g.item(g.call("aten.split.Tensor", {y, int64_t{3}, int64_t{1}}), 1);
+         g.call("aten.copy_.default", {slice(g, y, 1, 2, 5), g.input({2, 3})});
+         return g.finish({y, g.call("aten.relu.default", {piece})});
+       },
+       replace_writes, ""},
+  };
+}
+
+// As windows are told apart for attention: parts of a constant, in its first dimension too.
+TEST(WrittenConstants, AreFoldedWithTheirWrites) {
+  GraphBuilder g;
+  Node* x = g.input({2, 6, 4});
+  Node* seen = g.call("aten.new_zeros.default", {x, Sizes{6, 4}});
+  for (const auto& [start, end, number] : {std::tuple(0, 3, 1.0), std::tuple(3, 6, 2.0)}) {
+    g.call("aten.fill_.Scalar", {slice(g, slice(g, seen, 0, start, end), 1, -3, -1), number});
+  }
+  Node* hidden = g.call("aten.ne.Scalar", {seen, 0.0});
+  const auto module = g.finish({g.call("aten.masked_fill.Scalar", {x, hidden, 7.0})});
+  const auto before = module->copy();
+  const std::vector<Pass> passes = {{"replace_writes", replace_writes}, {"fold_known_outputs", [](GraphModule& graph) {
+                                                                           return fold_known_outputs(graph, false);
+                                                                         }}};
+  EXPECT_GT(run_passes(*module, passes), 0);
+  module->graph().eliminate_dead_code();
+  EXPECT_EQ(test::ops_of(*module), "masked_fill.Scalar");
+  test::expect_same_results(*before, *module, g.inputs());
+}
+
+// What is written starts anew in each run, also where nothing takes its writes apart.
+TEST(WrittenConstants, StayComputed) {
+  GraphBuilder g;
+  Node* y = zeros(g, {2, 6});
+  g.call("aten.copy_.default", {slice(g, y, 1, 0, 6, 2), g.input({2, 3})});
+  Node* sum = zeros(g, {2, 6});
+  g.call("aten.add_.Tensor", {sum, y});
+  const auto module = g.finish({sum});
+  const auto before = module->copy();
+  fold_known_outputs(*module, false);
+  for (int run = 0; run < 3; ++run) test::expect_same_results(*before, *module, g.inputs());
+}
+
+PassCase masked(const std::string& name, double value, bool before_softmax, const std::string& ops) {
+  return {name,
+          [=](GraphBuilder& g) {
+            const at::Tensor hidden = (at::rand({1, 4, 4}) > 0.5).logical_and(at::eye(4).logical_not());
+            Node* x = g.call("aten.exp.default", {g.input({2, 4, 4})});
+            Node* y = g.call("aten.masked_fill.Scalar", {x, g.tensor("hidden", hidden), value});
+            return g.finish({before_softmax ? g.call("aten.softmax.int", {y, int64_t{-1}}) : y});
+          },
+          decompose_masks, "exp.default " + ops};
+}
+
+PassCase chosen(const std::string& name, bool value_first, const std::string& ops) {
+  return {name,
+          [=](GraphBuilder& g) {
+            Node* x = g.input({2, 4});
+            Node* other = g.tensor("other", at::randn({4}));
+            Node* seen = g.tensor("seen", at::tensor({1, 0, 0, 1}).to(at::kBool));
+            return g.finish({g.call("aten.where.self", {seen, value_first ? x : other, value_first ? other : x})});
+          },
+          decompose_masks, ops};
+}
+
+std::vector<PassCase> masks() {
+  return {
+      masked("zeros", 0.0, false, "mul.Tensor"),
+      masked("a_number", 1.5, false, "mul.Tensor add.Tensor"),
+      masked("infinity", -std::numeric_limits<double>::infinity(), false, "add.Tensor"),
+      masked("low_for_a_softmax", -1e9, true, "add.Tensor softmax.int"),
+      masked("low_for_others", -1e9, false, "mul.Tensor add.Tensor"),
+      chosen("where", true, "mul.Tensor add.Tensor"),
+      chosen("where_not", false, "mul.Tensor add.Tensor"),
+      {"computed_mask_declines",
+       [](auto& g) {
+         Node* x = g.input({2, 4});
+         return g.finish({g.call("aten.masked_fill.Scalar", {x, g.call("aten.gt.Scalar", {x, 0.0}), 1.0})});
+       },
+       decompose_masks, ""},
+  };
+}
+
+class WritePassTest : public testing::TestWithParam<PassCase> {};
+
+TEST_P(WritePassTest, KeepsResultsShapesAndRests) { test::expect_pass(GetParam()); }
+
+const auto kWriteName = [](const auto& each) { return each.param.name; };
+
+INSTANTIATE_TEST_SUITE_P(Writes, WritePassTest, testing::ValuesIn(writes()), kWriteName);
+INSTANTIATE_TEST_SUITE_P(Masks, WritePassTest, testing::ValuesIn(masks()), kWriteName);
+
+}  // namespace
+}  // namespace octet::targets
