@@ -61,12 +61,12 @@ at::Tensor soft(const at::Tensor& targets, int64_t classes) {
 }
 
 // A rectangle of rows and columns.
-struct Cut {
+struct Patch {
   int64_t top = 0, bottom = 0, left = 0, right = 0;
 };
 
 // torchvision's: about a middle that is drawn, cut off at the edges.
-Cut draw_cut(int64_t height, int64_t width, double share, Draws& draws) {
+Patch draw_patch(int64_t height, int64_t width, double share, Draws& draws) {
   const int64_t x = draws.below(width), y = draws.below(height);
   const double half = 0.5 * std::sqrt(1.0 - share);
   const auto across = static_cast<int64_t>(half * static_cast<double>(width));
@@ -75,15 +75,15 @@ Cut draw_cut(int64_t height, int64_t width, double share, Draws& draws) {
           std::min(x + across, width)};
 }
 
-// Puts the partner's pixels into the box.
-void paste(at::Tensor& all, const at::Tensor& before, const Cut& cut, bool channels_last) {
+// Puts the partner's pixels into the patch.
+void paste(at::Tensor& all, const at::Tensor& before, const Patch& patch, bool channels_last) {
   const int64_t planes = channels_last ? 1 : all.size(1), pixel = channels_last ? all.size(3) : 1;
   const int64_t height = all.size(channels_last ? 1 : 2), row = all.size(channels_last ? 2 : 3) * pixel;
-  const auto bytes = static_cast<size_t>((cut.right - cut.left) * pixel) * sizeof(float);
+  const auto bytes = static_cast<size_t>((patch.right - patch.left) * pixel) * sizeof(float);
   with_partners(all, before, [&](float* own, const float* partner) {
     for (int64_t plane = 0; plane < planes; ++plane) {
-      for (int64_t y = cut.top; y < cut.bottom; ++y) {
-        const int64_t at = (plane * height + y) * row + cut.left * pixel;
+      for (int64_t y = patch.top; y < patch.bottom; ++y) {
+        const int64_t at = (plane * height + y) * row + patch.left * pixel;
         if (bytes > 0) std::memcpy(own + at, partner + at, bytes);
       }
     }
@@ -108,9 +108,9 @@ void mix(Batch& batch, const Batch& before, const MixOptions& options, uint64_t 
     }
     const int64_t height = pictures.size(options.channels_last ? 1 : 2);
     const int64_t width = pictures.size(options.channels_last ? 2 : 3);
-    const Cut cut = draw_cut(height, width, share, draws);
-    paste(pictures, before.inputs[0].contiguous(), cut, options.channels_last);
-    const auto part = static_cast<double>((cut.bottom - cut.top) * (cut.right - cut.left));
+    const Patch patch = draw_patch(height, width, share, draws);
+    paste(pictures, before.inputs[0].contiguous(), patch, options.channels_last);
+    const auto part = static_cast<double>((patch.bottom - patch.top) * (patch.right - patch.left));
     share = 1.0 - part / static_cast<double>(height * width);
   } else {
     for (size_t i = 0; i < batch.inputs.size(); ++i) {
