@@ -19,7 +19,7 @@ done_kills=0
 while [ "$done_kills" -lt "$kills" ]; do
   train "$@" --checkpoints "$work/cut" --save-every 0 --resume --tensorboard "$work/events" -o "$work/cut.octet" > "$work/log" 2>&1 &
   run=$!
-  pause=$(( whole * (200 + RANDOM % 800) / 1000 / 4 ))  # up to a quarter of the run: the start of each counts too
+  pause=$(( whole * (200 + RANDOM % 800) / 1000 / 6 ))  # ten of them, on average, are a whole run: the start of each counts too
   sleep "$(printf '%d.%03d' $((pause / 1000)) $((pause % 1000)))"
   if ! kill -9 "$run" 2> /dev/null; then
     wait "$run" || { cat "$work/log" >&2; exit 1; }
