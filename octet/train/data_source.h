@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "octet/support/api.h"
@@ -21,6 +22,17 @@ struct OCTET_API Batch {
   /// Where a file gives several samples, the number of each one's file, int64 [samples]; else undefined.
   at::Tensor files = {};
   int64_t size() const { return inputs.empty() || inputs[0].dim() == 0 ? 0 : inputs[0].size(0); }
+
+  /// `auto& [inputs, targets] = batch`, as a DataLoader gives them.
+  template <size_t I>
+  auto& get() {
+    static_assert(I < 2);
+    if constexpr (I == 0) {
+      return inputs;
+    } else {
+      return targets;
+    }
+  }
 };
 
 /// What is customary for a set of images: the usual normalisation, and the changes that leave a label true.
@@ -95,3 +107,14 @@ OCTET_API std::shared_ptr<DataSource> set_source(std::string name, std::vector<s
 OCTET_API std::shared_ptr<DataSource> first_samples(std::shared_ptr<const DataSource> data, int64_t count);
 
 }  // namespace octet
+
+template <>
+struct std::tuple_size<octet::Batch> : std::integral_constant<size_t, 2> {};
+template <>
+struct std::tuple_element<0, octet::Batch> {
+  using type = std::vector<at::Tensor>;
+};
+template <>
+struct std::tuple_element<1, octet::Batch> {
+  using type = at::Tensor;
+};
