@@ -324,6 +324,7 @@ void train(const TrainArguments& arguments) {
   if (!arguments.no_eval) {
     EvaluateOptions evaluation;
     evaluation.task = training.task;
+    evaluation.batch_size = evaluation_batch(training.batch_size);
     evaluation.transform = held_out.transform;
     evaluation.progress = &progress;
     evaluation.workers = held_out.workers;

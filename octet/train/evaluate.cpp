@@ -1,5 +1,6 @@
 #include "octet/train/evaluate.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "octet/support/error.h"
@@ -13,6 +14,9 @@ void to_channels_last(Batch& batch) {
     if (input.dim() == 4) input = input.contiguous(at::MemoryFormat::ChannelsLast);
   }
 }
+
+// Without gradients, nothing that is computed stays.
+int64_t evaluation_batch(int64_t training_batch) { return std::min(EvaluateOptions{}.batch_size, 2 * training_batch); }
 
 Evaluation evaluate(const ModelHandle& model, std::shared_ptr<const DataSource> data, const EvaluateOptions& options) {
   const Task& task = options.task;

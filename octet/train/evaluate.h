@@ -23,6 +23,10 @@ struct EvaluateOptions {
   Progress* progress = nullptr;
 };
 
+/// Samples a batch of an evaluation for which the memory of training in batches of `training_batch` is enough, up to
+/// the usual number.
+OCTET_API int64_t evaluation_batch(int64_t training_batch);
+
 /// What a model is worth on some data.
 struct Evaluation {
   int64_t samples = 0;

@@ -303,9 +303,11 @@ std::optional<Evaluation> Trainer::measured() const {
   if (evaluation_ == nullptr) return std::nullopt;
   Evaluation found;
   if (!options_.group || options_.group->rank() == 0) {
-    found = evaluate(
-        model_, evaluation_,
-        {.task = options_.task, .transform = options_.eval_transform, .channels_last = options_.channels_last});
+    found = evaluate(model_, evaluation_,
+                     {.task = options_.task,
+                      .batch_size = evaluation_batch(own_batch(options_)),
+                      .transform = options_.eval_transform,
+                      .channels_last = options_.channels_last});
   }
   if (!options_.group) return found;
   const std::vector<Metric>& metrics = options_.task.metrics;

@@ -294,6 +294,24 @@ TEST(Train, ChannelsLastChangesNoNumberMuch) {
   EXPECT_TRUE(at::allclose(result(true), result(false), 1e-3, 1e-4));
 }
 
+TEST(Train, MeasuresInBatchesThatTrainingsMemoryHolds) {
+  Net net;
+  ModelHandle handle = net.handle();
+  int64_t largest = 0;
+  handle.forward = [&, forward = handle.forward](const std::vector<at::Tensor>& inputs) {
+    if (!net.training) largest = std::max(largest, inputs[0].size(0));
+    return forward(inputs);
+  };
+  TrainOptions options = quick();
+  options.epochs = 1;
+  options.batch_size = 4;
+  train(handle, corners(16, 1), options, {}, corners(300, 2));
+  EXPECT_EQ(largest, 8);
+  options.batch_size = 128;
+  train(handle, corners(256, 1), options, {}, corners(300, 2));
+  EXPECT_EQ(largest, 250);
+}
+
 TEST(Train, ShowsProgress) {
   Net net;
   std::ostringstream out;
