@@ -95,7 +95,8 @@ TEST(Recipe, TheMovingAverageIsWhatIsGiven) {
   EXPECT_EQ(step, 8);
   EXPECT_FALSE(at::allclose(line.weight, raw));
   EXPECT_TRUE(at::allclose(line.weight, average, 1e-5, 1e-6));
-  EXPECT_EQ(result.epochs.back().evaluation->loss, evaluate(line.handle(), held_out).loss) << "and was measured";
+  const EvaluateOptions as_measured = {.batch_size = evaluation_batch(options.batch_size)};
+  EXPECT_EQ(result.epochs.back().evaluation->loss, evaluate(line.handle(), held_out, as_measured).loss);
   options.average = 1;
   EXPECT_TRUE(fails_with([&] { train(line.handle(), data, options); }, "decay of the moving average"));
 }
