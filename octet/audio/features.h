@@ -12,15 +12,14 @@ namespace octet::audio {
 /// What a network hears of a sound, as MLPerf Tiny computes it.
 enum class FeatureKind {
   /// Keyword spotting: tf.signal's MFCC of a recording whose greatest sample is 1. Frames under a Hann window,
-  /// magnitudes
-  /// of their Fourier transform, bands on the mel scale (HTK's), log(x + 1e-6), the first terms of a DCT.
+  /// magnitudes of their Fourier transform, bands on the mel scale (HTK's), log(x + 1e-6), the first terms of a DCT.
   kMfcc,
   /// Anomaly detection: librosa's mel spectrogram in dB. Frames under a Hann window, power, Slaney's mel bands of equal
   /// area, 10 log10(x + 2.2e-16).
   kLogMel,
-  /// Streaming wake word: log energies of mel bands, from 0 to 1. A recording whose greatest sample is 1, x[i] -
-  /// 0.96875
-  /// x[i-1], frames under a Hamming window, power over the window's length, HTK's mel bands, (10 log10(x) + 52) / 64.
+  /// Streaming wake word: log energies of mel bands, from 0 to 1. A recording whose greatest sample is 1,
+  /// x[i] - 0.96875 x[i-1], frames under a Hamming window, power over the window's length, HTK's mel bands,
+  /// (10 log10(x) + 52) / 64.
   kEnergies,
   /// The samples themselves.
   kSamples,

@@ -58,16 +58,13 @@ std::vector<int64_t> example_sizes(const Model& net, const ModelArguments& model
 }
 
 bool has_option(const std::string& name, const std::string& option) {
-  for (const ModelFacts& facts : known_models()) {
-    if (name.starts_with(facts.name))
-      return std::find(facts.options.begin(), facts.options.end(), option) != facts.options.end();
-  }
-  return false;
+  const std::vector<std::string> options = find_model_facts(name).value_or(ModelFacts()).options;
+  return std::find(options.begin(), options.end(), option) != options.end();
 }
 
 }  // namespace
 
-bool is_named(const ModelArguments& model) { return has_model(model.path) && !is_there(model.path); }
+bool is_named(const ModelArguments& model) { return find_model_facts(model.path) && !is_there(model.path); }
 
 std::shared_ptr<GraphModule> build_named(const ModelArguments& model) {
   const std::shared_ptr<Model> net = built(model);

@@ -39,9 +39,9 @@ namespace octet::cli {
 namespace {
 
 // Settings that change no weight of the run: a run goes on whatever they are.
-const std::set<std::string> kOfNoWeight = {
-    "report",  "output",   "checkpoints", "keep",  "save_every",    "workers",    "plain",   "batch",
-    "nhwc_io", "float_io", "uint8_io",    "model", "per_tensor_fc", "pt2_layout", "weights", "tensorboard"};
+const std::set<std::string> kOfNoWeight = {"report",   "output", "checkpoints",   "keep",       "save_every",
+                                           "workers",  "plain",  "batch",         "nhwc_io",    "float_io",
+                                           "uint8_io", "model",  "per_tensor_fc", "pt2_layout", "tensorboard"};
 
 constexpr int64_t kReported = 8;  // samples that a report looks at noise and ranges on
 

@@ -18,8 +18,8 @@ struct Avx2 {
   using Int = __m256i;
   using Float = __m256;
   static constexpr int kLanes = kBlock;
-  static constexpr int kWeightBytes =
-      16;  // of a group of products: widened as they are read, which costs less than twice the memory
+  // Of a group of products: widened as they are read, which costs less than twice the memory.
+  static constexpr int kWeightBytes = 16;
   static constexpr int kMostVectors = 2;
 
   static Int zero() { return _mm256_setzero_si256(); }
@@ -49,6 +49,7 @@ struct Avx2 {
   }
   static Int words_of(int16_t x) { return _mm256_set1_epi16(x); }
   static Int bytes_of(int8_t x) { return _mm256_set1_epi8(x); }
+  static Int flip_signs_8(Int x) { return _mm256_xor_si256(x, bytes_of(-128)); }
   static Float repeat(float x) { return _mm256_set1_ps(x); }
   static Int repeat_four_bytes(const uint8_t* from) {
     int32_t four;

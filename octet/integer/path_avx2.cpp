@@ -203,23 +203,24 @@ void multiply_avx2(const ProductOfTwo& how, const int8_t* x, const int8_t* y, in
 }  // namespace
 
 const PathOps& avx2_ops() {
-  static const WinogradOps winograd = {wide::spread_tiles<Avx2>, wide::sums_of_tile<Avx2OfWords>,
-                                       wide::gather_tiles<Avx2, requantize_avx2>};
-  static const PathOps ops = {2,
-                              kBlock,
-                              wide::kMostRows,
-                              2,
-                              1,
-                              0,
-                              kBlock,
-                              pack_wide,
-                              wide::sums_of_tile<Avx2>,
-                              wide::levels_of_tile<Avx2, requantize_avx2>,
-                              requantize_avx2,
-                              wide::depthwise<Avx2, requantize_avx2>,
-                              wide::add<Avx2, add_in_integers>,
-                              multiply_avx2,
-                              &winograd};
+  static const WinogradOps winograd = {.spread = wide::spread_tiles<Avx2>,
+                                       .tile = wide::sums_of_tile<Avx2OfWords>,
+                                       .gather = wide::gather_tiles<Avx2, requantize_avx2>};
+  static const PathOps ops = {.depth_group = 2,
+                              .channel_block = kBlock,
+                              .row_block = wide::kMostRows,
+                              .activation_bytes = 2,
+                              .weight_bytes = 1,
+                              .activation_shift = 0,
+                              .depthwise_block = kBlock,
+                              .pack = pack_wide,
+                              .tile = wide::sums_of_tile<Avx2>,
+                              .tile_levels = wide::levels_of_tile<Avx2, requantize_avx2>,
+                              .requantize = requantize_avx2,
+                              .depthwise = wide::depthwise<Avx2, requantize_avx2>,
+                              .add = wide::add<Avx2, add_in_integers>,
+                              .multiply = multiply_avx2,
+                              .winograd = &winograd};
   return ops;
 }
 

@@ -85,21 +85,21 @@ int8_t sum_of_two(const SumOfTwo& how, int32_t x, int32_t y) {
 }
 
 const PathOps& portable_ops() {
-  static const PathOps ops = {1,
-                              1,
-                              kMostRows,
-                              1,
-                              1,
-                              0,
-                              1,
-                              pack_plain,
-                              tile_plain,
-                              tile_levels_plain,
-                              requantize_plain,
-                              depthwise_plain,
-                              add_plain,
-                              multiply_plain,
-                              nullptr};
+  static const PathOps ops = {.depth_group = 1,
+                              .channel_block = 1,
+                              .row_block = kMostRows,
+                              .activation_bytes = 1,
+                              .weight_bytes = 1,
+                              .activation_shift = 0,
+                              .depthwise_block = 1,
+                              .pack = pack_plain,
+                              .tile = tile_plain,
+                              .tile_levels = tile_levels_plain,
+                              .requantize = requantize_plain,
+                              .depthwise = depthwise_plain,
+                              .add = add_plain,
+                              .multiply = multiply_plain,
+                              .winograd = nullptr};
   return ops;
 }
 

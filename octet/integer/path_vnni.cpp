@@ -14,7 +14,7 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 #endif
 
-#include "octet/integer/wide.h"
+#include "octet/integer/unsigned_products.h"
 
 namespace octet::integer {
 namespace {
@@ -50,6 +50,7 @@ struct Vnni {
   }
   static Int words_of(int16_t x) { return _mm512_set1_epi16(x); }
   static Int bytes_of(int8_t x) { return _mm512_set1_epi8(x); }
+  static Int flip_signs_8(Int x) { return _mm512_xor_si512(x, bytes_of(-128)); }
   static Float repeat(float x) { return _mm512_set1_ps(x); }
   static Int repeat_four_bytes(const uint8_t* from) {
     int32_t four;
@@ -92,40 +93,10 @@ struct Vnni {
   static bool any_at_most(Int x, int16_t limit) { return _mm512_cmple_epu16_mask(x, _mm512_set1_epi16(limit)) != 0; }
 };
 
-// int8 + 128: the instruction takes unsigned activations.
-void pack_unsigned(const int8_t* from, int64_t count, uint8_t* to) {
-  int64_t i = 0;
-  const __m512i top = _mm512_set1_epi8(-128);
-  for (; i + 64 <= count; i += 64) _mm512_storeu_si512(to + i, _mm512_xor_si512(_mm512_loadu_si512(from + i), top));
-  for (; i < count; ++i) to[i] = static_cast<uint8_t>(from[i] + 128);
-}
-
-void requantize_as_avx2(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to) {
-  avx2_ops().requantize(sums, how, first, count, to);
-}
-
-void add_as_avx2(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
-  avx2_ops().add(how, x, y, z, count);
-}
-
 }  // namespace
 
 const PathOps& vnni_ops() {
-  static const PathOps ops = {4,
-                              Vnni::kLanes,
-                              wide::kMostRows,
-                              1,
-                              1,
-                              128,
-                              Vnni::kLanes,
-                              pack_unsigned,
-                              wide::sums_of_tile<Vnni>,
-                              wide::levels_of_tile<Vnni, requantize_as_avx2>,
-                              requantize_as_avx2,
-                              wide::depthwise<Vnni, requantize_as_avx2>,
-                              wide::add<Vnni, add_as_avx2>,
-                              avx2_ops().multiply,
-                              nullptr};
+  static const PathOps ops = ops_of_unsigned<Vnni>();
   return ops;
 }
 

@@ -16,8 +16,7 @@ std::shared_ptr<torch::nn::Conv2dImpl> conv5(int64_t in, int64_t out) {
 }  // namespace
 
 CifarNet::CifarNet(const CifarNetOptions& options) : Model("CifarNet"), in_channels_(options.in_channels) {
-  layers::require_positive("cifarnet", "num_classes", options.num_classes);
-  layers::require_positive("cifarnet", "in_channels", options.in_channels);
+  layers::require_sound("cifarnet", options);
   register_module("conv1", conv5(options.in_channels, 32));
   register_module("conv2", conv5(32, 32));
   register_module("conv3", conv5(32, 64));

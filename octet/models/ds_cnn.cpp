@@ -6,11 +6,7 @@ namespace octet {
 
 DsCnn::DsCnn(const DsCnnOptions& options)
     : Model("DsCnn"), options_(options), blocks_(std::make_shared<layers::Chain>()) {
-  constexpr const char* kWhere = "ds_cnn";
-  layers::require_width(kWhere, options_.width);
-  layers::require_dropout(kWhere, options_.dropout);
-  layers::require_positive(kWhere, "num_classes", options_.num_classes);
-  layers::require_positive(kWhere, "in_channels", options_.in_channels);
+  layers::require_sound("ds_cnn", options_);
   const int64_t channels = layers::make_divisible(64 * options_.width, 8);
   const layers::ConvOptions strided{.stride = 2, .bias = true, .same = true};
   register_module(

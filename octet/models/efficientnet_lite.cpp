@@ -85,11 +85,7 @@ void initialise_as_timm(torch::nn::Module& module) {
 
 EfficientNetLite::EfficientNetLite(const EfficientNetLiteOptions& options)
     : Model("EfficientNetLite"), options_(options), blocks_(std::make_shared<layers::Chain>()) {
-  constexpr const char* kWhere = "efficientnet_lite0";
-  layers::require_width(kWhere, options_.width);
-  layers::require_dropout(kWhere, options_.dropout);
-  layers::require_positive(kWhere, "num_classes", options_.num_classes);
-  layers::require_positive(kWhere, "in_channels", options_.in_channels);
+  layers::require_sound("efficientnet_lite0", options_);
   constexpr int64_t kStem = 32, kHead = 1280;
   const Style style{options_.tensorflow};
   register_module("conv_stem", style.conv(options_.in_channels, kStem, 3, {.stride = 2}));

@@ -118,4 +118,13 @@ void require_positive(const char* model, const char* what, int64_t value);
 void require_width(const char* model, double width);
 void require_dropout(const char* model, double dropout);
 
+/// All of these of the options that a model has of those that models share.
+template <typename Options>
+void require_sound(const char* model, const Options& options) {
+  if constexpr (requires { options.width; }) require_width(model, options.width);
+  if constexpr (requires { options.dropout; }) require_dropout(model, options.dropout);
+  if constexpr (requires { options.num_classes; }) require_positive(model, "num_classes", options.num_classes);
+  if constexpr (requires { options.in_channels; }) require_positive(model, "in_channels", options.in_channels);
+}
+
 }  // namespace octet::layers

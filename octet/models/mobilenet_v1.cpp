@@ -26,10 +26,7 @@ constexpr std::array<V1Block, 13> kV1Blocks = {{{64, 1},
 
 MobileNetV1::MobileNetV1(const MobileNetV1Options& options)
     : Model("MobileNetV1"), options_(options), blocks_(std::make_shared<layers::Chain>()) {
-  constexpr const char* kWhere = "mobilenet_v1";
-  layers::require_width(kWhere, options_.width);
-  layers::require_positive(kWhere, "num_classes", options_.num_classes);
-  layers::require_positive(kWhere, "in_channels", options_.in_channels);
+  layers::require_sound("mobilenet_v1", options_);
   const auto scaled = [&](int64_t channels) {
     return layers::make_divisible(static_cast<double>(channels) * options_.width, 8);
   };

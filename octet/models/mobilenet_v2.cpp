@@ -33,10 +33,7 @@ class InvertedResidual : public torch::nn::Module {
 
 void check(const MobileNetV2Options& options) {
   constexpr const char* kWhere = "mobilenet_v2";
-  layers::require_width(kWhere, options.width);
-  layers::require_dropout(kWhere, options.dropout);
-  layers::require_positive(kWhere, "num_classes", options.num_classes);
-  layers::require_positive(kWhere, "in_channels", options.in_channels);
+  layers::require_sound(kWhere, options);
   layers::require_positive(kWhere, "round_nearest", options.round_nearest);
   layers::require_positive(kWhere, "input_size", options.input_size);
   layers::require_positive(kWhere, "last_channels + 1", options.last_channels + 1);

@@ -76,11 +76,7 @@ MobileNetV3::MobileNetV3(const MobileNetV3Options& options)
       options_(options),
       features_(std::make_shared<layers::Chain>()),
       classifier_(std::make_shared<layers::Chain>()) {
-  constexpr const char* kWhere = "mobilenet_v3";
-  layers::require_width(kWhere, options_.width);
-  layers::require_dropout(kWhere, options_.dropout);
-  layers::require_positive(kWhere, "num_classes", options_.num_classes);
-  layers::require_positive(kWhere, "in_channels", options_.in_channels);
+  layers::require_sound("mobilenet_v3", options_);
   const auto scaled = [&](int64_t channels) {
     return layers::make_divisible(static_cast<double>(channels) * options_.width, 8);
   };

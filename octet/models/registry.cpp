@@ -143,7 +143,10 @@ std::vector<std::string> model_names() {
   return names;
 }
 
-bool has_model(const std::string& name) { return find_model(name).has_value(); }
+std::optional<ModelFacts> find_model_facts(const std::string& name) {
+  const std::optional<NamedModel> found = find_model(name);
+  return found ? std::optional(found->row->facts) : std::nullopt;
+}
 
 std::shared_ptr<Model> make_model(const std::string& name, const ModelOptions& options) {
   const std::optional<NamedModel> found = find_model(name);

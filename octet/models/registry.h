@@ -39,8 +39,8 @@ OCTET_API std::vector<ModelFacts> known_models();
 /// not have.
 OCTET_API std::shared_ptr<Model> make_model(const std::string& name, const ModelOptions& options = {});
 
-/// True where make_model knows the name.
-OCTET_API bool has_model(const std::string& name);
+/// What the name stands for, with all that make_model takes behind it; nullopt where there is no such model.
+OCTET_API std::optional<ModelFacts> find_model_facts(const std::string& name);
 
 /// The names that make_model takes, for help texts: "mobilenet_v3_small[_wNNN]".
 OCTET_API std::vector<std::string> model_names();

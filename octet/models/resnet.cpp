@@ -48,8 +48,7 @@ class ResidualBlock : public torch::nn::Module {
 void check_resnet(const ResNetOptions& options) {
   constexpr const char* kWhere = "resnet";
   for (const int64_t count : options.blocks) layers::require_positive(kWhere, "blocks", count);
-  layers::require_positive(kWhere, "num_classes", options.num_classes);
-  layers::require_positive(kWhere, "in_channels", options.in_channels);
+  layers::require_sound(kWhere, options);
   layers::require_positive(kWhere, "groups", options.groups);
   layers::require_positive(kWhere, "width_per_group", options.width_per_group);
   if (!options.bottleneck && (options.groups != 1 || options.width_per_group != 64)) {

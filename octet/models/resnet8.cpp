@@ -35,8 +35,7 @@ class Stack : public torch::nn::Module {
 }  // namespace
 
 ResNet8::ResNet8(const ResNet8Options& options) : Model("ResNet8"), in_channels_(options.in_channels) {
-  layers::require_positive("resnet8", "num_classes", options.num_classes);
-  layers::require_positive("resnet8", "in_channels", options.in_channels);
+  layers::require_sound("resnet8", options);
   register_module("conv", conv(options.in_channels, 16, 3, {.bias = true}));
   register_module("bn", batch_norm(16));
   register_module("stack1", std::make_shared<Stack>(16, 16, 1));

@@ -29,9 +29,7 @@ class FramesBlock : public torch::nn::Module {
 
 WakeWord::WakeWord(const WakeWordOptions& options)
     : Model("WakeWord"), options_(options), blocks_(std::make_shared<layers::Chain>()) {
-  layers::require_width("wake_word", options_.width);
-  layers::require_positive("wake_word", "num_classes", options_.num_classes);
-  layers::require_positive("wake_word", "in_channels", options_.in_channels);
+  layers::require_sound("wake_word", options_);
   const int64_t wide = layers::make_divisible(128 * options_.width, 8);
   const int64_t last = layers::make_divisible(32 * options_.width, 8);
   blocks_->add(std::make_shared<FramesBlock>(options_.in_channels, wide, 3))

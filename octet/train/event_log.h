@@ -11,16 +11,18 @@ namespace octet {
 
 /// Tells TensorBoard of a run, in a folder of event files. Of step i, counted from 0 over all epochs:
 ///
-///     step/loss, step/learning_rate, step/samples_per_second, step/waiting    share of the time until the batch was
-///     there
+///     step/loss
+///     step/learning_rate
+///     step/samples_per_second
+///     step/waiting                                       share of the time until the batch was there
 ///
 /// and behind each epoch, at the number of steps that are over:
 ///
-///     epoch/train_loss, epoch/train_KEY, epoch/test_loss, epoch/test_KEY      a KEY a metric of the task: top1
+///     epoch/train_loss, epoch/train_KEY                  a KEY a metric of the task: top1
+///     epoch/test_loss, epoch/test_KEY
 ///     epoch/samples_per_second, epoch/waiting
-///     weights/NAME                                                            a histogram a parameter of 2 dimensions
-///     or more range/NAME/least, range/NAME/greatest, scale/NAME                       of observers and fake quantizers
-///     of whole values
+///     weights/NAME                                       a histogram a parameter of 2 dimensions or more
+///     range/NAME/least, range/NAME/greatest, scale/NAME  of observers and fake quantizers of whole values
 ///
 /// A run that goes on from a checkpoint begins a file of its own, and says from which step on what stands in the older
 /// ones does not count.

@@ -143,6 +143,16 @@ PassCase masked(const std::string& name, double value, bool before_softmax, cons
           decompose_masks, "exp.default " + ops};
 }
 
+// Scores that are hidden by a number which does not swallow them.
+PassCase hidden_rows(const std::string& name, const at::Tensor& hidden, int64_t dim, const std::string& ops) {
+  return {name,
+          [=](GraphBuilder& g) {
+            Node* y = g.call("aten.masked_fill.Scalar", {g.input({2, 4, 4}), g.tensor("hidden", hidden), -2000.0});
+            return g.finish({g.call("aten.softmax.int", {y, dim})});
+          },
+          decompose_masks, ops};
+}
+
 PassCase chosen(const std::string& name, bool value_first, const std::string& ops) {
   return {name,
           [=](GraphBuilder& g) {
@@ -161,6 +171,24 @@ std::vector<PassCase> masks() {
       masked("infinity", -std::numeric_limits<double>::infinity(), false, "add.Tensor"),
       masked("low_for_a_softmax", -1e9, true, "add.Tensor softmax.int"),
       masked("low_for_others", -1e9, false, "mul.Tensor add.Tensor"),
+      hidden_rows("a_row_without_any_left", at::tensor({0, 1, 0, 1}).to(at::kBool).view({4, 1}), -1,
+                  "mul.Tensor add.Tensor softmax.int"),
+      hidden_rows("a_softmax_of_columns", at::eye(4).logical_not().tril(), -2, "mul.Tensor add.Tensor softmax.int"),
+      {"infinite_where_it_is_hidden_declines",
+       [](auto& g) {
+         Node* x = g.call("aten.log.default", {g.call("aten.relu.default", {g.input({2, 4})})});
+         Node* hidden = g.tensor("hidden", at::ones({4}, at::kBool));
+         return g.finish({g.call("aten.masked_fill.Scalar", {x, hidden, 0.0})});
+       },
+       decompose_masks, ""},
+      {"hidden_twice_declines",
+       [](auto& g) {
+         Node* low = g.tensor("low", at::full({4}, -std::numeric_limits<float>::infinity()));
+         Node* x = g.call("aten.add.Tensor", {g.input({2, 4}), low});
+         Node* hidden = g.tensor("hidden", at::ones({4}, at::kBool));
+         return g.finish({g.call("aten.masked_fill.Scalar", {x, hidden, 0.0})});
+       },
+       decompose_masks, ""},
       chosen("where", true, "mul.Tensor add.Tensor"),
       chosen("where_not", false, "mul.Tensor add.Tensor"),
       {"computed_mask_declines",

@@ -190,7 +190,7 @@ TEST(Registry, TellsWhatEachModelTakes) {
   std::set<std::string> names;
   for (const ModelFacts& facts : known_models()) {
     EXPECT_TRUE(names.insert(facts.name).second) << facts.name;
-    EXPECT_TRUE(has_model(facts.name));
+    EXPECT_TRUE(find_model_facts(facts.name).has_value());
     const auto has = [&](const char* option) {
       return std::find(facts.options.begin(), facts.options.end(), option) != facts.options.end();
     };
@@ -213,11 +213,11 @@ TEST(Registry, TellsWhatEachModelTakes) {
       EXPECT_EQ(out.size(1), 7) << facts.name;
     }
     if (has("width")) {
-      EXPECT_TRUE(has_model(facts.name + "_w050")) << facts.name;
+      EXPECT_TRUE(find_model_facts(facts.name + "_w050").has_value()) << facts.name;
     }
   }
-  EXPECT_FALSE(has_model("resnet8.pt2"));
-  EXPECT_FALSE(has_model("mobilenet_v3"));
+  EXPECT_FALSE(find_model_facts("resnet8.pt2").has_value());
+  EXPECT_FALSE(find_model_facts("mobilenet_v3").has_value());
 }
 
 TEST(Models, RefuseImpossibleOptions) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <functional>
 #include <set>
 
 #include "octet/formats/torch_save.h"
@@ -72,7 +73,8 @@ void expect_equal(const State& got, const State& wanted, const std::string& what
 }
 
 // A run, cut off as often as said and begun again each time as a new process would: from the files alone.
-State trained(bool quantizes, OptimizerKind optimizer, const std::vector<int64_t>& cuts, TrainResult* result) {
+State trained(bool quantizes, OptimizerKind optimizer, const std::vector<int64_t>& cuts, TrainResult* result,
+              const std::function<void(QatOptions&)>& change = {}) {
   const test::TemporaryFolder folder;
   State last;
   for (size_t attempt = 0; attempt <= cuts.size(); ++attempt) {
@@ -80,7 +82,8 @@ State trained(bool quantizes, OptimizerKind optimizer, const std::vector<int64_t
     const TrainHooks hooks = kept(checkpoints, attempt < cuts.size() ? cuts[attempt] : 0, &last);
     at::manual_seed(100 + attempt);
     const auto run = [&] {
-      const QatOptions choice = options(optimizer);
+      QatOptions choice = options(optimizer);
+      if (change) change(choice);
       if (!quantizes) {
         *result = train(model_handle(small_graph()), noise(64, 1), choice.train, hooks, noise(20, 2));
         return;
@@ -115,6 +118,23 @@ TEST(Checkpoints, ARunThatIsCutOffEndsInTheSameBits) {
       EXPECT_EQ(cut.samples, undisturbed.samples);
     }
   }
+}
+
+// The begin is made anew of what a checkpoint holds, in the middle of an epoch too.
+TEST(Checkpoints, ARunWithAFrozenBeginInIntegersEndsInTheSameBits) {
+  const auto run = [](bool in_integers, const std::vector<int64_t>& cuts, TrainResult* result) {
+    return trained(true, OptimizerKind::kSgd, cuts, result, [&](QatOptions& choice) {
+      choice.freeze = "0.5";
+      choice.integer_prefix = in_integers;
+    });
+  };
+  TrainResult undisturbed, cut, in_float;
+  const State wanted = run(true, {}, &undisturbed);
+  expect_equal(run(true, {1, 4, 6, 9}, &cut), wanted, "frozen begin");
+  run(false, {}, &in_float);
+  EXPECT_EQ(undisturbed.epochs.at(0).loss, in_float.epochs.at(0).loss);
+  EXPECT_NE(undisturbed.epochs.at(1).loss, in_float.epochs.at(1).loss) << "nothing ran in integers";
+  EXPECT_EQ(undisturbed.epochs.at(2).loss, cut.epochs.at(2).loss);
 }
 
 // All that a recipe adds to the state: averages, the best epoch, learned scales, statistics found anew.

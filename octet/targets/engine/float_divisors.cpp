@@ -26,19 +26,6 @@ bool is_negative(const Arg& exponent) {
   return exponent.is_constant() && exponent.constant().isScalar() && exponent.to_double() < 0.0;
 }
 
-// The value that may not become 0 by rounding; nullptr where there is none.
-Node* divisor_of(const Node& node) {
-  std::string_view packet = node.op().short_name();
-  if (packet.ends_with('_')) packet.remove_suffix(1);
-  if (packet == "pow" && node.has_arg("exponent") && node.has_arg("self")) {
-    return is_negative(node.arg("exponent")) ? node.arg("self").node() : nullptr;
-  }
-  for (const DivisorRow& row : kDivisors) {
-    if (row.packet == packet && node.has_arg(row.argument)) return node.arg(row.argument).node();
-  }
-  return nullptr;
-}
-
 constexpr double kGreatestGuard = 1e-3;
 
 bool is_any_of(const Node& node, std::initializer_list<OpName> ops) {
@@ -128,6 +115,18 @@ std::vector<Node*> sources_of_zeros(const GraphModule& module, const Node& node)
 }
 
 }  // namespace
+
+Node* divisor_of(const Node& node) {
+  std::string_view packet = node.op().short_name();
+  if (packet.ends_with('_')) packet.remove_suffix(1);
+  if (packet == "pow" && node.has_arg("exponent") && node.has_arg("self")) {
+    return is_negative(node.arg("exponent")) ? node.arg("self").node() : nullptr;
+  }
+  for (const DivisorRow& row : kDivisors) {
+    if (row.packet == packet && node.has_arg(row.argument)) return node.arg(row.argument).node();
+  }
+  return nullptr;
+}
 
 std::unordered_set<const Node*> float_divisors(const GraphModule& module,
                                                const std::function<bool(const Node&)>& stays_in_float) {

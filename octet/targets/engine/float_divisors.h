@@ -7,6 +7,10 @@
 
 namespace octet::targets {
 
+/// What div and its kin divide by; what reciprocal, rsqrt, log, sqrt and powers of negative exponents read. nullptr of
+/// other operators.
+Node* divisor_of(const Node& node);
+
 /// The values that a division in float depends on near 0: what div and its kin divide by, what reciprocal, rsqrt, log,
 /// sqrt and powers of negative exponents read, of operators for which `stays_in_float` holds. On an integer grid all
 /// that lies within half a step of 0 is 0, a guard such as `x + 1e-5` too, and the quotient is infinite, NaN, or beyond

@@ -1,11 +1,16 @@
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <limits>
 #include <optional>
+#include <unordered_set>
 
-#include "octet/lowering/rule.h"
 #include "octet/support/error.h"
+#include "octet/targets/engine/float_divisors.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
@@ -59,24 +64,81 @@ std::optional<Masking> masking_of(const GraphModule& module, const Node& node) {
   return Masking{other, chosen.logical_not(), *value};
 }
 
-bool is_softmax(const Node& node) { return node.is_call("aten.softmax.int") || node.is_call("aten._softmax.default"); }
+// The same elements in the same rows of the last dimension.
+bool keeps_rows(const Node& node, const Node& value) {
+  constexpr std::array<std::string_view, 10> kViews = {"view",    "reshape",   "_unsafe_view", "flatten", "unflatten",
+                                                       "squeeze", "unsqueeze", "contiguous",   "clone",   "alias"};
+  const bool is_view =
+      node.is_call() && std::find(kViews.begin(), kViews.end(), node.op().short_name()) != kViews.end();
+  return is_view && node.meta() && !node.sizes().empty() && !value.sizes().empty() &&
+         node.sizes().back() == value.sizes().back();
+}
+
+bool is_softmax_of_rows(const Node& node) {
+  const bool is_softmax = node.is_call("aten.softmax.int") || node.is_call("aten._softmax.default");
+  if (!is_softmax || !node.meta() || !node.arg("dim").is_constant()) return false;
+  const int64_t rank = node.meta()->rank();
+  return rank > 0 && positive_dim(node.arg("dim").to_int(), rank) == rank - 1;
+}
 
 // Through views.
-bool only_softmaxes_read(const Node& node) {
+bool only_softmaxes_of_rows_read(const Node& node) {
   std::vector<const Node*> values = {&node};
   while (!values.empty()) {
     const Node* value = values.back();
     values.pop_back();
     if (value->user_count() == 0) return false;
     for (const Node* user : value->users()) {
-      if (user->is_call() && lowering::is_auxiliary(*user) && lowering::moves_values(*user)) {
+      if (keeps_rows(*user, *value)) {
         values.push_back(user);
-      } else if (!is_softmax(*user)) {
+      } else if (!is_softmax_of_rows(*user)) {
         return false;
       }
     }
   }
   return true;
+}
+
+// A softmax of a row of which nothing is left tells how the hidden scores differ.
+bool keeps_some_of_each_row(const at::Tensor& kept) {
+  return kept.dim() > 0 && kept.any(/*dim=*/-1).all().item<bool>();
+}
+
+// Behind these a number is finite where weights and inputs are.
+bool bounds_its_result(const Node& node) {
+  constexpr std::array<std::string_view, 9> kBounding = {"bmm",      "matmul",  "mm",   "addmm",     "softmax",
+                                                         "_softmax", "sigmoid", "tanh", "layer_norm"};
+  return node.is(Trait::kConvolution) || node.is(Trait::kLinear) || node.is(Trait::kBatchNorm) ||
+         std::find(kBounding.begin(), kBounding.end(), node.op().short_name()) != kBounding.end();
+}
+
+bool holds_infinity(const GraphModule& module, const Node& tensor) {
+  const at::Tensor value = module.attr(tensor.target());
+  return at::isFloatingType(value.scalar_type()) && !at::isfinite(value).all().item<bool>();
+}
+
+// What is hidden may be infinite, or no number: times 0 that is none, and a mask in front of a softmax adds to it.
+bool may_be_infinite(const GraphModule& module, const Node* value) {
+  std::vector<const Node*> open = {value};
+  std::unordered_set<const Node*> met = {value};
+  while (!open.empty()) {
+    const Node& node = *open.back();
+    open.pop_back();
+    if (is_static(&node)) {
+      if (holds_infinity(module, node)) return true;
+      continue;
+    }
+    if (!node.is_call() || bounds_its_result(node)) continue;
+    const Node* divisor = divisor_of(node);
+    if (divisor != nullptr && !is_static(divisor) && !node.op().short_name().starts_with("sqrt")) return true;
+    for (const Arg& arg : node.args()) {
+      if (arg.is_constant() && arg.constant().isScalar() && !std::isfinite(arg.to_double())) return true;
+    }
+    for (const Node* input : node.inputs()) {
+      if (met.insert(input).second) open.push_back(input);
+    }
+  }
+  return false;
 }
 
 void apply_as_sums(GraphModule& module, Node* node, const Masking& masking) {
@@ -86,9 +148,9 @@ void apply_as_sums(GraphModule& module, Node* node, const Masking& masking) {
   };
   const at::Tensor added = at::where(masking.kept, at::zeros({}, at::kFloat), masking.fill.to(at::kFloat));
   const at::Tensor filled = added.masked_select(masking.kept.logical_not().expand_as(added));
-  const bool hides = filled.le(only_softmaxes_read(*node) ? kHiddenScore : -std::numeric_limits<double>::infinity())
-                         .all()
-                         .item<bool>();
+  const bool is_of_scores = keeps_some_of_each_row(masking.kept) && only_softmaxes_of_rows_read(*node);
+  const bool hides =
+      filled.le(is_of_scores ? kHiddenScore : -std::numeric_limits<double>::infinity()).all().item<bool>();
   Node* result = masking.value;
   if (!hides) {
     result =
@@ -106,8 +168,9 @@ bool decompose_masks(GraphModule& module) {
   bool changed = false;
   for (Node* node :
        calls_where(module.graph(), [&](const Node& each) { return masking_of(module, each).has_value(); })) {
-    if (!may_be_replaced(*node)) continue;
-    apply_as_sums(module, node, *masking_of(module, *node));
+    const Masking masking = *masking_of(module, *node);
+    if (!may_be_replaced(*node) || may_be_infinite(module, masking.value)) continue;
+    apply_as_sums(module, node, masking);
     changed = true;
   }
   return changed;

@@ -1,0 +1,55 @@
+#pragma once
+
+// What the paths share whose products take unsigned activations of 8 bits, four at a time, over a Vector of wide.h;
+// included under the rules of wide.h, and local to each source that does.
+
+#include <cstdint>
+
+#include "octet/integer/path.h"
+#include "octet/integer/wide.h"
+
+namespace octet::integer {
+namespace {
+
+// What integers decide, and what is rare, AVX2 does.
+void requantize_as_avx2(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to) {
+  avx2_ops().requantize(sums, how, first, count, to);
+}
+
+void add_as_avx2(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+  avx2_ops().add(how, x, y, z, count);
+}
+
+// int8 + 128: the instruction takes unsigned activations.
+template <class Vector>
+void pack_unsigned(const int8_t* from, int64_t count, uint8_t* to) {
+  constexpr int64_t kBytes = 4 * Vector::kLanes;
+  int64_t i = 0;
+  for (; i + kBytes <= count; i += kBytes) {
+    const auto x = Vector::load_bytes(reinterpret_cast<const uint8_t*>(from + i));
+    Vector::store_bytes(reinterpret_cast<int8_t*>(to + i), Vector::flip_signs_8(x));
+  }
+  for (; i < count; ++i) to[i] = static_cast<uint8_t>(from[i] + 128);
+}
+
+template <class Vector>
+PathOps ops_of_unsigned() {
+  return {.depth_group = 4,
+          .channel_block = Vector::kLanes,
+          .row_block = wide::kMostRows,
+          .activation_bytes = 1,
+          .weight_bytes = 1,
+          .activation_shift = 128,
+          .depthwise_block = Vector::kLanes,
+          .pack = pack_unsigned<Vector>,
+          .tile = wide::sums_of_tile<Vector>,
+          .tile_levels = wide::levels_of_tile<Vector, requantize_as_avx2>,
+          .requantize = requantize_as_avx2,
+          .depthwise = wide::depthwise<Vector, requantize_as_avx2>,
+          .add = wide::add<Vector, add_as_avx2>,
+          .multiply = avx2_ops().multiply,
+          .winograd = nullptr};
+}
+
+}  // namespace
+}  // namespace octet::integer
