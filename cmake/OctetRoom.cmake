@@ -34,7 +34,7 @@ endif()
 # source, to instantiate the templates that its inline functions use, still takes five seconds: hence few, large compiler runs.
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/octet_pch.cpp CONTENT "// anchor of the precompiled header\n")
 add_library(octet_pch OBJECT ${CMAKE_BINARY_DIR}/octet_pch.cpp)
-target_link_libraries(octet_pch PRIVATE octet_flags octet_torch nlohmann_json::nlohmann_json)
+target_link_libraries(octet_pch PRIVATE octet_flags octet_torch)
 target_compile_options(octet_pch PRIVATE ${OCTET_WARNINGS})  # -Wpedantic changes predefined macros, and with them the header
 target_precompile_headers(octet_pch PRIVATE ${CMAKE_CURRENT_LIST_DIR}/octet_pch.h)
 

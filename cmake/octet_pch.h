@@ -5,8 +5,6 @@
 #include <torch/library.h>
 #include <torch/nn/module.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <any>
 #include <functional>

@@ -39,20 +39,14 @@ inline std::string flipped_range_difference(const nlohmann::ordered_json& got, c
          got.at("zero_point").dump();
 }
 
-/// Recorded rows of quantization against those that a program has, both as JSON (tests/data/golden/README.md): a line a
-/// difference.
-class RowComparison {
+/// What two comparisons of rows ask of a row's parts; collects a line a difference.
+class RowDifferences {
  public:
   using Json = nlohmann::ordered_json;
 
-  static std::vector<std::string> differences(const Json& got, const Json& wanted, const RowTolerance& tolerance) {
-    RowComparison comparison(tolerance);
-    comparison.compare_rows(got, wanted);
-    return comparison.found_;
-  }
-
- private:
-  explicit RowComparison(const RowTolerance& tolerance) : tolerance_(tolerance) {}
+ protected:
+  /// `one_flip`: one grid may come from another bin of its histogram (`flipped_range_difference`).
+  explicit RowDifferences(bool one_flip) : one_flip_(one_flip) {}
 
   bool same(const Json& got, const Json& wanted, const std::string& where) {
     if (got == wanted) return true;
@@ -60,11 +54,60 @@ class RowComparison {
     return false;
   }
 
-  void near(double got, double wanted, double tolerance, const std::string& where) {
-    if (std::abs(got - wanted) <= tolerance) return;
+  bool near(double got, double wanted, double tolerance, const std::string& where) {
+    if (std::abs(got - wanted) <= tolerance) return true;
     found_.push_back(where + ": expected " + std::to_string(wanted) + " +- " + std::to_string(tolerance) + ", got " +
                      std::to_string(got));
+    return false;
   }
+
+  /// Scales within a relative `part`, zero points within `steps`: of every channel, up to the first that is not.
+  void compare_values(const Json& got, const Json& wanted, double part, double steps, bool may_flip,
+                      const std::string& where) {
+    if (!got.contains("scale")) return found_.push_back(where + ": expected a scale, got " + got.dump());
+    const std::vector<double> scales = got.at("scale"), wanted_scales = wanted.at("scale");
+    const std::vector<double> zeros = got.at("zero_point"), wanted_zeros = wanted.at("zero_point");
+    if (!same(scales.size(), wanted_scales.size(), where + ", scales")) return;
+    if (!same(zeros.size(), wanted_zeros.size(), where + ", zero points")) return;
+    if (may_flip && std::abs(scales[0] / wanted_scales[0] - 1) > part && is_the_flip(wanted_scales[0])) {
+      const std::string moved = flipped_range_difference(got, wanted);
+      if (!moved.empty()) found_.push_back(where + ", another bin" + moved);
+      return;
+    }
+    for (size_t c = 0; c < scales.size(); ++c) {
+      const std::string channel = scales.size() == 1 ? "" : " " + std::to_string(c);
+      const bool is_near = near(scales[c], wanted_scales[c], part * wanted_scales[c], where + ", scale" + channel) &&
+                           near(zeros[c], wanted_zeros[c], steps, where + ", zero point" + channel);
+      if (!is_near) return;
+    }
+  }
+
+  std::vector<std::string> found_;
+
+ private:
+  // Many edges may have the one grid.
+  bool is_the_flip(double wanted_scale) {
+    if (!one_flip_) return false;
+    flipped_.insert(wanted_scale);
+    return flipped_.size() == 1;
+  }
+
+  bool one_flip_;
+  std::set<double> flipped_;
+};
+
+/// Recorded rows of quantization against those that a program has, both as JSON (tests/data/golden/README.md): a line a
+/// difference.
+class RowComparison : RowDifferences {
+ public:
+  static std::vector<std::string> differences(const Json& got, const Json& wanted, const RowTolerance& tolerance) {
+    RowComparison comparison(tolerance);
+    comparison.compare_rows(got, wanted);
+    return comparison.found_;
+  }
+
+ private:
+  explicit RowComparison(const RowTolerance& tolerance) : RowDifferences(tolerance.one_flip), tolerance_(tolerance) {}
 
   void compare_rows(const Json& got, const Json& wanted) {
     if (!same(got.size(), wanted.size(), "number of rows")) return;
@@ -85,37 +128,14 @@ class RowComparison {
     if (!same(got.is_null(), wanted.is_null(), where + " in float") || wanted.is_null()) return;
     for (const char* key : {"dtype", "quant_min", "quant_max"}) same(got.at(key), wanted.at(key), where + ", " + key);
     same(got.value("axis", Json()), wanted.value("axis", Json()), where + ", axis");
-    const std::vector<double> scales = got.at("scale"), wanted_scales = wanted.at("scale");
-    const std::vector<int64_t> zeros = got.at("zero_point"), wanted_zeros = wanted.at("zero_point");
-    if (!same(scales.size(), wanted_scales.size(), where + ", scales")) return;
-    if (!same(zeros.size(), wanted_zeros.size(), where + ", zero points")) return;
     const bool is_bias = wanted.at("dtype") == "int32";
     const bool is_exact = wanted.at("quant_min") == -127 && wanted.at("dtype") == "int8" && op != "aten.bmm.default";
     const double part = is_exact ? tolerance_.exact : is_bias || tolerance_.is_qat ? 1e-2 : 2e-3;
     const double steps = is_exact || is_bias ? 0 : tolerance_.is_qat ? 2 : 1;
-    if (!is_exact && !is_bias && std::abs(scales[0] / wanted_scales[0] - 1) > part && may_flip(wanted_scales[0])) {
-      const std::string moved = flipped_range_difference(got, wanted);
-      if (!moved.empty()) found_.push_back(where + ", another bin" + moved);
-      return;
-    }
-    for (size_t c = 0; c < scales.size(); ++c) {
-      const std::string channel = c == 0 ? "" : " " + std::to_string(c);
-      near(scales[c], wanted_scales[c], part * wanted_scales[c], where + ", scale" + channel);
-      near(static_cast<double>(zeros[c]), static_cast<double>(wanted_zeros[c]), steps,
-           where + ", zero point" + channel);
-    }
-  }
-
-  // Many edges may have the one grid.
-  bool may_flip(double wanted_scale) {
-    if (!tolerance_.one_flip) return false;
-    flipped_.insert(wanted_scale);
-    return flipped_.size() == 1;
+    compare_values(got, wanted, part, steps, !is_exact && !is_bias, where);
   }
 
   RowTolerance tolerance_;
-  std::set<double> flipped_;
-  std::vector<std::string> found_;
 };
 
 /// The lines of `RowComparison::differences`, for a message.

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <cmath>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -21,10 +19,8 @@ struct GridTolerance {
 };
 
 /// Rows of quantization against recorded ones, both as JSON (tests/data/golden/targets/README.md): a line a difference.
-class TargetRows {
+class TargetRows : RowDifferences {
  public:
-  using Json = nlohmann::ordered_json;
-
   static std::vector<std::string> differences(const Json& got, const Json& wanted, const GridTolerance& tolerance) {
     TargetRows comparison(tolerance);
     comparison.compare_rows(got, wanted);
@@ -34,20 +30,7 @@ class TargetRows {
  private:
   enum class Kind { kActivation, kWeight, kBias };
 
-  explicit TargetRows(const GridTolerance& tolerance) : tolerance_(tolerance) {}
-
-  bool same(const Json& got, const Json& wanted, const std::string& where) {
-    if (got == wanted) return true;
-    found_.push_back(where + ": expected " + wanted.dump() + ", got " + got.dump());
-    return false;
-  }
-
-  bool near(double got, double wanted, double tolerance, const std::string& where) {
-    if (std::abs(got - wanted) <= tolerance) return true;
-    found_.push_back(where + ": expected " + std::to_string(wanted) + " +- " + std::to_string(tolerance) + ", got " +
-                     std::to_string(got));
-    return false;
-  }
+  explicit TargetRows(const GridTolerance& tolerance) : RowDifferences(tolerance.one_flip), tolerance_(tolerance) {}
 
   void compare_rows(const Json& got, const Json& wanted) {
     if (!same(got.size(), wanted.size(), "number of rows")) return;
@@ -91,39 +74,14 @@ class TargetRows {
       }
     }
     if (!wanted.contains("scale")) return;
-    if (!got.contains("scale")) return found_.push_back(where + ": expected a scale, got " + got.dump());
-    const std::vector<double> scales = got.at("scale"), wanted_scales = wanted.at("scale");
-    const std::vector<double> zeros = got.at("zero_point"), wanted_zeros = wanted.at("zero_point");
-    if (!same(scales.size(), wanted_scales.size(), where + ", scales")) return;
-    if (!same(zeros.size(), wanted_zeros.size(), where + ", zero points")) return;
     const double part = kind == Kind::kWeight ? tolerance_.weight_scale
                         : kind == Kind::kBias ? 2 * tolerance_.activation_scale
                                               : tolerance_.activation_scale;
     const double steps = kind == Kind::kActivation ? tolerance_.activation_steps : 0;
-    if (kind == Kind::kActivation && std::abs(scales[0] / wanted_scales[0] - 1) > part &&
-        is_the_flip(wanted_scales[0])) {
-      const std::string moved = flipped_range_difference(got, wanted);
-      if (!moved.empty()) found_.push_back(where + ", another bin" + moved);
-      return;
-    }
-    for (size_t c = 0; c < scales.size(); ++c) {
-      const std::string channel = " " + std::to_string(c);
-      const bool is_near = near(scales[c], wanted_scales[c], part * wanted_scales[c], where + ", scale" + channel) &&
-                           near(zeros[c], wanted_zeros[c], steps, where + ", zero point" + channel);
-      if (!is_near) return;  // one channel says it
-    }
-  }
-
-  // Many edges may have the one grid.
-  bool is_the_flip(double wanted_scale) {
-    if (!tolerance_.one_flip) return false;
-    flipped_.insert(wanted_scale);
-    return flipped_.size() == 1;
+    compare_values(got, wanted, part, steps, kind == Kind::kActivation, where);
   }
 
   GridTolerance tolerance_;
-  std::set<double> flipped_;
-  std::vector<std::string> found_;
 };
 
 }  // namespace octet::test
