@@ -8,6 +8,7 @@
 #include "octet/integer/fixed_point.h"
 #include "octet/integer/folded.h"
 #include "octet/integer/grid.h"
+#include "octet/integer/rows.h"
 #include "octet/integer/steps.h"
 #include "octet/kernels/crew.h"
 #include "octet/kernels/parallel.h"
@@ -81,33 +82,51 @@ at::Tensor dequantized(const at::Tensor& levels, const Tensor& tensor) {
 
 }  // namespace
 
+// Rows that a thread takes through layers of matrices at once: the weights come from a far cache.
+constexpr int64_t kSamplesAtOnce = 8;
+
 Executor::Executor(tflite::Model model, ExecutorOptions options)
-    : model_(folded(std::move(model)).program), plan_(plan_memory(model_)) {
-  const std::vector<Step> steps = steps_of(model_);
-  for (const auto& [op, frame] : steps) {
-    kernels_.push_back(make_kernel({model_, op, options.check_overflow, options.path, frame}));
-    scratch_bytes_ = std::max(scratch_bytes_, kernels_.back().scratch_bytes());
+    : model_(folded(std::move(model)).program), plan_(plan_memory(model_)), one_(prepare(model_, 1, options)) {
+  // The kernels of matrices keep nothing of the model that they were made from.
+  if (!options.check_overflow && works_by_rows(model_)) {
+    several_ = prepare(with_rows(model_, kSamplesAtOnce), kSamplesAtOnce, options);
   }
-  layout_ = plan_memory(outline(model_, steps));
-  pool_ = std::make_shared<MemoryPool>(static_cast<size_t>(layout_.arena_bytes + scratch_bytes_));
 }
 
-void Executor::execute(uint8_t* memory, const std::vector<const void*>& inputs,
+Executor::Pass Executor::prepare(const tflite::Model& model, int64_t samples, const ExecutorOptions& options) {
+  Pass pass{.samples = samples};
+  const std::vector<Step> steps = steps_of(model);
+  int64_t scratch_bytes = 0;
+  for (const auto& [op, frame] : steps) {
+    pass.kernels.push_back(make_kernel({model, op, options.check_overflow, options.path, frame}));
+    scratch_bytes = std::max(scratch_bytes, pass.kernels.back().scratch_bytes());
+  }
+  pass.layout = plan_memory(outline(model, steps));
+  pass.pool = std::make_shared<MemoryPool>(static_cast<size_t>(pass.layout.arena_bytes + scratch_bytes));
+  return pass;
+}
+
+void Executor::execute(const Pass& pass, const std::vector<const void*>& inputs,
                        const std::vector<void*>& outputs) const {
-  Values values(model_.tensors.size(), memory + layout_.arena_bytes);
+  const MemoryPool::Block block(*pass.pool);
+  uint8_t* memory = block.data();
+  const auto bytes = [&](int32_t tensor) {
+    return static_cast<size_t>(pass.samples) * bytes_of(tensor_of(model_, tensor));
+  };
+  Values values(model_.tensors.size(), memory + pass.layout.arena_bytes);
   for (size_t i = 0; i < model_.tensors.size(); ++i) {
     if (model_.tensors[i].is_constant) {
       values.set(static_cast<int32_t>(i), const_cast<uint8_t*>(model_.tensors[i].data.data()));
-    } else if (layout_.offsets[i] >= 0) {
-      values.set(static_cast<int32_t>(i), memory + layout_.offsets[i]);
+    } else if (pass.layout.offsets[i] >= 0) {
+      values.set(static_cast<int32_t>(i), memory + pass.layout.offsets[i]);
     }
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
-    std::memcpy(values.at<void>(model_.inputs[i]), inputs[i], bytes_of(tensor_of(model_, model_.inputs[i])));
+    std::memcpy(values.at<void>(model_.inputs[i]), inputs[i], bytes(model_.inputs[i]));
   }
-  for (const Kernel& kernel : kernels_) kernel(values);
+  for (const Kernel& kernel : pass.kernels) kernel(values);
   for (size_t i = 0; i < outputs.size(); ++i) {
-    std::memcpy(outputs[i], values.at<const void>(model_.outputs[i]), bytes_of(tensor_of(model_, model_.outputs[i])));
+    std::memcpy(outputs[i], values.at<const void>(model_.outputs[i]), bytes(model_.outputs[i]));
   }
 }
 
@@ -154,26 +173,35 @@ std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs) con
     }
     results.push_back(at::empty(shape, at::TensorOptions(scalar_type(tensor.type))));
   }
+  const auto run_samples = [&](const Pass& pass, int64_t sample) {
+    std::vector<const void*> from;
+    std::vector<void*> to;
+    for (size_t i = 0; i < taken.size(); ++i) {
+      const size_t bytes = bytes_of(tensor_of(model_, model_.inputs[i]));
+      from.push_back(static_cast<const uint8_t*>(taken[i].const_data_ptr()) + static_cast<size_t>(sample) * bytes);
+    }
+    for (size_t i = 0; i < results.size(); ++i) {
+      const size_t bytes = bytes_of(tensor_of(model_, model_.outputs[i]));
+      to.push_back(static_cast<uint8_t*>(results[i].mutable_data_ptr()) + static_cast<size_t>(sample) * bytes);
+    }
+    execute(pass, from, to);
+  };
+  // Several at once first, then what is left one by one.
+  const int64_t at_once = several_ ? several_->samples : 1;
+  const int64_t wide = several_ ? samples / at_once : 0, units = wide + samples - wide * at_once;
   const auto work = [&](int64_t begin, int64_t end) {
-    const MemoryPool::Block memory(*pool_);
-    for (int64_t sample = begin; sample < end; ++sample) {
-      std::vector<const void*> from;
-      std::vector<void*> to;
-      for (size_t i = 0; i < taken.size(); ++i) {
-        const size_t bytes = bytes_of(tensor_of(model_, model_.inputs[i]));
-        from.push_back(static_cast<const uint8_t*>(taken[i].const_data_ptr()) + static_cast<size_t>(sample) * bytes);
+    for (int64_t unit = begin; unit < end; ++unit) {
+      if (unit < wide) {
+        run_samples(*several_, unit * at_once);
+      } else {
+        run_samples(one_, wide * at_once + unit - wide);
       }
-      for (size_t i = 0; i < results.size(); ++i) {
-        const size_t bytes = bytes_of(tensor_of(model_, model_.outputs[i]));
-        to.push_back(static_cast<uint8_t*>(results[i].mutable_data_ptr()) + static_cast<size_t>(sample) * bytes);
-      }
-      execute(memory.data(), from, to);
     }
   };
-  if (samples == 1) {
+  if (units == 1) {
     work(0, 1);  // the operators may use the threads
   } else {
-    share_out(samples, 1, in_parallel_region() ? 1 : threads(), work);
+    share_out(units, 1, in_parallel_region() ? 1 : threads(), work);
   }
   return results;
 }

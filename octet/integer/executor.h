@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "octet/formats/tflite.h"
@@ -34,22 +35,28 @@ class OCTET_API Executor {
   const MemoryPlan& memory() const { return plan_; }
 
   /// One tensor an input, of the program's type and shape; dimension 0 may be a multiple of the program's: samples run
-  /// one after the other, on several threads; a single one splits its large operators among them. Float values of
-  /// inputs on a grid are quantized. Throws octet::Error for other types and shapes.
+  /// on several threads, layers of matrices several at a time; a single one splits its large operators among them.
+  /// Float values of inputs on a grid are quantized. Throws octet::Error for other types and shapes.
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs) const;
 
   /// The results in float: dequantized where they are on a grid.
   std::vector<at::Tensor> run_dequantized(const std::vector<at::Tensor>& inputs) const;
 
  private:
-  void execute(uint8_t* memory, const std::vector<const void*>& inputs, const std::vector<void*>& outputs) const;
+  /// The operators, ready to run.
+  struct Pass {
+    int64_t samples = 1;  ///< at once
+    std::vector<Kernel> kernels;
+    MemoryPlan layout;
+    std::shared_ptr<MemoryPool> pool;
+  };
+  static Pass prepare(const tflite::Model& model, int64_t samples, const ExecutorOptions& options);
+  void execute(const Pass& pass, const std::vector<const void*>& inputs, const std::vector<void*>& outputs) const;
 
   tflite::Model model_;
   MemoryPlan plan_;
-  MemoryPlan layout_;  // of what runs here
-  std::vector<Kernel> kernels_;
-  int64_t scratch_bytes_ = 0;  // most that a kernel asks for
-  std::shared_ptr<MemoryPool> pool_;
+  Pass one_;
+  std::optional<Pass> several_;  // where weights are worth reading once for several samples
 };
 
 /// torch's type of a program's type; throws octet::Error for one that torch has not.

@@ -7,10 +7,12 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <random>
 
 #include "octet/formats/npy.h"
+#include "octet/integer/rows.h"
 #include "octet/support/byte_source.h"
 #include "octet/support/error.h"
 #include "tests/support/test_data.h"
@@ -57,6 +59,38 @@ tflite::Model matrix(int64_t depth, int32_t bias, float result_scale = 1e6F) {
   return model;
 }
 
+// Two layers of random weights with a sigmoid between them, whose result is a second one; `rows` of an example.
+tflite::Model layers(int64_t rows) {
+  std::mt19937 random(11);
+  const auto weights = [&](int64_t channels, int64_t depth) {
+    std::vector<int8_t> levels(static_cast<size_t>(channels * depth));
+    for (int8_t& level : levels) level = static_cast<int8_t>(static_cast<int>(random() % 255) - 127);
+    return constant<int8_t>(tflite::Type::kInt8, {channels, depth}, levels, 0.01F);
+  };
+  tflite::Model model;
+  model.tensors = {value("x", {rows, 33}, 0.05F, 3),
+                   weights(48, 33),
+                   constant<int32_t>(tflite::Type::kInt32, {48}, std::vector<int32_t>(48, 700), 0.0005F),
+                   value("h", {rows, 48}, 0.07F, -4),
+                   value("s", {rows, 48}, 1.0F / 256, -128),
+                   weights(40, 48),
+                   value("y", {rows, 40}, 0.02F, 9),
+                   value("r", {rows, 40}, 0.02F, 9)};
+  model.operators.resize(4);
+  model.operators[0].code = tflite::OpCode::kFullyConnected;
+  model.operators[0].inputs = {0, 1, 2};
+  model.operators[1].code = tflite::OpCode::kLogistic;
+  model.operators[1].inputs = {3};
+  model.operators[2].code = tflite::OpCode::kFullyConnected;
+  model.operators[2].inputs = {4, 5, -1};
+  model.operators[3].code = tflite::OpCode::kRelu;
+  model.operators[3].inputs = {6};
+  for (size_t i = 0; i < 4; ++i) model.operators[i].outputs = {std::array<int32_t, 4>{3, 4, 6, 7}[i]};
+  model.inputs = {0};
+  model.outputs = {7, 4};
+  return model;
+}
+
 // Of so many equal classes none has half a step: a shift by more than 31, or a sum beyond int32, must not make
 // something of it.
 TEST(Executor, SoftmaxOverManyEqualClassesIsZero) {
@@ -84,6 +118,39 @@ TEST(Executor, AnyBatchGivesTheSamplesRows) {
   EXPECT_TRUE(at::equal(both.slice(0, 0, 1), executor.run({one}).at(0)));
   EXPECT_TRUE(at::equal(both.slice(0, 1, 2), executor.run({other}).at(0)));
   EXPECT_TRUE(at::equal(both.slice(0, 2, 3), executor.run({one}).at(0)));
+}
+
+// Layers of matrices take several samples at once: the rest of them, and rows of an example of several, come out alike.
+TEST(Executor, AnyBatchOfMatricesGivesTheSamplesRows) {
+  at::manual_seed(3);
+  for (const int64_t rows : {1, 2}) {
+    const tflite::Model model = layers(rows);
+    ASSERT_TRUE(integer::works_by_rows(model));
+    const integer::Executor executor(model);
+    for (const int64_t samples : {1, 7, 8, 9, 31}) {
+      const at::Tensor x = at::randint(-128, 128, {samples * rows, 33}, at::TensorOptions(at::kChar));
+      const std::vector<at::Tensor> all = executor.run({x});
+      for (int64_t i = 0; i < samples; ++i) {
+        const std::vector<at::Tensor> alone = executor.run({x.slice(0, i * rows, (i + 1) * rows)});
+        for (size_t k = 0; k < all.size(); ++k) {
+          EXPECT_TRUE(at::equal(all[k].slice(0, i * rows, (i + 1) * rows), alone[k])) << samples << ", " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Executor, RowsThatMeetAreNotTakenApart) {
+  EXPECT_FALSE(integer::works_by_rows(tflite::read(file("net_cifarnet/neutron_0.tflite")))) << "images";
+  tflite::Model model = layers(1);
+  model.operators.front().inputs[1] = model.inputs[0];
+  EXPECT_FALSE(integer::works_by_rows(model)) << "computed weights";
+  model = layers(2);
+  model.tensors[static_cast<size_t>(model.outputs[0])].shape = {1, 2 * 40};
+  EXPECT_FALSE(integer::works_by_rows(model)) << "samples in a row";
+  model = layers(1);
+  model.operators.back().code = tflite::OpCode::kBatchMatmul;
+  EXPECT_FALSE(integer::works_by_rows(model)) << "another operator";
 }
 
 TEST(Executor, FloatInputsAreQuantized) {
