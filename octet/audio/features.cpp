@@ -139,8 +139,13 @@ FeatureOptions completed(FeatureOptions options) {
   const double half = static_cast<double>(options.rate) / 2.0;
   if (options.most_hz == 0) options.most_hz = usual.most_hz > 0 ? std::min(usual.most_hz, half) : half;
   if (options.coefficients == 0) options.coefficients = usual.coefficients;
-  const int64_t window = samples_of(options.window_ms, options.rate);
   constexpr int64_t kMostWindow = 1 << 20, kMostBands = 1024;
+  for (const double ms : {options.window_ms, options.stride_ms}) {
+    if (!(ms > 0 && ms <= kMostMs)) {
+      throw expected("features", "milliseconds of a window or a stride", str("over 0, up to ", kMostMs), str(ms));
+    }
+  }
+  const int64_t window = samples_of(options.window_ms, options.rate);
   if (window < 2 || window > kMostWindow) {
     throw expected("features", "samples of a window", str("2 to ", kMostWindow), str(window));
   }

@@ -27,6 +27,9 @@ enum class FeatureKind {
 /// "mfcc", "logmel", "lfbe", "samples"; throws octet::Error listing them otherwise.
 OCTET_API FeatureKind feature_kind(const std::string& name);
 
+/// The most milliseconds that anything may take, a day: what samples they are is a number of 64 bits.
+inline constexpr double kMostMs = 86'400'000;
+
 /// 0: as MLPerf Tiny has it of the kind.
 struct FeatureOptions {
   FeatureKind kind = FeatureKind::kMfcc;

@@ -41,9 +41,9 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
   add_making(verb, arguments.making, false);
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")
       ->default_str(std::to_string(kCalibrationSamples))
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option("--batch-size", arguments.batch_size, "Samples a run (default: as the files hold them, or 32)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--qat,!--no-qat", kCalibratedQat)->each([&arguments](const std::string& value) {
     arguments.qat = CLI::detail::to_flag_value(value) > 0;
@@ -51,7 +51,7 @@ void declare(CLI::App& verb, QuantizeArguments& arguments) {
   verb.add_option("--measure", arguments.measured,
                   "Calibration samples on which the end looks for values that quantization ruins; 0: none")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option("-o,--output", arguments.output,
                   "Quantized model to write: .tflite, .pt2, or octet's own file by any other ending")
       ->required();
@@ -73,81 +73,79 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
       "What a sample of each class counts: numbers as 1,2,0.5, or balanced: all classes the same in the whole");
   verb.add_flag("--float", arguments.in_float, "Train in float");
   verb.add_flag("--qat", arguments.qat, "Train with quantization in the loop and write the quantized model");
-  verb.add_option("--epochs", arguments.epochs, "Passes over the data")->check(CLI::PositiveNumber);
-  verb.add_option("--batch-size", arguments.batch_size, "Samples a batch")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  verb.add_option("--epochs", arguments.epochs, "Passes over the data")->check(positive());
+  verb.add_option("--batch-size", arguments.batch_size, "Samples a batch")->capture_default_str()->check(positive());
   verb.add_option("--accumulate", arguments.accumulate, "Batches a step, where memory does not hold all of it at once")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  verb.add_option("--lr", arguments.learning_rate, "Learning rate")->capture_default_str()->check(CLI::PositiveNumber);
+      ->check(positive());
+  verb.add_option("--lr", arguments.learning_rate, "Learning rate")->capture_default_str()->check(positive());
   verb.add_option("--optimizer", arguments.optimizer, "sgd or adamw")
       ->capture_default_str()
       ->check(CLI::IsMember({"sgd", "adamw"}));
-  verb.add_option("--momentum", arguments.momentum, "Of sgd")->capture_default_str()->check(CLI::Range(0.0, 1.0));
+  verb.add_option("--momentum", arguments.momentum, "Of sgd")->capture_default_str()->check(up_to_one());
   verb.add_option("--weight-decay", arguments.weight_decay, "Weight decay")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option("--schedule", arguments.schedule, "constant, cosine or step")
       ->capture_default_str()
       ->check(CLI::IsMember({"constant", "cosine", "step"}));
   verb.add_option("--step-epochs", arguments.step_epochs, "Epochs between falls of the step schedule")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   verb.add_option("--warmup-epochs", arguments.warmup_epochs, "Linear rise of the learning rate")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option("--final-lr", arguments.final_lr, "Part of --lr that the cosine schedule ends at")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(up_to_one());
   verb.add_option("--label-smoothing", arguments.label_smoothing, "Label smoothing")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(up_to_one());
   verb.add_option("--mixup", arguments.mixup, "MixUp of each batch by shares of Beta(X, X), 0.2 or so; 0: none")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option(
           "--cutmix", arguments.cutmix,
           "CutMix of pictures by areas of Beta(X, X), 1 or so; with --mixup each batch has one of the two; 0: none")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option("--clip-grad-norm", arguments.clip_norm, "Most that all gradients together measure; 0: any")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option("--ema", arguments.average,
                   "Decay of a moving average of the parameters, 0.999 or so, which is measured and written; 0: none")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(up_to_one());
   verb.add_option("--patience", arguments.patience,
                   "Ends behind so many epochs without a better one, and writes the best; 0: after --epochs")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_flag("--distill", arguments.distill,
                 "The loss is also how far the model is from --teacher; data without labels serve as well");
   verb.add_option("--teacher", arguments.teacher, "Model to learn from (default: of --qat the float model)");
   verb.add_option("--distill-temperature", arguments.temperature, "Softens both models' answers")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   verb.add_option("--distill-weight", arguments.distill_weight,
                   "Part of the teacher in the loss; the labels have the rest")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(up_to_one());
   verb.add_option("--freeze-observers-after", arguments.freeze_observers_after,
                   "Epochs after which ranges stop moving (default: a third)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option("--freeze-bn-after", arguments.freeze_bn_after,
                   "Epochs after which BatchNorm statistics stop moving (default: never)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option("--reestimate-bn", arguments.reestimate_bn,
                   "Batches on which BatchNorm statistics are found anew where they freeze, or at the end; 0: none")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_flag("--learn-scales", arguments.learn_scales,
                 "Scales are learned from calibrated ranges on, as LSQ and LSQ+ do (default: ranges are observed)");
   verb.add_option(
           "--warm-start", arguments.warm_start,
           "Samples on which ranges are calibrated before the first step (default: none, with --learn-scales 256)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option("--fused", arguments.fused,
                   "With --qat: BatchNorm, activation and fake quantizer in one pass over memory: yes or no")
       ->default_str("yes");
@@ -159,7 +157,7 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
           "With --qat and --freeze: once ranges stop moving, what stands before the first trained layer runs in "
           "the device's integers: yes or no")
       ->default_str("yes");
-  verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")->check(CLI::NonNegativeNumber);
+  verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")->check(not_negative());
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");
   verb.add_flag("--no-eval", arguments.no_eval, "Leave out the evaluations on the test data");
@@ -168,7 +166,7 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
           "Processes on this machine, each with its part of every batch; torchrun's and mpirun's environment do "
           "for many machines")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   verb.add_flag("--sync-bn", arguments.sync_bn,
                 "Of several processes: BatchNorm takes the statistics of the whole batch (default: of each part)");
   verb.add_option("--checkpoints", arguments.checkpoints,
@@ -178,10 +176,10 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   verb.add_option("--save-every", arguments.save_every,
                   "Seconds between checkpoints within an epoch, the most that a kill loses; 0: after each step")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb.add_option("--keep", arguments.keep, "Checkpoints that stay, the best one besides")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   verb.add_option("--tensorboard", arguments.tensorboard,
                   "Folder for TensorBoard's event files: loss, rate and speed by step, scores, weights and ranges by "
                   "epoch");
@@ -204,9 +202,8 @@ void declare(CLI::App& verb, EvalArguments& arguments) {
   verb.add_option("--split", arguments.split, "Which part of the data")
       ->capture_default_str()
       ->check(CLI::IsMember({"train", "test"}));
-  verb.add_option("--samples", arguments.data.samples, "At most this many samples; 0: all")
-      ->check(CLI::NonNegativeNumber);
-  verb.add_option("--batch-size", arguments.data.batch_size, "Samples a run")->check(CLI::PositiveNumber);
+  verb.add_option("--samples", arguments.data.samples, "At most this many samples; 0: all")->check(not_negative());
+  verb.add_option("--batch-size", arguments.data.batch_size, "Samples a run")->check(positive());
   verb.add_flag("--integer", arguments.integer,
                 "Of a quantized model: in integers, as its .tflite computes (default: in float, on quantize and "
                 "dequantize nodes)");
@@ -296,7 +293,7 @@ void declare(CLI::App& verb, ReportArguments& arguments) {
   add_data(verb, arguments.data.spec);
   add_making(verb, arguments.data.making, false);
   verb.add_option("--samples", arguments.data.samples, "At most this many samples of the test data; 0: all")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   add_task(verb, arguments.task);
   verb.add_option("-o,--output", arguments.output, "Page to write, .html: it needs no network and no script")
       ->required();
@@ -342,7 +339,7 @@ void complete(CLI::App& verb, TrainArguments& arguments, GlobalArguments& global
     take_settings(verb, settings, left_out, config);
     for (const auto& [name, value] : settings) {
       if (name != "seed" || globals.seed) continue;
-      if (!CLI::detail::lexical_cast(value, globals.seed.emplace())) {
+      if (value.starts_with('-') || !CLI::detail::lexical_cast(value, globals.seed.emplace())) {
         throw Error(config, octet::str("training.seed: expected a number, got '", value, "'"));
       }
       apply(globals);
@@ -361,8 +358,9 @@ void complete(CLI::App& verb, TrainArguments& arguments, GlobalArguments& global
 // ---- the program ----------------------------------------------------------------------------------------------------
 
 void declare(CLI::App& program, GlobalArguments& globals) {
-  program.add_option("--threads", globals.threads, "Threads (default: all cores)")->check(CLI::PositiveNumber);
-  program.add_option("--seed", globals.seed, "Seed of everything random")->default_str("0");
+  constexpr int kMostThreads = 256;
+  program.add_option("--threads", globals.threads, "Threads (default: all cores)")->check(CLI::Range(1, kMostThreads));
+  program.add_option("--seed", globals.seed, "Seed of everything random")->default_str("0")->check(not_negative());
   program.add_flag("--quiet", globals.quiet, "Print results and warnings only");
 }
 
@@ -436,9 +434,16 @@ std::string one_line(std::string text) {
   return text;
 }
 
-int wrong_usage(const std::exception& wrong) {
-  std::cerr << "octet: " << one_line(wrong.what()) << "; run octet --help, or octet VERB --help\n";
+int wrong_usage(const std::string& wrong) {
+  std::cerr << "octet: " << one_line(wrong) << "; run octet --help, or octet VERB --help\n";
   return kWrongUsage;
+}
+
+// Results that do not arrive are no success.
+int with_results_written(int status) {
+  if (status != 0 || std::cout.flush()) return status;
+  std::cerr << "octet: [standard output] cannot be written whole\n";
+  return kFailed;
 }
 
 int run_program(int argc, char** argv) {
@@ -446,16 +451,18 @@ int run_program(int argc, char** argv) {
   add_verbs(program);
   try {
     program.app().parse(argc, argv);
-    return 0;
+    return with_results_written(0);
   } catch (const CLI::Success& asked) {  // --help, --version
-    return program.app().exit(asked);
+    return with_results_written(program.app().exit(asked));
   } catch (const CLI::ParseError& wrong) {
-    return wrong_usage(wrong);
+    const std::vector<std::string> unknown = program.app().remaining();
+    if (!program.app().get_subcommands().empty() || unknown.empty()) return wrong_usage(wrong.what());
+    return wrong_usage("'" + unknown.front() + "' is no verb and no flag of octet");
   } catch (const Stopped& stopped) {
     std::cerr << "octet: " << one_line(stopped.what()) << '\n';
     return 128 + stopped.signal();
   } catch (const Error& error) {
-    if (error.category() == ErrorCategory::kUsage) return wrong_usage(error);
+    if (error.category() == ErrorCategory::kUsage) return wrong_usage(error.what());
     std::cerr << "octet: " << one_line(error.what()) << '\n';
     return kFailed;
   } catch (const std::exception& error) {

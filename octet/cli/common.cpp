@@ -48,8 +48,14 @@ void apply(const GlobalArguments& globals) {
 }
 
 std::string message_of(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return "there is not enough memory";
   const auto* of_libtorch = dynamic_cast<const c10::Error*>(&error);
-  return of_libtorch != nullptr ? of_libtorch->what_without_backtrace() : error.what();
+  const std::string text = of_libtorch != nullptr ? of_libtorch->what_without_backtrace() : error.what();
+  constexpr std::string_view kAsked = "you tried to allocate ";
+  const size_t asked = text.find(kAsked);
+  if (asked == text.npos) return text;
+  const std::string bytes = text.substr(asked + kAsked.size());
+  return octet::str("there is not enough memory: ", bytes.substr(0, bytes.find('.')), " were asked for at once");
 }
 
 std::vector<int64_t> parse_sizes(const std::string& text) {

@@ -118,20 +118,6 @@ AudioFolderOptions audio_options(const DataArguments& choice, const std::vector<
   return options;
 }
 
-// What is said of other files than the data's is a slip.
-void check_making(const DataArguments& choice) {
-  const auto only = [&](bool given, const char* flag, const char* scheme) {
-    if (!given || choice.spec.starts_with(scheme)) return;
-    throw Error(choice.spec, octet::str(flag, " is for ", scheme, "FOLDER"), ErrorCategory::kUsage);
-  };
-  const MakingArguments& given = choice.making;
-  only(!given.rand_augment.empty(), "--randaugment", "images:");
-  only(given.facts.features.has_value(), "--features", "audio:");
-  only(!given.noise.empty(), "--noise", "audio:");
-  only(given.shift_ms > 0, "--time-shift-ms", "audio:");
-  only(!given.gain.empty(), "--gain", "audio:");
-}
-
 // An image's sizes as [C, H, W], whichever way round the program has them.
 std::vector<int64_t> as_chw(const std::vector<int64_t>& sample, const std::vector<int64_t>& of_data) {
   if (sample.size() != 3 || of_data.size() != 3 || sample[0] == of_data[0] || sample[2] != of_data[0]) return sample;
@@ -147,8 +133,48 @@ Transform in_nhwc(Transform transform) {
 
 }  // namespace
 
+void check_making(const std::string& spec, const MakingArguments& making) {
+  const bool is_of_images = spec.starts_with("images:"), is_of_sounds = spec.starts_with("audio:");
+  const auto only = [&](bool for_these, const char* these, bool given, const char* flag) {
+    if (!given || for_these) return;
+    throw Error(spec.empty() ? "data" : spec, octet::str(flag, " is for ", these), ErrorCategory::kUsage);
+  };
+  const auto of_files = [&](bool given, const char* flag) {
+    only(is_of_images || is_of_sounds, "images:FOLDER and audio:FOLDER", given, flag);
+  };
+  const auto of_images = [&](bool given, const char* flag) { only(is_of_images, "images:FOLDER", given, flag); };
+  const auto of_sounds = [&](bool given, const char* flag) { only(is_of_sounds, "audio:FOLDER", given, flag); };
+  const targets::SampleFacts& facts = making.facts;
+  const MakingArguments usual;
+  of_files(!facts.mean.empty(), "--mean");
+  of_files(!facts.std.empty(), "--std");
+  of_files(facts.held_out.has_value(), "--held-out");
+  of_files(making.strict, "--strict");
+  of_images(facts.resize.has_value(), "--resize");
+  of_images(facts.filter.has_value(), "--filter");
+  of_images(making.least_scale != usual.least_scale, "--least-scale");
+  of_images(!making.jitter.empty(), "--jitter");
+  of_images(!making.rand_augment.empty(), "--randaugment");
+  of_images(!making.fill.empty(), "--fill");
+  of_sounds(facts.features.has_value(), "--features");
+  of_sounds(facts.rate.has_value(), "--rate");
+  of_sounds(facts.window_ms.has_value(), "--window-ms");
+  of_sounds(facts.stride_ms.has_value(), "--stride-ms");
+  of_sounds(facts.bands.has_value(), "--mel-bands");
+  of_sounds(!facts.mel_range.empty(), "--mel-range");
+  of_sounds(facts.coefficients.has_value(), "--coefficients");
+  of_sounds(facts.time_last.has_value(), "--time-last");
+  of_sounds(facts.clip_ms.has_value(), "--clip-ms");
+  of_sounds(facts.hop_ms.has_value(), "--hop-ms");
+  of_sounds(!facts.part_ms.empty(), "--part-ms");
+  of_sounds(making.shift_ms != usual.shift_ms, "--time-shift-ms");
+  of_sounds(!making.gain.empty(), "--gain");
+  of_sounds(!making.noise.empty(), "--noise");
+  of_sounds(making.noise_level != usual.noise_level, "--noise-level");
+  of_sounds(making.noise_share != usual.noise_share, "--noise-share");
+}
+
 std::shared_ptr<DataSource> open_source(const DataArguments& choice, Split split, const std::vector<int64_t>& sample) {
-  check_making(choice);
   DataOptions options;
   options.limit = choice.samples;
   if (choice.spec.starts_with("audio:")) {

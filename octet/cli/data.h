@@ -19,6 +19,9 @@ struct ModelData {
   int64_t workers = 1;   ///< threads that prepare batches
 };
 
+/// Throws octet::Error where a flag is for other data than `spec` names: it would do nothing.
+void check_making(const std::string& spec, const MakingArguments& making);
+
 /// Opens the data for a model whose first input has these sizes without the batch.
 std::shared_ptr<DataSource> open_source(const DataArguments& choice, Split split, const std::vector<int64_t>& sample);
 

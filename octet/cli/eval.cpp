@@ -45,6 +45,7 @@ Subject open_subject(const EvalArguments& arguments) {
 }  // namespace
 
 void eval(const EvalArguments& arguments) {
+  check_making(arguments.data.spec, arguments.data.making);
   const auto [model, data, arithmetic] = open_subject(arguments);
   Progress progress("eval");
   EvaluateOptions evaluation;

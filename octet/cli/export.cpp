@@ -17,6 +17,7 @@
 #include "octet/report/node_data.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
+#include "octet/support/json_text.h"
 #include "octet/support/log.h"
 #include "octet/targets/engine/placement/check.h"
 
@@ -43,7 +44,7 @@ std::vector<std::string> write_overlays(const ExportArguments& arguments, GraphM
   std::vector<std::string> written = {arguments.model_explorer};
   targets::TableQuantizer quantizer = quantizer_beside(arguments.model.path, is_quantized(model));
   const targets::Check check = targets::check_model(model, quantizer);
-  atomic_write(written[0], report::placement_node_data(check.placement).dump(2) + "\n");
+  atomic_write(written[0], json_text(report::placement_node_data(check.placement), 2) + "\n");
   if (arguments.float_model.empty()) return written;
   ModelArguments opened = arguments.model;
   opened.path = arguments.float_model;
@@ -54,7 +55,7 @@ std::vector<std::string> write_overlays(const ExportArguments& arguments, GraphM
   model.train(false);
   const Comparison comparison = compare_models(*quantizer.explain(*float_model).model, model, inputs);
   written.push_back(beside(arguments.model_explorer));
-  atomic_write(written[1], report::noise_node_data(comparison).dump(2) + "\n");
+  atomic_write(written[1], json_text(report::noise_node_data(comparison), 2) + "\n");
   return written;
 }
 
@@ -65,6 +66,10 @@ void export_model(const ExportArguments& arguments) {
       arguments.model_explorer.empty()) {
     throw Error("", "--tflite, --pt2, --encodings or --model-explorer is required", ErrorCategory::kUsage);
   }
+  const bool has_noise = !arguments.model_explorer.empty() && !arguments.float_model.empty();
+  check_outputs({arguments.tflite, arguments.pt2, arguments.encodings, arguments.model_explorer,
+                 has_noise ? beside(arguments.model_explorer) : ""},
+                {arguments.model.path, arguments.float_model});
   const std::string config = config_beside(arguments.model.path);
   const auto model = part_to_write(arguments, open_model(arguments.model), config);
   report::ExportReport report;
@@ -84,7 +89,7 @@ void export_model(const ExportArguments& arguments) {
   }
   if (!arguments.encodings.empty()) {
     const nlohmann::ordered_json json = encodings(*model);
-    atomic_write(arguments.encodings, json.dump(2) + "\n");
+    atomic_write(arguments.encodings, json_text(json, 2) + "\n");
     report.encodings = {arguments.encodings, static_cast<int64_t>(json.at("encodings").size())};
   }
   if (!arguments.model_explorer.empty()) report.overlays = write_overlays(arguments, *model);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "octet/cli/written.h"
 #include "octet/formats/container.h"
@@ -9,9 +10,11 @@
 #include "octet/formats/pt2_writer.h"
 #include "octet/quantize/freeze.h"
 #include "octet/quantize/qdq.h"
+#include "octet/support/atomic_write.h"
 #include "octet/support/budget.h"
 #include "octet/support/byte_source.h"
 #include "octet/support/error.h"
+#include "octet/support/json_text.h"
 #include "octet/targets/targets.h"
 #include "octet/version.h"
 
@@ -32,6 +35,25 @@ const targets::Target& target_of(const std::string& config) {
 }
 
 }  // namespace
+
+void check_outputs(const std::vector<std::string>& outputs, const std::vector<std::string>& read) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  std::set<fs::path> taken, written;
+  for (const std::string& path : read) {
+    if (fs::is_regular_file(path, ignored)) taken.insert(fs::weakly_canonical(path, ignored));
+  }
+  for (const std::string& path : outputs) {
+    // A device or a pipe is looked at by who writes: to open it twice is to end it.
+    if (path.empty() || (fs::exists(path, ignored) && fs::is_other(path, ignored))) continue;
+    const fs::path whole = fs::weakly_canonical(path, ignored);
+    if (taken.contains(whole)) {
+      throw Error(path, "would be written over, and is read").hint("name another file").as(ErrorCategory::kUsage);
+    }
+    if (!written.insert(whole).second) throw Error(path, "is to be written twice", ErrorCategory::kUsage);
+    const AtomicFile can_be_written(path);
+  }
+}
 
 LoweringOptions lowering_options(const OutputArguments& writing, const std::string& config) {
   LoweringOptions options;
@@ -56,7 +78,7 @@ tflite::Model write_tflite(const GraphModule& model, const std::string& path, co
     auto facts = nlohmann::ordered_json::parse(text);
     facts["version"] = octet::version();
     if (!config.empty()) facts["config"] = nlohmann::ordered_json::parse(config);
-    text = facts.dump();
+    text = json_text(facts);
   }
   tflite::write(program, path);
   return program;

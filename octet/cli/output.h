@@ -9,6 +9,10 @@
 
 namespace octet::cli {
 
+/// Before anything is computed: throws octet::Error where one of the files to write can't be, stands there twice, or is
+/// one of those that are read. Empty names are left out.
+void check_outputs(const std::vector<std::string>& outputs, const std::vector<std::string>& read);
+
 /// Writes the model in the form that the file's ending names: .tflite (lowered to int8), .pt2 (prepared models frozen),
 /// and octet's own container for any other. `config`: the JSON text of the quantizer's settings, kept in a .tflite.
 /// `sample`: a batch of inputs on which a .tflite is compared with the model (written.h).

@@ -20,6 +20,7 @@
 #include "octet/report/model_reports.h"
 #include "octet/support/bytes_text.h"
 #include "octet/support/error.h"
+#include "octet/support/json_text.h"
 #include "octet/support/log.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/engine/placement/warnings.h"
@@ -156,7 +157,7 @@ void write_report(const QuantizeArguments& arguments, const QuantizerConfig& con
   }
   if (!sample.empty()) add_noise(page, float_model, *quantized, sample.front(), quantizer.target());
   add_placement(page, *quantized, quantizer);
-  page.config = to_json(config).dump(2);
+  page.config = json_text(to_json(config), 2);
   page.facts = {{"model", arguments.model.path}, {"output", arguments.output}};
   add_versions(page, arguments.seed.value_or(0));
   write_page(page, arguments.report);
@@ -173,6 +174,8 @@ void say(const std::vector<targets::Warning>& warnings) {
 void quantize(const QuantizeArguments& arguments) {
   QuantizerConfig config = resolve(arguments.quantizer, mode_of(arguments.qat));
   std::optional<CalibrationFacts> calibration = calibration_facts(arguments, config);
+  check_making(calibration ? calibration->data : "", arguments.making);
+  check_outputs({arguments.output, arguments.report}, {arguments.model.path});
   at::manual_seed(calibration ? calibration->seed : arguments.seed.value_or(0));
   auto model = open_model(arguments.model);
   const int64_t float_bytes = model_bytes(*model);
@@ -193,7 +196,7 @@ void quantize(const QuantizeArguments& arguments) {
       calibration ? calibrate_and_quantize(model, samples, quantizer) : quantized_without_data(model, quantizer);
   config.calibration = calibration;
   config.training.clear();  // of the run that the config came from
-  write_model(*quantized, arguments.output, arguments.writing, to_json(config).dump(),
+  write_model(*quantized, arguments.output, arguments.writing, json_text(to_json(config)),
               samples.empty() ? std::vector<at::Tensor>() : samples.front());
   write_config(config, arguments.output);
   std::set<std::string> left;  // it may still read and give quantized values

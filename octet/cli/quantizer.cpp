@@ -10,6 +10,7 @@
 #include "octet/support/budget.h"
 #include "octet/support/byte_source.h"
 #include "octet/support/error.h"
+#include "octet/support/json_text.h"
 #include "octet/targets/targets.h"
 
 namespace octet::cli {
@@ -201,7 +202,7 @@ void print(const TableQuantizer::Explanation& explanation, const TableQuantizer&
 void write_run_settings(const std::vector<std::pair<std::string, std::string>>& settings, const std::string& output) {
   nlohmann::ordered_json json = {{"version", targets::kConfigVersion}, {"training", nlohmann::ordered_json::object()}};
   for (const auto& [flag, value] : settings) json["training"][flag] = value;
-  atomic_write(output + ".json", json.dump(2) + "\n");
+  atomic_write(output + ".json", json_text(json, 2) + "\n");
 }
 
 TableQuantizer quantizer_beside(const std::string& model, bool is_quantized) {
@@ -218,7 +219,7 @@ TableQuantizer quantizer_beside(const std::string& model, bool is_quantized) {
 }
 
 void write_config(const QuantizerConfig& config, const std::string& output) {
-  atomic_write(output + ".json", to_json(config).dump(2) + "\n");
+  atomic_write(output + ".json", json_text(to_json(config), 2) + "\n");
 }
 
 }  // namespace octet::cli

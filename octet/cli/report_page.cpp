@@ -65,6 +65,8 @@ void add_comparison(report::Page& page, const ReportArguments& arguments, const 
 
 void report_page(const ReportArguments& arguments) {
   const std::string& path = arguments.model.path;
+  check_making(arguments.data.spec, arguments.data.making);
+  check_outputs({arguments.output}, {path, arguments.float_model});
   report::Page page;
   if (std::filesystem::is_directory(path)) {
     page = page_of_run(path);

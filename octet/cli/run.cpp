@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "octet/cli/common.h"
+#include "octet/cli/output.h"
 #include "octet/cli/verbs.h"
 #include "octet/formats/npy.h"
 #include "octet/integer/executor.h"
@@ -87,6 +88,7 @@ std::vector<at::Tensor> run_integers(const RunArguments& arguments) {
 }  // namespace
 
 void run(const RunArguments& arguments) {
+  check_outputs(arguments.outputs, {arguments.model.path});
   const std::vector<at::Tensor> values = is_program(arguments.model) ? run_integers(arguments) : run_graph(arguments);
   for (size_t i = 0; i < values.size(); ++i) write_npy(arguments.outputs[i], values[i]);
 }

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <sstream>
 
 #include "octet/support/text.h"
@@ -9,6 +10,15 @@
 
 namespace octet::cli {
 namespace {
+
+CLI::Validator numbers(const std::string& what, const std::string& type, bool (*fits)(double)) {
+  const auto check = [what, fits](std::string& text) {
+    double value = 0;
+    const bool is_one = CLI::detail::lexical_cast(text, value) && std::isfinite(value) && fits(value);
+    return is_one ? std::string() : octet::str("expected ", what, ", got '", text, "'");
+  };
+  return {check, type};
+}
 
 // Numbers in one word, "2,9": a list of words would take a model's name that stands behind it.
 template <typename Number>
@@ -21,8 +31,10 @@ CLI::Option* add_numbers(CLI::App& verb, const std::string& flag, std::vector<Nu
             to.clear();
             std::stringstream stream(text);
             for (std::string part; std::getline(stream, part, ',');) {
-              if (!CLI::detail::lexical_cast(part, to.emplace_back()))
-                throw CLI::ValidationError(flag, "no number: " + part);
+              if (!CLI::detail::lexical_cast(part, to.emplace_back()) ||
+                  !std::isfinite(static_cast<double>(to.back()))) {
+                throw CLI::ValidationError(flag, "no number: '" + part + "'");
+              }
             }
             if (to.size() >= least && to.size() <= most) return;
             const std::string wanted = least == most ? std::to_string(least) : octet::str(least, " or ", most);
@@ -33,6 +45,19 @@ CLI::Option* add_numbers(CLI::App& verb, const std::string& flag, std::vector<Nu
 }
 
 }  // namespace
+
+CLI::Validator finite() {
+  return numbers("a number", "", [](double) { return true; });
+}
+CLI::Validator positive() {
+  return numbers("a number over 0", "over 0", [](double value) { return value > 0; });
+}
+CLI::Validator not_negative() {
+  return numbers("0 or more", "0 or more", [](double value) { return value >= 0; });
+}
+CLI::Validator up_to_one() {
+  return numbers("a number from 0 to 1", "0 to 1", [](double value) { return value >= 0 && value <= 1; });
+}
 
 void add_allowed_operators(CLI::App& verb, ModelArguments& model) {
   verb.add_option("--allow-operator", model.allow_operators,
@@ -47,16 +72,14 @@ void add_named(CLI::App& verb, NamedModelArguments& named) {
   verb.add_flag("--new-classifier", named.new_classifier, "The last layer keeps random weights, for other classes")
       ->group(kGroup);
   verb.add_option("--classes", named.classes, "Classes (default: the model's own; of train those of the data)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kGroup);
   verb.add_option("--channels", named.channels, "Channels of the input (default: the same)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kGroup);
-  verb.add_option("--width", named.width, "Times the channels of the layers")
-      ->check(CLI::PositiveNumber)
-      ->group(kGroup);
+  verb.add_option("--width", named.width, "Times the channels of the layers")->check(positive())->group(kGroup);
   verb.add_option("--dropout", named.dropout, "Probability of the dropout in front of the classifier")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(up_to_one())
       ->group(kGroup);
 }
 
@@ -89,20 +112,24 @@ void add_making(CLI::App& verb, MakingArguments& making, bool trains) {
           "--mean", facts.mean,
           "Mean a channel, from 0 to 1: 0.5,0.5,0.5 (default: ImageNet's); of sounds one a column, or one for all")
       ->delimiter(',')
+      ->check(finite())
       ->group(kFiles);
-  verb.add_option("--std", facts.std, "Standard deviation, as the mean")->delimiter(',')->group(kFiles);
+  verb.add_option("--std", facts.std, "Standard deviation, as the mean")
+      ->delimiter(',')
+      ->check(positive())
+      ->group(kFiles);
   verb.add_option("--held-out", facts.held_out,
                   "Share of the files that are test data where the folder has no train and val (default: 0.1)")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(up_to_one())
       ->group(kFiles);
   verb.add_flag("--strict", making.strict, "A damaged file is an error (default: left out, counted and named)")
       ->group(kFiles);
   verb.add_option("--workers", making.workers, "Threads that prepare batches (default: one a core)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kFiles);
   verb.add_option("--resize", facts.resize,
                   "The shorter side before the crop from the middle (default: 8/7 of what the model takes)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kPictures);
   verb.add_option("--filter", facts.filter, "bilinear or bicubic (default: bilinear)")
       ->check(CLI::IsMember({"bilinear", "bicubic"}))
@@ -113,22 +140,22 @@ void add_making(CLI::App& verb, MakingArguments& making, bool trains) {
       ->check(CLI::IsMember({"mfcc", "logmel", "lfbe", "samples"}))
       ->group(kSounds);
   verb.add_option("--rate", facts.rate, "Samples a second that recordings are brought to (default: 16000)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kSounds);
   verb.add_option("--window-ms", facts.window_ms, "A frame (default: 30 of mfcc, else 64)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kSounds);
   verb.add_option("--stride-ms", facts.stride_ms, "From frame to frame (default: 20 of mfcc, else 32)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kSounds);
   verb.add_option("--mel-bands", facts.bands, "Bands of the mel scale (default: 40 of mfcc, else the model's, 128, 40)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kSounds);
   add_numbers(verb, "--mel-range", facts.mel_range, 2, 2,
               "Their least and greatest Hz (default: 20,4000 of mfcc, else 0 to half the rate)")
       ->group(kSounds);
   verb.add_option("--coefficients", facts.coefficients, "Of mfcc (default: the model's, or 10)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kSounds);
   constexpr const char* kTimeLast = "The model takes [width, frames] (default: [frames, width])";
   verb.add_flag("--time-last,!--time-first", kTimeLast)
@@ -138,18 +165,18 @@ void add_making(CLI::App& verb, MakingArguments& making, bool trains) {
           "--clip-ms", facts.clip_ms,
           "What a sample hears, cut off or filled up with zeros (default: what its frames take, of mfcc and lfbe "
           "at least a second)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kSounds);
   verb.add_option("--hop-ms", facts.hop_ms,
                   "From sample to sample of one recording (default: a recording is one sample, from its begin)")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->group(kSounds);
   add_numbers(verb, "--part-ms", facts.part_ms, 2, 2, "The part of each recording that is used: 1568,8000")
       ->group(kSounds);
   if (!trains) return;
   verb.add_option("--least-scale", making.least_scale, "Random crops are at least this part of a picture")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(up_to_one())
       ->group(kPictures);
   verb.add_flag("--no-mirror", making.no_mirror, "Left and right stay")->group(kPictures);
   add_numbers(verb, "--jitter", making.jitter, 3, 4,
@@ -163,18 +190,18 @@ void add_making(CLI::App& verb, MakingArguments& making, bool trains) {
       ->group(kPictures);
   verb.add_option("--time-shift-ms", making.shift_ms, "Recordings move back or forth in time by at most so much")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->group(kSounds);
   add_numbers(verb, "--gain", making.gain, 2, 2, "Least and greatest factor of a recording's loudness: 0.25,1.5")
       ->group(kSounds);
   verb.add_option("--noise", making.noise, "Folder of WAV files that are heard behind the recordings")->group(kSounds);
   verb.add_option("--noise-level", making.noise_level, "Greatest factor of the noise")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->group(kSounds);
   verb.add_option("--noise-share", making.noise_share, "Of the samples that have noise")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(up_to_one())
       ->group(kSounds);
 }
 
@@ -214,7 +241,7 @@ void add_writing(CLI::App& verb, OutputArguments& writing) {
   verb.add_flag("--per-tensor-fc", writing.per_tensor_fc,
                 ".tflite: one weight scale a FULLY_CONNECTED, for runtimes that know no others");
   verb.add_option("--batch", writing.batch, ".tflite: samples a run (default: as the model was exported)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   verb.add_option("--pt2-layout", writing.pt2_layout, ".pt2: current (torch 2.9 and later) or legacy (torch 2.6)")
       ->capture_default_str()
       ->check(CLI::IsMember({"current", "legacy"}));

@@ -7,6 +7,13 @@
 
 namespace octet::cli {
 
+/// Finite numbers alone; those over 0, from 0 on, and from 0 to 1: CLI11's own checks take NaN for a number in any
+/// range.
+CLI::Validator finite();
+CLI::Validator positive();
+CLI::Validator not_negative();
+CLI::Validator up_to_one();
+
 void add_allowed_operators(CLI::App& verb, ModelArguments& model);
 /// What the name of one of octet's own models leaves open.
 void add_named(CLI::App& verb, NamedModelArguments& named);

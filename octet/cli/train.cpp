@@ -25,6 +25,7 @@
 #include "octet/report/training_reports.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
+#include "octet/support/json_text.h"
 #include "octet/support/log.h"
 #include "octet/support/memory_limit.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
@@ -90,9 +91,22 @@ void check_arguments(const TrainArguments& arguments) {
   if ((arguments.mixup > 0 || arguments.cutmix > 0) && arguments.task != "classification") {
     throw Error("", "train: --mixup and --cutmix are for --task classification", ErrorCategory::kUsage);
   }
+  const auto belongs_to = [](bool given, const char* flag, bool other_given, const char* other) {
+    if (given && !other_given) throw Error("", str("train: ", flag, " is for ", other), ErrorCategory::kUsage);
+  };
+  belongs_to(!arguments.teacher.empty(), "--teacher", arguments.distill, "--distill");
+  belongs_to(!arguments.making.fill.empty(), "--fill", !arguments.making.rand_augment.empty(), "--randaugment");
+  if (arguments.batch_size % arguments.nproc != 0) {
+    throw expected("train", "--batch-size", str("a multiple of --nproc ", arguments.nproc), str(arguments.batch_size))
+        .as(ErrorCategory::kUsage);
+  }
+  for_qat(arguments.freeze_observers_after >= 0, "--freeze-observers-after");
+  for_qat(arguments.freeze_bn_after >= 0, "--freeze-bn-after");
   for_qat(arguments.learn_scales, "--learn-scales");
   for_qat(arguments.warm_start > 0, "--warm-start");
   for_qat(arguments.distill && arguments.teacher.empty(), "--distill without --teacher");
+  check_making(arguments.data, arguments.making);
+  check_outputs({arguments.output, arguments.report}, {arguments.model.path, arguments.teacher});
 }
 
 // "1,2,0.5", or what "balanced" makes of the data.
@@ -216,7 +230,7 @@ void check_alike(const GraphModule& trained, Group& group) {
 // The names of the labels, beside the model.
 void write_classes(const DataSource& data, const std::string& output) {
   const std::vector<std::string> names = data.class_names();
-  if (!names.empty()) atomic_write(output + ".classes.json", nlohmann::json(names).dump(2) + "\n");
+  if (!names.empty()) atomic_write(output + ".classes.json", json_text(nlohmann::json(names), 2) + "\n");
 }
 
 }  // namespace
@@ -261,7 +275,7 @@ void train(const TrainArguments& arguments) {
   if (!arguments.checkpoints.empty()) {
     RunFacts facts = facts_of_weights(arguments);
     facts.emplace_back("content of the data", fingerprint(*data.source));
-    if (arguments.qat) facts.emplace_back("quantizer", to_json(config).dump());
+    if (arguments.qat) facts.emplace_back("quantizer", json_text(to_json(config)));
     keeper.emplace(CheckpointOptions{arguments.checkpoints, arguments.keep, arguments.save_every}, std::move(facts),
                    usual_facts(arguments, config), arguments.resume, group);
   }
@@ -314,7 +328,8 @@ void train(const TrainArguments& arguments) {
   config.calibration.reset();
   config.training = arguments.settings;
   const auto peak = static_cast<int64_t>(peak_memory());
-  write_model(*trained, arguments.output, arguments.writing, arguments.qat ? to_json(config).dump() : std::string());
+  write_model(*trained, arguments.output, arguments.writing,
+              arguments.qat ? json_text(to_json(config)) : std::string());
   if (arguments.qat) {
     write_config(config, arguments.output);
   } else {

@@ -173,7 +173,7 @@ void graph_from_json(const JsonCursor& nodes, Graph& graph, const AllowedOperato
       node->notes().set_saved(key, std::move(note), value.where());
     }
   }
-  graph.verify();
+  in_category(ErrorCategory::kFile, [&] { graph.verify(); });
 }
 
 }  // namespace octet

@@ -45,7 +45,7 @@ class Builder {
     for (size_t i = 0; i < program_.inputs.size(); ++i) add_input(program_.inputs[i], program_.input_specs[i]);
     for (const ProgramNode& node : program_.nodes) add_node(node);
     add_outputs();
-    graph().verify();
+    in_category(ErrorCategory::kFile, [&] { graph().verify(); });
     module_->torch::nn::Module::train(trains_);
     return module_;
   }

@@ -221,26 +221,32 @@ void Graph::forget_read(Node* node) {
 }
 
 void Graph::verify() const {
+  const auto fail = [](const std::string& where, const std::string& what) {
+    throw Error(where, what, ErrorCategory::kInternal);
+  };
   std::unordered_set<const Node*> defined;
   std::unordered_map<const Node*, std::unordered_map<const Node*, Node::Uses>> uses;
   const Node* output_node = nullptr;
   const Node* previous = nullptr;
   for (const auto& owned : nodes_) {
     const Node* node = owned.get();
-    if (output_node != nullptr) throw Error(node->where(), "stands after the output node");
+    if (output_node != nullptr) fail(node->where(), "stands after the output node");
     for (size_t i = 0; i < node->args().size(); ++i) {
       node->for_each_use(i, [&](Node* input, const Node::Use& use) {
-        if (!defined.count(input)) throw Error(node->where(), str("reads '", input->name(), "' before it is defined"));
+        if (!defined.count(input)) fail(node->where(), str("reads '", input->name(), "' before it is defined"));
         uses[input][node].push_back(use);
       });
     }
-    if (node->is_call()) bind_arguments(node->op(), node->args(), {}, node->where());
-    if (previous != nullptr && !before(previous, node)) throw Error(node->where(), "its label is out of order");
+    if (node->is_call()) {
+      in_category(ErrorCategory::kInternal,
+                  [&] { return bind_arguments(node->op(), node->args(), {}, node->where()); });
+    }
+    if (previous != nullptr && !before(previous, node)) fail(node->where(), "its label is out of order");
     if (node->kind() == NodeKind::kOutput) output_node = node;
     previous = node;
     defined.insert(node);
   }
-  if (output_node == nullptr) throw Error("graph", "has no output node");
+  if (output_node == nullptr) fail("graph", "has no output node");
   for (const auto& owned : nodes_) {
     const auto& counted = uses[owned.get()];
     const auto& kept = owned->users_;
@@ -251,7 +257,7 @@ void Graph::verify() const {
                         std::sort(places.begin(), places.end());
                         return found->second == places;
                       });
-    if (!same) throw Error(owned->where(), "the list of its users is wrong");
+    if (!same) fail(owned->where(), "the list of its users is wrong");
   }
 }
 

@@ -199,10 +199,12 @@ void GraphModule::verify() const {
   graph_->verify();
   for (const Node* node : graph_->nodes()) {
     if (node->kind() == NodeKind::kGetAttr && !has_attr(node->target())) {
-      throw Error(node->where(), "reads '" + node->target() + "', which the module does not have");
+      throw Error(node->where(), "reads '" + node->target() + "', which the module does not have",
+                  ErrorCategory::kInternal);
     }
     if (node->kind() == NodeKind::kCallModule && !callables_.count(node->target())) {
-      throw Error(node->where(), "calls '" + node->target() + "', which the module does not have");
+      throw Error(node->where(), "calls '" + node->target() + "', which the module does not have",
+                  ErrorCategory::kInternal);
     }
   }
 }

@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #if defined(__x86_64__)
@@ -29,8 +30,8 @@ class Crew {
  public:
   // False where another call is at it.
   bool share(int64_t count, int64_t chunk, int threads, const Work& work) {
-    const std::unique_lock lock(busy_, std::try_to_lock);
-    if (!lock.owns_lock()) return false;
+    if (busy_.exchange(true)) return false;  // also a call from within
+    const Free free(busy_);
     prepare(threads);
     work_ = &work;
     chunk_ = chunk;
@@ -59,14 +60,28 @@ class Crew {
     int64_t end;
   };
 
+  class Free {
+   public:
+    explicit Free(std::atomic<bool>& busy) : busy_(busy) {}
+    ~Free() { busy_.store(false); }
+    Free(const Free&) = delete;
+    Free& operator=(const Free&) = delete;
+
+   private:
+    std::atomic<bool>& busy_;
+  };
+
   // Nobody is inside.
   void prepare(int threads) {
     if (threads > room_) {
       shares_ = std::make_unique<Share[]>(static_cast<size_t>(threads));
       room_ = threads;
     }
-    for (; workers_ + 1 < threads; ++workers_) {
-      std::thread([this, me = workers_ + 1] { stand_by(me); }).detach();
+    try {
+      for (; workers_ + 1 < threads; ++workers_) {
+        std::thread([this, me = workers_ + 1] { stand_by(me); }).detach();
+      }
+    } catch (const std::system_error&) {  // the system gives no more: those that are there take all shares
     }
   }
 
@@ -127,7 +142,8 @@ class Crew {
   }
 
   static constexpr int kGrace = 8;  // that part of one's own time
-  std::mutex busy_, failing_;
+  std::atomic<bool> busy_ = false;
+  std::mutex failing_;
   std::atomic<uint32_t> call_ = 0;  // odd: chunks may be taken
   std::atomic<int> inside_ = 0;     // workers that may take some
   int workers_ = 0, room_ = 0;

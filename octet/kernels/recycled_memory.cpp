@@ -2,6 +2,7 @@
 
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -17,9 +18,17 @@ namespace {
 constexpr size_t kLargeTensor = size_t{1} << 18;
 constexpr size_t kPage = size_t{1} << 12;
 constexpr size_t kHugePage = size_t{1} << 21;
-constexpr size_t kSegment = size_t{1} << 32;  // of addresses: memory is what was written to
+constexpr size_t kSegment = size_t{1} << 32;  // of addresses, at most: memory is what was written to
 
 thread_local int depth = 0;
+
+// Addresses count against a limit of the process, written to or not: the most is for all else.
+size_t most_of_segment() {
+  constexpr size_t kPart = 8;
+  struct rlimit limit {};
+  if (getrlimit(RLIMIT_DATA, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kSegment;
+  return std::min<size_t>(kSegment, limit.rlim_cur / kPart / kHugePage * kHugePage);
+}
 
 // Pieces of large segments, cut where a smaller one is asked for and joined where neighbours are free: a training frees
 // in the reverse order of its making, so that whole rows of pieces become one again.
@@ -77,7 +86,7 @@ class Pool {
   }
 
   Pieces::iterator add_segment(size_t size) {
-    for (const size_t wanted : {std::max(kSegment, size), size}) {  // less where addresses are rationed
+    for (const size_t wanted : {std::max(most_of_segment(), size), size}) {  // less where addresses are rationed
       const size_t whole = wanted + kHugePage;
       void* memory = mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
       if (memory == MAP_FAILED) continue;

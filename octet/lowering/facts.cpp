@@ -6,6 +6,7 @@
 #include "octet/formats/json.h"
 #include "octet/lowering/lowering.h"
 #include "octet/support/error.h"
+#include "octet/support/json_text.h"
 
 namespace octet::lowering {
 namespace {
@@ -67,7 +68,7 @@ void set_facts(tflite::Model& model, const ProgramFacts& facts) {
     json["tensors"].push_back(std::move(row));
   }
   std::erase_if(model.metadata, [](const auto& entry) { return entry.first == kProgramFacts; });
-  model.metadata.emplace_back(kProgramFacts, json.dump());
+  model.metadata.emplace_back(kProgramFacts, json_text(json));
 }
 
 std::optional<ProgramFacts> facts_of(const tflite::Model& model) {

@@ -224,7 +224,7 @@ void Program::make_constant(ValueId value, ConstantData constant) {
 }
 
 void Program::verify() const {
-  const auto fail = [](const std::string& what) { throw Error("program", what); };
+  const auto fail = [](const std::string& what) { throw Error("program", what, ErrorCategory::kInternal); };
   std::vector<bool> ready(values_.size(), false);
   std::vector<size_t> reads(values_.size(), 0);
   for (size_t i = 0; i < values_.size(); ++i) ready[i] = values_[i].is_input || values_[i].value.constant;

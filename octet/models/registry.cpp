@@ -159,6 +159,9 @@ std::shared_ptr<Model> make_model(const std::string& name, const ModelOptions& o
   refuse("dropout", options.dropout.has_value());
   refuse("width", options.width.has_value());
   refuse("small_input", options.small_input);
+  if (options.width && found->width && *options.width != *found->width) {
+    throw expected(name, "width", str(*found->width, ", as the name says"), str(*options.width));
+  }
   ModelOptions chosen = options;
   if (!chosen.width) chosen.width = found->width;
   chosen.small_input = options.small_input || found->small;

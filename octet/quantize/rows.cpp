@@ -8,6 +8,7 @@
 #include "octet/quantize/qat_conv_bn.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/error.h"
+#include "octet/support/json_text.h"
 
 namespace octet {
 namespace {
@@ -143,7 +144,7 @@ nlohmann::ordered_json to_json(const std::vector<QuantRow>& rows) {
 std::string rows_text(const std::vector<QuantRow>& rows) {
   std::string text = "[";
   const nlohmann::ordered_json array = to_json(rows);
-  for (size_t i = 0; i < array.size(); ++i) text += (i > 0 ? ",\n" : "\n") + array[i].dump();
+  for (size_t i = 0; i < array.size(); ++i) text += (i > 0 ? ",\n" : "\n") + json_text(array[i]);
   return text + "\n]";
 }
 

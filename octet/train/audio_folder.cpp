@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kMostClip = int64_t{1} << 24;            // samples that are heard at once
 constexpr int64_t kMostNoise = int64_t{64} * 1024 * 1024;  // samples of noise in memory
 constexpr size_t kMostSamples = 200'000'000;
+constexpr double kMostFactor = 1e6;  // of loudness
 
 FolderOptions looking_for_sounds(const AudioFolderOptions& options) {
   return {.what = "recording",
@@ -60,8 +61,8 @@ class AudioFolder : public FolderSource {
       : FolderSource(name, folder, split, looking_for_sounds(options)),
         options_(options),
         features_(fitted(options.features, options)) {
+    check_numbers();
     set_sizes();
-    check_chance();
     label_anomalies();
     if (options_.hop_ms > 0 || !options_.part_ms.empty()) list_samples();
     if (options_.augment && !options_.noise.empty()) read_noise();
@@ -90,10 +91,11 @@ class AudioFolder : public FolderSource {
   }
 
  private:
-  // Where a sample begins in its recording, at the features' rate.
+  // Of its recording, at the features' rate.
   struct Place {
     uint32_t file = 0;
     int64_t begin = 0;
+    int64_t end = 0;  // behind it a sample is filled up with zeros
   };
 
   int64_t rate() const { return features_.options().rate; }
@@ -128,27 +130,31 @@ class AudioFolder : public FolderSource {
       throw expected(name(), "mean and std", str("one number, or ", width),
                      str(options_.mean.size(), " and ", options_.std.size()));
     }
-    for (const double each : options_.std) {
-      if (!(each > 0)) throw expected(name(), "std", "over 0", str(each));
-    }
   }
 
-  void check_chance() const {
-    const auto at_least_zero = [&](double value, const char* what) {
-      if (!(value >= 0) || !std::isfinite(value)) throw expected(name(), what, "0 or more", str(value));
+  void check_numbers() const {
+    const auto at_most = [&](double most, double value, const char* what) {
+      if (!(value >= 0 && value <= most)) throw expected(name(), what, str("0 to ", most), str(value));
     };
-    at_least_zero(options_.shift_ms, "time shift");
-    at_least_zero(options_.noise_level, "level of the noise");
-    at_least_zero(options_.noise_share, "share of samples with noise");
-    at_least_zero(options_.hop_ms, "hop");
-    for (const double each : options_.gain) at_least_zero(each, "gain");
+    at_most(audio::kMostMs, options_.clip_ms, "milliseconds of a clip");
+    at_most(audio::kMostMs, options_.hop_ms, "milliseconds of a hop");
+    at_most(audio::kMostMs, options_.shift_ms, "milliseconds of the time shift");
+    at_most(kMostFactor, options_.noise_level, "level of the noise");
+    at_most(1, options_.noise_share, "share of samples with noise");
+    for (const double each : options_.gain) at_most(kMostFactor, each, "gain");
     if (!options_.gain.empty() && (options_.gain.size() != 2 || options_.gain[0] > options_.gain[1])) {
       throw expected(name(), "gain", "the least and the greatest factor", join(", ", options_.gain));
     }
     const std::vector<double>& part = options_.part_ms;
-    for (const double each : part) at_least_zero(each, "part of a recording");
+    for (const double each : part) at_most(audio::kMostMs, each, "milliseconds of the part of a recording");
     if (!part.empty() && (part.size() != 2 || part[0] >= part[1])) {
       throw expected(name(), "part of a recording", "from and to, in milliseconds", join(", ", part));
+    }
+    for (const double each : options_.mean) {
+      if (!std::isfinite(each)) throw expected(name(), "mean", "a number", str(each));
+    }
+    for (const double each : options_.std) {
+      if (!(each > 0) || !std::isfinite(each)) throw expected(name(), "std", "a number over 0", str(each));
     }
   }
 
@@ -181,14 +187,18 @@ class AudioFolder : public FolderSource {
         continue;
       }
       if (!options_.part_ms.empty()) end = std::min(end, samples_of(options_.part_ms[1]));
+      if (first >= end) {
+        leave_out(files()[i].path, Error(files()[i].path, "ends before the part of a recording that is used"));
+        continue;
+      }
       int64_t begin = first;
       do {
-        places_.push_back({static_cast<uint32_t>(i), begin});
+        places_.push_back({static_cast<uint32_t>(i), begin, end});
         begin += hop;
       } while (hop > 0 && begin + clip_ <= end);
       if (places_.size() > kMostSamples) throw expected(name(), "samples", str("at most ", kMostSamples), "more");
     }
-    if (places_.empty()) throw Error(name(), "no recording can be read");
+    if (places_.empty()) throw Error(name(), "no recording can be read, or has the part that is used");
     for (size_t i = places_.size(); i > 1; --i) std::swap(places_[i - 1], places_[mix_seed(2, i) % i]);
   }
 
@@ -214,8 +224,10 @@ class AudioFolder : public FolderSource {
 
   // The features of a sample, changed by chance where there are draws.
   std::vector<float> heard(int64_t sample, Draws* draws) const {
-    const int64_t begin = places_.empty() ? 0 : places_[static_cast<size_t>(sample)].begin;
-    std::vector<float> sound = audio::SoundFile(open_file(file_of(sample).path)).read_at(rate(), begin, clip_);
+    const Place place = places_.empty() ? Place{.end = clip_} : places_[static_cast<size_t>(sample)];
+    const int64_t length = std::min(clip_, place.end - place.begin);
+    std::vector<float> sound = audio::SoundFile(open_file(file_of(sample).path)).read_at(rate(), place.begin, length);
+    sound.resize(static_cast<size_t>(clip_), 0.0F);
     if (features_.scales_to_peak()) {
       const float peak = *std::max_element(sound.begin(), sound.end());
       for (float& each : sound) each = peak > 0 ? each / peak : each;

@@ -24,7 +24,8 @@ struct AudioFolderOptions {
   double clip_ms = 0;
   /// From the begin of one sample of a recording to that of the next; 0: a recording is one sample.
   double hop_ms = 0;
-  /// The part of each recording that is used, from and to; empty: all.
+  /// The part of each recording that is used, from and to; empty: all. Behind it a sample is filled up as behind a
+  /// recording's end; a recording that ends before it is left out, as a damaged one is.
   std::vector<double> part_ms = {};
   /// Taken off, and what is left divided by; a number for all features, or one a column; empty: neither.
   std::vector<double> mean = {};

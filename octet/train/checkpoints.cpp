@@ -12,6 +12,7 @@
 #include "octet/formats/torch_save.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
+#include "octet/support/json_text.h"
 #include "octet/support/log.h"
 #include "octet/train/average.h"
 #include "octet/train/clock.h"
@@ -176,7 +177,7 @@ void add_leaves(std::map<std::string, std::string>& to, const std::string& name,
   if (value.is_object()) {
     for (const auto& [key, part] : value.items()) add_leaves(to, name + "." + key, part);
   } else {
-    to[name] = value.is_string() ? value.get<std::string>() : value.dump();
+    to[name] = value.is_string() ? value.get<std::string>() : json_text(value);
   }
 }
 
@@ -188,6 +189,9 @@ std::map<std::string, std::string> by_name(const RunFacts& facts) {
   }
   return all;
 }
+
+// As it comes back: names of files need not be UTF-8.
+std::string as_written(const std::string& text) { return json::parse(json_text(json(text))).get<std::string>(); }
 
 void check_facts(const JsonCursor& run, const RunFacts& facts, const std::set<std::string>& usual,
                  const std::string& path) {
@@ -284,6 +288,7 @@ void load(const StateDict& all, const std::string& path, const RunFacts& facts, 
 Checkpoints::Checkpoints(CheckpointOptions options, RunFacts facts, std::set<std::string> usual)
     : options_(std::move(options)), facts_(std::move(facts)), usual_(std::move(usual)), last_(now()) {
   if (options_.keep < 1) throw expected("checkpoints", "kept", "at least 1", str(options_.keep));
+  for (auto& [name, value] : facts_) value = as_written(value);
   std::error_code failure;
   fs::create_directories(options_.folder, failure);
   if (failure) throw Error(options_.folder, "can't be made: " + failure.message(), ErrorCategory::kFile);
@@ -312,7 +317,7 @@ bool Checkpoints::resume(const ModelHandle& model, TrainState& state) const {
 
 void Checkpoints::write(const std::string& name, const ModelHandle& model, const TrainState& state) const {
   std::vector<SavedTensor> tensors;
-  tensors.push_back({kRun, bytes_of(to_json(state, facts_).dump()), false, false});
+  tensors.push_back({kRun, bytes_of(json_text(to_json(state, facts_))), false, false});
   tensors.push_back({kRandom, state.random, false, false});
   add_all(tensors, kModel, state_of(model));
   add_all(tensors, kOptimizer, optimizer_state(*state.optimizer, model.parameters));
@@ -372,7 +377,7 @@ std::string fingerprint(const DataSource& data) {
     Batch batch = data.get({index});
     batch.inputs.push_back(batch.targets);
     for (const at::Tensor& tensor : batch.inputs) {
-      if (!tensor.defined()) continue;
+      if (!tensor.defined() || tensor.numel() == 0) continue;  // a file that can't be read
       const at::Tensor whole = tensor.contiguous();
       sum = crc32_z(sum, static_cast<const Bytef*>(whole.const_data_ptr()), whole.nbytes());
     }

@@ -56,8 +56,7 @@ class FolderSource : public DataSource {
   virtual const File& file_of(int64_t sample) const { return files_[static_cast<size_t>(sample)]; }
 
   /// Calls `make(i)` for each of the samples, and gives the labels (undefined where there are none) of those that it
-  /// made: what throws is left out, with a warning, or with `strict` thrown on. Throws octet::Error where nothing is
-  /// left.
+  /// made: what throws is left out, with a warning, or with `strict` thrown on.
   at::Tensor labels_of_made(const std::vector<int64_t>& samples, const std::function<void(size_t)>& make) const;
   /// Remembers a file that can't be read; with `strict` throws `reason`.
   void leave_out(const std::string& path, const Error& reason) const;

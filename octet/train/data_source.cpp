@@ -8,6 +8,8 @@
 namespace octet {
 namespace {
 
+constexpr int64_t kMostClasses = 1 << 24;  // one more than the greatest label: a count each is held
+
 // The getters below copy by hand: they run on the loader's thread, where ATen would start a second team of threads.
 
 void check_labels(const std::string& name, const at::Tensor& labels, int64_t size, int64_t num_classes) {
@@ -17,9 +19,10 @@ void check_labels(const std::string& name, const at::Tensor& labels, int64_t siz
   }
   if (labels.scalar_type() != at::kLong) throw expected(name, "label type", "int64", octet::str(labels.scalar_type()));
   const int64_t* values = labels.const_data_ptr<int64_t>();
+  const int64_t most = num_classes > 0 ? num_classes - 1 : kMostClasses - 1;
   for (int64_t i = 0; i < size; ++i) {
-    if (values[i] < 0 || (num_classes > 0 && values[i] >= num_classes)) {
-      std::string range = num_classes > 0 ? str("0 to ", num_classes - 1) : "0 or more";
+    if (values[i] < 0 || values[i] > most) {
+      const std::string range = num_classes > 0 || values[i] > most ? str("0 to ", most) : "0 or more";
       throw expected(name, str("label of sample ", i), range, str(values[i]));
     }
   }

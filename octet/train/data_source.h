@@ -58,7 +58,7 @@ class OCTET_API DataSource {
   /// Images come as float32 from 0 to 1, arrays in their own type. Throws octet::Error for an index out of range.
   virtual Batch get(const std::vector<int64_t>& indices) const = 0;
   /// The same for training, where a sample may be changed by chance, drawn from its seed. What can't be read may be
-  /// left out of either.
+  /// left out of either, all of a batch too (Loader deals with it).
   virtual Batch draw(const std::vector<int64_t>& indices, const std::vector<uint64_t>& seeds) const {
     return get(indices);
   }

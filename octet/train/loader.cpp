@@ -20,6 +20,10 @@ struct Request {
   size_t size() const { return indices.size(); }
 };
 
+Error none_can_be_read(const DataSource& data) {
+  return Error(data.name(), "none of its files can be read").hint("--strict names the first, with the reason");
+}
+
 /// torch::data's view of a DataSource: transformed batches of an epoch.
 class Source : public torch::data::datasets::BatchDataset<Source, Batch, Request> {
  public:
@@ -28,21 +32,36 @@ class Source : public torch::data::datasets::BatchDataset<Source, Batch, Request
 
   Batch get_batch(Request request) override {
     Batch batch = read(request.indices);
-    if (!options_.shuffle || !options_.mix.any() || batch.size() == 0) return batch;
+    if (!options_.shuffle) return batch;
+    if (is_empty(batch)) batch = next_behind(request.indices.back());
+    if (!options_.mix.any()) return batch;
     mix(batch, before(request, batch), options_.mix, mix_seed(mix_seed(seed_, 0), request.number));
     return batch;
   }
   std::optional<size_t> size() const override { return static_cast<size_t>(data_->size()); }
 
  private:
+  bool is_empty(const Batch& batch) const { return !data_->gives_sets() && batch.size() == 0; }
+
+  // In training every step has a batch, in every process: of the next sample that can be read.
+  Batch next_behind(size_t index) const {
+    const auto count = static_cast<size_t>(data_->size());
+    for (size_t i = 1; i < count; ++i) {
+      Batch batch = read({(index + i) % count});
+      if (!is_empty(batch)) return batch;
+    }
+    throw none_can_be_read(*data_);
+  }
+
   // The partner of the first sample: of one process the last.
   Batch before(const Request& request, const Batch& batch) const {
     if (request.before == request.indices.back()) return last_sample(batch);
     try {
-      return read({request.before});
-    } catch (const Error&) {  // it can't be read: the process whose own it is says so
-      return last_sample(batch);
+      Batch partner = read({request.before});
+      if (!is_empty(partner)) return partner;
+    } catch (const Error&) {  // the process whose own it is says so
     }
+    return last_sample(batch);
   }
 
   Batch read(const std::vector<size_t>& numbers) const {
@@ -51,7 +70,7 @@ class Source : public torch::data::datasets::BatchDataset<Source, Batch, Request
     for (size_t index : numbers) seeds.push_back(mix_seed(of_samples, index));
     const std::vector<int64_t> indices(numbers.begin(), numbers.end());
     Batch batch = options_.shuffle ? data_->draw(indices, seeds) : data_->get(indices);
-    if (options_.transform) {
+    if (options_.transform && !is_empty(batch)) {
       seeds.resize(static_cast<size_t>(std::max<int64_t>(batch.size(), 0)));
       batch.inputs[0] = options_.transform(std::move(batch.inputs[0]), seeds);
     }
@@ -104,8 +123,10 @@ std::vector<Request> requests_of(int64_t size, const LoaderOptions& options, uin
 
 struct Loader::Epoch::Impl {
   using TorchLoader = torch::data::StatelessDataLoader<Source, FixedOrder>;
+  std::shared_ptr<const DataSource> data;
   std::unique_ptr<TorchLoader> loader;
   std::optional<torch::data::Iterator<Batch>> position;
+  bool gave_any = false;
 };
 
 Loader::Loader(std::shared_ptr<const DataSource> data, LoaderOptions options)
@@ -139,6 +160,7 @@ Loader::Epoch Loader::epoch(int64_t number, int64_t first) const {
   const auto workers = static_cast<size_t>(std::max<int64_t>(0, options_.workers));
   Epoch epoch;
   epoch.impl_ = std::make_shared<Epoch::Impl>();
+  epoch.impl_->data = data_;
   epoch.impl_->loader = torch::data::make_data_loader(
       Source(data_, options_, seed), FixedOrder(requests_of(data_->size(), options_, seed, first)),
       torch::data::DataLoaderOptions(static_cast<size_t>(options_.batch_size))
@@ -151,14 +173,20 @@ Loader::Epoch Loader::epoch(int64_t number, int64_t first) const {
 bool Loader::Epoch::next(Batch& batch) {
   try {
     auto& position = impl_->position;
-    if (!position) {
-      position = impl_->loader->begin();
-    } else {
-      ++*position;
+    bool is_any = false;  // a batch, which may be empty
+    while (true) {
+      if (!position) {
+        position = impl_->loader->begin();
+      } else {
+        ++*position;
+      }
+      if (*position == impl_->loader->end()) break;
+      is_any = true;
+      batch = std::move(**position);
+      if (batch.size() > 0 || impl_->data->gives_sets()) return impl_->gave_any = true;
     }
-    if (*position == impl_->loader->end()) return false;
-    batch = std::move(**position);
-    return true;
+    if (is_any && !impl_->gave_any) throw none_can_be_read(*impl_->data);
+    return false;
   } catch (const torch::data::WorkerException& error) {
     std::rethrow_exception(error.original_exception);
   }

@@ -43,7 +43,9 @@ class OCTET_API Loader {
   /// Batches an epoch.
   int64_t batches() const;
 
-  /// One pass. Errors of a worker come out of the iteration as they were thrown.
+  /// One pass. Errors of a worker come out of the iteration as they were thrown. A batch of which no sample can be read
+  /// is left out; with `shuffle`, where every step needs one, it is that of the next sample that can be. Throws
+  /// octet::Error where there is none.
   class Epoch {
    public:
     class iterator {

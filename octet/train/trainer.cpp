@@ -135,6 +135,9 @@ double worth(const EpochInfo& info, const Task& task) {
   return task.metrics[0].higher_is_better ? value : -value;
 }
 
+// A value that is no number is worse than any.
+bool is_better(double value, double best) { return value > best || (std::isnan(best) && !std::isnan(value)); }
+
 }  // namespace
 
 Trainer::Trainer(ModelHandle model, std::shared_ptr<const DataSource> data, TrainOptions options, TrainHooks hooks,
@@ -336,8 +339,8 @@ void Trainer::finish_epoch(TrainState& state) const {
     const WithAverage averaged(model_, state.average);
     info.evaluation = measured();
     info.best =
-        result.epochs.empty() ||
-        worth(info, options_.task) > worth(result.epochs[static_cast<size_t>(result.best_epoch)], options_.task);
+        result.epochs.empty() || is_better(worth(info, options_.task),
+                                           worth(result.epochs[static_cast<size_t>(result.best_epoch)], options_.task));
     if (info.best && options_.patience > 0) state.best = copy_of(state_of(model_));
   }
   if (info.best) result.best_epoch = info.epoch;

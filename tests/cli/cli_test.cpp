@@ -2,6 +2,7 @@
 // the Python reference and LiteRT recorded, and against numbers by hand.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -29,12 +30,101 @@ TEST_F(Program, WrongUsageExitsWithTwo) {
 
 TEST_F(Program, EveryVerbHasHelp) {
   EXPECT_EQ(run("--help").status, 0);
-  for (const char* verb :
-       {"quantize", "train", "eval", "run", "inspect", "compare", "check", "export", "verify", "demo"}) {
+  for (const char* verb : {"quantize", "train", "eval", "run", "inspect", "compare", "check", "report", "export",
+                           "verify", "targets", "models", "operators", "demo"}) {
     const Outcome result = run(std::string(verb) + " --help");
     EXPECT_EQ(result.status, 0) << verb;
     EXPECT_NE(result.out.find("--help"), std::string::npos) << verb;
   }
+}
+
+TEST_F(Program, WhatIsNoVerbIsNamed) {
+  EXPECT_NE(run("frobnicate").err.find("'frobnicate' is no verb"), std::string::npos);
+  EXPECT_NE(run("").err.find("A subcommand is required"), std::string::npos);
+}
+
+TEST_F(Program, FlagsTakeFiniteNumbersAlone) {
+  for (const char* flag : {"--lr nan", "--lr inf", "--lr 0", "--momentum nan", "--ema nan", "--weight-decay -1",
+                           "--held-out nan", "--epochs 1e30", "--seed -1", "--jitter nan,0,0", "--mean nan"}) {
+    const Outcome result = run(std::string("train m.pt2 --float --data npy:x -o m.octet --epochs 1 ") + flag);
+    EXPECT_EQ(result.status, 2) << flag << ": " << result.err;
+    EXPECT_LT(result.err.size(), 200u) << result.err;
+  }
+}
+
+TEST_F(Program, WhatIsTooLargeIsToldInALine) {
+  const Outcome classes = run("inspect resnet8 --classes 1000000000000");
+  EXPECT_EQ(classes.status, 1);
+  EXPECT_NE(classes.err.find("there is not enough memory: 256000000000000 bytes"), std::string::npos) << classes.err;
+  EXPECT_EQ(run("--threads 100000 inspect resnet8").status, 2);
+}
+
+TEST_F(Program, ResultsThatDoNotArriveAreAFailure) {
+  for (const char* verb : {"targets", "operators", "--help"}) {
+    const Outcome result = run(std::string(verb) + " > /dev/full");
+    EXPECT_EQ(result.status, 1) << verb;
+    EXPECT_NE(result.err.find("[standard output] cannot be written"), std::string::npos) << result.err;
+  }
+}
+
+// Before hours of work, not behind them.
+TEST_F(Program, FilesThatCannotBeWrittenAreToldFirst) {
+  const std::string folder = golden("net_cifarnet"), nowhere = file("no/such/folder") + "/x";
+  const std::string model = folder + "/model.pt2", own = file("own.pt2");
+  std::filesystem::copy_file(model, own);
+  const std::string calibrated = " --calibrate 'npy:" + folder + "/calib_*.npy'";
+  const auto refuses = [&](const std::string& arguments, int status, const std::string& why) {
+    const Outcome result = run(arguments);
+    EXPECT_EQ(result.status, status) << arguments;
+    EXPECT_EQ(lines(result.err), 1u) << arguments << ": " << result.err;
+    EXPECT_NE(result.err.find(why), std::string::npos) << result.err;
+  };
+  refuses("quantize " + model + calibrated + " -o " + nowhere, 1, "[" + nowhere + "] cannot be written");
+  refuses("quantize " + model + calibrated + " -o " + file("q.octet") + " --report " + nowhere, 1, nowhere);
+  refuses("train resnet8 --float --data npy:x --epochs 1 -o " + nowhere, 1, nowhere);
+  refuses("export " + own + " --pt2 " + nowhere, 1, nowhere);
+  refuses("report " + own + " -o " + nowhere, 1, nowhere);
+  refuses("quantize " + own + calibrated + " -o " + own, 2, "would be written over, and is read");
+  refuses("export " + own + " --pt2 " + file("./own.pt2"), 2, "would be written over");
+  refuses("export " + own + " --pt2 " + file("a") + " --encodings " + file("a"), 2, "is to be written twice");
+  EXPECT_EQ(slurp(own), slurp(model));
+  size_t left = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) left += entry.exists() ? 1 : 0;
+  EXPECT_EQ(left, 2u) << "the model and stderr: what was tried is gone";
+  EXPECT_EQ(run("export " + own + " --pt2 /dev/null").status, 0);
+}
+
+TEST_F(Program, NamesOfFilesNeedNotBeUtf8) {
+  const std::string folder = file("odd\xff");
+  std::filesystem::create_directory(folder);
+  for (const auto& entry : std::filesystem::directory_iterator(golden("net_cifarnet"))) {
+    std::filesystem::copy_file(entry.path(), folder + "/" + entry.path().filename().string());
+  }
+  const std::string calibrated = "/model.pt2' --calibrate 'npy:" + folder + "/calib_*.npy' --json ";
+  const Outcome made = run("quantize '" + folder + calibrated + "-o '" + folder + "/q.tflite' --report " + file("r"));
+  ASSERT_EQ(made.status, 0) << made.err;
+  EXPECT_EQ(nlohmann::json::parse(made.out).at("output"), file("odd\xEF\xBF\xBD") + "/q.tflite");
+}
+
+TEST_F(Program, FlagsThatWouldDoNothingAreRefused) {
+  const std::string model = golden("net_cifarnet/model.pt2");
+  const auto refuses = [&](const std::string& flags, const std::string& why) {
+    const Outcome result = run("train " + model + " --float --epochs 1 -o " + file("m.octet") + " " + flags);
+    EXPECT_EQ(result.status, 2) << flags;
+    EXPECT_NE(result.err.find(why), std::string::npos) << result.err;
+  };
+  for (const char* flag : {"--resize 9", "--jitter 1,1,1", "--filter bicubic", "--least-scale 0.5"}) {
+    refuses(std::string("--data audio:x ") + flag, " is for images:FOLDER");
+  }
+  for (const char* flag : {"--rate 8000", "--clip-ms 9", "--hop-ms 9", "--part-ms 1,2", "--time-last",
+                           "--noise-level 0.5", "--mel-bands 3"}) {
+    refuses(std::string("--data images:x ") + flag, " is for audio:FOLDER");
+  }
+  refuses("--data npy:x --mean 0.5", "--mean is for images:FOLDER and audio:FOLDER");
+  refuses("--data npy:x --teacher t.pt2", "--teacher is for --distill");
+  refuses("--data images:x --fill 1,2,3", "--fill is for --randaugment");
+  refuses("--data npy:x --freeze-observers-after 1", "--freeze-observers-after is for --qat");
+  refuses("--data npy:x --nproc 3 --batch-size 4", "a multiple of --nproc 3, got 4");
 }
 
 TEST_F(Program, FailuresAreOneLineThatNamesTheFile) {

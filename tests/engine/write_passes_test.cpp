@@ -74,6 +74,12 @@ std::vector<PassCase> writes() {
          return g.finish({g.call("aten.relu_.default", {g.call("aten.neg_.default", {y})})});
        },
        replace_writes, ""},
+      {"comparison_with_zeros_declines",
+       [](auto& g) {
+         Node* y = g.call("aten.lt_.Tensor", {zeros(g, {2, 6}), g.input({2, 6})});
+         return g.finish({g.call("aten.neg.default", {y})});
+       },
+       replace_writes, ""},
       {"step_declines",
        [](auto& g) {
          Node* y = zeros(g, {2, 6});

@@ -278,6 +278,11 @@ TEST(Graph, VerifyFindsBrokenRules) {
   graph.verify();
   graph.move_before(b, a);
   expect_error([&] { graph.verify(); }, {"[neg 'neg']", "reads 'relu' before it is defined"});
+  try {
+    graph.verify();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.category(), ErrorCategory::kInternal);
+  }
   graph.move_before(a, b);
   graph.verify();
   graph.call("aten.abs", {x});

@@ -2,7 +2,11 @@
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <mutex>
 #include <set>
@@ -65,6 +69,22 @@ TEST(Crew, ExceptionsReachTheCallerAndTheNextCallWorks) {
   int64_t sum = 0;
   share_out(100, 100, 2, [&](int64_t begin, int64_t end) { sum += end - begin; });
   EXPECT_EQ(sum, 100);
+}
+
+// In a process of its own, whose memory holds no further thread's stack.
+TEST(Crew, ThreadsThatTheSystemDoesNotGiveAreDoneWithout) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto short_of_memory = [] {
+    struct rlimit limit {};
+    limit.rlim_cur = limit.rlim_max = 1;  // nothing more
+    setrlimit(RLIMIT_AS, &limit);
+    std::array<int, 100> visits{};
+    share_out(100, 1, 60, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) ++visits[static_cast<size_t>(i)];
+    });
+    _exit(std::all_of(visits.begin(), visits.end(), [](int each) { return each == 1; }) ? 0 : 1);
+  };
+  EXPECT_EXIT(short_of_memory(), testing::ExitedWithCode(0), "");
 }
 
 TEST(Crew, CallersAtTheSameTime) {

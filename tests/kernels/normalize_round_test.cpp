@@ -8,9 +8,12 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/where.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <cstdlib>
 
 #include "octet/kernels/channel_rows.h"
 #include "octet/kernels/recycled_memory.h"
@@ -263,6 +266,21 @@ TEST(RecycledMemory, JoinsNeighboursAndCutsThem) {
     }
   }
   EXPECT_EQ(at::empty({8 << 20}).const_data_ptr(), place);
+}
+
+// Addresses that nobody writes to count where a process is limited.
+TEST(RecycledMemory, LeavesMostOfALimitToTheRest) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto in_six_gigabytes = [] {
+    struct rlimit limit {};
+    limit.rlim_cur = limit.rlim_max = rlim_t{6} << 30;
+    setrlimit(RLIMIT_DATA, &limit);
+    const RecycledMemory recycled;
+    const at::Tensor one = at::empty({1 << 20});
+    const void* const rest = std::malloc(size_t{3} << 30);
+    _exit(one.defined() && rest != nullptr ? 0 : 1);
+  };
+  EXPECT_EXIT(in_six_gigabytes(), testing::ExitedWithCode(0), "");
 }
 
 TEST(RecycledMemory, GivesBackWhatIsFreeAndKeepsTheRest) {

@@ -173,6 +173,7 @@ TEST(Registry, ReadsNamesAndOptions) {
   EXPECT_EQ(fine->options().stage_strides[1], 1);
   EXPECT_EQ(make_model("mobilenet_v3_small_w050")->parameters().front().size(0), 8);
   EXPECT_THROW(make_model("mobilenet_v3"), Error);
+  EXPECT_THROW(make_model("mobilenet_v3_small_w050", {.width = 0.25}), Error);
   EXPECT_THROW(make_model("mobilenet_v3_small_fine"), Error);
   EXPECT_THROW(make_model("resnet18_w050"), Error);
   EXPECT_THROW(make_model("mobilenet_v2_wide"), Error);

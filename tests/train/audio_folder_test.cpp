@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <limits>
 
 #include "octet/formats/npy.h"
 #include "octet/train/loader.h"
@@ -30,6 +32,26 @@ class AudioFolderTest : public testing::Test {
   }
 
   void write(const std::string& to, const std::string& text) { std::ofstream(folder_.file(to)) << text; }
+
+  // 16-bit silence of 100 samples.
+  static std::string short_wav() {
+    std::string text = "RIFF----WAVEfmt ----";
+    const auto put = [&](uint32_t value, int bytes) {
+      for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i));
+    };
+    const auto put_at = [&](size_t place, uint32_t value) {
+      for (size_t i = 0; i < 4; ++i) text[place + i] = static_cast<char>(value >> (8 * i));
+    };
+    for (const uint32_t half : {1U, 1U}) put(half, 2);  // PCM, one channel
+    for (const uint32_t word : {16000U, 32000U}) put(word, 4);
+    for (const uint32_t half : {2U, 16U}) put(half, 2);
+    put_at(16, 16);
+    text += "data";
+    put(200, 4);
+    text.append(200, '\0');
+    put_at(4, static_cast<uint32_t>(text.size() - 8));
+    return text;
+  }
 
   static AudioFolderOptions sized(std::vector<int64_t> sample, FeatureKind kind = FeatureKind::kMfcc) {
     AudioFolderOptions options;
@@ -92,6 +114,38 @@ TEST_F(AudioFolderTest, ARecordingMayGiveManySamples) {
   EXPECT_TRUE(at::equal(all->get({0, 1}).files, at::zeros({2}, at::kLong))) << "both of one file";
   options.part_ms = {500, 900};
   EXPECT_EQ(open(options)->size(), 1 + (6400 - 3072) / 512);
+}
+
+TEST_F(AudioFolderTest, WhatIsNoPartOfARecordingIsNotHeard) {
+  add("a/1.wav");
+  AudioFolderOptions options = sized({1, 16000}, FeatureKind::kSamples);
+  const at::Tensor whole = open(options)->get({0}).inputs[0].flatten();
+  options.part_ms = {250, 500};
+  const at::Tensor part = open(options)->get({0}).inputs[0].flatten();
+  EXPECT_TRUE(at::equal(part.slice(0, 0, 4000), whole.slice(0, 4000, 8000)));
+  EXPECT_EQ(part.slice(0, 4000).abs().max().item<double>(), 0) << "behind the part";
+  write("a/2.wav", short_wav());
+  const auto data = open(options);
+  EXPECT_EQ(data->size(), 1) << "a recording that ends before the part";
+  EXPECT_EQ(data->left_out(), (std::vector<std::string>{folder_.file("a/2.wav")}));
+}
+
+TEST_F(AudioFolderTest, NumbersThatAreNoneAreTold) {
+  add("a/1.wav");
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto refuses = [&](const std::function<void(AudioFolderOptions&)>& set, const char* what) {
+    AudioFolderOptions options = sized({49, 10});
+    set(options);
+    EXPECT_TRUE(test::fails_with([&] { open(options); }, what)) << what;
+  };
+  refuses([&](auto& options) { options.clip_ms = nan; }, "milliseconds of a clip");
+  refuses([&](auto& options) { options.shift_ms = 1e300; }, "milliseconds of the time shift: expected 0 to");
+  refuses([&](auto& options) { options.hop_ms = nan; }, "milliseconds of a hop");
+  refuses([&](auto& options) { options.part_ms = {0, 1e300}; }, "milliseconds of the part");
+  refuses([&](auto& options) { options.mean = {nan}; }, "mean");
+  refuses([&](auto& options) { options.std = {1 / 0.0}; }, "std");
+  refuses([&](auto& options) { options.features.window_ms = nan; }, "milliseconds of a window or a stride");
+  refuses([&](auto& options) { options.features.stride_ms = 1e300; }, "milliseconds of a window or a stride");
 }
 
 TEST_F(AudioFolderTest, UsualAndAnomalousAreLabelsOfAnAutoencoder) {

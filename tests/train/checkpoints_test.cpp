@@ -255,6 +255,15 @@ TEST_F(CheckpointFolder, GoesOnFromAnEarlierVersions) {
   EXPECT_TRUE(fails_with([&] { resumed(later); }, "jolt: expected nothing, as the run was begun, got 0"));
 }
 
+// Names of files need not be UTF-8.
+TEST_F(CheckpointFolder, GoesOnWithDataOfAnyName) {
+  const RunFacts facts = {{"data", "npy:caf\xe9"}};
+  Checkpoints checkpoints({.folder = folder_.path(), .every_seconds = 0}, facts);
+  State last;
+  train(model_handle(small_graph()), noise(64, 1), options().train, kept(checkpoints, 0, &last), noise(20, 2));
+  EXPECT_EQ(resumed(facts), 12);
+}
+
 // Settings within a fact are told by their names, not as the whole.
 TEST_F(CheckpointFolder, NamesTheSettingWithinAFact) {
   Checkpoints checkpoints({.folder = folder_.path(), .every_seconds = 0}, {{"quantizer", R"({"a": "x", "b": [1]})"}});

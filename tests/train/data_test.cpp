@@ -261,6 +261,8 @@ TEST(NpyData, RefusesWhatDoesNotFitTogether) {
   EXPECT_SAYS(open(), "samples: expected 2, got [3]");
   write_npy(folder.file("labels.npy"), at::tensor({0, -1}, at::kLong));
   EXPECT_SAYS(open(), "label of sample 1: expected 0 or more, got -1");
+  write_npy(folder.file("labels.npy"), at::tensor({int64_t{0}, int64_t{1} << 62}, at::kLong));
+  EXPECT_SAYS(open(), "label of sample 1: expected 0 to 16777215, got 4611686018427387904");
 }
 
 TEST(OpenData, NamesTheSchemes) {

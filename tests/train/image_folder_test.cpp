@@ -122,6 +122,11 @@ TEST_F(ImageFolderTest, DamagedFilesAreLeftOutAndNamed) {
   EXPECT_EQ(all.targets.numel(), 2);
   data->get({0, 1, 2, 3});
   EXPECT_EQ(data->left_out(), (std::vector<std::string>{folder_.file("a/2.png"), folder_.file("b/4.jpg")}));
+  for (const bool trains : {false, true}) {
+    int64_t samples = 0;
+    for (const Batch& batch : Loader(data, {.batch_size = 1, .shuffle = trains}).epoch(0)) samples += batch.size();
+    EXPECT_EQ(samples, trains ? 4 : 2) << "a batch that is damaged whole";
+  }
   ImageFolderOptions strict = sized({3, 8, 8});
   strict.strict = true;
   EXPECT_TRUE(test::fails_with(

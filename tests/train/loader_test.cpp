@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <set>
 
 #include "tests/support/error_test.h"
 
@@ -85,6 +86,48 @@ TEST(Loader, PassesErrorsOfTheWorkerOn) {
   }
   EXPECT_TRUE(test::fails_with([] { Loader(numbers(3), {.batch_size = 0}); },
                                "[loader] batch size: expected at least 1, got 0"));
+}
+
+/// Numbers of which some can't be read.
+class Holes : public DataSource {
+ public:
+  Holes(int64_t count, std::set<int64_t> missing)
+      : DataSource("holes"), whole_(numbers(count)), missing_(std::move(missing)) {}
+  int64_t size() const override { return whole_->size(); }
+  std::vector<std::vector<int64_t>> sample_shapes() const override { return whole_->sample_shapes(); }
+  bool has_targets() const override { return true; }
+  int64_t num_classes() const override { return whole_->num_classes(); }
+  Batch get(const std::vector<int64_t>& indices) const override {
+    std::vector<int64_t> there;
+    for (const int64_t index : indices) {
+      if (!missing_.contains(index)) there.push_back(index);
+    }
+    return whole_->get(there);
+  }
+
+ private:
+  std::shared_ptr<DataSource> whole_;
+  std::set<int64_t> missing_;
+};
+
+TEST(Loader, LeavesBatchesOutOfWhichNothingCanBeRead) {
+  for (const int64_t workers : {0, 2}) {
+    const auto some = std::make_shared<Holes>(7, std::set<int64_t>{0, 1, 3, 6});
+    EXPECT_EQ(order(Loader(some, {.batch_size = 2, .workers = workers}), 0), (std::vector<int64_t>{2, 4, 5}));
+    EXPECT_EQ(order(Loader(some, {.batch_size = 1, .workers = workers}), 0), (std::vector<int64_t>{2, 4, 5}));
+    // Training counts its steps: a batch has the next sample that can be read.
+    int64_t batches = 0;
+    for (const Batch& batch : Loader(some, {.batch_size = 1, .shuffle = true, .workers = workers}).epoch(0)) {
+      EXPECT_EQ(batch.size(), 1);
+      ++batches;
+    }
+    EXPECT_EQ(batches, 7);
+    const auto none = std::make_shared<Holes>(3, std::set<int64_t>{0, 1, 2});
+    for (const bool shuffle : {false, true}) {
+      const Loader loader(none, {.batch_size = 2, .shuffle = shuffle, .workers = workers});
+      EXPECT_TRUE(test::fails_with([&] { order(loader, 0); }, "[holes] none of its files can be read"));
+    }
+  }
 }
 
 /// Counts the samples that were asked for.

@@ -49,6 +49,19 @@ TrainOptions quick() {
   return options;
 }
 
+TEST(Train, AnEpochWithoutANumberIsNotTheBest) {
+  Net net;
+  TrainOptions options = quick();
+  int64_t asked = 0;
+  options.task.metrics[0].sum = [&asked](const at::Tensor& output, const Batch&) {
+    const bool is_first = output.size(0) == 10 && asked++ == 0;  // the first evaluation
+    return is_first ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(output.size(0));
+  };
+  const TrainResult result = train(net.handle(), corners(64, 7), options, {}, corners(10, 8));
+  EXPECT_TRUE(std::isnan(result.epochs[0].evaluation->scores[0].value));
+  EXPECT_EQ(result.best_epoch, 1);
+}
+
 TEST(Train, LearnsASeparableProblem) {
   for (OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdamW}) {
     Net net;

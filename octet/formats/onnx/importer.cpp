@@ -32,7 +32,7 @@ class Importer {
     add_inputs(input_sizes);
     for (const NodeProto& node : model_.nodes) add_node(node);
     add_outputs();
-    module_->graph().verify();
+    in_category(ErrorCategory::kFile, [&] { module_->graph().verify(); });
     module_->torch::nn::Module::train(false);
     return module_;
   }

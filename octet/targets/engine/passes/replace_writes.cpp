@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -54,6 +55,13 @@ std::optional<Op> without_write(const Op& op) {
   const std::optional<Op> found = Op::try_find(name.substr(0, end - 1) + name.substr(end));
   if (!found || found->mutates()) return std::nullopt;
   return found->schema().arguments().size() == op.schema().arguments().size() ? found : std::nullopt;
+}
+
+// In place, what these find goes into a value of another type.
+bool finds_truth(const Op& op) {
+  constexpr std::array<std::string_view, 10> kOfTruth = {
+      "eq_", "ne_", "lt_", "le_", "gt_", "ge_", "logical_and_", "logical_or_", "logical_xor_", "logical_not_"};
+  return std::find(kOfTruth.begin(), kOfTruth.end(), op.short_name()) != kOfTruth.end();
 }
 
 // Computed from constants alone, in however many steps.
@@ -134,6 +142,7 @@ class Write {
       if (name == "fill_" || name == "zero_") return false;  // no compiler has them
     }
     const at::ScalarType type = chain_.front()->meta()->dtype;  // in place nothing changes it
+    if (type != at::kBool && finds_truth(write_->op())) return false;
     return std::all_of(inputs.begin(), inputs.end(), [&](const Node* node) {
       return node->meta()->dtype == type || node->meta()->dtype == at::kBool;
     });
