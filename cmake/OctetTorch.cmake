@@ -7,7 +7,10 @@
 # Result: OCTET_TORCH_ROOT, OCTET_TORCH_VERSION, OCTET_TORCH_RPATH, and octet_use_torch(target). Used by the build and by the
 # installed package.
 
-set(OCTET_TORCH_DIR "" CACHE PATH "libtorch folder (holds include/ and lib/), or a site-packages folder with torch/ in it")
+# Where the installed package has set it: in projects for CMake before 3.21 a new cache entry takes a variable away.
+if(NOT OCTET_TORCH_DIR)
+  set(OCTET_TORCH_DIR "" CACHE PATH "libtorch folder (holds include/ and lib/), or a site-packages folder with torch/ in it")
+endif()
 set(OCTET_TORCH_MIN_VERSION 2.9)
 
 function(_octet_torch_version root out)

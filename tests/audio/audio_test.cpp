@@ -100,7 +100,8 @@ TEST(Audio, FeaturesKnowTheirSizes) {
   EXPECT_TRUE(refused({.kind = FeatureKind::kMfcc, .rate = 5}, "samples a second"));
   EXPECT_TRUE(refused({.kind = FeatureKind::kMfcc, .most_hz = 9000}, "up to 8000 Hz"));
   EXPECT_TRUE(refused({.kind = FeatureKind::kMfcc, .coefficients = 41}, "coefficients: expected at most 40"));
-  EXPECT_TRUE(refused({.kind = FeatureKind::kLogMel, .window_ms = 1e9}, "samples of a window"));
+  EXPECT_TRUE(refused({.kind = FeatureKind::kLogMel, .window_ms = 1e7}, "samples of a window"));
+  EXPECT_TRUE(refused({.kind = FeatureKind::kLogMel, .stride_ms = 1e300}, "milliseconds of a window or a stride"));
   EXPECT_TRUE(test::fails_with([] { feature_kind("plp"); }, "mfcc, logmel, lfbe, samples, got 'plp'"));
 }
 

@@ -71,8 +71,9 @@ TEST_F(Together, StatisticsOfPartsAreTheSameOnAll) {
   prepare("linear_bn_relu");
   EXPECT_EQ(run(run_of(2, "two.octet", "--qat --nproc 2")).status, 0);
   const test::Outcome odd = run(run_of(1, "two.octet", "--float --nproc 3"));
-  EXPECT_EQ(odd.status, 1);
-  EXPECT_NE(odd.err.find("batch size: expected a multiple of the 3 processes, got 8"), std::string::npos) << odd.err;
+  EXPECT_EQ(odd.status, 2);
+  EXPECT_EQ(test::lines(odd.err), 1u) << "before any process has begun: " << odd.err;
+  EXPECT_NE(odd.err.find("--batch-size: expected a multiple of --nproc 3, got 8"), std::string::npos) << odd.err;
 }
 
 // Four processes of an mpirun on one machine, by its variables alone; the fewest parameters go out in one bucket.
