@@ -1,6 +1,10 @@
 // Numbers that become constants, and arithmetic written out for targets that take tensors alone.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+
+#include "octet/support/error.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "tests/engine/graph_builder.h"
 #include "tests/engine/pass_case.h"
@@ -104,11 +108,104 @@ std::vector<test::PassCase> lifting_cases() {
   };
 }
 
+// A function of values between 0 and 1.
+test::PassCase function_case(const std::string& op, const std::string& ops, std::vector<Arg> rest = {},
+                             NamedArgs named = {}) {
+  const auto build = [=](GraphBuilder& g) {
+    Node* x = g.call("aten.sigmoid.default", {g.input({2, 4, 6})});
+    std::vector<Arg> args = {x};
+    args.insert(args.end(), rest.begin(), rest.end());
+    return g.finish({g.call("aten." + op, std::move(args), named)});
+  };
+  std::string name = op;
+  std::replace(name.begin(), name.end(), '.', '_');
+  if (!rest.empty()) name += octet::str("_", rest.size());
+  if (!named.empty()) name += octet::str("_", named.front().first);
+  return {name, build, decompose_functions, ops.empty() ? "" : "sigmoid.default " + ops};
+}
+
+std::vector<test::PassCase> function_cases() {
+  const std::string exponentials = "exp.default neg.default exp.default ";
+  const std::string truncation = "sign.default abs.default floor.default mul.Tensor";
+  const std::string variance = "mean.dim sub.Tensor mul.Tensor mean.dim";
+  constexpr double kInfinite = std::numeric_limits<double>::infinity();
+  return {
+      function_case("acos.default", "asin.default sub.Tensor"),
+      function_case("tan.default", "sin.default cos.default div.Tensor"),
+      function_case("expm1.default", "exp.default sub.Tensor"),
+      function_case("special_expm1.default", "exp.default sub.Tensor"),
+      function_case("log2.default", "log.default div.Tensor"),
+      function_case("log10.default", "log.default div.Tensor"),
+      function_case("log1p.default", "add.Tensor log.default"),
+      function_case("sinh.default", exponentials + "sub.Tensor mul.Tensor"),
+      function_case("cosh.default", exponentials + "add.Tensor mul.Tensor"),
+      function_case("asinh.default", "mul.Tensor add.Tensor sqrt.default add.Tensor log.default"),
+      function_case("atanh.default", "add.Tensor sub.Tensor div.Tensor log.default mul.Tensor"),
+      function_case("trunc.default", truncation),
+      function_case("threshold.default", "le.Tensor where.self", {0.5, -1.0}),
+      function_case("threshold_.default", "le.Tensor where.self", {0.5, -1.0}),
+      function_case("div.Tensor_mode", "div.Tensor floor.default", {0.3}, {{"rounding_mode", Arg("floor")}}),
+      function_case("remainder.Scalar", "div.Tensor floor.default mul.Tensor sub.Tensor", {0.3}),
+      function_case("glu.default", "slice.Tensor slice.Tensor sigmoid.default mul.Tensor", {1}),
+      function_case("var.correction", variance + " mul.Tensor", {Ints{1, 2}}),
+      function_case("var.dim", variance, {Ints{-1}, false, true}),
+      function_case("linalg_vector_norm.default", "abs.default pow.Tensor_Scalar sum.dim_IntList pow.Tensor_Scalar",
+                    {3.0, Ints{1}}),
+      function_case("linalg_vector_norm.default", "abs.default amax.default", {kInfinite, Ints{1}, true}),
+      function_case("var.correction", "", {Ints{0}, Arg(), true}),
+      {"acosh",
+       [](auto& g) {
+         Node* x = g.call("aten.exp.default", {g.call("aten.abs.default", {g.input({2, 3})})});
+         return g.finish({g.call("aten.acosh.default", {x})});
+       },
+       decompose_functions, "abs.default exp.default mul.Tensor sub.Tensor sqrt.default add.Tensor log.default"},
+      {"div_and_trunc",
+       [](auto& g) {
+         return g.finish(
+             {g.call("aten.div.Tensor_mode", {g.input({2, 3}), g.input({3})}, {{"rounding_mode", Arg("trunc")}})});
+       },
+       decompose_functions, "div.Tensor " + truncation},
+      {"atan2",
+       [](auto& g) {
+         return g.finish({g.call("aten.atan2.default", {g.input({4, 3}), g.input({3})})});
+       },
+       decompose_functions,
+       "eq.Tensor where.self div.Tensor atan.default lt.Tensor ge.Tensor where.self where.self add.Tensor gt.Tensor "
+       "where.self eq.Tensor where.self where.self"},
+      {"max_pool3d",
+       [](auto& g) {
+         return g.finish({g.call("aten.max_pool3d.default",
+                                 {g.input({2, 3, 6, 8, 7}), Ints{3, 2, 3}, Ints{2, 2, 1}, Ints{1, 0, 1}})});
+       },
+       decompose_functions,
+       "permute.default reshape.default max_pool2d.default permute.default max_pool2d.default reshape.default"},
+      {"reflection",
+       [](auto& g) {
+         return g.finish({g.call("aten.pad.default", {g.input({1, 2, 5, 6}), Ints{1, 2, 0, 3}, "reflect"})});
+       },
+       decompose_functions, "reflection_pad2d.default"},
+      {"zeros_around_decline",
+       [](auto& g) {
+         return g.finish({g.call("aten.pad.default", {g.input({1, 2, 5, 6}), Ints{1, 2, 0, 3}})});
+       },
+       decompose_functions, ""},
+      {"remainder_of_integers_declines",
+       [](auto& g) {
+         Node* whole = g.call("aten.to.dtype", {g.input({2, 3}), at::kLong});
+         return g.finish({g.call("aten.remainder.Scalar", {whole, 2})});
+       },
+       decompose_functions, ""},
+  };
+}
+
 class LiftingPassTest : public testing::TestWithParam<test::PassCase> {};
 
 TEST_P(LiftingPassTest, KeepsTheResults) { test::expect_pass(GetParam()); }
 
 INSTANTIATE_TEST_SUITE_P(All, LiftingPassTest, testing::ValuesIn(lifting_cases()),
+                         [](const auto& test) { return test.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(Functions, LiftingPassTest, testing::ValuesIn(function_cases()),
                          [](const auto& test) { return test.param.name; });
 
 }  // namespace

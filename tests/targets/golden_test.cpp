@@ -93,10 +93,9 @@ const Deviation* deviation(const Mode& mode, const std::string& name) {
     std::map<std::string, Deviation> all = {{"xnnpack/qat-per-channel/conv_nobias_bn_relu6", kBatchNormEps},
                                             {"xnnpack/qat-per-channel/net_mobilenet_v2_w025", kOneGrid},
                                             {"coreml/qat-symmetric/conv_nobias_bn_relu6", kBatchNormEps}};
-    for (const char* in :
-         {"conv_bn_relu", "conv_groups", "conv_padding_same", "conv_relu", "conv_transpose2d", "conv_transpose_bn_relu",
-          "island_gelu", "island_hardsigmoid", "island_layer_norm", "island_pixel_shuffle", "island_pow", "island_silu",
-          "limit_convT_padding", "net_shuffle_unit", "net_unet", "op_relu", "op_relu_inplace"}) {
+    for (const char* in : {"conv_bn_relu", "conv_groups", "conv_padding_same", "conv_relu", "conv_transpose2d",
+                           "conv_transpose_bn_relu", "island_gelu", "island_layer_norm", "island_pow", "island_silu",
+                           "limit_convT_padding", "net_shuffle_unit", "net_unet", "op_relu", "op_relu_inplace"}) {
       all[octet::str("xnnpack/dynamic-per-channel/", in)] = kDynamicRelu;
     }
     for (const char* in :

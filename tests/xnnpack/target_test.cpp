@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "octet/formats/pt2.h"
@@ -132,6 +133,84 @@ TEST(XnnpackTarget, WarnsOfKernelSizesThatShareADynamicGrid) {
   EXPECT_NE(warnings(1).front().text.find("another kernel size"), std::string::npos);
   EXPECT_TRUE(warnings(3).empty());
 }
+
+// A convolution, what stands between, and a convolution with or without a relu.
+struct Between {
+  std::string name;
+  std::function<Node*(GraphBuilder&, Node*)> build;
+  bool turned = false;
+};
+
+void PrintTo(const Between& between, std::ostream* out) { *out << between.name; }
+
+class XnnpackMemoryOrder : public testing::TestWithParam<Between> {};
+
+TEST_P(XnnpackMemoryOrder, IsWarnedOfInFrontOfADynamicConvolutionAndKeepsOneWithAReluInFloat) {
+  at::manual_seed(6);
+  const auto made = [&](bool relu) {
+    GraphBuilder g;
+    Node* between = GetParam().build(g, g.conv2d("a", g.input({1, 3, 6, 6}), 3, 4));
+    Node* last = g.conv2d("b", between, 4, 2);
+    if (relu) last = g.call("aten.relu.default", {last});
+    const auto model = g.finish({last});
+    return quantized(*model, g.inputs(), "dynamic-per-channel");
+  };
+  const auto warnings = [](const GraphModule& program) {
+    return find_warnings(program, *all_targets().find("xnnpack"));
+  };
+  const auto found = warnings(*made(false));
+  ASSERT_EQ(found.size(), GetParam().turned ? 1u : 0u);
+  if (GetParam().turned) {
+    EXPECT_NE(found.front().text.find("channels do not lie last"), std::string::npos);
+  }
+  const auto with_relu = made(true);
+  EXPECT_TRUE(warnings(*with_relu).empty());
+  const auto rows = quantization_rows(*with_relu);
+  EXPECT_EQ(rows.at(rows.size() - 2).inputs.at(0).has_value(), !GetParam().turned);
+}
+
+std::vector<Between> between_convolutions() {
+  const auto call = [](const std::string& op, std::vector<Arg> rest = {}) {
+    return [=](GraphBuilder& g, Node* x) {
+      std::vector<Arg> args = {x};
+      args.insert(args.end(), rest.begin(), rest.end());
+      return g.call("aten." + op, std::move(args));
+    };
+  };
+  const auto sum_with = [](std::vector<int64_t> sizes) {
+    return [=](GraphBuilder& g, Node* x) { return g.call("aten.add.Tensor", {x, g.tensor("c", at::randn(sizes))}); };
+  };
+  return {
+      {"nothing", [](GraphBuilder&, Node* x) { return x; }, false},
+      {"gelu", call("gelu.default"), false},
+      {"sum_with_itself",
+       [](GraphBuilder& g, Node* x) {
+         return g.call("aten.add.Tensor", {x, x});
+       },
+       false},
+      {"sum_with_an_image", sum_with({1, 4, 6, 6}), false},
+      {"sum_with_a_row_of_channels", sum_with({4, 1, 1}), true},
+      {"number", call("add.Tensor", {1.0}), true},
+      {"quotient", call("div.Tensor", {6.0}), true},
+      {"hardsigmoid", call("hardsigmoid.default"), true},
+      {"view", call("view.default", {std::vector<int64_t>{1, 4, 12, 3}}), true},
+      {"function_behind_a_number",
+       [=](GraphBuilder& g, Node* x) {
+         return g.call("aten.sigmoid.default", {g.call("aten.div.Tensor", {x, 6.0})});
+       },
+       true},
+      {"pool_behind_a_number",
+       [=](GraphBuilder& g, Node* x) {
+         Node* sum = g.call("aten.add.Tensor", {x, 1.0});
+         return g.call("aten.max_pool2d.default", {sum, std::vector<int64_t>{2, 2}});
+       },
+       false},
+      {"layer_norm", call("layer_norm.default", {std::vector<int64_t>{6}}), false},
+  };
+}
+
+INSTANTIATE_TEST_SUITE_P(All, XnnpackMemoryOrder, testing::ValuesIn(between_convolutions()),
+                         [](const auto& test) { return test.param.name; });
 
 TEST(XnnpackTarget, WarnsOfASoftmaxOverTheWidthBehindAConvolution) {
   at::manual_seed(5);

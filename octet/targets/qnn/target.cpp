@@ -99,6 +99,7 @@ std::vector<targets::Pass> passes(QuantizationMode mode) {
       {"decompose_rolls", targets::decompose_rolls},
       {"decompose_silu", targets::decompose_silu},
       {"decompose_einsum", targets::decompose_einsum},
+      {"decompose_functions", targets::decompose_functions},
       {"lift_scalars", targets::lift_scalars},
   };
   if (mode == QuantizationMode::kQat) {

@@ -5,6 +5,7 @@
 #include "octet/graph/match.h"
 #include "octet/quantize/fold_batch_norm.h"
 #include "octet/support/error.h"
+#include "octet/targets/xnnpack/memory_order.h"
 
 namespace octet::xnnpack {
 namespace {
@@ -75,6 +76,15 @@ std::string shares_no_grid_with_other_kernels(const PatternSubject& subject) {
                       "', reads the same input");
   }
   return "";
+}
+
+// In one run, the runtime computes wrong, or refuses, what such a convolution reads with channels first.
+std::string reads_no_turned_image(const PatternSubject& subject) {
+  const Node* input = subject.node.arg("input").node();
+  if (!subject.is_dynamic() || input == nullptr || !MemoryOrder().is_turned_back(*input)) return "";
+  return octet::str(
+      "dynamic: XNNPACK computes wrong what reads '", input->name(),
+      "', whose channels do not lie last: a view, a number or fewer dimensions than four stand before it");
 }
 
 std::string stands_before_no_relu(const PatternSubject& subject) {
@@ -181,10 +191,13 @@ PatternTable patterns(bool reference_quirks) {
       {any_linear("linear")},
       {conv("conv", kConv, {has_dynamic_kernel, stands_before_no_relu})},
       {transposed("conv_transpose", kTransposedConv, {has_one_group, has_dynamic_kernel, stands_before_no_relu})},
-      {with_relu(conv("conv_relu", kConv, {has_dynamic_kernel, shares_no_grid_with_other_kernels}), mended)},
-      {with_relu(transposed("conv_transpose_relu", kTransposedConv,
-                            {has_one_group, has_dynamic_kernel, shares_no_grid_with_other_kernels}),
-                 mended)},
+      {with_relu(
+          conv("conv_relu", kConv, {has_dynamic_kernel, shares_no_grid_with_other_kernels, reads_no_turned_image}),
+          mended)},
+      {with_relu(
+          transposed("conv_transpose_relu", kTransposedConv,
+                     {has_one_group, has_dynamic_kernel, shares_no_grid_with_other_kernels, reads_no_turned_image}),
+          mended)},
       {sharing("adaptive_avg_pool2d", {"aten.adaptive_avg_pool2d.default"}, PatternSharing::kProducerOrOwn)},
       {with_relu(binary("add_relu", kAdd), false)},
       {binary("add", kAdd)},
