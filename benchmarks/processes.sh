@@ -9,7 +9,7 @@ count=$(nproc)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 speed() {  # of a run that prints "N samples a second"
-  env -u OMP_NUM_THREADS "$octet" --quiet "$@" | sed -n 's/.*(\([0-9]*\) samples a second.*/\1/p'
+  env -u OMP_NUM_THREADS "$octet" --quiet "$@" 2> "$work/told" | sed -n 's/.*(\([0-9]*\) samples a second.*/\1/p' || { cat "$work/told" >&2; exit 1; }
 }
 for _ in 1 2 3; do
   speed --threads "$count" train "$model" --data "$data" --epochs 1 --no-eval --no-augment -o "$work/one.octet" "$@" >> "$work/one"

@@ -18,6 +18,7 @@
 #include "octet/graph/record.h"
 #include "octet/lowering/batch.h"
 #include "octet/lowering/stats.h"
+#include "octet/models/folded_weights.h"
 #include "octet/models/registry.h"
 #include "octet/models/state_dict.h"
 
@@ -38,6 +39,7 @@
 #include "octet/quantize/quantizer.h"
 #include "octet/quantize/rows.h"
 #include "octet/quantize/sqnr.h"
+#include "octet/quantize/trained_weights.h"
 #include "octet/quantize/value_study.h"
 
 // Targets.

@@ -234,7 +234,14 @@ void declare(CLI::App& verb, InspectArguments& arguments) {
 void declare(CLI::App& verb, CompareArguments& arguments) {
   verb.add_option("FLOAT", arguments.model.path, kFloatModel)->required();
   verb.add_option("QUANTIZED", arguments.quantized, "Quantized or prepared model")->required();
-  verb.add_option("--input", arguments.inputs, kNpyInputs)->required();
+  verb.add_option("--input", arguments.inputs, kNpyInputs);
+  add_data(verb, arguments.data.spec);
+  verb.add_option("--samples", arguments.data.samples, "With --data: so many of its first, in one batch (default: 8)")
+      ->check(CLI::PositiveNumber);
+  verb.add_option("--split", arguments.split, "Which part of the data")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"train", "test"}));
+  add_making(verb, arguments.data.making, false);
   add_json(verb, arguments);
   add_reading(verb, arguments.model);
 }

@@ -2,6 +2,7 @@
 
 #include "octet/lowering/batch.h"
 #include "octet/support/error.h"
+#include "octet/train/loader.h"
 #include "octet/train/transforms.h"
 
 namespace octet::cli {
@@ -32,11 +33,35 @@ void check_inputs(const std::vector<Input>& inputs, const DataSource& data) {
   }
 }
 
+// The number at a place of a list, where it is that long.
+template <typename Value, typename Number>
+Value nth(const std::vector<Number>& numbers, size_t i, Value otherwise) {
+  return i < numbers.size() ? static_cast<Value>(numbers[i]) : otherwise;
+}
+
+images::RandAugment rand_augment_options(const MakingArguments& given) {
+  images::RandAugment chosen;
+  chosen.changes = nth(given.rand_augment, 0, chosen.changes);
+  chosen.magnitude = nth(given.rand_augment, 1, chosen.magnitude);
+  chosen.bins = nth(given.rand_augment, 2, chosen.bins);
+  for (size_t i = 0; i < chosen.fill.size(); ++i) {
+    const auto level = nth<int64_t>(given.fill, i, 0);
+    if (level < 0 || level > 255) throw expected("--fill", "a color", "levels from 0 to 255", std::to_string(level));
+    chosen.fill[i] = static_cast<uint8_t>(level);
+  }
+  return chosen;
+}
+
 ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<DataSource> source,
                           const DataArguments& choice, int64_t default_batch) {
   ModelData data;
   data.source = std::move(source);
   check_inputs(inputs, *data.source);
+  const bool has_pictures = data.source->image_facts() != nullptr || choice.spec.starts_with("images:");
+  if (!choice.making.rand_augment.empty() && !has_pictures) {
+    throw Error(choice.spec, "--randaugment is for pictures: images:FOLDER, idx:, cifar10:, fashion-mnist",
+                ErrorCategory::kUsage);
+  }
   if (data.source->gives_sets() && choice.batch_size > 1) {
     throw expected(data.source->name(), "--batch-size", "1, since its inputs are not batched along dimension 0",
                    std::to_string(choice.batch_size));
@@ -45,14 +70,9 @@ ModelData open_for_inputs(const std::vector<Input>& inputs, std::shared_ptr<Data
                     : data.source->natural_batch() > 0 ? data.source->natural_batch()
                                                        : std::min<int64_t>(default_batch, data.source->size());
   data.workers = choice.making.workers > 0 ? choice.making.workers : data.source->usual_workers();
-  data.transform = standard_transform(*data.source, inputs.at(0).sample, choice.augment);
+  data.transform =
+      standard_transform(*data.source, inputs.at(0).sample, choice.augment, rand_augment_options(choice.making));
   return data;
-}
-
-// The number at a place of a list, where it is that long.
-template <typename Value, typename Number>
-Value nth(const std::vector<Number>& numbers, size_t i, Value otherwise) {
-  return i < numbers.size() ? static_cast<Value>(numbers[i]) : otherwise;
 }
 
 // `sample`: the sizes of the model's first input without the batch, channels first or last.
@@ -73,15 +93,7 @@ ImageFolderOptions image_options(const DataArguments& choice, std::vector<int64_
   options.mirror = !given.no_mirror;
   options.jitter = {nth(given.jitter, 0, 0.0), nth(given.jitter, 1, 0.0), nth(given.jitter, 2, 0.0),
                     nth(given.jitter, 3, 0.0)};
-  images::RandAugment& chosen = options.rand_augment;
-  chosen.changes = nth(given.rand_augment, 0, chosen.changes);
-  chosen.magnitude = nth(given.rand_augment, 1, chosen.magnitude);
-  chosen.bins = nth(given.rand_augment, 2, chosen.bins);
-  for (size_t i = 0; i < chosen.fill.size(); ++i) {
-    const auto level = nth<int64_t>(given.fill, i, 0);
-    if (level < 0 || level > 255) throw expected("--fill", "a color", "levels from 0 to 255", std::to_string(level));
-    chosen.fill[i] = static_cast<uint8_t>(level);
-  }
+  options.rand_augment = rand_augment_options(given);
   options.held_out = given.facts.held_out.value_or(options.held_out);
   options.strict = given.strict;
   return options;
@@ -154,8 +166,6 @@ void check_making(const std::string& spec, const MakingArguments& making) {
   of_images(facts.filter.has_value(), "--filter");
   of_images(making.least_scale != usual.least_scale, "--least-scale");
   of_images(!making.jitter.empty(), "--jitter");
-  of_images(!making.rand_augment.empty(), "--randaugment");
-  of_images(!making.fill.empty(), "--fill");
   of_sounds(facts.features.has_value(), "--features");
   of_sounds(facts.rate.has_value(), "--rate");
   of_sounds(facts.window_ms.has_value(), "--window-ms");
@@ -230,6 +240,14 @@ ModelData open_data_for(const tflite::Model& program, const DataArguments& choic
   }
   data.batch_size = std::max<int64_t>(data.batch_size / batch, 1) * batch;
   return data;
+}
+
+std::vector<at::Tensor> first_batch(const ModelData& data, int64_t count) {
+  LoaderOptions loading;
+  loading.batch_size = data.source->gives_sets() ? 1 : std::min(count, data.source->size());
+  loading.transform = data.transform;
+  for (const Batch& batch : Loader(data.source, loading).epoch(0)) return batch.inputs;
+  return {};
 }
 
 }  // namespace octet::cli

@@ -32,4 +32,7 @@ ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split 
 /// takes NHWC (octet/train/integer_handle.h).
 ModelData open_data_for(const tflite::Model& program, const DataArguments& choice, Split split, int64_t default_batch);
 
+/// The first `count` samples of the data as one batch.
+std::vector<at::Tensor> first_batch(const ModelData& data, int64_t count);
+
 }  // namespace octet::cli

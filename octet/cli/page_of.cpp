@@ -9,12 +9,12 @@
 #include "octet/lowering/lowering.h"
 #include "octet/quantize/compare.h"
 #include "octet/quantize/qdq.h"
+#include "octet/quantize/trained_weights.h"
 #include "octet/report/numbers.h"
 #include "octet/support/atomic_write.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 #include "octet/train/integer_handle.h"
-#include "octet/train/loader.h"
 #include "octet/version.h"
 
 namespace octet::cli {
@@ -110,9 +110,22 @@ void add_noise(report::Page& page, GraphModule& float_model, GraphModule& quanti
   const at::NoGradGuard no_grad;
   float_model.train(false);
   quantized.train(false);
-  const Comparison comparison = compare_models(float_model, quantized, sample);
-  const std::vector<ValueLoss> losses = value_losses(float_model, quantized, {sample});
-  page.values = study_values(float_model, quantized, sample);
+  const TrainedWeights weights = find_trained_weights(float_model, quantized);
+  const auto own = weights.trained > 0 ? with_float_values(quantized) : nullptr;
+  if (own) {
+    own->train(false);
+    const double before = compare_models(float_model, quantized, sample).output_sqnr_db.at(0);
+    page.noise_beside = octet::str(
+        "The weights of ", weights.trained, " of ", weights.layers,
+        " layers were trained on: no rounding of the float model's gives them, and what lies between the two models (",
+        report::decibel_text(before, 1),
+        " dB at the output) is no noise. So the model is held against itself: the same "
+        "weights, with all values in float. Accuracy says what training was worth.");
+  }
+  GraphModule& beside = own ? *own : float_model;
+  const Comparison comparison = compare_models(beside, quantized, sample);
+  const std::vector<ValueLoss> losses = value_losses(beside, quantized, {sample});
+  page.values = study_values(beside, quantized, sample);
   for (targets::Warning& warning : targets::loss_warnings(losses, target)) {
     const bool known = std::any_of(page.warnings.begin(), page.warnings.end(),
                                    [&](const targets::Warning& other) { return other.where == warning.where; });
@@ -127,14 +140,6 @@ void add_versions(report::Page& page, std::optional<uint64_t> seed) {
   page.facts.emplace_back("libtorch", torch_version());
   page.facts.emplace_back("threads", std::to_string(at::get_num_threads()));
   if (seed) page.facts.emplace_back("seed", std::to_string(*seed));
-}
-
-std::vector<at::Tensor> first_batch(const ModelData& data, int64_t count) {
-  LoaderOptions loading;
-  loading.batch_size = data.source->gives_sets() ? 1 : std::min(count, data.source->size());
-  loading.transform = data.transform;
-  for (const Batch& batch : Loader(data.source, loading).epoch(0)) return batch.inputs;
-  return {};
 }
 
 void write_page(const report::Page& page, const std::string& path) {

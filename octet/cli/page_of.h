@@ -33,15 +33,13 @@ void measure_program(report::Page& page, const std::string& name, std::shared_pt
 void add_placement(report::Page& page, const GraphModule& model, targets::TableQuantizer& quantizer);
 
 /// Noise and ranges by layer, on one run of both. `float_model` as the quantizer's passes leave it
-/// (TableQuantizer::explain). Nothing for a sample that the models do not take.
+/// (TableQuantizer::explain). Where the quantized model's weights were trained on since, it is held against itself with
+/// its values in float, and the page says so. Nothing for an empty sample.
 void add_noise(report::Page& page, GraphModule& float_model, GraphModule& quantized,
                const std::vector<at::Tensor>& sample, const targets::Target& target);
 
 /// Facts about this program, and the machine's threads and seed.
 void add_versions(report::Page& page, std::optional<uint64_t> seed);
-
-/// The first `count` samples of the data as one batch.
-std::vector<at::Tensor> first_batch(const ModelData& data, int64_t count);
 
 /// Writes the page, and says so.
 void write_page(const report::Page& page, const std::string& path);

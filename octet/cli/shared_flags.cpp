@@ -67,7 +67,9 @@ void add_allowed_operators(CLI::App& verb, ModelArguments& model) {
 
 void add_named(CLI::App& verb, NamedModelArguments& named) {
   constexpr const char* kGroup = "Models by name (octet models)";
-  verb.add_option("--weights", named.weights, "Trained weights, .pth, .pt or .safetensors (default: random ones)")
+  verb.add_option(
+          "--weights", named.weights,
+          "Trained weights, .pth, .pt, .safetensors, or the float .tflite of the same network (default: random ones)")
       ->group(kGroup);
   verb.add_flag("--new-classifier", named.new_classifier, "The last layer keeps random weights, for other classes")
       ->group(kGroup);

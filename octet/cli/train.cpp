@@ -193,15 +193,9 @@ class RunPage {
     }
   }
 
-  // The model in float with the parameters that `trained` has by the same names.
-  std::shared_ptr<GraphModule> in_float(const GraphModule& trained, const targets::TableQuantizer& quantizer) const {
-    const std::shared_ptr<GraphModule> model = quantizer.explain(*before_).model;
-    const at::NoGradGuard no_grad;
-    for (const std::string& name : model->attr_names()) {
-      if (!trained.has_attr(name) || trained.attr(name).sizes() != model->attr(name).sizes()) continue;
-      model->attr(name).copy_(trained.attr(name));
-    }
-    return model;
+  // The same as the quantizer's passes leave it.
+  std::shared_ptr<GraphModule> rewritten(const targets::TableQuantizer& quantizer) const {
+    return quantizer.explain(*before_).model;
   }
 
   report::Page& page() { return page_; }
@@ -306,12 +300,12 @@ void train(const TrainArguments& arguments) {
     result = std::move(qat.training);
     if (about) {
       report::Page& page = about->page();
-      const auto in_float = about->in_float(*model, quantizer);
       if (held_out.source) {
         const PageData on{held_out, training.task};
         measure(page, "QAT", trained, on);
         measure_in_integers(page, "QAT", *trained, on);
-        add_noise(page, *in_float, *trained, first_batch(held_out, kReported), quantizer.target());
+        const auto before = about->rewritten(quantizer);
+        add_noise(page, *before, *trained, first_batch(held_out, kReported), quantizer.target());
       }
       add_placement(page, *trained, quantizer);
     }

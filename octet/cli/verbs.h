@@ -207,6 +207,8 @@ struct CompareArguments {
   ModelArguments model;
   std::string quantized;  ///< opened as the model is
   std::vector<std::string> inputs;
+  DataArguments data;  ///< in place of inputs: its first `samples`
+  std::string split = "test";
   bool json = false;
 };
 void compare(const CompareArguments& arguments);

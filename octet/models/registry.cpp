@@ -76,6 +76,7 @@ const std::vector<RegistryRow>& registry() {
       row<EfficientNetLite>("efficientnet_lite0", kImageNet, "timm's"),
       row<EfficientNetLite>("tf_efficientnet_lite0", kImageNet, "timm's", {.tensorflow = true}),
       row<ResNet8>("resnet8", std::string(kCifar) + " (MLPerf Tiny)", kOwn),
+      row<ResNet8>("tf_resnet8", std::string(kCifar) + " (MLPerf Tiny's own padding)", kOwn, {.tensorflow = true}),
       row<CifarNet>("cifarnet", std::string(kCifar) + " (NXP's example)", kOwn),
       row<DsCnn>("ds_cnn", "keyword spotting, MFCCs of a second (MLPerf Tiny)", kOwn),
       row<MobileNetV1>("mobilenet_v1", "visual wake words, is a person there (MLPerf Tiny)", kOwn),

@@ -7,6 +7,9 @@ namespace octet {
 struct ResNet8Options {
   int64_t num_classes = 10;
   int64_t in_channels = 3;
+  /// As the benchmark's Keras definition: SAME padding, BatchNorm's eps 1e-3 and momentum 0.01. Else torch's,
+  /// padding 1.
+  bool tensorflow = false;
 };
 
 /// MLPerf Tiny's CIFAR-10 ResNet8: a 3x3 convolution to 16 channels, three residual stacks of 16, 32 and 64 channels

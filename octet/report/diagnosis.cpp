@@ -95,8 +95,8 @@ std::vector<LayerDiagnosis> diagnose(const Comparison& comparison, const std::ve
       const bool known =
           by_numbers(layer, loss != losses.end() ? &*loss : nullptr, value, find(studies, compared.name, true));
       if (!known) {
-        layer.cause = "rounding alone: 8 bits hold no more of what is computed here";
-        layer.cure = "--leave-float, 16 bits, or training quantization-aware";
+        layer.cause = "rounding alone: its grid holds no more of what is computed here";
+        layer.cure = "--leave-float, more bits, or training quantization-aware";
       }
     }
     all.push_back(std::move(layer));

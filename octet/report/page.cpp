@@ -136,6 +136,7 @@ std::string layers(const Page& page) {
   std::string out =
       "<p>How much signal each layer's value keeps beside the noise of quantization, in the run of the whole "
       "model. Below 10 dB little is left, from 30 dB on nothing is to be gained.</p>\n";
+  if (!page.noise_beside.empty()) out += octet::str("<p>", escaped(page.noise_beside), "</p>\n");
   for (size_t i = 0; i < page.output_sqnr_db.size(); ++i) {
     out += octet::str("<p><b>Output ", i, ": ", decibel_text(page.output_sqnr_db[i], 2), " dB</b></p>\n");
   }

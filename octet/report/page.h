@@ -42,6 +42,7 @@ struct OCTET_API Page {
   std::vector<Measured> measured;
   std::string measured_on;  ///< the data
   std::optional<TrainResult> training;
+  std::string noise_beside;  ///< a sentence: what the noise below is measured beside, where that is not the float model
   std::vector<double> output_sqnr_db;
   std::vector<LayerDiagnosis> layers;  ///< worst first
   std::vector<ValueStudy> values;

@@ -9,22 +9,28 @@
 #include "octet/quantize/observer.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/support/log.h"
+#include "octet/train/dead_channels.h"
 #include "octet/train/integer_prefix.h"
+#include "octet/train/statistics_gap.h"
 
 namespace octet {
 namespace {
 
-// On samples as training draws them.
+// Of samples as training draws them; `samples` of them, 0: all.
+Loader loader_of(const std::shared_ptr<const DataSource>& data, const TrainOptions& options, int64_t samples) {
+  return {data,
+          {.batch_size = std::min(options.batch_size, std::max<int64_t>(1, data->size())),
+           .shuffle = true,
+           .samples = samples,
+           .seed = options.seed,
+           .workers = options.workers,
+           .transform = options.transform}};
+}
+
 void calibrate_first(GraphModule& prepared, const std::shared_ptr<const DataSource>& data, const TrainOptions& options,
                      int64_t samples) {
-  const Loader loader(data, {.batch_size = std::min(options.batch_size, std::max<int64_t>(1, data->size())),
-                             .shuffle = true,
-                             .samples = samples,
-                             .seed = options.seed,
-                             .workers = options.workers,
-                             .transform = options.transform});
   std::vector<std::vector<at::Tensor>> batches;
-  for (Batch& batch : loader.epoch(0)) batches.push_back(std::move(batch.inputs));
+  for (Batch& batch : loader_of(data, options, samples).epoch(0)) batches.push_back(std::move(batch.inputs));
   prepared.train(false);
   calibrate(prepared, batches);
   prepared.train(true);
@@ -73,6 +79,10 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
                     Progress* progress) {
   LearnedScalesQuantizer with_learned_scales(quantizer);
   Quantizer& chosen = options.learn_scales ? with_learned_scales : quantizer;
+  if (options.freeze_bn_after != 0) {
+    const StatisticsGap gap = statistics_gap(model, loader_of(data, options.train, 0), options.train.channels_last);
+    if (gap.is_wide()) log::warn("qat: ", text(gap));
+  }
   auto prepared = move_exported_model_to_train(prepare_qat_pt2e(std::move(model), chosen));
   FrozenLayers frozen;
   if (!options.freeze.empty()) frozen = freeze_layers(*prepared, options.freeze);
@@ -132,6 +142,13 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
     }
     if (!watching.observing) begin.look();
     if (hooks.on_epoch_begin) hooks.on_epoch_begin(epoch);
+  };
+  // Grids of weights are known from the first step on.
+  with_freezing.on_step = [&, told = false](const StepInfo& info) mutable {
+    if (hooks.on_step) hooks.on_step(info);
+    if (std::exchange(told, true)) return;
+    const DeadChannels found = dead_channels(*prepared);
+    if (found.dead > 0) log::warn("qat: ", text(found));
   };
   const Trainer trainer(handle, std::move(data), training, with_freezing, std::move(evaluation), progress, "qat");
   loop = &trainer;

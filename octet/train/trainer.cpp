@@ -226,7 +226,9 @@ void Trainer::add_gradients(Tally& tally, Batch& batch, int64_t epoch, GradientB
   if (!std::isfinite(value)) {
     const std::string place = model_.where_not_finite ? model_.where_not_finite(batch.inputs) : "";
     const int64_t step = tally.batches / options_.accumulate;
-    throw Error("train", str("the loss is ", value, " in epoch ", epoch + 1, ", step ", step + 1,
+    const std::string before =
+        tally.batches > 0 ? str(" (before it, on average: ", tally.loss / static_cast<double>(tally.batches), ")") : "";
+    throw Error("train", str("the loss is ", value, " in epoch ", epoch + 1, ", step ", step + 1, before,
                              place.empty() ? "" : "; it begins where " + place))
         .hint("a lower learning rate or gradient clipping helps");
   }

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/_upsample_bilinear2d_aa.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "octet/support/error.h"
@@ -21,6 +22,8 @@ at::Tensor checked(at::Tensor images, const char* who) {
   }
   return images.contiguous();
 }
+
+uint8_t level(float value) { return static_cast<uint8_t>(std::clamp(value * 255.0F + 0.5F, 0.0F, 255.0F)); }
 
 /// `images` inside zeros: size [N, C, height, width], image n shifted by (top[n], left[n]), which may be negative.
 at::Tensor place(const at::Tensor& images, int64_t height, int64_t width, const std::function<int64_t(size_t)>& top,
@@ -114,6 +117,31 @@ Transform random_mirror(double probability) {
   };
 }
 
+Transform random_changes(const images::RandAugment& options) {
+  return [options](at::Tensor images, const SampleSeeds& seeds) {
+    images = checked(std::move(images), "random_changes");
+    if (seeds.size() != static_cast<size_t>(images.size(0))) throw Error("random_changes", "needs one seed a sample");
+    const int64_t channels = images.size(1), area = images.size(2) * images.size(3);
+    if (channels != 1 && channels != 3) throw expected("random_changes", "channels", "1 or 3", str(channels));
+    images::Image image = images::make_image(images.size(2), images.size(3));
+    float* p = pixels(images);
+    for (size_t n = 0; n < seeds.size(); ++n, p += channels * area) {
+      for (int64_t i = 0; i < area; ++i) {
+        for (int64_t c = 0; c < 3; ++c)
+          image.rgb[static_cast<size_t>(3 * i + c)] = level(p[(channels == 1 ? 0 : c) * area + i]);
+      }
+      Draws draws(seeds[n]);
+      images::rand_augment(image, options, draws);
+      for (int64_t c = 0; c < channels; ++c) {
+        for (int64_t i = 0; i < area; ++i) {
+          p[c * area + i] = static_cast<float>(image.rgb[static_cast<size_t>(3 * i + c)]) / 255.0F;
+        }
+      }
+    }
+    return images;
+  };
+}
+
 Transform resize(int64_t height, int64_t width) {
   if (height < 1 || width < 1) throw expected("resize", "size", "at least 1x1", str(height, "x", width));
   return [height, width](at::Tensor images, const SampleSeeds&) {
@@ -134,7 +162,8 @@ Transform compose(std::vector<Transform> steps) {
   };
 }
 
-Transform standard_transform(const DataSource& data, const std::vector<int64_t>& input_shape, bool augment) {
+Transform standard_transform(const DataSource& data, const std::vector<int64_t>& input_shape, bool augment,
+                             const images::RandAugment& changes) {
   const ImageFacts* facts = data.image_facts();
   if (facts == nullptr) return {};
   const std::vector<int64_t> image = data.sample_shapes()[0];
@@ -150,6 +179,7 @@ Transform standard_transform(const DataSource& data, const std::vector<int64_t>&
   }
   if (augment && facts->crop_margin > 0) steps.push_back(random_crop(facts->crop_margin));
   if (augment && facts->mirror) steps.push_back(random_mirror());
+  if (augment && changes.changes > 0) steps.push_back(random_changes(changes));
   steps.push_back(normalise(facts->mean, facts->std));
   return compose(std::move(steps));
 }

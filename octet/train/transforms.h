@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "octet/images/rand_augment.h"
 #include "octet/support/api.h"
 #include "octet/support/mix_seed.h"
 
@@ -29,14 +30,18 @@ OCTET_API Transform pad_to(int64_t height, int64_t width);
 OCTET_API Transform random_crop(int64_t margin);
 /// Exchanges left and right with this probability.
 OCTET_API Transform random_mirror(double probability = 0.5);
+/// RandAugment of images of one channel or three, from 0 to 1, in levels of 1/255 (rand_augment.h); one channel is
+/// grey.
+OCTET_API Transform random_changes(const images::RandAugment& options);
 /// Bilinear, with antialiasing where it shrinks (as torchvision's Resize).
 OCTET_API Transform resize(int64_t height, int64_t width);
 /// One after the other, each with chance of its own.
 OCTET_API Transform compose(std::vector<Transform> steps);
 
 /// What brings the data to a model whose input 0 is [C, H, W] (without the batch): padding by up to a quarter or else
-/// resizing, the data set's usual normalisation, and before that with `augment` its random crop and mirroring. Empty
-/// for data that is no set of images. Throws octet::Error where the channels differ.
-OCTET_API Transform standard_transform(const DataSource& data, const std::vector<int64_t>& input_shape, bool augment);
+/// resizing, the data set's usual normalisation, and before that with `augment` its random crop and mirroring, and
+/// `changes`. Empty for data that is no set of images. Throws octet::Error where the channels differ.
+OCTET_API Transform standard_transform(const DataSource& data, const std::vector<int64_t>& input_shape, bool augment,
+                                       const images::RandAugment& changes = {});
 
 }  // namespace octet

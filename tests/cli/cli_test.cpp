@@ -188,6 +188,9 @@ TEST_P(QuantizeGolden, GivesTheReferencesRowsAndOutput) {
       run("compare --json " + folder + "/model.pt2 " + output + " --input " + folder + "/test_0.npy");
   ASSERT_EQ(compared.status, 0) << compared.err;
   const auto comparison = nlohmann::json::parse(compared.out);
+  const Outcome of_data =
+      run("compare --json " + folder + "/model.pt2 " + output + " --data 'npy:" + folder + "/test_0.npy'");
+  EXPECT_EQ(of_data.out, compared.out) << of_data.err;
   ASSERT_EQ(comparison.at("output_sqnr_db").size(), 1u);
   const double of_the_output = comparison.at("output_sqnr_db")[0];
   EXPECT_NEAR(of_the_output, sqnr_db(read_npy(folder + "/float_out.npy"), got), 1e-2);

@@ -77,6 +77,24 @@ TEST_F(NamedModels, NameTheWeightsThatDoNotFit) {
   EXPECT_EQ(test::lines(other_classes.err), 1u);
 }
 
+// The float .tflite of the same network, BatchNorms folded; its softmax stays behind the logits.
+TEST_F(NamedModels, TakeTheWeightsOfAFloatTflite) {
+  const std::string given = test::data("tflite/kws_fp32.tflite"), input = test::data("tflite/kws_calib.npy");
+  const at::Tensor nhwc = read_npy(input);
+  write_npy(file("x.npy"), nhwc.permute({0, 3, 1, 2}).contiguous());
+  ASSERT_EQ(run("run " + given + " --input " + input + " --output " + file("theirs.npy")).status, 0);
+  const Outcome own = run("run ds_cnn --weights " + given + " --input " + file("x.npy") + " --output " + file("y.npy"));
+  ASSERT_EQ(own.status, 0) << own.err;
+  EXPECT_TRUE(at::allclose(at::softmax(read_npy(file("y.npy")), 1), read_npy(file("theirs.npy")), 0, 1e-5));
+  const Outcome other = run("inspect mobilenet_v1 --weights " + given);
+  EXPECT_EQ(other.status, 1);
+  EXPECT_NE(other.err.find("kws_fp32.tflite] no weight of [8, 3, 3, 3] is left for 'conv'; weights for mobilenet_v1"),
+            std::string::npos)
+      << other.err;
+  const Outcome quantized = run("inspect ds_cnn --weights " + test::data("tflite/kws_int8.tflite"));
+  EXPECT_NE(quantized.err.find("is quantized; weights come from the float file"), std::string::npos) << quantized.err;
+}
+
 TEST_F(NamedModels, AreBuiltAsTheFlagsSay) {
   const Json built =
       Json::parse(run("inspect mobilenet_v3_small_w050 --classes 5 --channels 1 --input-size 1,1,64,64 --json").out);

@@ -1,20 +1,18 @@
 // Each model that octet builds by name, on the way to the device; and one of them beside the benchmark's own file.
 #include <gtest/gtest.h>
 #include <torch/nn/modules/batchnorm.h>
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
-
-#include <cmath>
 
 #include "octet/formats/npy.h"
-#include "octet/graph/constant_value.h"
 #include "octet/graph/record.h"
 #include "octet/integer/executor.h"
 #include "octet/lowering/batch.h"
 #include "octet/lowering/lowering.h"
 #include "octet/lowering/program_graph.h"
+#include "octet/models/folded_weights.h"
 #include "octet/models/registry.h"
+#include "octet/quantize/fold_batch_norm.h"
 #include "octet/quantize/sqnr.h"
+#include "octet/support/error.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/engine/placement/check.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
@@ -71,47 +69,56 @@ TEST_P(OnTheDevice, AProgramOfIntegersComputesWhatItsModelDoes) {
 
 INSTANTIATE_TEST_SUITE_P(Models, OnTheDevice, testing::ValuesIn(names_of_models()));
 
-// The convolutions and linears of a program, BatchNorms folded into them, in order: the model's get the same, its
-// BatchNorms nothing to do.
-void take_folded(Model& model, const GraphModule& folded) {
-  const at::NoGradGuard no_grad;
-  std::vector<std::pair<at::Tensor, at::Tensor>> layers;
-  for (const Node* node : folded.graph().nodes()) {
-    if (node->kind() != NodeKind::kCall) continue;
-    if (node->op().text() != "aten.conv2d.default" && node->op().text() != "aten.linear.default") continue;
-    layers.emplace_back(constant_value(folded, *node->arg("weight").node()),
-                        constant_value(folded, *node->arg("bias").node()));
-  }
-  size_t taken = 0;
-  const auto take = [&](at::Tensor& weight, at::Tensor& bias) {
-    ASSERT_LT(taken, layers.size());
-    ASSERT_EQ(weight.sizes(), layers[taken].first.sizes());
-    weight.copy_(layers[taken].first);
-    bias.copy_(layers[taken++].second);
-  };
-  for (const auto& module : model.modules()) {
-    if (auto* conv = module->as<torch::nn::Conv2dImpl>()) {
-      take(conv->weight, conv->bias);
-    } else if (auto* linear = module->as<torch::nn::LinearImpl>()) {
-      take(linear->weight, linear->bias);
-    } else if (auto* norm = module->as<torch::nn::BatchNorm2dImpl>()) {
-      norm->weight.fill_(std::sqrt(1 + norm->options.eps()));  // mean 0, variance 1, bias 0 as it is made
-    }
-  }
-  EXPECT_EQ(taken, layers.size());
-}
-
 TEST(DsCnn, WithTheBenchmarksWeightsGivesItsResults) {
   const at::NoGradGuard no_grad;
   const auto trained = load_tflite(test::data("tflite/kws_fp32.tflite"));
   make_batch_flexible(*trained);
   const auto model = make_model("ds_cnn");
   model->eval();
-  take_folded(*model, *trained);
+  load_folded(*model, folded_layers(*trained), "kws");
   const at::Tensor input = read_npy(test::data("tflite/kws_calib.npy"));
   const at::Tensor expected = trained->forward(input);
   const at::Tensor got = at::softmax(model->forward(input.permute({0, 3, 1, 2})), 1);
   EXPECT_LE((got - expected).abs().max().item<double>(), 1e-5);
+}
+
+// Where a convolution has no bias of its own, the BatchNorm behind it takes that of the folded layer.
+TEST(FoldedWeights, TellWhatFindsNoPlace) {
+  const at::NoGradGuard no_grad;
+  at::manual_seed(3);
+  const auto model = make_model("mobilenet_v2_w025_small", {.num_classes = 4});
+  model->eval();
+  for (const auto& module : model->modules()) {
+    if (auto* norm = module->as<torch::nn::BatchNorm2dImpl>()) {
+      for (at::Tensor* each : {&norm->bias, &norm->running_mean}) each->normal_(0, 0.2);
+      norm->running_var.uniform_(0.5, 2);
+    }
+  }
+  const at::Tensor input = at::randn({2, 3, 32, 32});
+  const auto recorded = export_module(*model, {input});
+  fold_batch_norms(*recorded);
+  std::vector<FoldedLayer> layers = folded_layers(*recorded);
+  const auto other = make_model("mobilenet_v2_w025_small", {.num_classes = 4});
+  other->eval();
+  load_folded(*other, layers, "file");
+  EXPECT_TRUE(at::allclose(other->forward(input), model->forward(input), 1e-3, 1e-4));
+
+  const auto told = [&](const std::vector<FoldedLayer>& given) {
+    const auto fresh = make_model("mobilenet_v2_w025_small", {.num_classes = 4});
+    const at::Tensor before = fresh->parameters().front().clone();
+    std::string text;
+    try {
+      load_folded(*fresh, given, "file");
+    } catch (const Error& error) {
+      text = error.what();
+    }
+    EXPECT_TRUE(at::equal(fresh->parameters().front(), before));
+    return text;
+  };
+  layers.push_back({"extra", at::zeros({7, 7}), {}});
+  EXPECT_NE(told(layers).find("[file] 'extra' has no counterpart in the model"), std::string::npos) << told(layers);
+  layers.resize(layers.size() - 2);
+  EXPECT_NE(told(layers).find("no weight of [4, 1280] is left for 'classifier.1'"), std::string::npos) << told(layers);
 }
 
 }  // namespace

@@ -5,8 +5,10 @@
 
 #include "octet/quantize/compare.h"
 #include "octet/quantize/fold_batch_norm.h"
+#include "octet/quantize/qdq.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/rows.h"
+#include "octet/quantize/trained_weights.h"
 #include "octet/quantize/value_study.h"
 #include "octet/support/error.h"
 #include "tests/quantize/test_nets.h"
@@ -99,6 +101,41 @@ TEST(Compare, FindsTheLayersOfAFoldedModel) {
   for (const ValueStudy& study : study_values(*float_model, *converted, {x})) studies.insert(study.name);
   EXPECT_TRUE(losses.contains("conv2d_1")) << losses.size();
   EXPECT_TRUE(studies.contains("conv2d_1")) << studies.size();
+}
+
+// Rounding moves a weight by half a step at most: what lies farther away was trained.
+TEST(TrainedWeights, AreNoRoundingOfTheFloatModels) {
+  at::manual_seed(1);
+  auto float_model = small_net();
+  float_model->train(false);
+  test::SimpleQuantizer quantizer(false);
+  auto prepared = prepare_pt2e(float_model->copy(), quantizer);
+  const at::Tensor x = at::randn({2, 3, 6, 6});
+  (*prepared)(x);
+  const auto converted = convert_pt2e(prepared);
+  using Found = std::pair<int64_t, int64_t>;
+  const auto found = [&](const GraphModule& beside) {
+    const TrainedWeights weights = find_trained_weights(beside, *converted);
+    return Found(weights.trained, weights.layers);
+  };
+  EXPECT_EQ(found(*float_model), Found(0, 2));
+  auto folded = float_model->copy();
+  fold_batch_norms(*folded);
+  EXPECT_EQ(found(*folded), Found(0, 2));
+  const at::NoGradGuard no_grad;
+  float_model->attr("c2.weight").mul_(1.2);
+  EXPECT_EQ(found(*float_model), Found(1, 2));
+  float_model->attr("bn1.running_var").mul_(1.5);
+  EXPECT_EQ(found(*float_model), Found(2, 2));
+
+  // The same weights with values in float: what is left between the two is no more than 8 bits lose.
+  const auto own = with_float_values(*converted);
+  for (const Node* node : own->graph().nodes()) EXPECT_FALSE(node->is(Trait::kQuantize)) << node->name();
+  const Comparison comparison = compare_models(*own, *converted, {x});
+  ASSERT_EQ(comparison.layers.size(), 3u);
+  EXPECT_GT(comparison.layers.front().sqnr_db, 30);
+  EXPECT_LT(comparison.layers.front().sqnr_db, 80);
+  EXPECT_LT(compare_models(*float_model, *converted, {x}).output_sqnr_db.at(0), 20);
 }
 
 TEST(Compare, PreparedModelsStayAsTheyAre) {

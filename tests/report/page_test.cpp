@@ -117,6 +117,12 @@ TEST(Page, IsWholeByItselfAndWellFormed) {
   }
 }
 
+TEST(Page, SaysWhatNoiseIsMeasuredBeside) {
+  Page page = whole_page("net");
+  page.noise_beside = "The weights of 2 of 3 layers were trained <on>";
+  EXPECT_NE(page.html().find("<p>The weights of 2 of 3 layers were trained &lt;on&gt;</p>"), std::string::npos);
+}
+
 TEST(Page, TellsNothingThatIsNotKnown) {
   Page page;
   page.title = "bare";

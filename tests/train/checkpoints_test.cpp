@@ -52,7 +52,7 @@ QatOptions options(OptimizerKind optimizer = OptimizerKind::kSgd) {
   return options;
 }
 
-struct Cut {};
+struct CutHere {};
 
 // Saves after each step into `folder`, and is cut off behind step `cut_behind`; 0: to the end.
 TrainHooks kept(Checkpoints& checkpoints, int64_t cut_behind, State* last) {
@@ -62,7 +62,7 @@ TrainHooks kept(Checkpoints& checkpoints, int64_t cut_behind, State* last) {
     checkpoints.save_if_due(model, state);
     last->clear();
     for (const auto& [name, tensor] : state_of(model)) last->emplace(name, tensor.detach().clone());
-    if (cut_behind > 0 && state.step == cut_behind) throw Cut();
+    if (cut_behind > 0 && state.step == cut_behind) throw CutHere();
   };
   return hooks;
 }
@@ -94,7 +94,7 @@ State trained(bool quantizes, OptimizerKind optimizer, const std::vector<int64_t
       *result = train_qat(small_graph(), quantizer, noise(64, 1), choice, hooks, noise(20, 2)).training;
     };
     if (attempt < cuts.size()) {
-      EXPECT_THROW(run(), Cut);
+      EXPECT_THROW(run(), CutHere);
     } else {
       run();
     }
@@ -162,7 +162,7 @@ TEST(Checkpoints, ARunByARecipeThatIsCutOffEndsInTheSameBits) {
         choice.train.task = distilled(classification(0.1), model_handle(graph->copy()), {});
         const auto train_on = [&] { train_qat(graph, quantizer, noise(64, 1), choice, hooks, noise(20, 2)); };
         if (attempt < cuts.size()) {
-          EXPECT_THROW(train_on(), Cut);
+          EXPECT_THROW(train_on(), CutHere);
         } else {
           train_on();
           last = state_of(model_handle(graph));  // as it was converted

@@ -5,8 +5,12 @@
 
 #include "octet/graph/record.h"
 #include "octet/models/registry.h"
+#include "octet/quantize/qat_conv_bn.h"
+#include "octet/quantize/quantize_pt2e.h"
 #include "octet/support/error.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
+#include "octet/train/dead_channels.h"
+#include "octet/train/statistics_gap.h"
 
 namespace octet {
 namespace {
@@ -57,6 +61,55 @@ TEST(TrainGraph, GraphsTrainAsModulesDo) {
   TrainResult result = train(model_handle(graph), spots(640, 1), options_for(5, 0.05), {}, spots(200, 2));
   EXPECT_LT(result.epochs.back().loss, 0.7 * result.epochs.front().loss);
   EXPECT_GT(result.epochs.back().evaluation->score("top1"), 0.8);
+}
+
+// A model that saw few batches has statistics that are not its own; the look at them leaves it as it was.
+TEST(StatisticsGap, NamesTheLayerWhoseVariancesDoNotFit) {
+  auto graph = float_graph();
+  const Loader loader(spots(64, 1), {.batch_size = 32, .shuffle = true});
+  TrainOptions options = options_for(4, 0.02);
+  options.reestimate_batches = 4;
+  train(model_handle(graph), spots(320, 1), options);
+  graph->train(false);
+  EXPECT_LT(statistics_gap(graph, loader, true).ratio, 2);
+  const at::NoGradGuard no_grad;
+  graph->attr("stack2.bn1.running_var").mul_(30);
+  std::map<std::string, at::Tensor> before;
+  for (const std::string& name : graph->attr_names()) before[name] = graph->attr(name).clone();
+  const StatisticsGap gap = statistics_gap(graph, loader, true);
+  EXPECT_EQ(gap.where, "stack2.bn1");
+  EXPECT_TRUE(gap.is_wide());
+  EXPECT_NEAR(gap.ratio, 30, 15);
+  EXPECT_NE(text(gap).find("at 'stack2.bn1'"), std::string::npos);
+  EXPECT_FALSE(graph->is_training());
+  for (const auto& [name, value] : before) EXPECT_TRUE(at::equal(graph->attr(name), value)) << name;
+}
+
+// One channel's weights beside those of a thousand times the size, on one grid: nothing of it is left.
+TEST(DeadChannels, AreThoseThatRoundToNothing) {
+  auto graph = float_graph();
+  {
+    const at::NoGradGuard no_grad;
+    graph->attr("stack2.bn1.weight")[3] = 1e-4;
+    graph->attr("stack2.bn1.weight")[5] = 1e-4;
+  }
+  NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"), /*is_qat=*/true);
+  auto prepared = move_exported_model_to_train(prepare_qat_pt2e(graph, quantizer));
+  prepared->forward(spots(8, 1)->get({0, 1, 2, 3}).inputs.at(0));
+  EXPECT_EQ(dead_channels(*prepared).dead, 0) << "a scale a channel";
+  for (const Node* node : prepared->graph().nodes()) {
+    if (node->kind() != NodeKind::kCallModule) continue;
+    const auto* pair = dynamic_cast<const QatConvBn*>(prepared->callable(node->target()).get());
+    FakeQuantize* rounding = pair != nullptr ? known_rounding(pair->weight_fake_quant().get()) : nullptr;
+    if (rounding != nullptr) rounding->scale.fill_(rounding->scale.max());
+  }
+  const DeadChannels found = dead_channels(*prepared);
+  EXPECT_EQ(found.dead, 2);
+  EXPECT_EQ(found.layers, 1);
+  EXPECT_EQ(found.worst, "stack2.conv1");
+  EXPECT_NE(text(found).find("2 of "), std::string::npos);
+  freeze_bn_stats(*prepared);
+  EXPECT_EQ(dead_channels(*prepared).dead, 0) << "statistics stay the float model's";
 }
 
 TEST(TrainQat, FreezesRangesAndStatisticsAndConverts) {

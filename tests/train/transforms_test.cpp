@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
+#include "octet/images/rand_augment.h"
 #include "octet/support/error.h"
 #include "octet/train/data_source.h"
 
@@ -83,6 +86,34 @@ TEST(Transforms, ResizeIsBilinear) {
   EXPECT_NEAR(resize(2, 2)(x, {}).mean().item<double>(), x.mean().item<double>(), 1e-4);
 }
 
+// What folders of pictures do, on sets of them: grey ones stay grey.
+TEST(Transforms, RandomChangesAreRandAugment) {
+  const images::RandAugment options = {.changes = 2, .magnitude = 12, .fill = {9, 9, 9}};
+  const Transform change = random_changes(options);
+  at::manual_seed(4);
+  const at::Tensor levels = at::randint(256, {24, 3, 9, 7}, at::kByte);
+  const at::Tensor x = levels.to(at::kFloat) / 255.0;
+  SampleSeeds seeds(24);
+  for (size_t i = 0; i < seeds.size(); ++i) seeds[i] = 31 * i + 5;
+  const at::Tensor colored = change(x.clone(), seeds), grey = change(x.narrow(1, 0, 1).clone(), seeds);
+  int64_t changed = 0;
+  for (int64_t n = 0; n < 24; ++n) {
+    const auto expected = [&](const at::Tensor& rgb) {
+      images::Image image = images::make_image(9, 7);
+      std::memcpy(image.rgb.data(), rgb.permute({1, 2, 0}).contiguous().const_data_ptr(), image.rgb.size());
+      Draws draws(seeds[static_cast<size_t>(n)]);
+      images::rand_augment(image, options, draws);
+      return at::from_blob(image.rgb.data(), {9, 7, 3}, at::kByte).permute({2, 0, 1}).to(at::kFloat) / 255.0;
+    };
+    EXPECT_TRUE(at::allclose(colored[n], expected(levels[n]))) << n;
+    EXPECT_TRUE(at::allclose(grey[n], expected(levels[n].narrow(0, 0, 1).expand({3, 9, 7})).narrow(0, 0, 1))) << n;
+    EXPECT_TRUE(at::equal(change(x.narrow(0, n, 1).clone(), {seeds[static_cast<size_t>(n)]})[0], colored[n])) << n;
+    changed += at::allclose(colored[n], x[n]) ? 0 : 1;
+  }
+  EXPECT_GT(changed, 12);
+  EXPECT_THROW(change(at::zeros({1, 2, 4, 4}), {1}), Error);
+}
+
 TEST(StandardTransform, FitsTheDataToTheModel) {
   auto data = image_source("grey", at::randint(256, {2, 1, 28, 28}, at::kByte), {}, 0, {{0.25}, {0.5}, true, 2});
   at::Tensor x = data->get({0, 1}).inputs[0];
@@ -92,6 +123,9 @@ TEST(StandardTransform, FitsTheDataToTheModel) {
   EXPECT_TRUE(at::allclose(standard_transform(*data, {1, 28, 28}, false)(x.clone(), {1, 2}), (x - 0.25) / 0.5));
   at::Tensor augmented = standard_transform(*data, {1, 32, 32}, true)(x.clone(), {1, 2});
   EXPECT_FALSE(at::allclose(augmented, expected_pad));
+  const images::RandAugment changes = {.changes = 2};
+  EXPECT_FALSE(at::allclose(standard_transform(*data, {1, 32, 32}, true, changes)(x.clone(), {1, 2}), augmented));
+  EXPECT_TRUE(at::allclose(standard_transform(*data, {1, 32, 32}, false, changes)(x.clone(), {1, 2}), expected_pad));
   EXPECT_THROW(standard_transform(*data, {3, 32, 32}, false), Error);
   EXPECT_FALSE(standard_transform(*tensor_source("t", {at::zeros({2, 3})}), {3}, true));
 }

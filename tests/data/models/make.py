@@ -147,25 +147,27 @@ class WakeWord(nn.Module):
 
 
 class Stack(nn.Module):
-    def __init__(self, channels, out, stride):
+    def __init__(self, channels, out, stride, norm):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1)
-        self.bn1 = nn.BatchNorm2d(out)
+        self.tensorflow, self.stride = norm is keras_bn, stride
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 0 if self.tensorflow else 1)
+        self.bn1 = norm(out)
         self.conv2 = nn.Conv2d(out, out, 3, 1, 1)
-        self.bn2 = nn.BatchNorm2d(out)
+        self.bn2 = norm(out)
         self.shortcut = nn.Conv2d(channels, out, 1, stride) if stride != 1 else None
 
     def forward(self, x):
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        y = self.conv1(same(x, (3, 3), self.stride) if self.tensorflow else x)
+        y = self.bn2(self.conv2(F.relu(self.bn1(y))))
         return F.relu((x if self.shortcut is None else self.shortcut(x)) + y)
 
 
 class ResNet8(nn.Module):
-    def __init__(self):
+    def __init__(self, norm=nn.BatchNorm2d):
         super().__init__()
         self.conv = nn.Conv2d(3, 16, 3, 1, 1)
-        self.bn = nn.BatchNorm2d(16)
-        self.stack1, self.stack2, self.stack3 = Stack(16, 16, 1), Stack(16, 32, 2), Stack(32, 64, 2)
+        self.bn = norm(16)
+        self.stack1, self.stack2, self.stack3 = Stack(16, 16, 1, norm), Stack(16, 32, 2, norm), Stack(32, 64, 2, norm)
         self.fc = nn.Linear(64, 10)
 
     def forward(self, x):
@@ -214,6 +216,7 @@ write("tf_efficientnet_lite0_of_2_channels", timm.create_model("tf_efficientnet_
       [1, 2, 224, 224], num_classes=10, in_channels=2)
 # Written out above: the operators are another matter than what is computed.
 write("resnet8", ResNet8(), [1, 3, 32, 32], with_operators=False)
+write("tf_resnet8", ResNet8(keras_bn), [1, 3, 32, 32], with_operators=False)
 write("ds_cnn", DsCnn(), [1, 1, 49, 10], with_operators=False)
 write("ds_cnn_w050", DsCnn(channels=32), [1, 1, 49, 10], with_operators=False)
 write("mobilenet_v1", MobileNetV1(), [1, 3, 96, 96], with_operators=False)
