@@ -2,6 +2,10 @@
 
 #include <ATen/Functions.h>
 
+#include <cmath>
+
+#include "octet/integer/kernels/float_in_order.h"
+
 namespace octet::integer {
 
 namespace {
@@ -19,7 +23,6 @@ std::vector<KernelRow> make_rows() {
   using enum tflite::OpCode;
   using at::Tensor;
   using tflite::Options;
-  using Axes = at::IntArrayRef;
   return {
       // Products.
       computes(kConv2d, make_convolution, float_convolution),
@@ -33,7 +36,7 @@ std::vector<KernelRow> make_rows() {
       computes(kSub, make_addition, of_two([](const Tensor& a, const Tensor& b) { return a - b; })),
       computes(kMul, make_multiplication, of_two([](const Tensor& a, const Tensor& b) { return a * b; })),
       computes(kDiv, kNone, of_two([](const Tensor& a, const Tensor& b) { return a / b; })),
-      computes(kPow, kNone, of_two([](const Tensor& a, const Tensor& b) { return at::pow(a, b); })),
+      computes(kPow, kNone, of_two(power)),
       computes(kSquaredDifference, kNone, of_two([](const Tensor& a, const Tensor& b) { return (a - b).square(); })),
       computes(kMaximum, make_extremum, of_two(at::maximum)),
       computes(kMinimum, make_extremum, of_two(at::minimum)),
@@ -47,29 +50,24 @@ std::vector<KernelRow> make_rows() {
       computes(kRelu0To1, make_relu_0_to_1, of_one([](const Tensor& x) { return x.clamp(0, 1); })),
       computes(kLeakyRelu, make_leaky_relu,
                with_options([](const Tensor& x, const Options& how) { return at::leaky_relu(x, how.alpha); })),
-      computes(kLogistic, make_logistic, of_one(at::sigmoid)),
-      computes(kTanh, make_tanh, of_one(at::tanh)),
+      computes(kLogistic, make_logistic, each(logistic)),
+      computes(kTanh, make_tanh, each(std::tanh)),
       computes(kHardSwish, make_hard_swish, of_one(at::hardswish)),
-      computes(kGelu, kNone, with_options([](const Tensor& x, const Options& how) {
-                 return at::gelu(x, how.approximate ? "tanh" : "none");
-               })),
-      computes(kExp, make_exp, of_one(at::exp)),
-      computes(kLog, make_log, of_one(at::log)),
-      computes(kSqrt, kNone, of_one(at::sqrt)),
+      computes(kGelu, kNone, with_options(gelu)),
+      computes(kExp, make_exp, each(std::exp)),
+      computes(kLog, make_log, each(std::log)),
+      computes(kSqrt, kNone, each(std::sqrt)),
       computes(kRsqrt, make_rsqrt, of_one(at::rsqrt)),
       computes(kAbs, make_abs, of_one(at::abs)),
       computes(kNeg, kNone, of_one(at::neg)),
 
       // Along an axis.
-      computes(kSoftmax, make_softmax,
-               with_options([](const Tensor& x, const Options& how) { return at::softmax(x * how.beta, -1); })),
-      computes(kLogSoftmax, kNone, of_one([](const Tensor& x) { return at::log_softmax(x, -1); })),
-      computes(kMean, make_sum, reduction([](const Tensor& x, Axes axes) { return at::mean(x, axes); }), kAxes),
-      computes(kSum, make_sum, reduction([](const Tensor& x, Axes axes) { return at::sum(x, axes); }), kAxes),
-      computes(kReduceMax, make_reduced_extremum,
-               reduction([](const Tensor& x, Axes axes) { return at::amax(x, axes); }), kAxes),
-      computes(kReduceMin, make_reduced_extremum,
-               reduction([](const Tensor& x, Axes axes) { return at::amin(x, axes); }), kAxes),
+      computes(kSoftmax, make_softmax, with_options(softmax)),
+      computes(kLogSoftmax, kNone, of_one(log_softmax)),
+      computes(kMean, make_sum, float_reduction, kAxes),
+      computes(kSum, make_sum, float_reduction, kAxes),
+      computes(kReduceMax, make_reduced_extremum, float_reduction, kAxes),
+      computes(kReduceMin, make_reduced_extremum, float_reduction, kAxes),
 
       // On images.
       computes(kAveragePool2d, make_pool, float_pool),

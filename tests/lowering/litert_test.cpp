@@ -18,11 +18,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<std::string> all_litert_cases() {
+std::vector<std::string> all_litert_cases(const std::string& folder = "") {
   std::vector<std::string> names;
-  if (!fs::is_directory(test::data("litert"))) return names;
-  for (const auto& entry : fs::directory_iterator(test::data("litert"))) {
-    if (entry.path().extension() == ".tflite") names.push_back(entry.path().stem().string());
+  if (!fs::is_directory(test::data("litert/" + folder))) return names;
+  for (const auto& entry : fs::directory_iterator(test::data("litert/" + folder))) {
+    if (entry.path().extension() == ".tflite") names.push_back(folder + entry.path().stem().string());
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -76,6 +76,16 @@ TEST_P(LiteRt, IsWhatTheLoweringWrites) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, LiteRt, testing::ValuesIn(all_litert_cases()),
                          [](const auto& each) { return each.param; });
+
+// What is quantized behind float arithmetic is LiteRT's to the bit only where the arithmetic is.
+TEST(LiteRtFloat, OperatorsGiveTheSameBits) {
+  const std::vector<std::string> names = all_litert_cases("float/");
+  ASSERT_FALSE(names.empty());
+  for (const std::string& name : names) {
+    const integer::Executor executor(tflite::read(litert_file(name, ".tflite")));
+    EXPECT_TRUE(at::equal(executor.run(litert_arrays(name, "_in_")).at(0), litert_arrays(name, "_out_").at(0))) << name;
+  }
+}
 
 // Every golden case that lowers has a file, but for the two whose SUM LiteRT's reference kernel gets wrong; they are
 // held to the exact sum by IntegerSum.

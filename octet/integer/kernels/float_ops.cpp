@@ -1,14 +1,17 @@
-// Operators that a program leaves in float32: islands between DEQUANTIZE and QUANTIZE. ATen computes them.
+// Operators that a program leaves in float32: islands between DEQUANTIZE and QUANTIZE. ATen computes what is the same
+// in every order.
 
 #include "octet/integer/kernels/float_ops.h"
 
 #include <ATen/ExpandUtils.h>
 
+#include <limits>
 #include <numeric>
 
 #include "octet/integer/executor.h"
 #include "octet/integer/kernel_table.h"
-#include "octet/integer/kernels/places.h"
+#include "octet/integer/kernels/float_in_order.h"
+#include "octet/integer/kernels/reduction.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -90,39 +93,6 @@ MakeFloat of_two(at::Tensor (*function)(const at::Tensor&, const at::Tensor&)) {
   };
 }
 
-MakeFloat reduction(at::Tensor (*function)(const at::Tensor&, at::IntArrayRef)) {
-  return [function](const KernelContext& context) -> FloatFunction {
-    const std::vector<int64_t> axes = context.integers(1);
-    std::vector<int64_t> kept = context.input(0).shape;
-    for (const int64_t axis : axes) kept[dimension(context, axis, kept.size())] = 1;
-    const Tensor& output = context.output();
-    const int64_t elements = std::accumulate(kept.begin(), kept.end(), int64_t{1}, std::multiplies<>());
-    if (output.numel() != elements) {
-      context.fail("elements of the output", std::to_string(elements), std::to_string(output.numel()));
-    }
-    return [=, shape = output.shape](const Inputs& inputs) {
-      return (axes.empty() ? inputs[0] : function(inputs[0], axes)).reshape(shape);
-    };
-  };
-}
-
-// [M, K] times [K, N], each sum taken in the order of K as TFLite's reference kernels take it: what is quantized behind
-// it is the same to the bit, where libtorch's own order would not be.
-at::Tensor product_in_order(const at::Tensor& left, const at::Tensor& right) {
-  const at::Tensor x = left.contiguous(), y = right.contiguous();
-  const int64_t rows = x.size(0), depth = x.size(1), columns = y.size(1);
-  at::Tensor result = at::zeros({rows, columns}, x.options());
-  const float* from = x.const_data_ptr<float>();
-  const float* by = y.const_data_ptr<float>();
-  auto* to = result.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t k = 0; k < depth; ++k) {
-      for (int64_t j = 0; j < columns; ++j) to[i * columns + j] += from[i * depth + k] * by[k * columns + j];
-    }
-  }
-  return result;
-}
-
 FloatFunction float_fully_connected(const KernelContext& context) {
   const Tensor& weight = context.input(1);
   context.require_rank(weight, 2);
@@ -135,7 +105,7 @@ FloatFunction float_fully_connected(const KernelContext& context) {
   require_bias(context, 2, channels);
   const Activation activation = context.op.options.activation;
   return [=, shape = context.output().shape](const Inputs& inputs) {
-    at::Tensor y = product_in_order(inputs[0].reshape({-1, depth}), inputs[1].t());
+    at::Tensor y = product(inputs[0].reshape({-1, depth}), inputs[1].t());
     if (const at::Tensor bias = bias_of(inputs, 2); bias.defined()) y += bias;
     return activated(y.reshape(shape), activation);
   };
@@ -169,8 +139,33 @@ FloatFunction float_batch_matmul(const KernelContext& context) {
     };
     const at::Tensor x = matrices(inputs[0], adj_x, lefts), y = matrices(inputs[1], adj_y, rights);
     std::vector<at::Tensor> products;
-    for (int64_t i = 0; i < x.size(0); ++i) products.push_back(product_in_order(x[i], y[i]));
+    for (int64_t i = 0; i < x.size(0); ++i) products.push_back(product(x[i], y[i]));
     return products.empty() ? at::zeros(shape) : at::stack(products).reshape(shape);
+  };
+}
+
+FloatFunction float_reduction(const KernelContext& context) {
+  const Reduction reduction(context);
+  const tflite::OpCode code = context.op.code;
+  return [=, shape = context.output().shape](const Inputs& inputs) {
+    const at::Tensor x = inputs[0].contiguous();
+    const auto* from = x.const_data_ptr<float>();
+    const auto folded = [&](float start, auto fold) {
+      at::Tensor result = at::full(shape, start, x.options());
+      reduce(reduction, from, result.mutable_data_ptr<float>(), fold);
+      return result;
+    };
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    switch (code) {
+      case tflite::OpCode::kReduceMax:
+        return folded(-kInfinity, [](float most, float value) { return std::max(most, value); });
+      case tflite::OpCode::kReduceMin:
+        return folded(kInfinity, [](float least, float value) { return std::min(least, value); });
+      default:
+        break;
+    }
+    at::Tensor sums = folded(0, [](float sum, float value) { return sum + value; });
+    return code == tflite::OpCode::kMean ? sums / static_cast<double>(reduction.count()) : sums;
   };
 }
 

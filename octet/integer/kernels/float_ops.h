@@ -15,14 +15,13 @@ using FloatFunction = std::function<at::Tensor(const std::vector<at::Tensor>& in
 /// Looks at an operator and gives its function. Throws octet::Error where its shapes do not fit.
 using MakeFloat = std::function<FloatFunction(const KernelContext& context)>;
 
-/// Functions of one input, of its shape; of two inputs that broadcast, with the operator's activation; along axes.
+/// Functions of one input, of its shape; of two inputs that broadcast, with the operator's activation.
 MakeFloat of_one(std::function<at::Tensor(const at::Tensor& x)> function);
 MakeFloat with_options(at::Tensor (*function)(const at::Tensor& x, const tflite::Options& how));
 MakeFloat of_two(at::Tensor (*function)(const at::Tensor& a, const at::Tensor& b));
-MakeFloat reduction(at::Tensor (*function)(const at::Tensor& x, at::IntArrayRef axes));
 
 struct KernelRow;
-/// Arithmetic on float32, by ATen: what a program leaves between DEQUANTIZE and QUANTIZE.
+/// Arithmetic on float32: what a program leaves between DEQUANTIZE and QUANTIZE.
 Kernel make_float(const KernelContext& context, const KernelRow& row);
 
 /// The activation that is computed with the operator.
@@ -38,6 +37,8 @@ FloatFunction float_convolution(const KernelContext& context);
 FloatFunction float_depthwise_convolution(const KernelContext& context);
 FloatFunction float_transposed_convolution(const KernelContext& context);
 FloatFunction float_pool(const KernelContext& context);
+FloatFunction float_reduction(const KernelContext& context);
+FloatFunction float_reduction(const KernelContext& context);
 FloatFunction float_resize(const KernelContext& context);
 
 }  // namespace octet::integer

@@ -1,9 +1,10 @@
-// Float32 operators on images. They lie in NHWC, ATen takes NCHW: permuted views in and out.
+// Float32 operators on images, sums in the order of TFLite's reference kernels. Images lie in NHWC; ATen's pools take
+// NCHW: permuted views in and out.
 
 #include <cmath>
 #include <limits>
 
-#include "octet/integer/kernels/float_ops.h"
+#include "octet/integer/kernels/float_in_order.h"
 #include "octet/integer/kernels/resize.h"
 #include "octet/integer/kernels/window.h"
 #include "octet/support/error.h"
@@ -19,29 +20,23 @@ at::Tensor channels_first(const at::Tensor& x) { return x.permute({0, 3, 1, 2});
 at::Tensor channels_last(const at::Tensor& x) { return x.permute({0, 2, 3, 1}); }
 
 // With what the window needs around the image.
-at::Tensor padded(const at::Tensor& x, const Window& window, float value) {
+at::Tensor padded(const at::Tensor& x, const Window& window, float value) {  // NHWC
   const int64_t left = window.w.before, right = window.w.after(), top = window.h.before, bottom = window.h.after();
   if (left + right + top + bottom == 0) return x;
-  return at::constant_pad_nd(x, {left, right, top, bottom}, value);
+  return at::constant_pad_nd(x, {0, 0, left, right, top, bottom}, value);
 }
 
 void require_reasonable(const KernelContext& context, const Window& window) {
   if (!window.is_reasonable()) context.fail("window", "in proportion to the image", "far beyond it");
 }
 
-FloatFunction grouped_convolution(const KernelContext& context, const Window& window, int64_t groups,
-                                  std::vector<int64_t> weight_order) {
-  require_bias(context, 2, window.out_channels);
-  require_reasonable(context, window);
-  const auto activation = context.op.options.activation;
-  return [=, order = std::move(weight_order)](const std::vector<at::Tensor>& inputs) {
-    const auto& [h, w, batches, channels, out_channels] = window;
-    const at::Tensor image = padded(channels_first(inputs[0]), window, 0.0F);
-    const at::Tensor y =
-        at::conv2d(image, inputs[1].permute(order), bias_of(inputs, 2), at::IntArrayRef{h.stride, w.stride},
-                   at::IntArrayRef{0, 0}, at::IntArrayRef{h.dilation, w.dilation}, groups);
-    return activated(channels_last(y), activation);
+// The pixels of the image that tap (y, x) of the window meets, one for each place of the window.
+at::Tensor met(const at::Tensor& image, const Window& window, int64_t y, int64_t x) {
+  const auto along = [](const at::Tensor& of, int64_t dim, const Axis& axis, int64_t tap) {
+    const int64_t first = tap * axis.dilation;
+    return of.slice(dim, first, first + (axis.out - 1) * axis.stride + 1, axis.stride);
   };
+  return along(along(image, 1, window.h, y), 2, window.w, x);
 }
 
 }  // namespace
@@ -54,7 +49,26 @@ FloatFunction float_convolution(const KernelContext& context) {
     context.fail("channels of the weight", octet::str("a divisor of ", window.channels, ", ", window.out_channels),
                  octet::str(weight[3], ", ", weight[0]));
   }
-  return grouped_convolution(context, window, groups, {0, 3, 1, 2});
+  require_bias(context, 2, window.out_channels);
+  require_reasonable(context, window);
+  const auto activation = context.op.options.activation;
+  return [=](const std::vector<at::Tensor>& inputs) {
+    const at::Tensor image = padded(inputs[0], window, 0.0F);
+    std::vector<at::Tensor> taps;  // a group's channels are the last dimension
+    for (int64_t y = 0; y < window.h.filter; ++y) {
+      for (int64_t x = 0; x < window.w.filter; ++x) taps.push_back(met(image, window, y, x).unflatten(3, {groups, -1}));
+    }
+    const at::Tensor windows = at::stack(taps, 4);  // [N, H, W, group, tap, channel]
+    const std::vector<at::Tensor> weights = inputs[1].flatten(1).chunk(groups);
+    std::vector<at::Tensor> results;
+    for (int64_t group = 0; group < groups; ++group) {
+      const at::Tensor& matrix = weights[static_cast<size_t>(group)];
+      results.push_back(product(windows.select(3, group).reshape({-1, matrix.size(1)}), matrix.t()));
+    }
+    at::Tensor result = at::cat(results, 1);
+    if (const at::Tensor bias = bias_of(inputs, 2); bias.defined()) result += bias;
+    return activated(result.reshape({window.batches, window.h.out, window.w.out, window.out_channels}), activation);
+  };
 }
 
 FloatFunction float_depthwise_convolution(const KernelContext& context) {
@@ -65,7 +79,19 @@ FloatFunction float_depthwise_convolution(const KernelContext& context) {
     context.fail("channels", "a multiple of the input's, in weight and output",
                  octet::str(window.channels, ", ", weight[3], " and ", window.out_channels));
   }
-  return grouped_convolution(context, window, window.channels, {3, 0, 1, 2});
+  require_bias(context, 2, window.out_channels);
+  require_reasonable(context, window);
+  const auto activation = context.op.options.activation;
+  return [=](const std::vector<at::Tensor>& inputs) {
+    const int64_t multiplier = window.out_channels / window.channels;
+    const at::Tensor image = padded(inputs[0].repeat_interleave(multiplier, 3), window, 0.0F);
+    at::Tensor sums = at::zeros({window.batches, window.h.out, window.w.out, window.out_channels}, image.options());
+    for (int64_t y = 0; y < window.h.filter; ++y) {
+      for (int64_t x = 0; x < window.w.filter; ++x) sums += met(image, window, y, x) * inputs[1][0][y][x];
+    }
+    if (const at::Tensor bias = bias_of(inputs, 2); bias.defined()) sums += bias;
+    return activated(sums, activation);
+  };
 }
 
 FloatFunction float_transposed_convolution(const KernelContext& context) {
@@ -74,13 +100,29 @@ FloatFunction float_transposed_convolution(const KernelContext& context) {
   const auto activation = context.op.options.activation;
   return [=](const std::vector<at::Tensor>& inputs) {
     const auto& [h, w, batches, channels, out_channels] = window;
-    at::Tensor y = at::conv_transpose2d(channels_first(inputs[2]), inputs[1].permute({3, 0, 1, 2}), {},
-                                        at::IntArrayRef{h.stride, w.stride});
-    // Cut to the result, or filled up with what only the bias reaches.
-    y = at::constant_pad_nd(y, {-w.before, w.out + w.before - y.size(3), -h.before, h.out + h.before - y.size(2)});
-    y = channels_last(y);
-    if (const at::Tensor bias = bias_of(inputs, 3); bias.defined()) y = y + bias;
-    return activated(y, activation);
+    at::Tensor sums = at::zeros({batches, h.out, w.out, out_channels}, inputs[2].options());
+    const at::Tensor image = inputs[2].contiguous();
+    const at::Tensor weight = inputs[1].permute({3, 1, 2, 0}).contiguous();  // channel, row, column, result
+    const auto* from = image.const_data_ptr<float>();
+    auto* to = sums.mutable_data_ptr<float>();
+    const int64_t pixels = batches * h.in * w.in;
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+      const int64_t left = pixel % w.in * w.stride - w.before, top = pixel / w.in % h.in * h.stride - h.before;
+      const int64_t sample = pixel / w.in / h.in;
+      for (int64_t c = 0; c < channels; ++c) {
+        const float value = from[pixel * channels + c];
+        const auto* by = weight.const_data_ptr<float>() + c * h.filter * w.filter * out_channels;
+        for (int64_t y = 0; y < h.filter; ++y) {
+          for (int64_t x = 0; x < w.filter; ++x, by += out_channels) {
+            if (top + y < 0 || top + y >= h.out || left + x < 0 || left + x >= w.out) continue;
+            float* place = to + ((sample * h.out + top + y) * w.out + left + x) * out_channels;
+            for (int64_t k = 0; k < out_channels; ++k) place[k] += value * by[k];
+          }
+        }
+      }
+    }
+    if (const at::Tensor bias = bias_of(inputs, 3); bias.defined()) sums += bias;
+    return activated(sums, activation);
   };
 }
 
@@ -92,15 +134,15 @@ FloatFunction float_pool(const KernelContext& context) {
   return [=](const std::vector<at::Tensor>& inputs) {
     const std::vector<int64_t> filter = {window.h.filter, window.w.filter};
     const std::vector<int64_t> stride = {window.h.stride, window.w.stride};
-    const at::Tensor x = channels_first(inputs[0]);
+    const at::Tensor& x = inputs[0];
     at::Tensor y;
     if (average) {
       const auto sums = [&](const at::Tensor& of) {
-        return at::avg_pool2d(padded(of, window, 0.0F), filter, stride, 0, false, true, 1);
+        return at::avg_pool2d(channels_first(padded(of, window, 0.0F)), filter, stride, 0, false, true, 1);
       };
-      y = sums(x) / sums(at::ones({1, 1, window.h.in, window.w.in}, x.options()));  // padding does not count
+      y = sums(x) / sums(at::ones({1, window.h.in, window.w.in, 1}, x.options()));  // padding does not count
     } else {
-      y = at::max_pool2d(padded(x, window, -std::numeric_limits<float>::infinity()), filter, stride);
+      y = at::max_pool2d(channels_first(padded(x, window, -std::numeric_limits<float>::infinity())), filter, stride);
     }
     return activated(channels_last(y), activation);
   };
@@ -136,11 +178,8 @@ at::Tensor taken(const at::Tensor& x, int64_t dim, const std::vector<int64_t>& p
   return at::index_select(x, dim, at::tensor(places, at::TensorOptions(at::kLong)));
 }
 
-at::Tensor mixed(const at::Tensor& x, int64_t dim, const Neighbours& points) {
-  std::vector<int64_t> shape(4, 1);
-  shape[static_cast<size_t>(dim)] = -1;
-  const at::Tensor weight = at::tensor(points.weight, at::TensorOptions(at::kFloat)).reshape(shape);
-  return taken(x, dim, points.low) * (1 - weight) + taken(x, dim, points.high) * weight;
+at::Tensor weights(const Neighbours& points, at::IntArrayRef shape) {
+  return at::tensor(points.weight, at::TensorOptions(at::kFloat)).reshape(shape);
 }
 
 }  // namespace
@@ -161,7 +200,13 @@ FloatFunction float_resize(const KernelContext& context) {
   }
   const Neighbours rows = neighbours(context, input.shape[1], output.shape[1]);
   const Neighbours columns = neighbours(context, input.shape[2], output.shape[2]);
-  return [=](const std::vector<at::Tensor>& inputs) { return mixed(mixed(inputs[0], 1, rows), 2, columns); };
+  return [=](const std::vector<at::Tensor>& inputs) {
+    const at::Tensor down = weights(rows, {-1, 1, 1}), across = weights(columns, {-1, 1});
+    const at::Tensor top = taken(inputs[0], 1, rows.low), bottom = taken(inputs[0], 1, rows.high);
+    const at::Tensor up = 1 - down, back = 1 - across;
+    return taken(top, 2, columns.low) * up * back + taken(bottom, 2, columns.low) * down * back +
+           taken(top, 2, columns.high) * up * across + taken(bottom, 2, columns.high) * down * across;
+  };
 }
 
 }  // namespace octet::integer
