@@ -94,7 +94,8 @@ Executor::Executor(tflite::Model model, ExecutorOptions options)
 }
 
 Executor::Pass Executor::prepare(const tflite::Model& model, int64_t samples, const ExecutorOptions& options) {
-  Pass pass{.samples = samples};
+  Pass pass;
+  pass.samples = samples;
   const std::vector<Step> steps = steps_of(model);
   int64_t scratch_bytes = 0;
   for (const auto& [op, frame] : steps) {

@@ -11,7 +11,7 @@ using tflite::Operator;
 using tflite::Tensor;
 using tflite::Type;
 
-const Tensor& tensor_at(const Model& model, int32_t index) { return model.tensors[static_cast<size_t>(index)]; }
+const Tensor& operand(const Model& model, int32_t index) { return model.tensors[static_cast<size_t>(index)]; }
 
 bool is_elementwise(OpCode code) {
   switch (code) {
@@ -36,25 +36,25 @@ bool is_elementwise(OpCode code) {
 
 bool is_layer(const Model& model, const Operator& op) {
   if (op.code != OpCode::kFullyConnected || op.inputs.size() < 2 || op.inputs[0] < 0) return false;
-  return tensor_at(model, op.inputs[0]).type == Type::kInt8 && !tensor_at(model, op.inputs[0]).is_constant &&
+  return operand(model, op.inputs[0]).type == Type::kInt8 && !operand(model, op.inputs[0]).is_constant &&
          std::all_of(op.inputs.begin() + 1, op.inputs.end(),
-                     [&](int32_t input) { return input < 0 || tensor_at(model, input).is_constant; });
+                     [&](int32_t input) { return input < 0 || operand(model, input).is_constant; });
 }
 
 // Of values of one shape, none of them constant.
 bool is_of_like_values(const Model& model, const Operator& op) {
   if (!is_elementwise(op.code) || op.outputs.size() != 1) return false;
-  const std::vector<int64_t>& shape = tensor_at(model, op.outputs[0]).shape;
+  const std::vector<int64_t>& shape = operand(model, op.outputs[0]).shape;
   return std::all_of(op.inputs.begin(), op.inputs.end(), [&](int32_t input) {
-    return input >= 0 && !tensor_at(model, input).is_constant && tensor_at(model, input).shape == shape;
+    return input >= 0 && !operand(model, input).is_constant && operand(model, input).shape == shape;
   });
 }
 
 }  // namespace
 
 bool works_by_rows(const Model& model) {
-  if (model.inputs.empty() || tensor_at(model, model.inputs[0]).shape.size() != 2) return false;
-  const std::vector<int64_t>& first = tensor_at(model, model.inputs[0]).shape;
+  if (model.inputs.empty() || operand(model, model.inputs[0]).shape.size() != 2) return false;
+  const std::vector<int64_t>& first = operand(model, model.inputs[0]).shape;
   const bool all_of_as_many_rows = std::all_of(model.tensors.begin(), model.tensors.end(), [&](const Tensor& tensor) {
     return tensor.is_constant || (tensor.shape.size() == 2 && tensor.shape[0] == first[0]);
   });
