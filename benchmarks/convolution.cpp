@@ -1,6 +1,7 @@
-// The convolutions of MobileNetV2 at 224x224, layer by layer in channels last: libtorch's forward, gradient of the
-// input and of the weight against octet's, in one process and in turn. usage: convolution [batch = 16] [threads = 2]
-// [rounds = 5]
+// The convolutions of a network, layer by layer in channels last: libtorch's forward, gradient of the input and of the
+// weight against octet's, in one process and in turn.
+// usage: convolution [batch = 16] [threads = 2] [rounds = 5] [network = mobilenet_v2]
+// Networks: mobilenet_v2 and resnet18 at 224x224, resnet8 at 32x32.
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/convolution.h>
@@ -26,18 +27,19 @@ struct Layer {
   int count;
 };
 
+void add(std::vector<Layer>& layers, const Layer& layer) {
+  for (Layer& known : layers) {
+    if (known.in == layer.in && known.out == layer.out && known.filter == layer.filter &&
+        known.stride == layer.stride && known.size == layer.size) {
+      ++known.count;
+      return;
+    }
+  }
+  layers.push_back(layer);
+}
+
 std::vector<Layer> layers_of_mobilenet_v2() {
   std::vector<Layer> layers{{3, 32, 3, 2, 1, 224, 1}};
-  const auto add = [&](const Layer& layer) {
-    for (Layer& known : layers) {
-      if (known.in == layer.in && known.out == layer.out && known.filter == layer.filter &&
-          known.stride == layer.stride && known.size == layer.size) {
-        ++known.count;
-        return;
-      }
-    }
-    layers.push_back(layer);
-  };
   struct Stage {
     int64_t expansion, out, repeats, stride;
   };
@@ -48,15 +50,37 @@ std::vector<Layer> layers_of_mobilenet_v2() {
     for (int64_t i = 0; i < stage.repeats; ++i) {
       const int64_t stride = i == 0 ? stage.stride : 1;
       const int64_t hidden = in * stage.expansion;
-      if (stage.expansion > 1) add({in, hidden, 1, 1, 1, size, 1});
-      add({hidden, hidden, 3, stride, hidden, size, 1});
+      if (stage.expansion > 1) add(layers, {in, hidden, 1, 1, 1, size, 1});
+      add(layers, {hidden, hidden, 3, stride, hidden, size, 1});
       size /= stride;
-      add({hidden, stage.out, 1, 1, 1, size, 1});
+      add(layers, {hidden, stage.out, 1, 1, 1, size, 1});
       in = stage.out;
     }
   }
-  add({320, 1280, 1, 1, 1, size, 1});
+  add(layers, {320, 1280, 1, 1, 1, size, 1});
   return layers;
+}
+
+// Stages of blocks of two 3x3 convolutions; each but the first halves the image and doubles the channels.
+std::vector<Layer> layers_of_resnet(const Layer& first, int64_t size, int64_t stages, int64_t blocks) {
+  std::vector<Layer> layers{first};
+  int64_t in = first.out;
+  for (int64_t stage = 0; stage < stages; ++stage) {
+    const int64_t out = first.out << stage;
+    const int64_t stride = stage == 0 ? 1 : 2;
+    add(layers, {in, out, 3, stride, 1, size, 1});
+    if (stride > 1) add(layers, {in, out, 1, stride, 1, size, 1});
+    size /= stride;
+    for (int64_t i = 1; i < 2 * blocks; ++i) add(layers, {out, out, 3, 1, 1, size, 1});
+    in = out;
+  }
+  return layers;
+}
+
+std::vector<Layer> layers_of(const std::string& network) {
+  if (network == "resnet8") return layers_of_resnet({3, 16, 3, 1, 1, 32, 1}, 32, 3, 1);
+  if (network == "resnet18") return layers_of_resnet({3, 64, 7, 2, 1, 224, 1}, 56, 4, 2);
+  return layers_of_mobilenet_v2();
 }
 
 }  // namespace
@@ -65,12 +89,13 @@ int main(int argc, char** argv) {
   const int64_t batch = argc > 1 ? std::stoll(argv[1]) : 16;
   at::set_num_threads(argc > 2 ? std::stoi(argv[2]) : 2);
   const int rounds = argc > 3 ? std::stoi(argv[3]) : 5;
+  const std::string network = argc > 4 ? argv[4] : "mobilenet_v2";
   const at::NoGradGuard no_grad;
   constexpr std::array<const char*, 3> kPasses{"forward", "input", "weight"};
   std::array<std::array<double, 2>, 3> total{};
-  std::printf("batch %ld, %d threads, %d rounds; ms of libtorch and of octet\n", static_cast<long>(batch),
-              at::get_num_threads(), rounds);
-  for (const Layer& layer : layers_of_mobilenet_v2()) {
+  std::printf("%s, batch %ld, %d threads, %d rounds; ms of libtorch and of octet\n", network.c_str(),
+              static_cast<long>(batch), at::get_num_threads(), rounds);
+  for (const Layer& layer : layers_of(network)) {
     const int64_t pad = layer.filter / 2;
     const octet::ConvGeometry g{{layer.stride, layer.stride}, {pad, pad}, {1, 1}, layer.groups};
     const auto image = [](const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); };

@@ -12,6 +12,7 @@
 #include "octet/kernels/float_gemm.h"
 #include "octet/kernels/recycled_memory.h"
 #include "octet/kernels/reference_path.h"
+#include "octet/kernels/window_gradient.h"
 #include "octet/kernels/windows.h"
 #include "octet/support/error.h"
 
@@ -19,13 +20,14 @@ namespace octet {
 namespace {
 
 constexpr const char* kConvWhere = "octet::conv2d";
-// Windows copied side by side and multiplied as a matrix win where libtorch has no blocks to work with: forward for
-// large filters over few channels, and for the weight's gradient of all but thin results.
+// The weight's gradient reads windows where they lie. Over few channels, whose registers would be half empty, windows
+// copied side by side and multiplied as a matrix win where libtorch has no blocks to work with: forward for large
+// filters, and for the weight's gradient of all but thin results.
 constexpr int64_t kFewChannels = 8;
 constexpr int64_t kLargeFilter = 25;
 constexpr int64_t kThinResult = 32;
 
-enum class Way { kLibtorch, kDepthwise, kPointwise, kWindows };
+enum class Way { kLibtorch, kDepthwise, kPointwise, kWindows, kWindowSums };
 enum class Pass { kForward, kInput, kWeight };
 
 bool lies_in_channels_last(const at::Tensor& x) {
@@ -44,6 +46,7 @@ Way way_of(Pass pass, at::IntArrayRef input_sizes, at::IntArrayRef weight_sizes,
   }
   const bool is_pointwise = weight_sizes[2] == 1 && weight_sizes[3] == 1 && g.padding == std::array<int64_t, 2>{0, 0};
   if (is_pointwise) return Way::kPointwise;
+  if (pass == Pass::kWeight && channels >= kFewChannels) return Way::kWindowSums;
   const bool forward = channels <= kFewChannels && weight_sizes[2] * weight_sizes[3] >= kLargeFilter;
   const bool windows = (pass == Pass::kForward && forward) || (pass == Pass::kWeight && weight_sizes[0] >= kThinResult);
   return windows ? Way::kWindows : Way::kLibtorch;
@@ -213,6 +216,13 @@ at::Tensor conv_backward_weight(const at::Tensor& gradient, const at::Tensor& x,
   if (way == Way::kLibtorch || !is_float(x) || !is_float(gradient) || !lies_in_channels_last(x)) {
     const at::Tensor weight = sizes_only(weight_sizes, gradient);
     return std::get<1>(libtorch_backward(gradient, x, weight, g, {false, true, false}));
+  }
+  if (way == Way::kWindowSums) {
+    const at::Tensor dy = in_channels_last(gradient);
+    at::Tensor result = empty_image(weight_sizes);
+    window_gradient(window_shape(x.sizes(), dy.sizes(), weight_sizes, g), x.size(0), weight_sizes[0],
+                    x.const_data_ptr<float>(), dy.const_data_ptr<float>(), result.mutable_data_ptr<float>());
+    return result;
   }
   const auto rows = [&](const auto& use) {
     if (way == Way::kWindows) {

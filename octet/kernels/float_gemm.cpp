@@ -21,8 +21,6 @@ constexpr int64_t kSharedSums = 1 << 14;    // floats that each thread sums for 
 int64_t tiles_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
 int64_t padded(int64_t count, int64_t to) { return tiles_of(count, to) * to; }
 
-std::unique_ptr<float[]> buffer(int64_t count) { return std::make_unique_for_overwrite<float[]>(count); }
-
 template <int kColumns>
 void copy_columns(const float* from, int64_t step, int64_t rows, float* to, int64_t to_step) {
   for (int64_t r = 0; r < rows; ++r) std::memcpy(to + r * to_step, from + r * step, kColumns * sizeof(float));
@@ -44,8 +42,8 @@ void add_transposed(const RowSource& a, const RowSource& b, int64_t first, int64
   const int64_t width = b.width();
   const Left left = a.floats() == nullptr ? Left::kRows : width >= 4 * strip ? Left::kTiles : Left::kInPlace;
   const bool packs_right = b.floats() == nullptr || width % path.lanes != 0 || bottom - top > 4 * path.rows;
-  const auto packed_left = buffer(kSumDepth * padded(std::min(bottom - top, kSumRows), path.rows));
-  const auto packed_right = buffer(kSumDepth * strip);
+  const auto packed_left = line_floats(kSumDepth * padded(std::min(bottom - top, kSumRows), path.rows));
+  const auto packed_right = line_floats(kSumDepth * strip);
   for (int64_t at = first; at < last; at += kSumDepth) {
     const int64_t depth = std::min(kSumDepth, last - at);
     const int64_t next = std::min(kSumDepth, last - at - depth);
@@ -129,11 +127,29 @@ void sum_transposed(const RowSource& a, const RowSource& b, int64_t rows, float*
   }
 }
 
+// to[j * rows + i] = from[i * columns + j], in squares that the first cache holds.
+void turn(const float* from, int64_t rows, int64_t columns, float* to) {
+  constexpr int64_t kSquare = 16;
+  parallel_for(0, tiles_of(columns, kSquare), std::max<int64_t>(1, kProductGrain / (kSquare * rows)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t first = begin * kSquare; first < std::min(columns, end * kSquare); first += kSquare) {
+                   const int64_t last = std::min(columns, first + kSquare);
+                   for (int64_t top = 0; top < rows; top += kSquare) {
+                     for (int64_t j = first; j < last; ++j) {
+                       for (int64_t i = top; i < std::min(rows, top + kSquare); ++i) {
+                         to[j * rows + i] = from[i * columns + j];
+                       }
+                     }
+                   }
+                 }
+               });
+}
+
 }  // namespace
 
 PackedMatrix pack_matrix(const float* b, int64_t k_step, int64_t j_step, int64_t depth, int64_t columns) {
   const int64_t strip = 2 * float_path().lanes;
-  PackedMatrix packed{depth, columns, buffer(padded(columns, strip) * depth)};
+  PackedMatrix packed{depth, columns, line_floats(padded(columns, strip) * depth)};
   float* to = packed.data.get();
   for (int64_t first = 0; first < columns; first += strip) {
     const int64_t count = std::min(strip, columns - first);
@@ -174,7 +190,7 @@ void multiply_rows(const RowSource& a, int64_t rows, const PackedMatrix& b, cons
   const int64_t block = std::clamp<int64_t>(kBlockFloats / b.depth / path.rows, 1, 32) * path.rows;
   const int64_t grain = std::max(block, kProductGrain / std::max<int64_t>(1, b.depth * b.columns));
   parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
-    const auto copied = a.floats() == nullptr ? buffer(block * b.depth) : nullptr;
+    const auto copied = a.floats() == nullptr ? line_floats(block * b.depth) : nullptr;
     for (int64_t at = begin; at < end; at += block) {
       const int64_t count = std::min(block, end - at);
       const int64_t next = std::min(block, end - at - count);
@@ -210,11 +226,9 @@ void multiply_rows(const RowSource& a, int64_t rows, const PackedMatrix& b, cons
 
 void multiply_transposed(const RowSource& a, const RowSource& b, int64_t rows, float* c) {
   if (tile_cycles(a.width(), b.width()) <= tile_cycles(b.width(), a.width())) return sum_transposed(a, b, rows, c);
-  const auto turned = buffer(a.width() * b.width());
+  const auto turned = line_floats(a.width() * b.width());
   sum_transposed(b, a, rows, turned.get());
-  for (int64_t i = 0; i < a.width(); ++i) {
-    for (int64_t j = 0; j < b.width(); ++j) c[i * b.width() + j] = turned[j * a.width() + i];
-  }
+  turn(turned.get(), b.width(), a.width(), c);
 }
 
 }  // namespace octet

@@ -1,14 +1,15 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+
+#include "octet/kernels/line_floats.h"
 
 namespace octet {
 
 /// A right side B [depth, columns], packed in strips of two registers.
 struct PackedMatrix {
   int64_t depth, columns;
-  std::unique_ptr<float[]> data;
+  LineFloats data;
 };
 /// B(k, j) lies at b[k * k_step + j * j_step].
 PackedMatrix pack_matrix(const float* b, int64_t k_step, int64_t j_step, int64_t depth, int64_t columns);

@@ -31,6 +31,20 @@ struct DepthwiseGradientTap {
 };
 inline constexpr int kMostGradientTaps = 9;
 
+/// c[r * c_row + j] = sum over lines l and t < width of a[(l * width + t) * FloatPath::rows + r] *
+/// b[line_offsets[l] + t * strip + j].
+struct SumTile {
+  const float* a;
+  const float* b;  ///< readable up to whole strips
+  const int64_t* line_offsets;
+  int64_t lines, width;
+  float* c;
+  int64_t c_row;
+  int rows;           ///< at most FloatPath::rows
+  int64_t columns;    ///< at most a strip
+  bool adds = false;  ///< to what c holds
+};
+
 /// The inner loops of float convolutions, in the instructions of this CPU.
 struct FloatPath {
   const char* name;
@@ -38,6 +52,7 @@ struct FloatPath {
   int rows;       ///< most rows of a GemmTile
 
   void (*gemm_tile)(const GemmTile& tile);
+  void (*sum_tile)(const SumTile& tile);
   /// y[t * y_step + c] = bias[c] + sum over taps of x[t * x_step + c] * weight[c]; `bias` may be null.
   void (*depthwise_pixels)(const DepthwiseTap* taps, int64_t tap_count, const float* bias, int64_t x_step, float* y,
                            int64_t y_step, int64_t pixels, int64_t channels);

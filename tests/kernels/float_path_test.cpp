@@ -53,6 +53,36 @@ TEST(FloatPath, MultipliesTilesOfEverySize) {
   }
 }
 
+TEST(FloatPath, SumsLinesInTilesOfEverySize) {
+  for (const FloatPath* path : float_paths()) {
+    const int64_t strip = 2 * path->lanes;
+    const int64_t width = 5;
+    const std::vector<int64_t> offsets{3 * strip, 0, 9 * strip};  // lines overlap, and lie in any order
+    const std::vector<float> a = noise(offsets.size() * width * path->rows);
+    const std::vector<float> b = noise((9 + width) * strip);
+    for (int rows = 1; rows <= path->rows; ++rows) {
+      for (int64_t columns = 1; columns <= strip; ++columns) {
+        for (const bool adds : {false, true}) {
+          std::vector<float> c(path->rows * strip, 0.5F);
+          path->sum_tile({a.data(), b.data(), offsets.data(), static_cast<int64_t>(offsets.size()), width, c.data(),
+                          strip, rows, columns, adds});
+          for (int64_t r = 0; r < path->rows; ++r) {
+            for (int64_t j = 0; j < strip; ++j) {
+              const bool written = r < rows && j < columns;
+              double wanted = written && !adds ? 0 : 0.5;
+              for (size_t k = 0; written && k < offsets.size() * width; ++k) {
+                const size_t at = offsets[k / width] + k % width * strip + j;
+                wanted += double{a[k * path->rows + r]} * b[at];
+              }
+              ASSERT_NEAR(c[r * strip + j], wanted, 1e-5) << path->name << ' ' << rows << " x " << columns;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(FloatPath, SumsTapsOfEveryCount) {
   for (const FloatPath* path : float_paths()) {
     for (const int64_t channels : {int64_t{1}, path->lanes, 3 * path->lanes + 3}) {
