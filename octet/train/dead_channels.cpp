@@ -49,7 +49,8 @@ DeadChannels dead_channels(const GraphModule& prepared) {
 }
 
 std::string text(const DeadChannels& found) {
-  return str(found.dead, " of ", found.channels, " channels (in ", found.layers, " layers, most in '", found.worst,
+  return str(found.dead, " of ", found.channels, " channels (in ",
+             found.layers == 1 ? "1 layer" : octet::str(found.layers, " layers"), ": most in '", found.worst,
              "') have no weight that rounds to anything but 0. BatchNorm divides by a variance of 0 there: their "
              "gradients are hundreds of times too large, and training may diverge. --freeze-bn-after 0 keeps the "
              "float model's statistics; a scale a channel or more bits leave fewer of them");
