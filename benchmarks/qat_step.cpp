@@ -1,7 +1,8 @@
 // A float training step of libtorch, in channels last, against a QAT step, with all layers trained and with the first
 // half frozen; and what prepare and convert take. All in one process and in turn.
-// usage: qat_step [batch = 16] [threads = 2] [rounds = 5] [model = mobilenet_v2] [size = 224]
-// As `qat_step 128 2 9 resnet8 32`.
+// usage: qat_step [batch = 16] [threads = 2] [rounds = 5] [model = mobilenet_v2] [size = 224] [side = all]
+// As `qat_step 128 2 9 resnet8 32`. Side `float` or `qat` runs that step alone, and prints the process's peak of
+// memory.
 #include <ATen/Parallel.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <torch/optim/sgd.h>
@@ -12,6 +13,7 @@
 #include "benchmarks/figures.h"
 #include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/quantize_pt2e.h"
+#include "octet/support/memory_limit.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/train/integer_prefix.h"
 #include "octet/train/optimizer.h"
@@ -68,17 +70,30 @@ int main(int argc, char** argv) {
   const int64_t size = argc > 5 ? std::stoll(argv[5]) : 224;
   at::manual_seed(0);
 
+  const std::string side = argc > 6 ? argv[6] : "all";
   const auto exported = octet::benchmarks::exported_model(model, size);
+  const at::Tensor images = at::randn({batch, 3, size, size}).contiguous(at::MemoryFormat::ChannelsLast);
+  octet::NeutronQuantizer quantizer(octet::NeutronTargetSpec("imxrt700"), /*is_qat=*/true);
+  if (side != "all") {
+    auto graph = exported->copy();
+    if (side == "qat") graph = octet::prepare_qat_pt2e(graph, quantizer);
+    Trainee alone(graph, side == "qat" ? octet_sgd : libtorch_sgd);
+    const at::Tensor labels = at::randint(alone.module->forward(images).size(1), {batch});
+    alone.step(images, labels);
+    Figures figures;
+    for (int round = 0; round < rounds; ++round) figures.add(milliseconds([&] { alone.step(images, labels); }));
+    std::printf("%s step, %s: %.1f ms, peak %.0f MB\n", side.c_str(), model.c_str(), figures.median(),
+                static_cast<double>(octet::peak_memory()) / 1e6);
+    return 0;
+  }
 
   Figures prepare, convert;
   std::shared_ptr<octet::GraphModule> prepared;
-  octet::NeutronQuantizer quantizer(octet::NeutronTargetSpec("imxrt700"), /*is_qat=*/true);
   for (int round = 0; round < 3; ++round) {
     auto copy = exported->copy();
     prepare.add(milliseconds([&] { prepared = octet::prepare_qat_pt2e(copy, quantizer); }));
   }
 
-  const at::Tensor images = at::randn({batch, 3, size, size}).contiguous(at::MemoryFormat::ChannelsLast);
   Trainee plain(exported->copy(), libtorch_sgd);
   const at::Tensor labels = at::randint(plain.module->forward(images).size(1), {batch});
   Trainee quantized(prepared, octet_sgd);
