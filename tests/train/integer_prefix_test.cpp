@@ -3,9 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "octet/graph/record.h"
-#include "octet/integer/executor.h"
-#include "octet/lowering/lowering.h"
-#include "octet/lowering/part.h"
 #include "octet/models/registry.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/frozen_layers.h"
@@ -90,52 +87,6 @@ TEST(IntegerPrefix, IsWithinALevelOfTheSteps) {
 TEST(IntegerPrefix, StaysNearTheStepsOverManyLayers) {
   expect_levels_of_the_steps("resnet8", "0.5", {3, 0.1});
   expect_levels_of_the_steps("mobilenet_v2_w025_small", "0.5", {4, 0.3});
-}
-
-// The rounded values of the frozen begin in its order, but for the input's own.
-std::vector<std::string> values_of_begin(const GraphModule& prepared) {
-  std::vector<std::string> ends, values;
-  for (const Node* node : frozen_boundary(prepared)) ends.push_back(node->name());
-  const std::shared_ptr<GraphModule> begin = part_of(prepared, {.from = {}, .to = ends});
-  for (const Node* node : begin->graph().nodes()) {
-    if (node->kind() != NodeKind::kCallModule || node->inputs().empty() || !node->inputs()[0]->is_call()) continue;
-    if (dynamic_cast<const FakeQuantize*>(begin->callable(node->target()).get()) == nullptr) continue;
-    values.push_back(node->name());
-  }
-  return values;
-}
-
-// Where each step reads what the device has there, it gives the device's level: all that the two may differ in is
-// whether a sum beside the middle between two levels goes up or down.
-void expect_steps_of_the_device(const std::string& net) {
-  const at::NoGradGuard no_grad;
-  auto prepared = settled_net(net, "0.5");
-  const std::vector<std::string> names = values_of_begin(*prepared);
-  ASSERT_GT(names.size(), 4u) << net;
-  const auto begin = part_of(*prepared, {.from = {}, .to = names});
-  integer::Executor device(lower(*convert_pt2e(begin), {.nhwc_io = true, .batch = 1}));
-  const at::Tensor images = some_images(6);
-  const std::vector<at::Tensor> results = device.run_dequantized({images.movedim(1, -1).contiguous()});
-  ASSERT_EQ(results.size(), names.size());
-  size_t seen = 0;
-  prepared->run_observed({images}, [&](const Node& node, const c10::IValue& value) {
-    const auto found = std::find(names.begin(), names.end(), node.name());
-    if (found == names.end()) return;
-    ++seen;
-    const at::Tensor wanted = results[static_cast<size_t>(found - names.begin())].movedim(-1, 1);
-    const auto* grid = dynamic_cast<const FakeQuantize*>(prepared->callable(node.target()).get());
-    const at::Tensor got = value.toTensor();
-    const Apart apart = levels_apart(got, wanted, grid->scale.item<double>());
-    EXPECT_LE(apart.most, 1) << net << ' ' << node.name();
-    EXPECT_LE(apart.share, 0.001) << net << ' ' << node.name();
-    got.copy_(wanted);
-  });
-  EXPECT_EQ(seen, names.size());
-}
-
-TEST(IntegerPrefix, EachLayerGivesTheDevicesLevels) {
-  expect_steps_of_the_device("resnet8");
-  expect_steps_of_the_device("mobilenet_v2_w025_small");
 }
 
 // What trains the rest trains the model: as the steps behind these values would.
