@@ -13,6 +13,7 @@
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/rows.h"
 #include "octet/quantize/sqnr.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/engine/config_file.h"
 #include "octet/targets/engine/table_quantizer.h"
 #include "octet/targets/intx/quantize.h"
@@ -90,6 +91,38 @@ TEST(Intx, QuantizesWeightsAloneWhereTheGroupDivides) {
   const QuantRow second = row_named(*quantized, "linear_1");
   EXPECT_FALSE(second.inputs.at(1)) << "8 does not divide 12";
   EXPECT_GT(compute_error(wanted, quantized->run(net.g.inputs()).at(0)), 15.0);
+}
+
+// As torch.export writes them.
+void name_module(Node* node, const std::string& path, const std::string& type) {
+  node->notes()[kModulePathNote] = path;
+  node->notes().set_saved(std::string(kTorchNotePrefix) + "nn_module_stack",
+                          "L__self__,,net.Net;L__self___" + path + "," + path + "," + type);
+}
+
+TEST(Intx, TakesLinearModulesAndFunctionsWithAllAlone) {
+  at::manual_seed(7);
+  GraphBuilder g;
+  Node* module = g.linear("own", g.input({3, 16}), 16, 16);
+  Node* derived = g.linear("derived", module, 16, 16);
+  Node* tied = g.call("aten.linear.default", {derived, derived->arg("weight")});
+  Node* function = g.linear("attention.out", tied, 16, 16);
+  const auto model = g.finish({g.linear("unnamed", function, 16, 16)});
+  name_module(module, "own", "torch.nn.modules.linear.Linear");
+  name_module(derived, "derived", "net.Projection");
+  name_module(tied, "tied", "torch.nn.modules.linear.Linear");
+  name_module(function, "attention", "torch.nn.modules.activation.MultiheadAttention");
+  const auto taken = [&](const std::string& operators) {
+    targets::TableQuantizer quantizer(all_targets().find("intx"),
+                                      {.scheme = "dynamic-int4-group8", .settings = {{"operators", operators}}});
+    std::vector<bool> found;
+    for (const QuantRow& row : quantization_rows(*calibrate_and_quantize(model->copy(), {}, quantizer))) {
+      if (!row.inputs.empty()) found.push_back(row.inputs.at(1).has_value());
+    }
+    return found;
+  };
+  EXPECT_EQ(taken("linear"), (std::vector<bool>{true, true, true, false, true}));
+  EXPECT_EQ(taken("all"), std::vector<bool>(5, true));
 }
 
 TEST(Intx, FindsTheGridOfEachTokenInEachRun) {

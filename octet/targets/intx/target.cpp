@@ -5,6 +5,7 @@
 
 #include "octet/formats/dtype.h"
 #include "octet/support/error.h"
+#include "octet/targets/engine/scope_choice.h"
 
 namespace octet::intx {
 namespace {
@@ -122,6 +123,21 @@ std::string group_divides(const targets::PatternSubject& subject) {
   return numbers == nullptr || weight == nullptr ? "" : why_no_blocks(*numbers, *weight);
 }
 
+// torchao takes modules: of a function that computes with weights of the module around it (attention) it knows nothing.
+// True for programs that do not say what their modules are.
+bool is_a_module(const Node& node) {
+  const std::vector<std::string> types = targets::module_types(node);
+  const std::string* path = node.notes().find(kModulePathNote);
+  const Node* weight = node.arg("weight").node();
+  if (types.empty() || path == nullptr || weight == nullptr || !weight->is_get_attr()) return true;
+  const bool owns_weight = weight->target() == (path->empty() ? "weight" : *path + ".weight");
+  return owns_weight || types.back().ends_with(".Linear");  // one module's weight may be another's too
+}
+
+std::string stands_in_a_module(const targets::PatternSubject& subject) {
+  return is_a_module(subject.node) ? "" : "no linear module but a function: --operators all takes those";
+}
+
 QuantizationPattern with_weight(const std::string& name, std::vector<std::string_view> ops,
                                 std::vector<targets::InputRule> inputs) {
   QuantizationPattern pattern;
@@ -136,10 +152,14 @@ QuantizationPattern with_weight(const std::string& name, std::vector<std::string
 
 // torchao's config with dynamic activations serves linears alone.
 targets::PatternTable patterns(const QuantizerOptions& options) {
+  const bool all = options.settings.at("operators") == "all";
+  QuantizationPattern linear =
+      with_weight("linear", {"aten.linear.default"}, {{"input"}, {"weight", Role::kLinearWeight}});
+  if (!all) linear.conditions.insert(linear.conditions.begin(), stands_in_a_module);
   targets::PatternTable table;
-  table.stages = {{with_weight("linear", {"aten.linear.default"}, {{"input"}, {"weight", Role::kLinearWeight}})}};
+  table.stages = {{std::move(linear)}};
   const std::optional<WeightChoice> choice = choice_from_mode(options.scheme);
-  if (options.settings.at("operators") == "all" && !(choice && choice->dynamic)) {
+  if (all && !(choice && choice->dynamic)) {
     table.stages.push_back(
         {with_weight("conv2d", {"aten.conv2d.default", "aten.conv2d.padding"}, {{"weight", Role::kConvWeight}}),
          with_weight("embedding", {"aten.embedding.default"}, {{"weight", Role::kWeight}})});
@@ -233,7 +253,8 @@ targets::Target target() {
   target.patterns = patterns;
   target.settings = {
       {"operators",
-       "Whose weights: linear (the default), or all: with weights alone those of embedding and conv2d too",
+       "Whose weights: linear (modules, the default), or all: linears in functions too (attention), and with weights "
+       "alone embedding and conv2d",
        {{"linear"}, {"all"}}}};
   target.folds_batch_norms = false;
   target.warnings = runtime_warnings;
