@@ -266,6 +266,12 @@ Node* WayBack::on_grid(Node* node, const Tensor& tensor) {
                            grid->range.low,
                            grid->range.high,
                            scalar_type_of(tensor)};
+  // Of a move that the graph does without, the value has the grid already.
+  if (node->is_call("quantized_decomposed.dequantize_per_tensor.default") && node->arg(1).to_double() == grid->scale &&
+      node->arg(2).to_int() == grid->zero_point && node->arg(3).to_int() == grid->range.low &&
+      node->arg(4).to_int() == grid->range.high) {
+    return node;
+  }
   args[0] = graph().call("quantized_decomposed.quantize_per_tensor.default", args);
   return graph().call("quantized_decomposed.dequantize_per_tensor.default", args);
 }

@@ -101,6 +101,20 @@ TEST(ProgramGraphOfFloats, OfAFileWithoutIntegersIsNotOnTheNpu) {
   EXPECT_EQ(check.placement.npu_macs(), 0);
 }
 
+// A transposition that the graph does without leaves no second quantize on the same grid, which parts partitions.
+TEST(ProgramGraphOfOctetsFiles, QuantizesNoValueTwice) {
+  for (const char* name : {"conv1d_relu", "op_max_pool1d", "net_shuffle_unit", "op_flatten", "net_cifarnet"}) {
+    const auto graph = graph_of(tflite::read(test::data(octet::str("litert/", name, ".tflite"))));
+    for (const Node* node : graph->graph().nodes()) {
+      if (!node->is(Trait::kQuantize)) continue;
+      const Node* from = node->arg(size_t{0}).node();
+      if (!from->is(Trait::kDequantize)) continue;
+      EXPECT_NE(node->arg(1).to_double(), from->arg(1).to_double()) << name << ": " << node->name();
+    }
+    EXPECT_EQ(targets::place(*graph, neutron::target(NeutronTargetSpec("imxrt700"))).partitions, 1) << name;
+  }
+}
+
 // An operator of its own, of float32 or int8 tensors of these shapes, with constants behind the first input.
 struct OneOperator {
   tflite::OpCode code;
