@@ -130,9 +130,11 @@ TEST_F(Together, ALostProcessEndsTheOthers) {
   EXPECT_NE(test::slurp(file("err")).find("was ended by signal 9, and the others with it; --resume"), std::string::npos)
       << test::slurp(file("err"));
   EXPECT_FALSE(std::filesystem::exists(file("cut.octet")));
+  const std::string goes_on =
+      str("for i in $(seq 1200); do grep -q 'going on with' ", file("err"), " && break; sleep 0.05; done");
   std::ofstream(file("stop.sh")) << str(octet, " ", run_of(400, "cut.octet", kept + " --resume"), " > ", file("out"),
-                                        " 2> ", file("err"),
-                                        " & run=$!; sleep 3; kill -TERM $run; wait $run; exit $?\n");
+                                        " 2> ", file("err"), " & run=$!; ", goes_on,
+                                        "; kill -TERM $run; wait $run; exit $?\n");
   EXPECT_EQ(WEXITSTATUS(std::system(("bash " + file("stop.sh")).c_str())), 128 + SIGTERM) << test::slurp(file("err"));
   EXPECT_NE(test::slurp(file("err")).find("all processes have stopped; --resume"), std::string::npos);
 }
