@@ -11,9 +11,9 @@ namespace octet::xnnpack {
 /// program's input instead of what the convolution reads (`ChannelsLastTaggedReshapePass` of ExecuTorch 1.5.1).
 class MemoryOrder {
  public:
-  /// True where it computes `value` with channels first: behind a view, or behind a sum or product with a number or with
-  /// a tensor of other dimensions than four. Nodes that quantize and dequantize are looked through. The graph must stay
-  /// as it is while this lives.
+  /// True where it computes `value` with channels first: behind a view, or behind a sum or product with a number or
+  /// with a tensor of other dimensions than four. Nodes that quantize and dequantize are looked through. The graph must
+  /// stay as it is while this lives.
   bool is_turned_back(const Node& value) { return order_of(value) == Order::kTurnedBack; }
 
  private:

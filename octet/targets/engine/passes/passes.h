@@ -57,10 +57,11 @@ bool decompose_alpha(GraphModule& module);
 /// reciprocal becomes a division of 1.
 bool decompose_reciprocal(GraphModule& module);
 
-/// Functions that few targets have become those that more have: acos, tan, atan2, expm1, log1p, log2, log10, sinh, cosh,
-/// asinh, acosh, atanh, trunc, remainder, div with a rounding mode, threshold, glu, var, linalg_vector_norm, max_pool3d,
-/// and pad with reflection of images, which becomes reflection_pad2d. In-place forms too, unless a reader sees that they
-/// write. Declined for integers, variances over samples, norms of everything or of order 0, dilated pools.
+/// Functions that few targets have become those that more have: acos, tan, atan2, expm1, log1p, log2, log10, sinh,
+/// cosh, asinh, acosh, atanh, trunc, remainder, div with a rounding mode, threshold, glu, var, linalg_vector_norm,
+/// max_pool3d, and pad with reflection of images, which becomes reflection_pad2d. In-place forms too, unless a reader
+/// sees that they write. Declined for integers, variances over samples, norms of everything or of order 0, dilated
+/// pools.
 bool decompose_functions(GraphModule& module);
 
 /// view, permute, reshape that take the pixels of an image apart become pixel_unshuffle.
