@@ -45,6 +45,8 @@ std::vector<test::PassCase> activation_cases() {
          return g.finish({g.call("aten.silu_.default", {g.input({2, 8})})});
        },
        decompose_silu, ""},
+      {"glu", [](auto& g) { return activation(g, "aten.glu.default", {-1}); }, decompose_gates,
+       "mul.Tensor slice.Tensor slice.Tensor sigmoid.default mul.Tensor"},
       {"hardsigmoid", [](auto& g) { return activation(g, "aten.hardsigmoid.default"); }, decompose_hardsigmoid,
        "mul.Tensor clamp.default add.Tensor mul.Tensor"},
       {"softplus", [](auto& g) { return activation(g, "aten.softplus.default"); }, decompose_softplus,

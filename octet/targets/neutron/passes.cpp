@@ -25,6 +25,7 @@ void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOp
   }
   passes.push_back({"decompose_strided_slices", targets::decompose_strided_slices});
   passes.push_back({"scale_padded_averages", targets::scale_padded_averages});
+  passes.push_back({"decompose_gates", targets::decompose_gates});
   passes.push_back({"decompose_silu", targets::decompose_silu});
   passes.push_back({"decompose_hardsigmoid", targets::decompose_hardsigmoid});
   passes.push_back({"decompose_softplus", targets::decompose_softplus});

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <span>
 
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
@@ -286,12 +287,12 @@ constexpr FunctionRow kFunctions[] = {
     {"aten.log1p.default", logarithm_of_one_more},
 };
 
-}  // namespace
+constexpr FunctionRow kGates[] = {{"aten.glu.default", gated}};
 
-bool decompose_functions(GraphModule& module) {
+bool take_apart(GraphModule& module, std::span<const FunctionRow> rows) {
   const at::NoGradGuard no_grad;
   bool changed = false;
-  for (const FunctionRow& row : kFunctions) {
+  for (const FunctionRow& row : rows) {
     for (Node* node : calls_where(module.graph(), [&](const Node& each) { return each.is_call(row.op); })) {
       if (!node->meta() || !at::isFloatingType(node->meta()->dtype) || !may_be_replaced(*node)) continue;
       const auto here = module.graph().inserting_before(node);
@@ -304,5 +305,11 @@ bool decompose_functions(GraphModule& module) {
   }
   return changed;
 }
+
+}  // namespace
+
+bool decompose_functions(GraphModule& module) { return take_apart(module, kFunctions); }
+
+bool decompose_gates(GraphModule& module) { return take_apart(module, kGates); }
 
 }  // namespace octet::targets

@@ -64,6 +64,9 @@ bool decompose_reciprocal(GraphModule& module);
 /// pools.
 bool decompose_functions(GraphModule& module);
 
+/// Of these functions glu alone: one half of its input times the sigmoid of the other.
+bool decompose_gates(GraphModule& module);
+
 /// view, permute, reshape that take the pixels of an image apart become pixel_unshuffle.
 bool recompose_pixel_unshuffle(GraphModule& module);
 
