@@ -16,6 +16,7 @@
 
 #include "benchmarks/figures.h"
 #include "octet/kernels/convolution.h"
+#include "octet/support/error.h"
 
 namespace {
 
@@ -80,12 +81,13 @@ std::vector<Layer> layers_of_resnet(const Layer& first, int64_t size, int64_t st
 std::vector<Layer> layers_of(const std::string& network) {
   if (network == "resnet8") return layers_of_resnet({3, 16, 3, 1, 1, 32, 1}, 32, 3, 1);
   if (network == "resnet18") return layers_of_resnet({3, 64, 7, 2, 1, 224, 1}, 56, 4, 2);
-  return layers_of_mobilenet_v2();
+  if (network == "mobilenet_v2") return layers_of_mobilenet_v2();
+  throw octet::expected("bench_convolution", "network", "mobilenet_v2, resnet18 or resnet8", network);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const int64_t batch = argc > 1 ? std::stoll(argv[1]) : 16;
   at::set_num_threads(argc > 2 ? std::stoi(argv[2]) : 2);
   const int rounds = argc > 3 ? std::stoi(argv[3]) : 5;
@@ -141,4 +143,7 @@ int main(int argc, char** argv) {
                 total[pass][1], total[pass][1] / total[pass][0]);
   }
   return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

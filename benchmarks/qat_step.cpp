@@ -13,6 +13,7 @@
 #include "benchmarks/figures.h"
 #include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/quantize_pt2e.h"
+#include "octet/support/error.h"
 #include "octet/support/memory_limit.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/train/integer_prefix.h"
@@ -62,7 +63,7 @@ Optimizer octet_sgd(const std::vector<at::Tensor>& parameters) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const int64_t batch = argc > 1 ? std::stoll(argv[1]) : 16;
   at::set_num_threads(argc > 2 ? std::stoi(argv[2]) : 2);
   const int rounds = argc > 3 ? std::stoi(argv[3]) : 5;
@@ -75,6 +76,7 @@ int main(int argc, char** argv) {
   const at::Tensor images = at::randn({batch, 3, size, size}).contiguous(at::MemoryFormat::ChannelsLast);
   octet::NeutronQuantizer quantizer(octet::NeutronTargetSpec("imxrt700"), /*is_qat=*/true);
   if (side != "all") {
+    if (side != "float" && side != "qat") throw octet::expected("bench_qat_step", "side", "all, float or qat", side);
     auto graph = exported->copy();
     if (side == "qat") graph = octet::prepare_qat_pt2e(graph, quantizer);
     Trainee alone(graph, side == "qat" ? octet_sgd : libtorch_sgd);
@@ -145,4 +147,7 @@ int main(int argc, char** argv) {
   std::printf("  prepare     %8.1f ms, convert %.1f ms, together %.1f ms\n", prepare.median(), convert.median(),
               prepare.median() + convert.median());
   return 0;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

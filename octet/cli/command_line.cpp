@@ -237,7 +237,7 @@ void declare(CLI::App& verb, CompareArguments& arguments) {
   verb.add_option("--input", arguments.inputs, kNpyInputs);
   add_data(verb, arguments.data.spec);
   verb.add_option("--samples", arguments.data.samples, "With --data: so many of its first, in one batch (default: 8)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   verb.add_option("--split", arguments.split, "Which part of the data")
       ->capture_default_str()
       ->check(CLI::IsMember({"train", "test"}));

@@ -28,6 +28,7 @@ void compare(const CompareArguments& arguments) {
   if (arguments.inputs.empty() == arguments.data.spec.empty()) {
     throw Error("", "compare: give one of --input and --data", ErrorCategory::kUsage);
   }
+  check_making(arguments.data.spec, arguments.data.making);
   auto float_model = open_model(arguments.model);
   auto quantized = open_model(arguments.model.with_path(arguments.quantized));
   const std::vector<at::Tensor> inputs =

@@ -80,10 +80,10 @@ at::Tensor dequantized(const at::Tensor& levels, const Tensor& tensor) {
   return values;
 }
 
-}  // namespace
-
-// Rows that a thread takes through layers of matrices at once: the weights come from a far cache.
+// Samples that a thread takes through layers of matrices at once: the weights come from a far cache.
 constexpr int64_t kSamplesAtOnce = 8;
+
+}  // namespace
 
 Executor::Executor(tflite::Model model, ExecutorOptions options)
     : model_(folded(std::move(model)).program), plan_(plan_memory(model_)), one_(prepare(model_, 1, options)) {

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include "octet/graph/constant_value.h"
 #include "octet/quantize/accumulator.h"
 #include "octet/quantize/compare.h"
 #include "octet/quantize/fold_batch_norm.h"
@@ -23,19 +24,11 @@ const Node* stored_weight(const Node& node) {
   return weight->is(Trait::kDequantize) && is_stored(weight->arg(0).node()) ? weight : nullptr;
 }
 
-// The step of each weight, as it is broadcast.
-at::Tensor steps_of(const QuantRecord& grid, int64_t rank) {
-  std::vector<int64_t> shape(static_cast<size_t>(rank), 1);
-  if (grid.axis && grid.scale.size() > 1) shape.at(static_cast<size_t>(*grid.axis)) = -1;
-  return at::tensor(grid.scale, at::kDouble).view(shape);
-}
-
-bool is_trained(const at::Tensor& levels, const QuantRecord& grid, const at::Tensor& wanted) {
-  const at::Tensor steps = steps_of(grid, levels.dim());
+bool is_trained(const at::Tensor& levels, const at::Tensor& values, const QuantRecord& grid, const at::Tensor& wanted) {
   std::vector<int64_t> shape(static_cast<size_t>(levels.dim()), 1);
-  if (grid.axis && grid.zero_point.size() > 1) shape.at(static_cast<size_t>(*grid.axis)) = -1;
-  const at::Tensor zero = at::tensor(grid.zero_point, at::kLong).view(shape);
-  const at::Tensor apart = ((levels.to(at::kLong) - zero).to(at::kDouble) * steps - wanted.to(at::kDouble)).abs();
+  if (grid.axis && grid.scale.size() > 1) shape.at(static_cast<size_t>(*grid.axis)) = -1;
+  const at::Tensor steps = at::tensor(grid.scale, at::kDouble).view(shape);
+  const at::Tensor apart = (values.to(at::kDouble) - wanted.to(at::kDouble)).abs();
   const at::Tensor within = levels.gt(grid.quant_min).logical_and(levels.lt(grid.quant_max));
   const at::Tensor moved = apart.gt(steps * kRounded).logical_and(within);
   return moved.sum().item<double>() > kMovedShare * static_cast<double>(levels.numel());
@@ -57,10 +50,10 @@ TrainedWeights find_trained_weights(const GraphModule& float_model, const GraphM
     const at::Tensor wanted = static_value(*folded, source->arg(product->weight));
     const at::Tensor levels = quantized.attr(weight->arg(0).node()->target());
     const QuantRecord grid = grid_at(quantized, *weight);
-    const bool is_plain = grid.block_size.empty() && !grid.scale.empty() && !grid.zero_point.empty();
+    const bool is_plain = grid.block_size.empty() && !grid.scale.empty();
     if (!wanted.defined() || !is_plain || wanted.sizes() != levels.sizes()) continue;
     ++found.layers;
-    if (is_trained(levels, grid, wanted)) ++found.trained;
+    if (is_trained(levels, constant_value(quantized, *weight), grid, wanted)) ++found.trained;
   }
   return found;
 }

@@ -10,8 +10,8 @@ namespace octet {
 
 /// Which weights of a quantized model no rounding of the float model's gives: they were trained on.
 struct TrainedWeights {
-  int64_t trained =
-      0;  ///< layers of which more than one weight in a hundred lies farther from the float one than half a step
+  /// Layers of which more than one weight in a hundred lies farther from the float one than half a step.
+  int64_t trained = 0;
   int64_t layers = 0;  ///< that store their weights in integers and that the float model has as well
 };
 

@@ -20,7 +20,7 @@ struct DeadChannels {
 /// folded weight grows and stretches a grid that others share.
 DeadChannels dead_channels(const GraphModule& prepared);
 
-/// "15 of 272 channels (5 layers, most in 'features.1.conv.0.0') have no weight ..."
+/// "15 of 272 channels (in 5 layers: most in 'features.1.conv.0.0') have no weight ..."
 std::string text(const DeadChannels& found);
 
 }  // namespace octet

@@ -16,10 +16,11 @@ struct StatisticsGap {
   static constexpr double kWide = 4;
 };
 
-/// Of a float model, on the first batch of the loader's first pass. The model is left as it was.
+/// Of a float model, on the first batch of the loader's first pass. The model is left as it was; what it draws by
+/// chance (dropout) moves the process's generator.
 StatisticsGap statistics_gap(const std::shared_ptr<GraphModule>& model, const Loader& loader, bool channels_last);
 
-/// "BatchNorm's running variances are not those of the data, by 40 times at 'features.1.bn'; ..."
+/// "BatchNorm's running variances are not those of the data: at 'features.1.bn' they are 40 times apart. ..."
 std::string text(const StatisticsGap& gap);
 
 }  // namespace octet

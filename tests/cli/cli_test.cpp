@@ -125,6 +125,14 @@ TEST_F(Program, FlagsThatWouldDoNothingAreRefused) {
   refuses("--data images:x --fill 1,2,3", "--fill is for --randaugment");
   refuses("--data npy:x --freeze-observers-after 1", "--freeze-observers-after is for --qat");
   refuses("--data npy:x --nproc 3 --batch-size 4", "a multiple of --nproc 3, got 4");
+  // Every verb that takes data.
+  const std::string data = " --data npy:x --features mfcc", why = "--features is for audio:FOLDER";
+  for (const std::string& verb :
+       {"compare " + model + " " + model, "eval " + model, "report " + model + " -o " + file("page.html")}) {
+    const Outcome result = run(verb + data);
+    EXPECT_EQ(result.status, 2) << verb;
+    EXPECT_NE(result.err.find(why), std::string::npos) << result.err;
+  }
 }
 
 TEST_F(Program, FailuresAreOneLineThatNamesTheFile) {

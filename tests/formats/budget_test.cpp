@@ -11,9 +11,9 @@
 #include "octet/formats/sym_expr.h"
 #include "octet/formats/torch_save.h"
 #include "tests/formats/malformed.h"
-#include "tests/formats/peak_memory.h"
 #include "tests/formats/zip_edit.h"
 #include "tests/support/error_test.h"
+#include "tests/support/peak_memory.h"
 
 namespace octet {
 namespace {

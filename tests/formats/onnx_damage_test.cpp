@@ -8,7 +8,7 @@
 #include "octet/formats/model_file.h"
 #include "octet/formats/onnx.h"
 #include "onnx_writer.h"
-#include "peak_memory.h"
+#include "tests/support/peak_memory.h"
 
 namespace octet {
 namespace {

@@ -6,6 +6,7 @@
 #include "octet/integer/executor.h"
 #include "octet/support/error.h"
 #include "tests/integer/programs.h"
+#include "tests/support/peak_memory.h"
 
 namespace octet {
 namespace {
@@ -144,6 +145,18 @@ TEST(FloatIsland, Convolutions) {
   expect_close(run(OpCode::kDepthwiseConv2d, {x, depthwise}, {2, 4, 4, 12}, twice, 1),
                nhwc(at::conv2d(padded, depthwise.permute({3, 0, 1, 2}), {}, at::IntArrayRef{2, 2},
                                at::IntArrayRef{0, 0}, at::IntArrayRef{1, 1}, 6)));
+}
+
+// A filter of half the image's size: its windows, written out, would take 69 MB.
+TEST(FloatIsland, ConvolutionsTakeNoMemoryForTheirWindows) {
+  const at::Tensor x = at::randn({1, 128, 128, 1}) / 64, w = at::randn({1, 64, 64, 1});
+  at::Tensor got;
+  const uint64_t peak = test::peak_memory_of([&] {
+    got = run(
+        OpCode::kConv2d, {x, w}, {1, 65, 65, 1}, [](auto& o) { set_window(o, 1, tflite::Padding::kValid); }, 1);
+  });
+  EXPECT_LT(peak, 16U << 20);
+  EXPECT_LT((got - nhwc(at::conv2d(nchw(x), nchw(w)))).abs().max().item<float>(), 1e-3F);
 }
 
 TEST(FloatIsland, TransposedConvolutions) {

@@ -7,6 +7,7 @@
 #include "octet/integer/kernels/float_in_order.h"
 #include "octet/integer/kernels/resize.h"
 #include "octet/integer/kernels/window.h"
+#include "octet/kernels/parallel.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -39,6 +40,30 @@ at::Tensor met(const at::Tensor& image, const Window& window, int64_t y, int64_t
   return along(along(image, 1, window.h, y), 2, window.w, x);
 }
 
+// A row of the results of all images: each sum takes the window's taps in order, of each its channels; what lies beside
+// the image adds nothing.
+void add_row(const Window& window, int64_t groups, const float* image, const float* weight, int64_t row, float* to) {
+  const auto& [h, w, batches, channels, out_channels] = window;
+  const int64_t depth = channels / groups, results = out_channels / groups;
+  const float* sample = image + row / h.out * h.in * w.in * channels;
+  float* place = to + row * w.out * out_channels;
+  for (int64_t column = 0; column < w.out; ++column, place += out_channels) {
+    const float* matrix = weight;
+    for (int64_t fy = 0; fy < h.filter; ++fy) {
+      const int64_t y = row % h.out * h.stride - h.before + fy * h.dilation;
+      for (int64_t fx = 0; fx < w.filter; ++fx, matrix += channels * results) {
+        const int64_t x = column * w.stride - w.before + fx * w.dilation;
+        if (y < 0 || y >= h.in || x < 0 || x >= w.in) continue;
+        const float* pixel = sample + (y * w.in + x) * channels;
+        for (int64_t c = 0; c < channels; ++c) {
+          float* sums = place + c / depth * results;
+          for (int64_t k = 0; k < results; ++k) sums[k] += pixel[c] * matrix[c * results + k];
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 FloatFunction float_convolution(const KernelContext& context) {
@@ -53,21 +78,18 @@ FloatFunction float_convolution(const KernelContext& context) {
   require_reasonable(context, window);
   const auto activation = context.op.options.activation;
   return [=](const std::vector<at::Tensor>& inputs) {
-    const at::Tensor image = padded(inputs[0], window, 0.0F);
-    std::vector<at::Tensor> taps;  // a group's channels are the last dimension
-    for (int64_t y = 0; y < window.h.filter; ++y) {
-      for (int64_t x = 0; x < window.w.filter; ++x) taps.push_back(met(image, window, y, x).unflatten(3, {groups, -1}));
-    }
-    const at::Tensor windows = at::stack(taps, 4);  // [N, H, W, group, tap, channel]
-    const std::vector<at::Tensor> weights = inputs[1].flatten(1).chunk(groups);
-    std::vector<at::Tensor> results;
-    for (int64_t group = 0; group < groups; ++group) {
-      const at::Tensor& matrix = weights[static_cast<size_t>(group)];
-      results.push_back(product(windows.select(3, group).reshape({-1, matrix.size(1)}), matrix.t()));
-    }
-    at::Tensor result = at::cat(results, 1);
-    if (const at::Tensor bias = bias_of(inputs, 2); bias.defined()) result += bias;
-    return activated(result.reshape({window.batches, window.h.out, window.w.out, window.out_channels}), activation);
+    at::Tensor sums = at::zeros({window.batches, window.h.out, window.w.out, window.out_channels}, inputs[0].options());
+    const at::Tensor image = inputs[0].contiguous();
+    // Tap, group, channel; a group's results lie side by side.
+    const at::Tensor matrices = inputs[1].flatten(1, 2).unflatten(0, {groups, -1}).permute({2, 0, 3, 1}).contiguous();
+    const auto* from = image.const_data_ptr<float>();
+    const auto* by = matrices.const_data_ptr<float>();
+    auto* to = sums.mutable_data_ptr<float>();
+    parallel_for(0, window.batches * window.h.out, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) add_row(window, groups, from, by, row, to);
+    });
+    if (const at::Tensor bias = bias_of(inputs, 2); bias.defined()) sums += bias;
+    return activated(sums, activation);
   };
 }
 

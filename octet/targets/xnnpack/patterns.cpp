@@ -78,7 +78,8 @@ std::string shares_no_grid_with_other_kernels(const PatternSubject& subject) {
   return "";
 }
 
-// In one run, the runtime computes wrong, or refuses, what such a convolution reads with channels first.
+// In one run, the runtime computes wrong, or refuses, what such a convolution reads with channels first. Looked up anew
+// for each: it goes back to the convolutions and pools before.
 std::string reads_no_turned_image(const PatternSubject& subject) {
   const Node* input = subject.node.arg("input").node();
   if (!subject.is_dynamic() || input == nullptr || !MemoryOrder().is_turned_back(*input)) return "";
