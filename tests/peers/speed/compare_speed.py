@@ -20,6 +20,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "peers"))
 from environment import octet, run_again  # noqa: E402
+from tables import print_head, print_row, summary  # noqa: E402
 
 PACKAGES = ["torch", "numpy", "openvino", "nncf", "ai-edge-litert"]
 WORK = ROOT / "build" / "peers" / "speed_networks"
@@ -118,14 +119,6 @@ def of_octet(name, batch, threads, runs, options):
     return line[1], float(line[2])
 
 
-def summary(values):
-    values = [value for value in values if value is not None]
-    if not values:
-        return "-"
-    quartiles = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
-    return f"{quartiles[1]:.2f} ({quartiles[0]:.2f} to {quartiles[2]:.2f})"
-
-
 def compare(name, batch, threads, options):
     path, first = of_octet(name, batch, threads, 3, options)
     runs = max(3, min(1000, int(1e3 * options.seconds / first)))
@@ -136,7 +129,7 @@ def compare(name, batch, threads, options):
             theirs[side].append(of_peer(side, name, batch, threads, options))
     ratios = [summary([a / b if b else None for a, b in zip(ours, theirs[side])]) for side in SIDES]
     cells = [name, batch, threads, path, summary(ours), *map(summary, theirs.values()), *ratios]
-    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    print_row(cells)
 
 
 def main():
@@ -160,7 +153,7 @@ def main():
             print(f"{name}: {error}", file=sys.stderr)
     heads = ["network", "batch", "threads", "path", "octet, ms", "LiteRT, ms", "OpenVINO, ms", "octet / LiteRT"]
     heads.append("octet / OpenVINO")
-    print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
+    print_head(heads)
     for name in ready:
         for batch in options.batches:
             for threads in options.threads:

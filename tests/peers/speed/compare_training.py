@@ -21,6 +21,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "peers"))
 from environment import run_again  # noqa: E402
+from tables import print_head, print_row, summary  # noqa: E402
 
 PACKAGES = ["torch", "torchao", "executorch"]
 
@@ -76,11 +77,6 @@ def of_octet(side, options):
     return float(line[1]), float(line[2])
 
 
-def summary(values, digits):
-    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bench", default=ROOT / "build" / "bench_qat_step")
@@ -101,12 +97,12 @@ def main():
     for _ in range(options.rounds):
         for name, run in sides.items():
             figures[name].append(run())
-    print("| side | step, ms | peak, MB | octet's QAT step to it | octet's peak to it |\n" + "|---" * 5 + "|")
+    print_head(["side", "step, ms", "peak, MB", "octet's QAT step to it", "octet's peak to it"])
     ours = figures["octet, QAT"]
     for name, rounds in figures.items():
         ratios = [[a[i] / b[i] for a, b in zip(ours, rounds)] for i in range(2)]
         cells = [summary([each[i] for each in rounds], 0) for i in range(2)] + [summary(r, 2) for r in ratios]
-        print("| " + " | ".join([name, *cells]) + " |", flush=True)
+        print_row([name, *cells])
 
 
 if __name__ == "__main__":
