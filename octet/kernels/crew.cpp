@@ -1,5 +1,7 @@
 #include "octet/kernels/crew.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -157,11 +159,30 @@ class Crew {
 
 }  // namespace
 
+namespace {
+
+std::atomic<Crew*> crew_of_process{nullptr};
+
+// A forked process has none of the threads, and what they were at is never done: it begins with a crew of its own. The
+// one before outlives its threads, which nobody stops.
+Crew* start_crew() {
+  crew_of_process.store(new Crew);
+  pthread_atfork(nullptr, nullptr, [] { crew_of_process.store(new Crew); });
+  return crew_of_process.load();
+}
+
+Crew& crew() {
+  static Crew* const first = start_crew();
+  static_cast<void>(first);
+  return *crew_of_process.load();
+}
+
+}  // namespace
+
 void share_out(int64_t count, int64_t chunk, int threads, const Work& work) {
-  static auto* const crew = new Crew;  // outlives its threads, which nobody stops
   if (count <= 0) return;
   const SingleThreaded single;
-  if (threads < 2 || count <= chunk || !crew->share(count, chunk, threads, work)) work(0, count);
+  if (threads < 2 || count <= chunk || !crew().share(count, chunk, threads, work)) work(0, count);
 }
 
 }  // namespace octet

@@ -3,10 +3,12 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <set>
@@ -101,6 +103,33 @@ TEST(Crew, CallersAtTheSameTime) {
   }
   for (std::thread& each : callers) each.join();
   for (const std::vector<int>& each : visits) EXPECT_EQ(each, std::vector<int>(500, 50));
+}
+
+// A process that is forked while a call is under way has none of its threads, and a crew of its own.
+TEST(Crew, AForkedProcessHasItsOwn) {
+  std::atomic<bool> under_way = false, over = false;
+  std::thread caller([&] {
+    share_out(2, 1, 2, [&](int64_t, int64_t) {
+      under_way = true;
+      while (!over) std::this_thread::yield();
+    });
+  });
+  while (!under_way) std::this_thread::yield();
+  const pid_t child = fork();
+  if (child == 0) {
+    std::atomic<int> inside = 0;
+    const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    share_out(2, 1, 2, [&](int64_t, int64_t) {
+      ++inside;
+      while (inside < 2 && std::chrono::steady_clock::now() < late) std::this_thread::yield();
+    });
+    _exit(std::chrono::steady_clock::now() < late ? 0 : 1);  // a piece waits for the other
+  }
+  over = true;
+  caller.join();
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 }  // namespace
