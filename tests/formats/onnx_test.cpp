@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <numeric>
 
 #include "../graph/expect_error.h"
 #include "../support/test_data.h"
@@ -183,6 +184,20 @@ TEST(Onnx, WeightsBesideTheModelAreReadFromItsFolderAlone) {
   expect_error([&] { load_onnx(folder.file("good.onnx")); }, {"reach past the end"});
 }
 
+at::Tensor result_of(const std::string& step, const at::Tensor& x, const test::onnx::Texts& initializers = {}) {
+  return load_bytes(one_step(step, initializers))->run({x})[0];
+}
+
+std::string ones(const std::string& name, const test::onnx::Sizes& sizes) {
+  const int64_t count = std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
+  return tensor(name, test::onnx::kFloat, sizes,
+                test::onnx::of_floats(std::vector<float>(static_cast<size_t>(count), 1.0F)));
+}
+
+std::string integers(const std::string& name, const test::onnx::Sizes& values) {
+  return tensor(name, test::onnx::kInt64, {static_cast<int64_t>(values.size())}, test::onnx::of_integers(values));
+}
+
 TEST(Onnx, WhatAtenHasNotIsRefusedWithTheReason) {
   const auto refuses = [](const std::string& step, const std::vector<std::string>& parts,
                           const test::onnx::Texts& initializers = {}, int64_t opset = 17) {
@@ -209,7 +224,74 @@ TEST(Onnx, WhatAtenHasNotIsRefusedWithTheReason) {
   refuses(node("MaxPool", {"x"}, {"y"},
                {attribute("kernel_shape", test::onnx::Sizes{2, 2}), attribute("auto_pad", std::string("HOW"))}),
           {"auto_pad: expected", "got HOW"});
+  refuses(node("BatchNormalization", {"x", "s", "s", "s", "s"}, {"y"}, {attribute("training_mode", int64_t{1})}),
+          {"training_mode: expected 0, got 1"}, {ones("s", {2})});
   refuses(node("Softmax", {"x"}, {"y"}, {attribute("axis", int64_t{7})}), {"axis: expected a dimension of 4, got 7"});
+}
+
+// Of padding that is not counted, on one side alone: TensorFlow's SAME.
+TEST(Onnx, AveragesLeaveOutPaddingOfEitherSide) {
+  const at::Tensor x = at::randn({1, 2, 4, 4});
+  for (const std::string how : {"SAME_UPPER", "SAME_LOWER"}) {
+    for (const int64_t kernel : {2, 3, 4}) {
+      for (const int64_t stride : {1, 2, 3}) {
+        const int64_t places = (4 + stride - 1) / stride;
+        const int64_t all = std::max<int64_t>((places - 1) * stride + kernel - 4, 0);
+        const int64_t before = how == "SAME_UPPER" ? all / 2 : all - all / 2;
+        const auto sums = [&](const at::Tensor& image) {
+          const at::Tensor wide = at::constant_pad_nd(image, {before, all - before, before, all - before});
+          return at::avg_pool2d(wide, {kernel, kernel}, {stride, stride});
+        };
+        const at::Tensor got =
+            result_of(node("AveragePool", {"x"}, {"y"},
+                           {attribute("kernel_shape", test::onnx::Sizes{kernel, kernel}),
+                            attribute("strides", test::onnx::Sizes{stride, stride}), attribute("auto_pad", how)}),
+                      x);
+        expect_same(got, sums(x) / sums(at::ones_like(x)), str(how, " ", kernel, " / ", stride), 1e-5);
+      }
+    }
+  }
+}
+
+TEST(Onnx, ConvolutionsArePaddedBeyondTheirWindow) {
+  const at::Tensor x = at::randn({1, 2, 4, 4});
+  const at::Tensor got = result_of(node("Conv", {"x", "w"}, {"y"}, {attribute("pads", test::onnx::Sizes{1, 2, 1, 2})}),
+                                   x, {ones("w", {1, 2, 1, 1})});
+  expect_same(got, at::conv2d(x, at::ones({1, 2, 1, 1}), {}, 1, {1, 2}), "1x1", 1e-6);
+}
+
+TEST(Onnx, SlicesThatBeginInFrontOfTheFirstAndGoBack) {
+  const at::Tensor x = at::randn({1, 2, 4, 4});
+  const at::Tensor got =
+      result_of(node("Slice", {"x", "b", "e", "a", "s"}, {"y"}), x,
+                {integers("b", {-9}), integers("e", {-99}), integers("a", {2}), integers("s", {-1})});
+  expect_same(got, x.slice(2, 0, 1), "first", 0);
+}
+
+// ATen gives int64 for sums and floats for powers; ONNX the type of the input.
+TEST(Onnx, IntegersKeepTheirType) {
+  constexpr int kInt32 = 6;
+  const at::Tensor x = at::tensor({4, 9, 16}, at::kInt);
+  const auto run = [&](const std::string& step, const test::onnx::Texts& initializers) {
+    return load_bytes(test::onnx::model({{step}, {value("x", {3}, kInt32)}, {"y"}, initializers}))->run({x})[0];
+  };
+  const std::string zero = integers("i", {0});
+  expect_same(run(node("ReduceSum", {"x", "i"}, {"y"}), {zero}), at::tensor({29}, at::kInt), "sum", 0);
+  expect_same(run(node("ReduceProd", {"x"}, {"y"}), {}), at::tensor({576}, at::kInt), "product", 0);
+  expect_same(run(node("CumSum", {"x", "i"}, {"y"}), {zero}), at::tensor({4, 13, 29}, at::kInt), "sums", 0);
+  const std::string half = tensor("h", test::onnx::kFloat, {1}, test::onnx::of_floats({0.5F}));
+  expect_same(run(node("Pow", {"x", "h"}, {"y"}), {half}), at::tensor({2, 3, 4}, at::kInt), "roots", 0);
+}
+
+// A file is read on zeros, by which integers are not divided.
+TEST(Onnx, IntegersAreDividedByWhatIsGiven) {
+  constexpr int kInt32 = 6;
+  for (const std::string op : {"Div", "Mod"}) {
+    const auto module = load_bytes(test::onnx::model(
+        {{node(op, {"x", "z"}, {"y"})}, {value("x", {2}, kInt32), value("z", {2}, kInt32)}, {"y"}, {}}));
+    const at::Tensor got = module->run({at::tensor({7, -7}, at::kInt), at::tensor({2, 3}, at::kInt)})[0];
+    expect_same(got, at::tensor(op == "Div" ? std::vector<int>{3, -2} : std::vector<int>{1, 2}, at::kInt), op, 0);
+  }
 }
 
 TEST(Onnx, ForeignQuantizedNetworksAreQuantizedModels) {

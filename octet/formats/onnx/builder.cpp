@@ -21,6 +21,11 @@ at::Tensor example_of(const Value& value) {
   return at::zeros(value.node->sizes(), at::TensorOptions(value.node->meta()->dtype));
 }
 
+// Whole numbers have no quotient by the zeros that stand for what is not known yet.
+bool divides(std::string_view op) {
+  return op == "aten.div.Tensor_mode" || op == "aten.remainder.Tensor" || op == "aten.fmod.Tensor";
+}
+
 // The operands as values alone, those of lists too.
 std::vector<Value> values_of(const std::vector<Operand>& operands) {
   std::vector<Value> all;
@@ -124,6 +129,8 @@ std::vector<Value> Builder::run(const Place& place, std::string_view op_text, co
   const Op op = Op::find(op_text);
   const std::vector<Value> values = values_of(operands);
   std::vector<Arg> examples = arguments(operands, [](const Value& value) { return Arg(example_of(value)); });
+  if (divides(op_text) && operands.at(1).value() != nullptr && !operands[1].value()->known())
+    examples[1] = Arg(at::ones_like(example_of(*operands[1].value())));
   const std::vector<at::Tensor> results =
       run_once(op, bind_arguments(op, std::move(examples), {}, place.where), place.where);
   if (results.empty()) throw Error(place.where, op.text() + " gives no tensor");

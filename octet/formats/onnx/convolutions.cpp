@@ -46,7 +46,9 @@ void pad_to_same(const Step& step, Window& window, bool upper) {
   }
 }
 
-Window read_window(const Step& step, const Sizes& kernel) {
+enum class Reach { kAny, kWithinWindow };
+
+Window read_window(const Step& step, const Sizes& kernel, Reach of_padding) {
   const size_t dimensions = kernel.size();
   if (step.rank(0) != static_cast<int64_t>(dimensions) + 2)
     step.refuse("input", str(dimensions + 2, " dimensions"), sizes_text(step.sizes(0)));
@@ -59,8 +61,9 @@ Window read_window(const Step& step, const Sizes& kernel) {
     const Sizes pads = step.integers("pads", Sizes(2 * dimensions, 0));
     if (pads.size() != 2 * dimensions) step.refuse("pads", str(2 * dimensions, " numbers"), str(pads.size()));
     for (size_t i = 0; i < pads.size(); ++i) {
-      const int64_t reach = (kernel[i % dimensions] - 1) * window.dilations[i % dimensions];
-      if (pads[i] < 0 || pads[i] > reach) step.refuse("pads", str("0 to ", reach, ", within the window"), str(pads[i]));
+      const int64_t reach = of_padding == Reach::kAny ? std::numeric_limits<int32_t>::max()
+                                                      : (kernel[i % dimensions] - 1) * window.dilations[i % dimensions];
+      if (pads[i] < 0 || pads[i] > reach) step.refuse("pads", str("0 to ", reach), str(pads[i]));
     }
     std::copy_n(pads.begin(), dimensions, window.before.begin());
     std::copy_n(pads.begin() + static_cast<int64_t>(dimensions), dimensions, window.after.begin());
@@ -70,8 +73,8 @@ Window read_window(const Step& step, const Sizes& kernel) {
   return window;
 }
 
-// An operator of its own for padding that is not the same on both sides.
-Value pad_input(Step& step, Window& window, double value) {
+// An operator of its own for padding that ATen's window has not; none is left in the window then.
+Value pad_apart(Step& step, const Value& image, Window& window, double value) {
   Sizes pads;
   for (size_t i = window.dimensions(); i-- > 0;) {
     pads.push_back(window.before[i]);
@@ -79,7 +82,7 @@ Value pad_input(Step& step, Window& window, double value) {
   }
   window.before.assign(window.dimensions(), 0);
   window.after = window.before;
-  return step.call("aten.pad.default", {step.in(0), pads, "constant", value});
+  return step.call("aten.pad.default", {image, pads, "constant", value});
 }
 
 Sizes kernel_of_weight(const Step& step) {
@@ -96,16 +99,16 @@ Operand bias_of(const Step& step) { return step.has(2) ? Operand(step.parameter(
 }  // namespace
 
 void build_conv(Step& step) {
-  Window window = read_window(step, kernel_of_weight(step));
+  Window window = read_window(step, kernel_of_weight(step), Reach::kAny);
   Value x = step.in(0);
-  if (window.before != window.after) x = pad_input(step, window, 0.0);
+  if (window.before != window.after) x = pad_apart(step, x, window, 0.0);
   step.give(step.call(str("aten.conv", window.dimensions(), "d.default"),
                       {x, step.parameter(1, "weight"), bias_of(step), window.strides, window.before, window.dilations,
                        step.integer("group", 1)}));
 }
 
 void build_conv_transpose(Step& step) {
-  Window window = read_window(step, kernel_of_weight(step));
+  Window window = read_window(step, kernel_of_weight(step), Reach::kAny);
   const size_t dimensions = window.dimensions();
   const std::string mode = step.text("auto_pad", "NOTSET");
   const Sizes wanted = step.integers("output_shape");
@@ -120,6 +123,7 @@ void build_conv_transpose(Step& step) {
     const size_t front = wanted.size() == dimensions + 2 ? 2 : 0;
     if (!wanted.empty() && wanted.size() != dimensions + front)
       step.refuse("output_shape", str(dimensions, " numbers"), str(wanted.size()));
+    if (!wanted.empty() && wanted[i + front] < 1) step.refuse("output_shape", "numbers from 1", sizes_text(wanted));
     const int64_t all = whole - (wanted.empty() ? sizes[i] * window.strides[i] : wanted[i + front]);
     if (all < 0) {  // what lies beyond the last window
       extra[i] -= all;
@@ -156,7 +160,7 @@ namespace {
 Window pool_window(const Step& step) {
   const Sizes kernel = step.integers("kernel_shape");
   if (kernel.empty() || kernel.size() > 3) step.refuse("kernel_shape", "one to three numbers", str(kernel.size()));
-  return read_window(step, given_sizes(step, "kernel_shape", kernel.size(), 1));
+  return read_window(step, given_sizes(step, "kernel_shape", kernel.size(), 1), Reach::kWithinWindow);
 }
 
 // ATen pads by at most half a window.
@@ -176,12 +180,44 @@ void build_max_pool(Step& step) {
   Value x = step.in(0);
   if (window.is_padded() && !aten_pads(window)) {
     if (!at::isFloatingType(step.dtype(0))) step.refuse("pads", "the same on both sides", "others");
-    x = pad_input(step, window, -std::numeric_limits<double>::infinity());
+    x = pad_apart(step, x, window, -std::numeric_limits<double>::infinity());
   }
   step.give(step.call(
       str("aten.max_pool", window.dimensions(), "d.default"),
       {x, window.kernel, window.strides, window.before, window.dilations, step.integer("ceil_mode", 0) != 0}));
 }
+
+namespace {
+
+// How many places a window of ATen has that is padded alike on both sides, and may hang over with `ceil`.
+int64_t pool_places(int64_t size, int64_t before, int64_t after, int64_t kernel, int64_t stride, bool ceil) {
+  const int64_t room = size + before + after - kernel;
+  if (room < 0) return 0;
+  const int64_t count = (room + (ceil ? stride - 1 : 0)) / stride + 1;
+  return ceil && (count - 1) * stride >= size + before ? count - 1 : count;
+}
+
+// Padding that is not counted may as well hang over, where the windows stay the same ones.
+bool may_hang_over(const Step& step, const Window& window, bool ceil) {
+  const Sizes sizes = spatial(step.sizes(0));
+  for (size_t i = 0; i < window.dimensions(); ++i) {
+    const int64_t before = window.before[i];
+    const int64_t kernel = window.kernel[i];
+    const int64_t stride = window.strides[i];
+    if (2 * before > kernel || before > window.after[i]) return false;
+    if (pool_places(sizes[i], before, before, kernel, stride, true) !=
+        pool_places(sizes[i], before, window.after[i], kernel, stride, ceil))
+      return false;
+  }
+  return true;
+}
+
+Value average_of(Step& step, const Value& x, const Window& window, bool ceil, bool counted) {
+  return step.call(str("aten.avg_pool", window.dimensions(), "d.default"),
+                   {x, window.kernel, window.strides, window.before, ceil, counted});
+}
+
+}  // namespace
 
 void build_average_pool(Step& step) {
   Window window = pool_window(step);
@@ -189,17 +225,29 @@ void build_average_pool(Step& step) {
     step.refuse("dilations", "1, which is what ATen has", sizes_text(window.dilations), "write it as a Conv");
   const bool counts_padding = step.integer("count_include_pad", 0) != 0;
   const bool ceil = step.integer("ceil_mode", 0) != 0;
-  Value x = step.in(0);
-  if (window.is_padded() && !aten_pads(window)) {
-    if (!counts_padding)
-      step.refuse("pads", "the same on both sides where padding is not counted, by half a window at most",
-                  str(sizes_text(window.before), " and ", sizes_text(window.after)), "pad by a Pad of its own");
-    x = pad_input(step, window, 0.0);
+  const Value& x = step.in(0);
+  if (!window.is_padded() || aten_pads(window)) {
+    // Without padding nothing is left out; torch writes it as counted.
+    return step.give(average_of(step, x, window, ceil, counts_padding || !window.is_padded()));
   }
-  // Without padding nothing is left out; torch writes it as counted.
-  const bool counted = counts_padding || !window.is_padded();
-  step.give(step.call(str("aten.avg_pool", window.dimensions(), "d.default"),
-                      {x, window.kernel, window.strides, window.before, ceil, counted}));
+  if (counts_padding) {
+    const Value padded = pad_apart(step, x, window, 0.0);
+    return step.give(average_of(step, padded, window, ceil, true));
+  }
+  if (may_hang_over(step, window, ceil)) return step.give(average_of(step, x, window, true, false));
+  if (ceil) {
+    step.refuse("pads", "the same on both sides where padding is not counted and the last window hangs over",
+                str(sizes_text(window.before), " and ", sizes_text(window.after)));
+  }
+  // The mean that counts all, by the share of each window that lies in the image.
+  Sizes of_image = step.sizes(0);
+  of_image[0] = of_image[1] = 1;
+  step.charge_constant(of_image, at::kFloat);
+  Window same = window;
+  const Value ones = pad_apart(step, step.constant(at::ones(of_image)), same, 0.0);
+  const Value shares = step.call("aten.reciprocal.default", {average_of(step, ones, same, false, true)});
+  const Value padded = pad_apart(step, x, window, 0.0);
+  step.give(step.call("aten.mul.Tensor", {average_of(step, padded, window, false, true), shares}));
 }
 
 void build_global_average_pool(Step& step) {

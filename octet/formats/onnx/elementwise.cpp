@@ -18,6 +18,10 @@ std::optional<Arg> as_number(const Step& step, const Value& value, const Value& 
   return Arg(value.constant.to(at::kDouble).item<double>());
 }
 
+Value of_type(Step& step, const Value& value, at::ScalarType type) {
+  return step.dtype(value) == type ? value : step.call("aten.to.dtype", {value, type});
+}
+
 namespace {
 
 template <typename Row, size_t kCount>
@@ -163,13 +167,11 @@ void build_pow(Step& step) {
     const double number = power->to_double();
     const bool whole = std::abs(number) < 1e9 && number == std::floor(number);
     const Operand given = whole ? Operand(static_cast<int64_t>(number)) : Operand(number);
-    return step.give(step.call("aten.pow.Tensor_Scalar", {base, given}));
+    return step.give(of_type(step, step.call("aten.pow.Tensor_Scalar", {base, given}), step.dtype(0)));
   }
   if (const std::optional<Arg> number = as_number(step, base, exponent))
-    return step.give(step.call("aten.pow.Scalar", {*number, exponent}));
-  Value power = step.call("aten.pow.Tensor_Tensor", {base, exponent});
-  if (step.dtype(power) != step.dtype(0)) power = step.call("aten.to.dtype", {power, step.dtype(0)});
-  step.give(power);
+    return step.give(of_type(step, step.call("aten.pow.Scalar", {*number, exponent}), step.dtype(0)));
+  step.give(of_type(step, step.call("aten.pow.Tensor_Tensor", {base, exponent}), step.dtype(0)));
 }
 
 void build_extremum(Step& step) {
@@ -233,8 +235,7 @@ void build_where(Step& step) { step.give(step.call("aten.where.self", {step.in(0
 
 void build_cast(Step& step) {
   const at::ScalarType to = step.op_type() == "Cast" ? dtype_of(step.integer("to", 0), step.where()) : step.dtype(1);
-  if (to == step.dtype(0)) return step.give(step.in(0));
-  step.give(step.call("aten.to.dtype", {step.in(0), to}));
+  step.give(of_type(step, step.in(0), to));
 }
 
 }  // namespace octet::onnx

@@ -21,8 +21,8 @@ bool is_all(const Value& value, double number) {
 }  // namespace
 
 void build_batch_normalization(Step& step) {
-  if (step.integer("training_mode", 0) != 0 && step.wants(1))
-    step.refuse("training_mode", "0", "1, with the statistics as results", "export the model in eval mode");
+  if (step.integer("training_mode", 0) != 0)
+    step.refuse("training_mode", "0", "1: statistics of the batch", "export the model in eval mode");
   const double momentum = 1.0 - step.number("momentum", 0.9);  // torch weighs the new, ONNX the old
   const Value mean = step.as_buffer(step.in(3));
   const Value variance = step.as_buffer(step.in(4));

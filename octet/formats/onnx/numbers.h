@@ -10,4 +10,7 @@ namespace octet::onnx {
 /// `other`, with which it is put together.
 std::optional<Arg> as_number(const Step& step, const Value& value, const Value& other);
 
+/// The value in a type of elements, as it is where that is its own: ATen sums int32 as int64, ONNX as int32.
+Value of_type(Step& step, const Value& value, at::ScalarType type);
+
 }  // namespace octet::onnx

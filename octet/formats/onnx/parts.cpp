@@ -80,7 +80,8 @@ void build_slice(Step& step) {
     }
     Sizes places;
     const int64_t end = place(ends[i], -1, size - 1);
-    for (int64_t at = place(starts[i], -1, size - 1); at > end; at += std::max(steps[i], -size - 1)) {
+    const int64_t begin = size == 0 ? end : place(starts[i], 0, size - 1);
+    for (int64_t at = begin; at > end; at += std::max(steps[i], -size - 1)) {
       places.push_back(at);
     }
     if (static_cast<int64_t>(places.size()) == size) {

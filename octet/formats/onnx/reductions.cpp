@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "octet/formats/onnx/numbers.h"
 #include "octet/formats/onnx/operators.h"
 
 namespace octet::onnx {
@@ -25,6 +26,9 @@ Value product_over(Step& step, const std::vector<int64_t>& axes, bool keep) {
   return result;
 }
 
+// Integers keep their type.
+void give_sum(Step& step, const Value& sum) { step.give(of_type(step, sum, step.dtype(0))); }
+
 }  // namespace
 
 void build_reduction(Step& step) {
@@ -39,14 +43,14 @@ void build_reduction(Step& step) {
     return step.give(x);
   }
   if (type == "ReduceMean") return step.give(step.call("aten.mean.dim", {x, axes, keep}));
-  if (type == "ReduceSum") return step.give(step.call("aten.sum.dim_IntList", {x, axes, keep}));
+  if (type == "ReduceSum") return give_sum(step, step.call("aten.sum.dim_IntList", {x, axes, keep}));
   if (type == "ReduceMax") return step.give(step.call("aten.amax.default", {x, axes, keep}));
   if (type == "ReduceMin") return step.give(step.call("aten.amin.default", {x, axes, keep}));
-  if (type == "ReduceProd") return step.give(product_over(step, axes, keep));
+  if (type == "ReduceProd") return give_sum(step, product_over(step, axes, keep));
   if (type == "ReduceLogSumExp") return step.give(step.call("aten.logsumexp.default", {x, axes, keep}));
   if (type == "ReduceSumSquare") {
     const Value squares = step.call("aten.mul.Tensor", {x, x});
-    return step.give(step.call("aten.sum.dim_IntList", {squares, axes, keep}));
+    return give_sum(step, step.call("aten.sum.dim_IntList", {squares, axes, keep}));
   }
   const double power = type == "ReduceL1" ? 1.0 : 2.0;
   step.give(step.call("aten.linalg_vector_norm.default", {x, power, axes, keep}));
@@ -65,7 +69,7 @@ void build_cum_sum(Step& step) {
     if (step.integer(flag, 0) != 0) step.refuse(flag, "0", "1");
   }
   const int64_t axis = step.axis(static_cast<int64_t>(step.number(1, "axis")), step.rank(0));
-  step.give(step.call("aten.cumsum.default", {step.in(0), axis}));
+  give_sum(step, step.call("aten.cumsum.default", {step.in(0), axis}));
 }
 
 void build_top_k(Step& step) {
