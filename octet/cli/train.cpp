@@ -207,20 +207,6 @@ class RunPage {
   report::Page page_;
 };
 
-// Every process must convert to the same model.
-void check_alike(const GraphModule& trained, Group& group) {
-  double sum = 0;
-  for (const std::string& name : trained.attr_names()) {
-    const at::Tensor& value = trained.attr(name);
-    if (value.is_floating_point()) sum += value.detach().sum(at::kDouble).item<double>();
-  }
-  const at::Tensor first = at::full({1}, sum, at::kDouble);
-  group.broadcast(first);
-  const double wanted = first.item<double>();
-  const bool is_alike = wanted == sum || (std::isnan(wanted) && std::isnan(sum));
-  if (group.any(!is_alike)) throw Error("train", "the processes have ended in different weights");
-}
-
 // The names of the labels, beside the model.
 void write_classes(const DataSource& data, const std::string& output) {
   const std::vector<std::string> names = data.class_names();
@@ -295,7 +281,6 @@ void train(const TrainArguments& arguments) {
     }
     const std::shared_ptr<GraphModule> prepared = model;
     QatResult qat = train_qat(prepared, quantizer, data.source, options, hooks, held_out.source, &progress);
-    if (group) check_alike(*prepared, *group);
     trained = qat.quantized;
     result = std::move(qat.training);
     if (about) {
@@ -313,7 +298,6 @@ void train(const TrainArguments& arguments) {
     FrozenLayers frozen;
     if (!arguments.freeze.empty()) frozen = freeze_layers(*model, arguments.freeze);
     result = octet::train(model_handle(model), data.source, training, hooks, held_out.source, &progress, "float");
-    if (group) check_alike(*model, *group);
     unfreeze_layers(*model, frozen);
     model->train(false);
     trained = std::move(model);

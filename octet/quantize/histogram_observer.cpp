@@ -50,16 +50,17 @@ void HistogramObserver::observe(const at::Tensor& seen) {
       return;
     }
   }
-  auto [x, low, high, left_out] = look_at(seen);
-  if (x.numel() == 0) return;
-  at::Tensor counts;
-  if (!has_data()) {
-    counts = counted(x, bins(), number(low), number(high));
-  } else {
+  const SeenRange found = look_at(seen);
+  if (!found.low.defined()) return;
+  at::Tensor low = found.low, high = found.high;
+  const bool is_first = !has_data();
+  if (!is_first) {
     low = at::minimum(min_val, low);
     high = at::maximum(max_val, high);
-    counts = counted(x, bins(), number(low), number(high)) + rebinned(low, high);
   }
+  const at::Tensor counts = counted(found.elements, bins(), number(low), number(high));
+  meet_sum(counts);
+  if (!is_first) counts.add_(rebinned(low, high));
   histogram.copy_(counts);
   min_val.copy_(low);
   max_val.copy_(high);

@@ -40,6 +40,10 @@ void check_averaging_constant(double constant, const char* where) {
   throw expected(where, "averaging_constant", "above 0 and at most 1", octet::str(constant));
 }
 
+// Along dimension 0 lie a weight's channels, which all processes have alike, or an activation's samples, which no grid
+// tells apart.
+bool may_differ_by_process(const RangeObserver& of_channels) { return of_channels.ch_axis != 0; }
+
 void move_towards(at::Tensor& average, const at::Tensor& current, double constant) {
   average.add_((current - average) * constant);  // two roundings, as the formula says: no fused multiply-add
 }
@@ -88,10 +92,14 @@ at::Tensor RangeObserver::forward(const at::Tensor& x) {
 bool RangeObserver::forward_range(const at::Tensor& low, const at::Tensor& high) {
   const at::NoGradGuard no_grad;
   if (is_per_channel()) {
-    if (!observe_range(low, high)) return false;
+    at::Tensor met_low = low, met_high = high;
+    if (may_differ_by_process(*this)) meet(met_low, met_high);
+    if (!observe_range(met_low, met_high)) return false;
     lead_followers();
     return true;
   }
+  // What counts of several processes' values is more than one range can say.
+  if (reading == Reading::kMaximum && ranges_meet()) return false;
   if (low.dim() != 0 || !is_whole_range(as_float(low), as_float(high), reading)) return false;
   SeenRange seen{at::stack({low, high}), low, high};
   meet(seen);
@@ -168,8 +176,8 @@ MinMaxObserver::MinMaxObserver(const ObserverArgs& args, double eps)
     : MinMaxObserver("MinMaxObserver", args, eps, false) {}
 
 void MinMaxObserver::observe(const at::Tensor& x) {
-  const auto [elements, low, high, left_out] = look_at(x);
-  if (elements.numel() > 0) observe_range(low, high);
+  const SeenRange seen = look_at(x);
+  if (seen.low.defined()) observe_range(seen.low, seen.high);
 }
 
 bool MinMaxObserver::observe_range(const at::Tensor& low, const at::Tensor& high) {
@@ -248,7 +256,8 @@ std::pair<at::Tensor, at::Tensor> PerChannelMinMaxObserver::channel_range(const 
 }
 
 void PerChannelMinMaxObserver::observe(const at::Tensor& x) {
-  const auto [low, high] = channel_range(x);
+  auto [low, high] = channel_range(x);
+  if (may_differ_by_process(*this)) meet(low, high);
   observe_range(low, high);
 }
 

@@ -9,32 +9,51 @@
 namespace octet {
 namespace {
 
-RangeMeeting::Greatest& greatest_of_all() {
-  static RangeMeeting::Greatest greatest;
-  return greatest;
+struct Gathers {
+  RangeMeeting::Gather greatest, sum;
+};
+
+Gathers& standing() {
+  static Gathers gathers;
+  return gathers;
 }
 
 }  // namespace
 
-RangeMeeting::RangeMeeting(Greatest greatest) {
-  if (greatest_of_all()) throw Error("RangeMeeting", "one stands already");
-  greatest_of_all() = std::move(greatest);
+RangeMeeting::RangeMeeting(Gather greatest, Gather sum) {
+  if (ranges_meet()) throw Error("RangeMeeting", "one stands already");
+  standing() = {std::move(greatest), std::move(sum)};
 }
 
-RangeMeeting::~RangeMeeting() { greatest_of_all() = nullptr; }
+RangeMeeting::~RangeMeeting() { standing() = {}; }
 
-bool ranges_meet() { return static_cast<bool>(greatest_of_all()); }
+bool ranges_meet() { return static_cast<bool>(standing().greatest); }
+
+void meet_greatest(const at::Tensor& values) {
+  if (ranges_meet()) standing().greatest(values);
+}
+
+void meet_sum(const at::Tensor& values) {
+  if (ranges_meet()) standing().sum(values);
+}
+
+void meet(at::Tensor& low, at::Tensor& high) {
+  if (!ranges_meet()) return;
+  const at::Tensor both = at::stack({-low, high});
+  meet_greatest(both);
+  low = -both[0];
+  high = both[1];
+}
 
 void meet(SeenRange& seen) {
   if (!ranges_meet()) return;
   const float nothing = -std::numeric_limits<float>::infinity();
-  const bool has_any = seen.elements.numel() > 0;
-  at::Tensor both = has_any ? at::stack({-seen.low, seen.high}) : at::full({2}, nothing);
-  greatest_of_all()(both);
-  if (both.eq(nothing).any().item<bool>()) return;  // nobody has
-  seen.low = -both[0];
-  seen.high = both[1];
-  if (!has_any) seen.elements = both;
+  if (!seen.low.defined()) {
+    seen.low = at::full({}, -nothing);
+    seen.high = at::full({}, nothing);
+  }
+  meet(seen.low, seen.high);
+  if (seen.high.item<float>() == nothing) seen.low = seen.high = at::Tensor();  // nobody has
 }
 
 }  // namespace octet

@@ -1,11 +1,15 @@
 #include "octet/quantize/reading.h"
 
+#include <ATen/ATen.h>
+
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "octet/kernels/fake_quantize_kernel.h"
+#include "octet/quantize/range_meeting.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -101,14 +105,18 @@ at::Tensor with_rows_lifted(const at::Tensor& x, Reading reading) {
   return at::where(masked, greatest - distance, x);
 }
 
-// Without what lies at the sentinel or below, where all else is far from that.
+// Without what lies at the sentinel or below, where all else is far from that, in every process.
 at::Tensor without_padding(const at::Tensor& x) {
+  const float nothing = -std::numeric_limits<float>::infinity();
   const at::Tensor is_low = x <= kSentinel;
   const at::Tensor others = x.masked_select(is_low.logical_not());
   const at::Tensor sentinels = x.masked_select(is_low);
-  if (others.numel() == 0 || sentinels.numel() == 0) return x;
-  const bool far = -as_number(sentinels.max()) >= kFarBeyond * as_number(others.abs().max());
-  return far ? others : x;
+  const at::Tensor greatest = at::tensor({sentinels.numel() > 0 ? as_number(sentinels.max()) : nothing,
+                                          others.numel() > 0 ? as_number(others.abs().max()) : nothing});
+  meet_greatest(greatest);
+  const float of_sentinels = as_number(greatest[0]), of_others = as_number(greatest[1]);
+  if (of_sentinels == nothing || of_others == nothing) return x;
+  return -of_sentinels >= kFarBeyond * of_others ? others : x;
 }
 
 bool is_counted(float value) { return std::abs(value) < kBeyondAll; }  // false for infinities
@@ -144,6 +152,7 @@ SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading r
   seen.elements = flat_memory(seen.elements);
   const auto measure = [&] { std::tie(seen.low, seen.high) = min_max(seen.elements); };
   measure();
+  const at::Tensor all = seen.elements;
   if (std::isnan(as_number(seen.low)) || std::isnan(as_number(seen.high))) {
     throw Error(observer, "the observed tensor holds NaN")
         .hint("look for a diverging loss (lower the learning rate) or a division by 0");
@@ -151,11 +160,12 @@ SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading r
   if (!is_counted(as_number(seen.low)) || !is_counted(as_number(seen.high))) {
     seen.left_out = true;
     seen.elements = seen.elements.masked_select(seen.elements.abs() < kBeyondAll);
-    if (seen.elements.numel() == 0) return seen;
-    measure();
   }
-  if (reading == Reading::kMaximum && as_number(seen.low) <= kSentinel) {
-    seen.elements = without_padding(seen.elements);
+  const bool may_be_padded = ranges_meet() || as_number(seen.low) <= kSentinel;
+  if (reading == Reading::kMaximum && may_be_padded) seen.elements = without_padding(seen.elements);
+  if (seen.elements.numel() == 0) {
+    seen.low = seen.high = at::Tensor();
+  } else if (!seen.elements.is_same(all)) {
     measure();
   }
   return seen;

@@ -29,9 +29,9 @@ const char* text(Reading reading);
 /// The inverse; kPlain for unknown words.
 Reading reading_from(const std::string& word);
 
-/// What an observer takes notice of, and its range; 0-dim float32 each.
+/// What an observer takes notice of, and its range; 0-dim float32 each, undefined where nothing counts.
 struct SeenRange {
-  at::Tensor elements;  ///< in any order
+  at::Tensor elements;  ///< in any order; those of this process (range_meeting.h)
   at::Tensor low;
   at::Tensor high;
   bool left_out = false;  ///< infinities, or numbers beyond 1e30, were there

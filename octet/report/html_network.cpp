@@ -93,7 +93,7 @@ std::string what(const targets::OperatorPlacement& row, bool by_patterns) {
                                         : (row.partition ? octet::str("NPU ", *row.partition) : "CPU");
   std::string text = octet::str("<div class=\"what\"><span class=\"place\">", place, "</span><b>", escaped(row.name),
                                 "</b> <span class=\"soft\">", escaped(row.op));
-  if (row.macs > 0) text += octet::str(", ", fixed(static_cast<double>(row.macs) / 1e6, 2), " M MACs");
+  if (row.macs > 0) text += octet::str(", ", macs_text(row.macs));
   if (row.bytes > 0) text += octet::str(", ", bytes_text(row.bytes));
   text += "</span>";
   if (!row.reason.empty()) text += octet::str("<br>", escaped(row.reason));

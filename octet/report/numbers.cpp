@@ -25,6 +25,11 @@ std::string share_text(int64_t part, int64_t whole) {
   return whole == 0 ? "-" : fixed(100.0 * static_cast<double>(part) / static_cast<double>(whole), 1) + " %";
 }
 
+std::string macs_text(int64_t macs) {
+  constexpr int64_t kShort = 100'000;  // 0.10 million
+  return macs < kShort ? octet::str(macs, " MACs") : fixed(static_cast<double>(macs) / 1e6, 2) + " M MACs";
+}
+
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text;
   for (const int64_t size : shape) text += octet::str(text.empty() ? "" : ", ", size);

@@ -20,6 +20,10 @@ bool is_share(const std::string& key) { return std::find(kShares.begin(), kShare
 
 std::string hundredths(double share) { return fixed(100 * share, 2); }
 
+std::string with_second_line(const std::string& first, const std::string& second) {
+  return octet::str(escaped(first), "<br><span class=\"soft\">", escaped(second), "</span>");
+}
+
 std::string tiles(const Page& page) {
   std::string out;
   for (const auto& [name, value] : page.key_facts) {
@@ -32,7 +36,7 @@ std::string accuracy(const Page& page) {
   if (page.measured.empty() || page.measured[0].found.scores.empty()) return {};
   const std::vector<Score>& first = page.measured[0].found.scores;
   const bool share = is_share(first[0].key);
-  std::vector<std::string> heading = {"model", "computes in"};
+  std::vector<std::string> heading = {"model, and what it computes in"};
   std::vector<size_t> numbers;
   const auto column = [&](const std::string& title) {
     numbers.push_back(heading.size());
@@ -41,7 +45,7 @@ std::string accuracy(const Page& page) {
   column(escaped(first[0].title) + (share ? ", %" : ""));
   if (share) {
     column("95 % interval");
-    heading.emplace_back("from chance to all");
+    heading.emplace_back();  // below
     column("beside the first, points");
   }
   for (size_t i = 1; i < first.size(); ++i) column(escaped(first[i].title) + (is_share(first[i].key) ? ", %" : ""));
@@ -56,7 +60,7 @@ std::string accuracy(const Page& page) {
   std::vector<std::vector<std::string>> rows;
   for (const Page::Measured& each : page.measured) {
     const std::vector<Score>& scores = each.found.scores;
-    std::vector<std::string> row = {escaped(each.name), escaped(each.arithmetic)};
+    std::vector<std::string> row = {with_second_line(each.name, each.arithmetic)};
     const double value = scores.empty() ? 0 : scores[0].value;
     row.push_back(scores.empty() ? "-" : share ? hundredths(value) : fixed(value, 5));
     if (share) {
@@ -76,7 +80,7 @@ std::string accuracy(const Page& page) {
     row.push_back(std::to_string(each.found.samples));
     rows.push_back(std::move(row));
   }
-  if (share) heading[4] = octet::str("from ", hundredths(std::max(0.0, lowest - 0.1)), " to 100 %");
+  if (share) heading[3] = octet::str("from ", hundredths(std::max(0.0, lowest - 0.1)), " to 100 %");
   std::string out = html_table(octet::str("Measured on ", escaped(page.measured_on)), heading, rows, numbers);
   if (share) {
     out +=
@@ -131,6 +135,14 @@ std::string meter(double sqnr_db) {
                     "%\"></i></span>");
 }
 
+// The module that a layer comes from, where it is known; else its operator.
+std::string where_of(const Page& page, const LayerDiagnosis& layer) {
+  const auto found = std::find_if(page.values.begin(), page.values.end(), [&](const ValueStudy& study) {
+    return !study.is_weight && study.name == layer.name;
+  });
+  return found != page.values.end() && !found->where.empty() ? found->where : layer.op;
+}
+
 std::string layers(const Page& page) {
   if (page.layers.empty()) return {};
   std::string out =
@@ -146,10 +158,9 @@ std::string layers(const Page& page) {
     std::vector<std::vector<std::string>> rows;
     for (size_t i = first; i < last; ++i) {
       const LayerDiagnosis& each = page.layers[i];
-      rows.push_back({octet::str(escaped(each.name), "<br><span class=\"soft\">", escaped(each.op), "</span>"),
-                      decibel_text(each.sqnr_db, 1) + meter(each.sqnr_db),
-                      std::isfinite(each.alone_db) ? fixed(each.alone_db, 1) : "-", escaped(each.cause),
-                      escaped(each.cure)});
+      rows.push_back(
+          {with_second_line(each.name, where_of(page, each)), decibel_text(each.sqnr_db, 1) + meter(each.sqnr_db),
+           std::isfinite(each.alone_db) ? fixed(each.alone_db, 1) : "-", escaped(each.cause), escaped(each.cure)});
     }
     std::vector<std::string> heading = {"layer", "SQNR, dB", "alone, dB", "probable cause", "cure"};
     if (!any_cause) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
+#include <mutex>
 
 #include "octet/audio/sound_file.h"
 #include "octet/support/draws.h"
@@ -13,6 +15,7 @@ namespace octet {
 namespace {
 
 constexpr int64_t kMostClip = int64_t{1} << 24;            // samples that are heard at once
+constexpr int64_t kMostKept = int64_t{32} * 1024 * 1024;   // samples at another rate than their files' in memory
 constexpr int64_t kMostNoise = int64_t{64} * 1024 * 1024;  // samples of noise in memory
 constexpr size_t kMostSamples = 200'000'000;
 constexpr double kMostFactor = 1e6;  // of loudness
@@ -54,6 +57,42 @@ audio::FeatureOptions fitted(audio::FeatureOptions features, const AudioFolderOp
 bool begins_with(const std::string& path, const char* word) {
   return std::filesystem::path(path).filename().string().starts_with(word);
 }
+
+// Recordings at another rate than their own, of which samples hear a part each: every one is resampled as a whole, and
+// kept as long as there is room.
+class Resampled {
+ public:
+  std::vector<float> part(const std::string& path, int64_t rate, int64_t first, int64_t count) const {
+    std::shared_ptr<const std::vector<float>> whole = kept(path);
+    if (!whole) {
+      audio::SoundFile sound(open_file(path));
+      if (sound.rate() == rate) return sound.read_at(rate, first, count);
+      whole = keep(path, sound.read_at(rate, 0, sound.size_at(rate)));
+    }
+    const auto size = static_cast<int64_t>(whole->size());
+    const int64_t begin = std::clamp<int64_t>(first, 0, size), end = std::clamp<int64_t>(first + count, begin, size);
+    return {whole->begin() + begin, whole->begin() + end};
+  }
+
+ private:
+  std::shared_ptr<const std::vector<float>> kept(const std::string& path) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = kept_.find(path);
+    return found != kept_.end() ? found->second : nullptr;
+  }
+
+  std::shared_ptr<const std::vector<float>> keep(const std::string& path, std::vector<float> samples) const {
+    const auto whole = std::make_shared<const std::vector<float>>(std::move(samples));
+    const auto size = static_cast<int64_t>(whole->size());
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (samples_ + size <= kMostKept && kept_.emplace(path, whole).second) samples_ += size;
+    return whole;
+  }
+
+  mutable std::mutex mutex_;
+  mutable std::map<std::string, std::shared_ptr<const std::vector<float>>> kept_;
+  mutable int64_t samples_ = 0;
+};
 
 class AudioFolder : public FolderSource {
  public:
@@ -226,7 +265,9 @@ class AudioFolder : public FolderSource {
   std::vector<float> heard(int64_t sample, Draws* draws) const {
     const Place place = places_.empty() ? Place{.end = clip_} : places_[static_cast<size_t>(sample)];
     const int64_t length = std::min(clip_, place.end - place.begin);
-    std::vector<float> sound = audio::SoundFile(open_file(file_of(sample).path)).read_at(rate(), place.begin, length);
+    const std::string& path = file_of(sample).path;
+    std::vector<float> sound = places_.empty() ? audio::SoundFile(open_file(path)).read_at(rate(), 0, length)
+                                               : resampled_.part(path, rate(), place.begin, length);
     sound.resize(static_cast<size_t>(clip_), 0.0F);
     if (features_.scales_to_peak()) {
       const float peak = *std::max_element(sound.begin(), sound.end());
@@ -299,6 +340,7 @@ class AudioFolder : public FolderSource {
   int64_t clip_ = 0;           // samples that are heard at once
   std::vector<Place> places_;  // empty: a sample is a file, from its begin
   std::vector<float> noise_;
+  Resampled resampled_;
 };
 
 }  // namespace

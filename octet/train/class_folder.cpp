@@ -30,13 +30,20 @@ class Listing {
     for (const fs::path& path : folders(folder)) names.push_back(path.filename().string());
     return names;
   }
-  // At any depth.
+  // At any depth; a folder that links lead to again is looked at once, so that their circles end.
   std::vector<std::string> files_below(const fs::path& folder) const {
     std::vector<std::string> found;
+    std::set<fs::path> seen;
     std::vector<fs::path> waiting = {folder};
     while (!waiting.empty()) {
       const fs::path here = waiting.back();
       waiting.pop_back();
+      std::error_code failure;
+      if (!seen.insert(fs::canonical(here, failure)).second) {
+        log::warn(here.string(), ": links lead to this folder again; its files count once");
+        continue;
+      }
+      if (failure) throw Error(here.string(), failure.message());
       for (const fs::path& path : files(here)) found.push_back(path.string());
       std::vector<fs::path> below = folders(here);
       waiting.insert(waiting.end(), below.rbegin(), below.rend());

@@ -21,6 +21,9 @@ struct OCTET_API Batch {
   at::Tensor targets;
   /// Where a file gives several samples, the number of each one's file, int64 [samples]; else undefined.
   at::Tensor files = {};
+  /// Of a part of a batch that several processes share: its samples' part of all weights over its part of all samples,
+  /// for a loss that is a weighted mean (Task::weight).
+  double weight_share = 1;
   int64_t size() const { return inputs.empty() || inputs[0].dim() == 0 ? 0 : inputs[0].size(0); }
 
   /// `auto& [inputs, targets] = batch`, as a DataLoader gives them.

@@ -59,6 +59,7 @@ Task distilled(const Task& task, const ModelHandle& teacher, const DistillOption
   };
   if (has_labels) return taught;
   taught.targets.clear();
+  taught.weight = nullptr;
   taught.whole.clear();
   taught.metrics.clear();
   taught.check_output = nullptr;

@@ -49,6 +49,13 @@ bool all_are_here(const Launcher& launcher, int64_t size) {
   return number_in(launcher.here, 1) == size;
 }
 
+// The first sentence of what Gloo says, without the place in its source.
+std::string sentence_of(const std::string& said) {
+  const size_t place = said.starts_with('[') ? said.find("] ") : std::string::npos;
+  const size_t begin = place == std::string::npos ? 0 : place + 2;
+  return said.substr(begin, std::min(said.find('\n', begin), said.find(". ", begin)) - begin);
+}
+
 // What libtorch throws where a peer is gone, in one line.
 template <typename Action>
 void together(int64_t rank, const Action& action) {
@@ -58,9 +65,8 @@ void together(int64_t rank, const Action& action) {
     throw;
   } catch (const std::exception& error) {
     const auto* of_libtorch = dynamic_cast<const c10::Error*>(&error);
-    std::string why = of_libtorch != nullptr ? of_libtorch->what_without_backtrace() : error.what();
-    why = why.substr(0, why.find('\n'));
-    throw Error(str("rank ", rank), "lost another process: " + why)
+    const std::string why = of_libtorch != nullptr ? of_libtorch->what_without_backtrace() : error.what();
+    throw Error(str("rank ", rank), "lost another process: " + sentence_of(why))
         .hint("the last checkpoint stands: --resume goes on from it");
   }
 }

@@ -119,6 +119,12 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   const bool freezes = options.freeze_bn_after >= 0 && options.freeze_bn_after < training.epochs;
   if (freezes) training.reestimate_batches = 0;  // done where they are frozen
   const Trainer* loop = nullptr;
+  const auto reestimate = [&](int64_t epoch) {
+    const bool observing = std::exchange(watching.observing, false);
+    loop->reestimate(epoch, reestimated);
+    watching.observing = observing;
+    switch_observers();
+  };
   int64_t begun_within = -1;  // the epoch in whose middle the run goes on
   TrainHooks with_freezing = hooks;
   with_freezing.on_start = [&](const ModelHandle& started, TrainState& state) {
@@ -132,12 +138,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
       prepared->apply(disable_observer);
     }
     if (freezes && epoch >= options.freeze_bn_after) {
-      if (reestimated > 0 && epoch == options.freeze_bn_after && epoch != begun_within) {
-        const bool observing = std::exchange(watching.observing, false);
-        loop->reestimate(epoch, reestimated);
-        watching.observing = observing;
-        switch_observers();
-      }
+      if (reestimated > 0 && epoch == options.freeze_bn_after && epoch != begun_within) reestimate(epoch);
       freeze_bn_stats(*prepared);
     }
     if (!watching.observing) begin.look();
@@ -158,6 +159,9 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   watching.observing = false;
   begin.leave();
   trainer.finish(state);
+  // What early stopping gives may be of an epoch before they were frozen.
+  const int64_t given = state.best.empty() ? state.epoch - 1 : state.result.best_epoch;
+  if (freezes && reestimated > 0 && given < options.freeze_bn_after) reestimate(state.epoch);
   release_recycled_memory();
   unfreeze_layers(*prepared, frozen);
   result.training = std::move(state.result);

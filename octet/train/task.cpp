@@ -36,6 +36,12 @@ void check_logits(const at::Tensor& output, const Batch& batch, const std::strin
   if (highest >= output.size(1)) throw expected(where, "labels", str("below ", output.size(1)), str(highest));
 }
 
+void check_weights(const at::Tensor& class_weights, const at::Tensor& output) {
+  if (!class_weights.defined() || class_weights.numel() == output.size(1)) return;
+  throw expected("train", "class weights", str(output.size(1), ", as many as the model has classes"),
+                 str(class_weights.numel()));
+}
+
 Metric top(int64_t k) {
   return {str("top", k), str("top-", k), [k](const at::Tensor& output, const Batch& batch) {
             return static_cast<double>(count_top(output, hard(batch.targets), k));
@@ -56,13 +62,20 @@ Task classification(double label_smoothing, const at::Tensor& class_weights) {
   task.name = "classification";
   task.targets = "labels";
   task.loss = [label_smoothing, class_weights](const at::Tensor& output, const Batch& batch) {
-    if (class_weights.defined() && class_weights.numel() != output.size(1)) {
-      throw expected("train", "class weights", str(output.size(1), ", as many as the model has classes"),
-                     str(class_weights.numel()));
-    }
-    return at::cross_entropy_loss(output, targets_for(output, batch.targets), class_weights, at::Reduction::Mean,
-                                  /*ignore_index=*/-100, label_smoothing);
+    check_weights(class_weights, output);
+    if (class_weights.defined() && batch.weight_share == 0) return output.sum() * 0;  // none that counts
+    const at::Tensor loss =
+        at::cross_entropy_loss(output, targets_for(output, batch.targets), class_weights, at::Reduction::Mean,
+                               /*ignore_index=*/-100, label_smoothing);
+    return batch.weight_share == 1 ? loss : loss * batch.weight_share;
   };
+  if (class_weights.defined()) {
+    task.weight = [class_weights](const at::Tensor& output, const Batch& batch) {
+      check_weights(class_weights, output);
+      if (is_soft(batch.targets)) return static_cast<double>(batch.size());  // as cross_entropy_loss does
+      return class_weights.index_select(0, batch.targets).sum(at::kDouble).item<double>();
+    };
+  }
   task.loss_sum = [](const at::Tensor& output, const Batch& batch) {
     const at::Tensor logits = output.to(at::kFloat);
     return at::cross_entropy_loss(logits, targets_for(logits, batch.targets), {}, at::Reduction::Sum).item<double>();

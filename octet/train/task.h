@@ -46,6 +46,9 @@ struct OCTET_API Task {
   std::string targets;
   /// What training minimises: a mean over the batch, with a gradient.
   std::function<at::Tensor(const at::Tensor& output, const Batch& batch)> loss;
+  /// What the loss divides by, where that is not the number of samples: the weights of all samples of the batch. Such a
+  /// loss is multiplied by Batch::weight_share. Empty: the mean over the samples.
+  std::function<double(const at::Tensor& output, const Batch& batch)> weight = {};
   /// The loss that is told of an evaluation, summed over the batch: without what training adds, such as label
   /// smoothing.
   std::function<double(const at::Tensor& output, const Batch& batch)> loss_sum;

@@ -106,7 +106,8 @@ class Together {
  public:
   explicit Together(const TrainOptions& options) {
     if (!options.group) return;
-    ranges_.emplace([group = options.group](const at::Tensor& values) { group->greatest(values); });
+    ranges_.emplace([group = options.group](const at::Tensor& values) { group->greatest(values); },
+                    [group = options.group](const at::Tensor& values) { group->sum({values}); });
     if (options.sync_batch_norm) batch_norm_.emplace(*options.group);
   }
 
@@ -114,6 +115,29 @@ class Together {
   std::optional<RangeMeeting> ranges_;
   std::optional<SyncBatchNorm> batch_norm_;
 };
+
+// A part's mean over weights of samples becomes its share of the mean over the weights of the whole batch.
+void share_weights(const TrainOptions& options, const at::Tensor& output, Batch& batch) {
+  if (!options.group || !options.task.weight) return;
+  const double own = options.task.weight(output, batch);
+  const at::Tensor sums = at::tensor({own, static_cast<double>(batch.size())}, at::kDouble);
+  options.group->sum({sums});
+  const double* all = sums.const_data_ptr<double>();
+  batch.weight_share = all[0] > 0 ? own / all[0] * all[1] / static_cast<double>(batch.size()) : 0;
+}
+
+// Every process must convert to the same model.
+void check_alike(const ModelHandle& model, Group& group) {
+  std::vector<double> sums;
+  for (const auto& [name, value] : state_of(model)) {
+    sums.push_back(value.numel() > 0 ? value.detach().sum(at::kDouble).item<double>() : 0);
+  }
+  const at::Tensor own = at::tensor(sums, at::kDouble), first = own.clone();
+  group.broadcast(first);
+  if (group.any(!at::allclose(own, first, 0, 0, /*equal_nan=*/true))) {
+    throw Error("train", "the processes have ended in different weights or ranges");
+  }
+}
 
 // Dropout of each step and rank follows from the seed: what one rank saves tells of all.
 void draw_by_rank(const TrainOptions& options, int64_t step) {
@@ -206,8 +230,10 @@ void Trainer::run(TrainState& state) const {
     }
     finish_epoch(state);
   }
+  if (options_.group) check_alike(model_, *options_.group);
   if (progress_ != nullptr) progress_->finish();
 }
+
 int64_t Trainer::steps_per_epoch() const { return steps_of(loader_.batches(), options_); }
 
 bool Trainer::is_over(const TrainState& state) const {
@@ -221,6 +247,7 @@ void Trainer::add_gradients(Tally& tally, Batch& batch, int64_t epoch, GradientB
   const Together together(options_);
   at::Tensor output = model_.forward(batch.inputs);
   if (options_.task.check_output) options_.task.check_output(output, batch, data_->name());
+  share_weights(options_, output, batch);
   at::Tensor loss = options_.task.loss(output, batch);
   const double value = loss.item<double>();
   if (!std::isfinite(value)) {
@@ -380,6 +407,8 @@ void Trainer::finish(const TrainState& state) const {
 
 void Trainer::reestimate(int64_t epoch, int64_t batches) const {
   model_.set_training(true);
+  std::optional<SyncBatchNorm> of_all;
+  if (options_.group && options_.sync_batch_norm) of_all.emplace(*options_.group);
   reestimate_statistics(model_, loader_, epoch, batches, options_.channels_last);
   if (!options_.group || model_.statistics.empty()) return;
   // Those of all parts: mean of the means, mean of the variances and variance of the means.

@@ -123,6 +123,17 @@ TEST(Page, SaysWhatNoiseIsMeasuredBeside) {
   EXPECT_NE(page.html().find("<p>The weights of 2 of 3 layers were trained &lt;on&gt;</p>"), std::string::npos);
 }
 
+TEST(Page, NamesModulesAndSmallNumbers) {
+  Page page = whole_page("net");
+  page.values[0].where = "conv2d 'features.0'";
+  page.check->placement.operators[0].macs = 640;
+  const std::string html = page.html();
+  EXPECT_NE(html.find("net<br><span class=\"soft\">conv2d &#39;features.0&#39;</span>"), std::string::npos);
+  EXPECT_NE(html.find("b<br><span class=\"soft\">aten.relu.default</span>"), std::string::npos);
+  EXPECT_NE(html.find(", 640 MACs"), std::string::npos);
+  EXPECT_NE(html.find(", 1.00 M MACs"), std::string::npos);
+}
+
 TEST(Page, TellsNothingThatIsNotKnown) {
   Page page;
   page.title = "bare";

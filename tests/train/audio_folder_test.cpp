@@ -116,6 +116,27 @@ TEST_F(AudioFolderTest, ARecordingMayGiveManySamples) {
   EXPECT_EQ(open(options)->size(), 1 + (6400 - 3072) / 512);
 }
 
+// At another rate than its own a recording is resampled once, for all of its samples.
+TEST_F(AudioFolderTest, PartsOfAResampledRecordingAreReadOnce) {
+  add("1.wav");
+  AudioFolderOptions options = sized({1, 8000}, FeatureKind::kSamples);
+  options.features.rate = 8000;
+  const at::Tensor whole = open(options)->get({0}).inputs[0].flatten();
+  options.sample = {1, 800};
+  options.hop_ms = 100;
+  const auto data = open(options);
+  ASSERT_EQ(data->size(), 10);
+  std::vector<bool> found(10, false);
+  for (int64_t i = 0; i < 10; ++i) {
+    const at::Tensor part = data->get({i}).inputs[0].flatten();
+    for (int64_t j = 0; j < 10; ++j) {
+      if (at::equal(part, whole.slice(0, 800 * j, 800 * (j + 1)))) found[static_cast<size_t>(j)] = true;
+    }
+    fs::remove(folder_.file("1.wav"));
+  }
+  EXPECT_EQ(std::count(found.begin(), found.end(), true), 10);
+}
+
 TEST_F(AudioFolderTest, WhatIsNoPartOfARecordingIsNotHeard) {
   add("a/1.wav");
   AudioFolderOptions options = sized({1, 16000}, FeatureKind::kSamples);

@@ -62,6 +62,16 @@ TEST_F(ImageFolderTest, AFolderIsAClass) {
   EXPECT_EQ(data->get({0, 2}).inputs[0].sizes(), (std::vector<int64_t>{2, 3, 24, 31}));
 }
 
+// Links are followed; those that lead in circles end, and a folder that two of them lead to counts once in a class.
+TEST_F(ImageFolderTest, LinksMayLeadInCircles) {
+  add("dogs/more/tall.png", "tall.png");
+  add("cats/a.jpg", "baseline.jpg");
+  fs::create_directory_symlink("..", folder_.path() + "/dogs/more/up");
+  fs::create_directory_symlink("../cats", folder_.path() + "/dogs/cats");
+  fs::create_directory_symlink("../dogs", folder_.path() + "/cats/dogs");
+  EXPECT_EQ(labels(*open(sized({3, 24, 31}))), (std::vector<int64_t>{0, 0, 1, 1}));
+}
+
 // As torchvision's CenterCrop of the picture: 45 x 61 is brought to nothing else where --resize names its own side.
 TEST_F(ImageFolderTest, MeasuresWhatTorchvisionMeasures) {
   add("a/tall.png", "tall.png");

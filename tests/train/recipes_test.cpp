@@ -228,6 +228,25 @@ TEST(Recipe, FrozenStatisticsAreFoundAnewWhereTheyFreeze) {
   EXPECT_TRUE(at::equal(means[1][1], means[1][2]));
 }
 
+// A run that ends, or whose best epoch lies, before they freeze: at its end.
+TEST(Recipe, StatisticsAreFoundAnewWhereARunEndsBeforeTheyFreeze) {
+  std::vector<at::Tensor> means;
+  for (const int64_t batches : {0, 4}) {
+    auto graph = resnet();
+    NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"), /*is_qat=*/true);
+    QatOptions options;
+    options.train = options_of(50, 16);
+    options.train.learning_rate = 1e-9;  // no epoch is better than the first
+    options.train.patience = 2;
+    options.train.reestimate_batches = batches;
+    options.freeze_bn_after = 40;
+    const auto result = train_qat(graph, quantizer, images(64), options, {}, images(64));
+    ASSERT_LT(result.training.epochs.size(), 40u);
+    means.push_back(running_statistics(*graph).at(0).mean.clone());
+  }
+  EXPECT_FALSE(at::equal(means[0], means[1]));
+}
+
 std::vector<at::Tensor> scales_of(const GraphModule& graph) {
   std::vector<at::Tensor> found;
   for (const auto& item : graph.named_buffers()) {
