@@ -1,5 +1,6 @@
 #include "octet/cli/data.h"
 
+#include "octet/formats/dtype.h"
 #include "octet/lowering/batch.h"
 #include "octet/support/error.h"
 #include "octet/train/loader.h"
@@ -19,6 +20,7 @@ std::vector<int64_t> without_batch(const std::vector<int64_t>& sizes) {
 }
 
 void check_inputs(const std::vector<Input>& inputs, const DataSource& data) {
+  if (data.size() < 1) throw Error(data.name(), "holds no sample");
   const auto shapes = data.sample_shapes();
   if (inputs.size() != shapes.size()) {
     throw expected(data.name(), "inputs a sample", octet::str(inputs.size(), ", as many as the model has"),
@@ -30,6 +32,20 @@ void check_inputs(const std::vector<Input>& inputs, const DataSource& data) {
       throw expected(data.name(), octet::str("shape of a sample for input '", inputs[i].name, "'"),
                      octet::str('[', join(", ", inputs[i].sample), ']'), octet::str('[', join(", ", shapes[i]), ']'));
     }
+  }
+}
+
+// What goes into a graph as it is: floats where it takes floats, whole numbers where it takes those.
+void check_types(const GraphModule& module, const DataSource& data) {
+  if (data.image_facts() != nullptr) return;
+  const std::vector<Node*> placeholders = module.graph().placeholders();
+  const Batch first = data.get({0});
+  for (size_t i = 0; i < placeholders.size() && i < first.inputs.size(); ++i) {
+    const at::ScalarType given = first.inputs[i].scalar_type();
+    const std::optional<TensorMeta>& meta = placeholders[i]->meta();
+    if (!meta || at::isFloatingType(meta->dtype) == at::isFloatingType(given)) continue;
+    throw expected(data.name(), octet::str("type of input '", placeholders[i]->name(), "'"), dtype_name(meta->dtype),
+                   dtype_name(given));
   }
 }
 
@@ -197,10 +213,10 @@ std::shared_ptr<DataSource> open_source(const DataArguments& choice, Split split
 
 ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split split, int64_t default_batch) {
   const std::vector<Node*> placeholders = module.graph().placeholders();
-  std::shared_ptr<DataSource> source = open_source(
-      choice, split, placeholders.empty() ? std::vector<int64_t>() : without_batch(placeholders[0]->sizes()));
+  if (placeholders.empty()) throw Error(choice.spec, "is not needed: the model takes no input");
+  std::shared_ptr<DataSource> source = open_source(choice, split, without_batch(placeholders[0]->sizes()));
   std::vector<Input> inputs;
-  for (const Node* node : module.graph().placeholders()) {
+  for (const Node* node : placeholders) {
     inputs.push_back({node->name(), source->gives_sets() ? node->sizes() : without_batch(node->sizes())});
   }
   // A .tflite takes images as NHWC; sets of images give NCHW.
@@ -208,6 +224,7 @@ ModelData open_data_for(GraphModule& module, const DataArguments& choice, Split 
   if (source->image_facts() != nullptr) inputs[0].sample = as_chw(given, source->sample_shapes().at(0));
   const bool turns = inputs[0].sample != given;
   ModelData data = open_for_inputs(inputs, std::move(source), choice, default_batch);
+  check_types(module, *data.source);
   if (turns) data.transform = in_nhwc(std::move(data.transform));
   data.is_nhwc = turns;
   const std::vector<int64_t>& sizes = module.graph().placeholders().at(0)->sizes();

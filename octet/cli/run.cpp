@@ -88,7 +88,9 @@ std::vector<at::Tensor> run_integers(const RunArguments& arguments) {
 }  // namespace
 
 void run(const RunArguments& arguments) {
-  check_outputs(arguments.outputs, {arguments.model.path});
+  std::vector<std::string> read = arguments.inputs;
+  read.push_back(arguments.model.path);
+  check_outputs(arguments.outputs, read);
   const std::vector<at::Tensor> values = is_program(arguments.model) ? run_integers(arguments) : run_graph(arguments);
   for (size_t i = 0; i < values.size(); ++i) write_npy(arguments.outputs[i], values[i]);
 }

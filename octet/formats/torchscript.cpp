@@ -8,6 +8,7 @@
 #include "octet/formats/guard.h"
 #include "octet/formats/script_archive.h"
 #include "octet/formats/script_graph.h"
+#include "octet/formats/script_numbers.h"
 #include "octet/formats/zip.h"
 #include "octet/graph/late_operators.h"
 
@@ -37,6 +38,7 @@ torch::jit::Module load(const std::string& path, const AllowedOperators& operato
   if (!ZipReader::is_zip(*source)) throw Error(path, "cannot be read as TorchScript: is no zip archive");
   try {
     define_all_late_operators();  // libtorch asks the dispatcher itself
+    check_script_numbers();
     return guard_loading(path, [&] { return read_script_archive(ZipReader(source), operators); });
   } catch (const Error&) {
     throw;

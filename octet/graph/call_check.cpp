@@ -1,5 +1,7 @@
 #include "octet/graph/call_check.h"
 
+#include <ATen/ExpandUtils.h>
+#include <ATen/Functions.h>
 #include <c10/core/Layout.h>
 #include <c10/core/MemoryFormat.h>
 #include <c10/core/ScalarType.h>
@@ -7,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "octet/support/error.h"
@@ -326,6 +329,23 @@ void check_window(const Op& op, CallValues values) {
   for (const int64_t size : window) require(size <= most, op, "kernel_size", "a window over the input");
 }
 
+// The smallest whole number has no quotient by -1, at which processors stop the program.
+void check_quotient(const Op& op, CallValues values) {
+  const c10::IValue& mode = value_of(op, values, "rounding_mode");
+  if (op.argument_index("rounding_mode") >= 0 && mode.isNone()) return;  // in floats
+  const at::Tensor& self = tensor_of(op, values, "self");
+  const c10::IValue& by = value_of(op, values, "other");
+  const at::Tensor other =
+      by.isTensor() ? by.toTensor() : at::scalar_tensor(by.toScalar(), by.isInt() ? at::kLong : at::kDouble);
+  if (!at::isIntegralType(self.scalar_type(), true) || !at::isIntegralType(other.scalar_type(), true)) return;
+  if (!at::are_expandable(self.sizes(), other.sizes())) return;  // the kernel says so
+  const at::ScalarType type = by.isTensor() ? at::result_type(self, other) : self.scalar_type();
+  if (type != at::kInt && type != at::kLong) return;
+  const int64_t lowest = type == at::kInt ? std::numeric_limits<int32_t>::min() : std::numeric_limits<int64_t>::min();
+  const at::Tensor overflows = self.to(at::kLong).eq(lowest).logical_and(other.to(at::kLong).eq(-1));
+  require(!overflows.any().item<bool>(), op, "other", str("a number by which ", lowest, " has a quotient"));
+}
+
 void check_parts(const Op& op, CallValues values) {
   const int64_t parts = value_of(op, values, "sections").toInt();
   require(parts <= kMostParts, op, "sections", str("at most ", kMostParts));
@@ -379,6 +399,16 @@ constexpr std::array kChecks = {
     Row{"aten.median.dim", check_median},
     Row{"aten.nanmedian.dim", check_median},
     Row{"aten.tensor_split.sections", check_parts},
+    Row{"aten.div.Tensor_mode", check_quotient},
+    Row{"aten.div.Scalar_mode", check_quotient},
+    Row{"aten.div_.Tensor_mode", check_quotient},
+    Row{"aten.div_.Scalar_mode", check_quotient},
+    Row{"aten.divide.Tensor_mode", check_quotient},
+    Row{"aten.divide.Scalar_mode", check_quotient},
+    Row{"aten.divide_.Tensor_mode", check_quotient},
+    Row{"aten.divide_.Scalar_mode", check_quotient},
+    Row{"aten.floor_divide", check_quotient},
+    Row{"aten.floor_divide_", check_quotient},
 };
 
 c10::TypeKind kind_of(const c10::Argument& argument) {

@@ -35,7 +35,8 @@ void make_reduction(WayBack& g, const std::string& op) {
 std::pair<Node*, Node*> operands(WayBack& g) {
   const auto operand = [&](size_t i) {
     const tflite::Tensor& tensor = g.input(i);
-    if (!g.is_image(g.output()) || tensor.shape.size() == 4 || tensor.numel() == 1) return g.value(i);
+    if (!g.is_image(g.output())) return g.plain_value(i);
+    if (tensor.shape.size() == 4 || tensor.numel() == 1) return g.value(i);
     if (tensor.shape.size() > 4) g.refuse("inputs of more dimensions than its result");
     Ints shape(4 - tensor.shape.size(), 1);
     shape.insert(shape.end(), tensor.shape.begin(), tensor.shape.end());

@@ -141,6 +141,7 @@ void strided_slice(WayBack& g) {
   const tflite::SliceMasks& masks = g.op().options.masks;
   const Ints& shape = g.input(0).shape;
   if (masks.ellipsis != 0 || masks.new_axis != 0) g.refuse("a slice with an ellipsis or new axes");
+  if (masks.offset) g.refuse("a slice whose end is counted from its beginning");
   if (shape.size() >= 32) g.refuse("a slice of as many dimensions");
   if (begin.size() != shape.size() || end.size() != shape.size() || stride.size() != shape.size()) {
     g.refuse("a slice that does not name each dimension");

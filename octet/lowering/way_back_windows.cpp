@@ -139,14 +139,15 @@ void transposed_convolution(WayBack& g) {
   const tflite::Tensor& weight = g.input(1);
   const tflite::Tensor& image = g.input(2);
   Ints padding, more;
-  bool is_cut = false;  // by one more below and on the right
+  bool is_cut = false;  // by more below and on the right
   for (size_t d = 0; d < 2; ++d) {
     const int64_t stride = d == 0 ? g.op().options.stride_h : g.op().options.stride_w;
     const int64_t full = (image.shape.at(d + 1) - 1) * stride + weight.shape.at(d + 1);
     const int64_t cut = full - g.output().shape.at(d + 1);
-    padding.push_back(std::max<int64_t>(cut, 0) / 2);
+    const bool is_padded = g.op().options.padding == tflite::Padding::kSame;  // else all is cut behind
+    padding.push_back(is_padded ? std::max<int64_t>(cut, 0) / 2 : 0);
     more.push_back(std::max<int64_t>(-cut, 0));
-    is_cut |= cut > 0 && cut % 2 != 0;
+    is_cut |= cut > 2 * padding.back();
   }
   Node* node = g.call("aten.conv_transpose2d.input",
                       {g.value(2), g.constant(1, {3, 0, 1, 2}), g.has_input(3) ? Arg(g.constant(3)) : Arg(),

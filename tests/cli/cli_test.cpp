@@ -1,5 +1,6 @@
 // The program as a user runs it: exit status, one-line errors, files in and out. What it computes is held against what
 // the Python reference and LiteRT recorded, and against numbers by hand.
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -92,6 +93,25 @@ TEST_F(Program, FilesThatCannotBeWrittenAreToldFirst) {
   for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) left += entry.exists() ? 1 : 0;
   EXPECT_EQ(left, 2u) << "the model and stderr: what was tried is gone";
   EXPECT_EQ(run("export " + own + " --pt2 /dev/null").status, 0);
+}
+
+// One line that names the data, before anything runs.
+TEST_F(Program, DataOfOtherTypesAndOfNoSamplesAreRefused) {
+  const std::string model = golden("net_cifarnet/model.pt2");
+  const auto refuses = [&](const std::string& data, const std::string& why) {
+    const Outcome result = run("quantize " + model + " --calibrate npy:" + data + " -o " + file("q.octet"));
+    EXPECT_EQ(result.status, 1) << why;
+    EXPECT_EQ(lines(result.err), 1u) << result.err;
+    EXPECT_NE(result.err.find("[npy:" + data + "] " + why), std::string::npos) << result.err;
+  };
+  write_npy(file("whole.npy"), at::zeros({2, 3, 32, 32}, at::kLong));
+  refuses(file("whole.npy"), "type of input 'x': expected float32, got int64");
+  write_npy(file("none.npy"), at::zeros({0, 3, 32, 32}));
+  refuses(file("none.npy"), "holds no sample");
+  write_npy(file("x.npy"), at::zeros({1, 3, 32, 32}));
+  const Outcome result = run("run " + model + " --input " + file("x.npy") + " --output " + file("x.npy"));
+  EXPECT_EQ(result.status, 2);
+  EXPECT_NE(result.err.find("would be written over, and is read"), std::string::npos) << result.err;
 }
 
 TEST_F(Program, NamesOfFilesNeedNotBeUtf8) {

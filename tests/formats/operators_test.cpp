@@ -286,6 +286,10 @@ TEST(Operators, WhatLibtorchDoesNotCheckOctetDoes) {
            {"aten._nested_tensor_from_mask.default", {x, x}},
            {"aten.median.dim", {at::rand({2}).expand({3, 2}), 0}},
            {"aten.tensor_split.sections", {x, int64_t{1} << 31}},
+           {"aten.div.Tensor_mode", {ints({3, INT64_MIN}), ints({-1}), "trunc"}},
+           {"aten.div.Scalar_mode", {ints({INT32_MIN}).to(at::kInt), -1, "trunc"}},
+           {"aten.divide_.Tensor_mode", {ints({INT64_MIN}), ints({-1}), "floor"}},
+           {"aten.floor_divide.default", {ints({INT64_MIN}), ints({-1})}},
            packed(ints({INT64_MAX})),
            packed(ints({1, 1, 1, 1})),
            packed(ints({2, 1})),
@@ -299,6 +303,8 @@ TEST(Operators, WhatLibtorchDoesNotCheckOctetDoes) {
   EXPECT_NO_THROW(call(packed(ints({1, 1, 1}))));
   EXPECT_NO_THROW(call(lstm(at::rand({8, 4}))));
   EXPECT_NO_THROW(call(bags({0, 1, 2}, {0, 2})));
+  EXPECT_NO_THROW(call({"aten.div.Tensor_mode", {ints({INT64_MIN, 1}), ints({1, -1}), "trunc"}}));
+  EXPECT_NO_THROW(call({"aten.div.Tensor_mode", {ints({INT32_MIN}), ints({-1}), "trunc"}}));
 }
 
 TEST(Operators, AProgramIsCheckedWhileItRuns) {

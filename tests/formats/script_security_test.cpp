@@ -234,6 +234,29 @@ TEST(ScriptSecurity, LoopsAndListsEnd) {
   }
 }
 
+// The processor stops the program there; the compiler divides what is constant.
+TEST(ScriptSecurity, WholeNumbersThatAreNoneAreErrors) {
+  for (const char* quotient : {"torch.floordiv(a, b)", "torch.floordiv(a, -1)", "torch.remainder(a, b)",
+                               "torch.remainder(a, -1)", "torch.gcd(a, b)"}) {
+    ScriptFile file;
+    file.write_forward(
+        str("    a = torch.sub(-9223372036854775807, 1)\n    b = torch.sub(torch.size(x, 0), 3)\n"
+            "    return torch.add(x, ",
+            quotient, ")\n"));
+    EXPECT_TRUE(refused(file, "no quotient")) << quotient;
+  }
+  {
+    ScriptFile file;
+    file.write_forward(
+        "    n = torch.mul(1000000000, torch.size(x, 0))\n    return torch.add(x, torch.factorial(n))\n");
+    EXPECT_TRUE(refused(file, "factorial of 2000000000"));
+  }
+  ScriptFile file;
+  file.write_forward("    a = torch.floordiv(torch.size(x, 1), 2)\n    return torch.add(x, torch.remainder(7, -4))\n");
+  const auto module = load_torchscript_of_sizes(file.path(), {{2, 3}});
+  EXPECT_EQ(module->run({at::zeros({2, 3})})[0].max().item<float>(), -1.0F);
+}
+
 TEST(ScriptSecurity, CallsThatMultiplyAreCountedBeforeTheyArePutInPlace) {
   std::string source = "def f0(x: Tensor) -> Tensor:\n  return torch.relu(x)\n";
   for (int i = 1; i < 40; ++i) {

@@ -130,6 +130,17 @@ TEST(TfliteModel, TransposedConvolutionsAreCutAsTheFileSays) {
       EXPECT_TRUE(agrees(program.model())) << kernel << (is_same ? " same" : " valid");
     }
   }
+  // VALID pads nothing: a smaller result lacks its last rows.
+  for (const int64_t out : {7, 8, 9}) {
+    test::Program program(kTransposeConv);
+    program.options().stride_h = program.options().stride_w = 2;
+    program.options().padding = tflite::Padding::kValid;
+    program.constant(test::integers({1, static_cast<int32_t>(out), static_cast<int32_t>(out), 4}));
+    program.constant(floats({4, 4, 4, 3}));
+    program.input(floats({1, 4, 4, 3}));
+    program.output({1, out, out, 4}, Type::kFloat32);
+    EXPECT_TRUE(agrees(program.model())) << out << " of 10";
+  }
 }
 
 TEST(TfliteModel, ResizesReadWhatTheFileSays) {
@@ -207,6 +218,31 @@ TEST(TfliteModel, BroadcastingGoesByTheFilesAxes) {
       }
     }
   }
+}
+
+// An image beside a value of more dimensions lies as the file has it.
+TEST(TfliteModel, ImagesAreBroadcastToMoreDimensions) {
+  test::Program program(kMaxPool2d);
+  set_window(program.options(), {tflite::Padding::kValid, 1, 4, 3});
+  program.options().filter_h = program.options().filter_w = 2;
+  program.input(floats({1, 4, 5, 3}));
+  program.output({1, 3, 4, 3}, Type::kFloat32);
+  tflite::Model model = program.model();
+  tflite::Tensor five = model.tensors[0];
+  five.name = "five";
+  five.shape = {2, 1, 1, 4, 3};
+  model.tensors.push_back(five);
+  five.name = "sum";
+  five.shape = {2, 1, 3, 4, 3};
+  model.tensors.push_back(five);
+  tflite::Operator sum;
+  sum.code = kAdd;
+  sum.inputs = {1, 2};
+  sum.outputs = {3};
+  model.operators.push_back(sum);
+  model.inputs.push_back(2);
+  model.outputs = {3};
+  EXPECT_TRUE(agrees(model));
 }
 
 TEST(TfliteModel, SlopesAndSoftmaxes) {
@@ -506,6 +542,12 @@ TEST(TfliteModel, SaysWhatItCannotTake) {
   slice.constant(test::integers({1, 1, 1}));
   slice.output({1}, Type::kFloat32);
   EXPECT_TRUE(test::fails_with([&] { model_of(slice.model()); }, "[SLICE 't3']"));
+  test::Program offset(kStridedSlice);
+  offset.options().masks.offset = true;
+  offset.input(floats({6}));
+  for (const int32_t number : {2, 3, 1}) offset.constant(test::integers({number}));
+  offset.output({3}, Type::kFloat32);
+  EXPECT_TRUE(test::fails_with([&] { model_of(offset.model()); }, "end is counted from its beginning"));
   test::Program computed(kConv2d);
   computed.input(floats({1, 6, 6, 3}));
   computed.input(floats({4, 3, 3, 3}));
