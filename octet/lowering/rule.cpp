@@ -190,6 +190,7 @@ std::vector<OperatorRow> make_rules() {
       on_image({"aten.max_pool2d.default"}, kMoves, "MAX_POOL_2D", lower_max_pool),
       on_image({"aten.upsample_bilinear2d.vec"}, kMoves, "RESIZE_BILINEAR", lower_resize_bilinear),
       on_image({"aten.upsample_nearest2d.vec"}, kMoves, "RESIZE_NEAREST_NEIGHBOR, else GATHER", lower_resize_nearest),
+      on_image({"aten._upsample_nearest_exact2d.vec"}, kMoves, "GATHER", lower_resize_by_places),
       not_lowered({"aten.adaptive_max_pool2d.default"}, samples::apart),
 
       // Moving values.

@@ -114,6 +114,48 @@ void make_room_for(GraphModule& prepared, const Node& node, const ProductArgumen
   if (made.enlarged > 0) log::warn(node.where(), ": ", text(made));
 }
 
+RangeObserver* range_of(ObserverBase& quantizer) {
+  auto* fake = dynamic_cast<FakeQuantize*>(&quantizer);
+  return dynamic_cast<RangeObserver*>(fake == nullptr ? &quantizer : fake->observer().get());
+}
+
+ObserverBase* observer_behind(const GraphModule& module, const Node& node) {
+  for (const Node* user : node.users()) {
+    if (user->kind() != NodeKind::kCallModule) continue;
+    if (auto* observer = dynamic_cast<ObserverBase*>(module.callable(user->target()).get())) return observer;
+  }
+  return nullptr;
+}
+
+// A product of two levels, on the result's grid, must keep within int32 too. A constant like -1e9 ("nothing here",
+// times a mask) does not: its grid is cut where one level of the other factor already leaves the result's grid, so that
+// no result changes.
+void make_room_for_factor(GraphModule& prepared, const Node& node, size_t place) {
+  const Watched factor = watched(prepared, node.arg(place));
+  const Watched other = watched(prepared, node.arg(1 - place));
+  ObserverBase* result = observer_behind(prepared, node);
+  if (factor.observer == nullptr || factor.value == nullptr || other.observer == nullptr || result == nullptr) return;
+  for (const ObserverBase* each : {factor.observer, other.observer, result}) {
+    if (!is_known_8_bit(*each) || each->is_per_channel()) return;
+  }
+  const at::Tensor value = constant_value(prepared, *factor.value);
+  RangeObserver* range = range_of(*factor.observer);
+  if (!value.defined() || range == nullptr || !other.observer->has_data() || !result->has_data()) return;
+  if (!range->has_data()) factor.observer->forward(value);
+  if (!range->has_data()) return;
+  const auto most_levels = [](const ObserverBase& observer, const QParams& grid) {
+    return static_cast<double>(reach(observer.quant_min, observer.quant_max, grid.zero_point.item<int64_t>()));
+  };
+  const QParams own = factor.observer->calculate_qparams(), others = other.observer->calculate_qparams();
+  const double step =
+      own.scale.item<double>() * others.scale.item<double>() / result->calculate_qparams().scale.item<double>();
+  const double most = most_levels(*factor.observer, own) * most_levels(*other.observer, others) * step;
+  constexpr double kRoom = 0x1p30;
+  if (most <= kRoom) return;
+  range->take_range(range->min_val * (kRoom / most), range->max_val * (kRoom / most));
+  if (auto* fake = dynamic_cast<FakeQuantize*>(factor.observer)) fake->refresh();
+}
+
 }  // namespace
 
 std::optional<ProductArguments> product_arguments(const Node& node) {
@@ -149,9 +191,8 @@ RoomMade make_room(ObserverBase& weight_quantizer, const at::Tensor& weight, con
   if (!is_known_8_bit(weight_quantizer) || !is_known_8_bit(input) || input.is_per_channel()) return {};
   if (!weight_quantizer.block_size.empty()) return {};  // sums of a block each, which are added in float
   if (!has_elements(weight, layout) || !input.has_data()) return {};
-  auto* range = dynamic_cast<RangeObserver*>(&weight_quantizer);
+  RangeObserver* range = range_of(weight_quantizer);
   auto* fake = dynamic_cast<FakeQuantize*>(&weight_quantizer);
-  if (fake != nullptr) range = dynamic_cast<RangeObserver*>(fake->observer().get());
   if (range == nullptr) return {};
   range->require_scale({});
   if (range->has_data()) {
@@ -186,6 +227,8 @@ std::string text(const RoomMade& made) {
 void make_room(GraphModule& prepared) {
   for (const Node* node : prepared.graph().nodes()) {
     if (const auto places = product_arguments(*node)) make_room_for(prepared, *node, *places);
+    if (!node->is_call("aten.mul.Tensor")) continue;
+    for (const size_t place : {0, 1}) make_room_for_factor(prepared, *node, place);
   }
 }
 

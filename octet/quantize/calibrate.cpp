@@ -7,6 +7,7 @@
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/histogram_observer.h"
 #include "octet/quantize/observers.h"
+#include "octet/quantize/prepare.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 
@@ -86,10 +87,7 @@ void find_nan(GraphModule& model, const std::vector<at::Tensor>& sample, size_t 
       throw Error(octet::str("input '", node.name(), "'"), octet::str("sample ", index, " holds NaN"))
           .hint("leave the sample out, or mend it");
     }
-    if (node.is_get_attr()) {
-      const char* kind = model.attr_kind(node.target()) == AttrKind::kParameter ? "parameter '" : "buffer '";
-      throw Error(octet::str(kind, node.target(), "'"), "holds NaN").hint("a diverging loss leaves such; train again");
-    }
+    if (node.is_get_attr()) throw no_number(model, node, "NaN");
     throw Error(node.where(), octet::str("gives NaN for sample ", index, " of the calibration; what it reads has none"))
         .hint("look for a division by 0, a root or a logarithm of what is negative, or infinities that meet");
   };

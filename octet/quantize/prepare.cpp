@@ -1,5 +1,7 @@
 #include "octet/quantize/prepare.h"
 
+#include <cmath>
+
 #include "octet/quantize/accumulator.h"
 #include "octet/quantize/factories.h"
 #include "octet/quantize/fake_quantize.h"
@@ -251,6 +253,25 @@ void switch_to_eval(GraphModule& model) {
   model.train(false);
 }
 
+// Before anything is folded, so that it is named by where it lies: a NaN anywhere, infinity in a weight or bias.
+void require_numbers(const GraphModule& model) {
+  for (const Node* node : model.graph().nodes()) {
+    const auto refuse = [&](const Node* value, bool infinity_too) {
+      if (value == nullptr || !value->is_get_attr()) return;
+      const at::Tensor tensor = model.attr(value->target());
+      if (!tensor.is_floating_point() || tensor.numel() == 0) return;
+      const double most = tensor.detach().abs().max().item<double>();  // NaN where one is
+      if (std::isnan(most)) throw no_number(model, *value, "NaN");
+      if (infinity_too && std::isinf(most)) throw no_number(model, *value, "infinity");
+    };
+    if (node->is_get_attr()) refuse(node, false);
+    const auto places = product_arguments(*node);
+    if (!places) continue;
+    refuse(node->arg(places->weight).node(), true);
+    if (places->bias) refuse(node->arg(*places->bias).node(), true);
+  }
+}
+
 std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<GraphModule> model,
                                          Quantizer& quantizer) {
   const bool qat = mode == QuantizationMode::kQat;
@@ -266,6 +287,7 @@ std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<
     throw Error("prepare", octet::str("the model is already ", stage->second)).hint("start from the float model");
   }
   const SmallWork alone(*model);
+  require_numbers(*model);
   if (!qat) {
     switch_to_eval(*model);
     if (quantizer.folds_batch_norms()) fold_batch_norms(*model);
@@ -290,6 +312,12 @@ std::shared_ptr<GraphModule> prepare_for(QuantizationMode mode, std::shared_ptr<
 }
 
 }  // namespace
+
+Error no_number(const GraphModule& model, const Node& node, const char* holds) {
+  const char* kind = model.attr_kind(node.target()) == AttrKind::kParameter ? "parameter '" : "buffer '";
+  return Error(octet::str(kind, node.target(), "'"), octet::str("holds ", holds))
+      .hint("a diverging loss leaves such; train again");
+}
 
 std::shared_ptr<GraphModule> prepare(std::shared_ptr<GraphModule> model, Quantizer& quantizer) {
   const auto mode = quantizer.mode();

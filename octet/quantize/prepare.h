@@ -1,6 +1,8 @@
 #pragma once
 
+#include "octet/graph/graph_module.h"
 #include "octet/graph/notes.h"
+#include "octet/support/error.h"
 
 namespace octet {
 
@@ -15,5 +17,8 @@ inline constexpr const char* kStageFact = "quantization_stage";
 inline constexpr const char* kPrepared = "prepared";
 inline constexpr const char* kPreparedQat = "prepared for training";
 inline constexpr const char* kConverted = "converted";
+
+/// What to say of a tensor of the model that `node` reads and that `holds` what no number is ("NaN").
+Error no_number(const GraphModule& model, const Node& node, const char* holds);
 
 }  // namespace octet

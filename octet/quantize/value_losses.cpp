@@ -6,6 +6,7 @@
 
 #include "octet/quantize/compare.h"
 #include "octet/quantize/qdq.h"
+#include "octet/quantize/reading.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -45,6 +46,7 @@ struct Destination {
 struct WatchedValue {
   const Node* node = nullptr;
   std::string float_name;
+  Reading reading = Reading::kPlain;   // what the float model makes of it
   std::optional<QuantRecord> read_on;  // the grid that all its readers see it on
   std::vector<Destination> destinations;
   std::vector<const WatchedValue*> inputs;
@@ -75,6 +77,7 @@ class WatchedValues {
       WatchedValue& watched = watched_[node];
       watched.node = node;
       watched.float_name = source->name();
+      watched.reading = reading_of(*source);
       order_.push_back(node);
       for (const Node* user : node->users()) follow(watched, *user);
       read_on(watched);
@@ -142,12 +145,21 @@ class WatchedValues {
   std::vector<const Node*> order_;
 };
 
+// Finite elements, without those that only say "nothing here" to what reads them: no grid is to hold these.
+at::Tensor counted(const at::Tensor& wanted, Reading reading) {
+  const at::Tensor finite = at::isfinite(wanted);
+  if (reading == Reading::kPlain || at::isnan(wanted).any().item<bool>()) return finite;
+  const SeenRange seen = seen_range("value_losses", wanted, reading);
+  if (seen.elements.numel() == 0) return at::zeros_like(finite);
+  return finite.logical_and(wanted.ge(seen.low)).logical_and(wanted.le(seen.high));
+}
+
 void measure(WatchedValue& watched, const at::Tensor& reference, const at::Tensor& alone) {
   const at::Tensor wanted = reference.to(at::kDouble);
-  const at::Tensor finite = at::isfinite(wanted);
-  if (!finite.any().item<bool>()) return;
-  const at::Tensor kept = wanted.masked_select(finite);
-  at::Tensor got = alone.to(at::kDouble).masked_select(finite);
+  const at::Tensor counts = counted(reference.to(at::kFloat), watched.reading);
+  if (!counts.any().item<bool>()) return;
+  const at::Tensor kept = wanted.masked_select(counts);
+  at::Tensor got = alone.to(at::kDouble).masked_select(counts);
   if (watched.read_on) {
     got = on_grid(got, *watched.read_on).rounded;
     watched.rounding += energy(on_grid(kept, *watched.read_on).rounded - kept);

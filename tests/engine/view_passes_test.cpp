@@ -137,6 +137,15 @@ std::vector<PassCase> views() {
       view("movedim_list", "aten.movedim.intlist", {2, 3, 4, 5}, {Sizes{0, 1}, Sizes{2, 0}}, "permute.default"),
       view("narrow", "aten.narrow.default", {2, 9}, {int64_t{1}, int64_t{-4}, int64_t{3}}, "slice.Tensor"),
       {"expand_as", of_two("aten.expand_as.default", {2, 3, 1, 1}, {2, 3, 4, 5}), rename_views, "expand.default"},
+      {"broadcast_to", of_input("aten.broadcast_to.default", {2, 3, 1}, {Sizes{2, 3, 4}}), rename_views,
+       "expand.default relu.default"},
+      view("ravel", "aten.ravel.default", {2, 3}, {}, "reshape.default"),
+      view("mT", "aten.mT.default", {2, 3, 4}, {}, "transpose.int"),
+      view("adjoint", "aten.adjoint.default", {2, 3, 4}, {}, "transpose.int"),
+      view("tile", "aten.tile.default", {2, 3, 4}, {Sizes{2, 1}}, "repeat.default"),
+      view("tile_of_more_dimensions_declines", "aten.tile.default", {2, 3}, {Sizes{1, 2, 1}}, ""),
+      view("atleast_3d_vanishes", "aten.atleast_3d.default", {2, 3, 4}, {}, "-"),
+      view("atleast_3d_of_a_matrix_declines", "aten.atleast_3d.default", {2, 3}, {}, ""),
       {"expand_as_more_samples_declines", of_two("aten.expand_as.default", {1, 3}, {2, 3}), rename_views, ""},
   };
 }
@@ -189,7 +198,48 @@ std::vector<PassCase> pool_flags() {
   };
 }
 
+std::vector<PassCase> resizes() {
+  const auto resize = [](const std::string& op, Sizes sizes, Nodes rest) {
+    return [=](GraphBuilder& g) {
+      Nodes args = rest;
+      args.insert(args.begin(), Arg(g.input(sizes)));
+      return g.finish({g.call("aten." + op + ".vec", std::move(args))});
+    };
+  };
+  const auto scales = [](std::vector<double> factors) { return Arg(c10::IValue(std::move(factors))); };
+  const std::string line = "unsqueeze.default upsample_nearest2d.vec squeeze.dim";
+  const std::string linear = "unsqueeze.default upsample_bilinear2d.vec squeeze.dim";
+  return {
+      {"nearest_line", resize("upsample_nearest1d", {2, 3, 5}, {Arg(), scales({2.0})}), widen_resizes, line},
+      {"nearest_line_to_a_size", resize("upsample_nearest1d", {2, 3, 5}, {Sizes{7}, Arg()}), widen_resizes, line},
+      {"nearest_line_by_its_scale", resize("upsample_nearest1d", {2, 3, 4}, {Arg(), scales({1.6})}), widen_resizes,
+       line},
+      {"linear_line", resize("upsample_linear1d", {2, 3, 5}, {Arg(), false, scales({2.0})}), widen_resizes, linear},
+      {"linear_line_by_its_scale", resize("upsample_linear1d", {2, 3, 6}, {Arg(), false, scales({1.7})}), widen_resizes,
+       linear},
+      {"linear_line_of_aligned_corners", resize("upsample_linear1d", {2, 3, 5}, {Sizes{9}, true, Arg()}), widen_resizes,
+       linear},
+      {"exact_line", resize("_upsample_nearest_exact1d", {2, 3, 5}, {Arg(), scales({4.0})}), widen_resizes, line},
+      {"exact_line_between", resize("_upsample_nearest_exact1d", {2, 3, 5}, {Sizes{7}, Arg()}), widen_resizes,
+       "unsqueeze.default _upsample_nearest_exact2d.vec squeeze.dim"},
+      {"exact_image", resize("_upsample_nearest_exact2d", {2, 3, 5, 4}, {Arg(), scales({2.0, 3.0})}), widen_resizes,
+       "upsample_nearest2d.vec"},
+      {"exact_image_by_another_scale_declines",
+       resize("_upsample_nearest_exact2d", {2, 3, 4, 4}, {Arg(), scales({2.1, 2.0})}), widen_resizes, ""},
+      {"nearest_line_by_another_scale", resize("upsample_nearest1d", {2, 3, 4}, {Arg(), scales({2.1})}), widen_resizes,
+       line},
+      {"exact_image_between_declines", resize("_upsample_nearest_exact2d", {2, 3, 5, 4}, {Sizes{7, 8}, Arg()}),
+       widen_resizes, ""},
+  };
+}
+
 std::vector<PassCase> arithmetic() {
+  const auto joined = [](const std::string& op, const Sizes& first, const Sizes& second) {
+    return [=](GraphBuilder& g) {
+      Node* x = g.input(first);
+      return g.finish({g.call(op, {Arg(Nodes{x, g.input(second)})})});
+    };
+  };
   const auto three = [](const std::string& op, std::vector<Sizes> sizes, NamedArgs named) {
     return [=](GraphBuilder& g) {
       Nodes args;
@@ -250,6 +300,19 @@ std::vector<PassCase> arithmetic() {
        },
        decompose_arithmetic, "unsqueeze.default unsqueeze.default unsqueeze.default cat.default"},
       {"multiply", of_two("aten.multiply.Tensor", {2, 3}, {3}), decompose_arithmetic, "mul.Tensor"},
+      {"max_of_two", of_two("aten.max.other", {2, 3}, {2, 3}), decompose_arithmetic, "maximum.default"},
+      {"linalg_matmul", of_two("aten.linalg_matmul.default", {2, 3, 4}, {2, 4, 5}), decompose_arithmetic,
+       "matmul.default"},
+      {"absolute", of_input("aten.absolute.default", {2, 3}, {}), decompose_arithmetic, "abs.default relu.default"},
+      {"clip", of_input("aten.clip.default", {2, 3}, {-0.5, 0.5}), decompose_arithmetic, "clamp.default relu.default"},
+      {"special_softmax", of_input("aten.special_softmax.default", {2, 3}, {int64_t{1}}), decompose_arithmetic,
+       "softmax.int relu.default"},
+      {"hstack", joined("aten.hstack.default", {2, 3}, {2, 4}), decompose_arithmetic, "cat.default"},
+      {"hstack_of_vectors", joined("aten.hstack.default", {3}, {4}), decompose_arithmetic, "cat.default"},
+      {"vstack", joined("aten.vstack.default", {2, 3}, {4, 3}), decompose_arithmetic, "cat.default"},
+      {"vstack_of_vectors_declines", joined("aten.vstack.default", {3}, {3}), decompose_arithmetic, ""},
+      {"dstack", joined("aten.dstack.default", {2, 3, 1}, {2, 3, 4}), decompose_arithmetic, "cat.default"},
+      {"dstack_of_matrices_declines", joined("aten.dstack.default", {2, 3}, {2, 3}), decompose_arithmetic, ""},
       {"expand_before_mul",
        [](auto& g) {
          Node* x = g.input({2, 3, 4, 4});
@@ -290,6 +353,7 @@ const auto kName = [](const auto& each) { return each.param.name; };
 INSTANTIATE_TEST_SUITE_P(NoOps, ViewPassTest, testing::ValuesIn(no_ops()), kName);
 INSTANTIATE_TEST_SUITE_P(Views, ViewPassTest, testing::ValuesIn(views()), kName);
 INSTANTIATE_TEST_SUITE_P(PoolFlags, ViewPassTest, testing::ValuesIn(pool_flags()), kName);
+INSTANTIATE_TEST_SUITE_P(Resizes, ViewPassTest, testing::ValuesIn(resizes()), kName);
 INSTANTIATE_TEST_SUITE_P(Arithmetic, ViewPassTest, testing::ValuesIn(arithmetic()), kName);
 
 }  // namespace

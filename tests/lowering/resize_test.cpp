@@ -26,8 +26,8 @@ std::shared_ptr<GraphModule> network(GraphBuilder& g, const Resize& resize) {
   Node* x = g.call("aten.relu.default", {g.input({2, 3, resize.height, resize.width})});
   const Arg size = resize.scale.empty() ? Arg(std::vector<int64_t>{2 * resize.height, 2 * resize.width}) : Arg();
   const Arg scale = resize.scale.empty() ? Arg() : Arg(c10::IValue(resize.scale));
-  const std::string op = "aten.upsample_" + resize.op + "2d.vec";
-  Node* big = resize.op == "nearest" ? g.call(op, {x, size, scale}) : g.call(op, {x, size, false, scale});
+  const std::string op = (resize.op == "nearest_exact" ? "aten._upsample_" : "aten.upsample_") + resize.op + "2d.vec";
+  Node* big = resize.op != "bilinear" ? g.call(op, {x, size, scale}) : g.call(op, {x, size, false, scale});
   return g.finish({big});
 }
 
@@ -50,7 +50,11 @@ TEST(Resizes, ToTheNearestReadWhatPyTorchReads) {
                                                 {"nearest", 9, 8, {0.7, 0.4}},
                                                 {"nearest", 5, 6, {2.0, 2.0}},
                                                 {"nearest", 5, 6, {}},
-                                                {"nearest", 4, 3, {2.49, 3.34}}}) {
+                                                {"nearest", 4, 3, {2.49, 3.34}},
+                                                {"nearest_exact", 4, 4, {1.6, 1.6}},
+                                                {"nearest_exact", 9, 8, {0.7, 0.4}},
+                                                {"nearest_exact", 5, 6, {2.0, 2.0}},
+                                                {"nearest_exact", 5, 6, {}}}) {
     at::manual_seed(2);
     GraphBuilder g;
     const auto converted = quantized(network(g, each), g);

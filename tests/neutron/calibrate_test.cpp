@@ -11,6 +11,7 @@
 #include "octet/quantize/rows.h"
 #include "octet/quantize/sqnr.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/targets/engine/placement/check.h"
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "tests/engine/graph_builder.h"
 #include "tests/graph/expect_error.h"
@@ -147,6 +148,27 @@ TEST(Calibrate, NamesWhereTheFirstNanComesFrom) {
       model->attr("a.bias").fill_(NAN);
     }
     test::expect_error([&] { calibrate_on(model, at::zeros({1, 3, 8, 8})); }, {"parameter 'a.bias'", "holds NaN"});
+    {
+      const at::NoGradGuard no_grad;
+      model->attr("a.bias").fill_(INFINITY);
+    }
+    test::expect_error([&] { calibrate_on(model, at::zeros({1, 3, 8, 8})); }, {"parameter 'a.bias'", "holds infinity"});
+  }
+}
+
+// Named by where it lies, not by the weight that it is folded into.
+TEST(Calibrate, NamesTheBufferThatHoldsNan) {
+  for (const bool is_qat : {false, true}) {
+    GraphBuilder g;
+    const auto model = g.finish({g.batch_norm("n", g.conv2d("a", g.input({1, 3, 8, 8}), 3, 4), 4)});
+    model->attr("n.running_var").select(0, 2).fill_(NAN);
+    NeutronQuantizer quantizer = quantizer_for(is_qat);
+    test::expect_error(
+        [&] {
+          calibrate_and_quantize(model->copy(), {{at::zeros({1, 3, 8, 8})}}, quantizer);
+        },
+        {"buffer 'n.running_var'", "holds NaN"});
+    test::expect_error([&] { targets::check_model(*model, quantizer); }, {"buffer 'n.running_var'", "holds NaN"});
   }
 }
 

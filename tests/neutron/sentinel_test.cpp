@@ -81,6 +81,30 @@ TEST(Sentinels, AMaskLeavesNoShareOfTheSoftmax) {
   }
 }
 
+// (1 - mask) * -1e9: in integers too, where the product of two levels is far beyond the result's grid.
+TEST(Sentinels, AFactorOfAMaskKeepsWithinInt32) {
+  for (const double sentinel : {kLeastFloat, -1e9, -1e6, -1e4}) {
+    for (const bool is_qat : {false, true}) {
+      at::manual_seed(3);
+      GraphBuilder g;
+      Node* scores = g.input({2, 8, 8});
+      Node* gone = g.call("aten.rsub.Scalar", {g.input({2, 1, 8}), 1.0});
+      Node* low = g.call("aten.mul.Tensor", {gone, g.tensor("low", at::scalar_tensor(sentinel))});
+      Node* masked = g.call("aten.add.Tensor", {scores, low});
+      const auto model = g.finish({g.call("aten.softmax.int", {masked, int64_t{-1}})});
+      const at::Tensor present =
+          (at::arange(8).reshape({1, 1, 8}) < at::tensor({5, 3}).reshape({2, 1, 1})).to(at::kFloat);
+      const std::vector<at::Tensor> inputs = {at::randn({2, 8, 8}), present};
+      const at::Tensor wanted = model->copy()->run(inputs)[0];
+      const auto quantized = quantized_on(model, inputs, is_qat);
+      const at::Tensor integers = integer::Executor(lower(*quantized, {.batch = 2})).run_dequantized(inputs)[0];
+      const std::string which = octet::str(sentinel, is_qat ? " in training" : "");
+      EXPECT_GT(compute_error(wanted, quantized->run(inputs)[0]), 20.0) << which;
+      EXPECT_GT(compute_error(wanted, integers), 20.0) << which << ", in integers";
+    }
+  }
+}
+
 // The bias of a position beside the sentinel keeps its own resolution.
 TEST(Sentinels, AMaskMayHoldABiasToo) {
   at::manual_seed(2);

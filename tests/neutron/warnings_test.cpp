@@ -151,6 +151,25 @@ TEST(LossWarnings, ScoresThatShareTheGridOfBoxes) {
   EXPECT_NE(found[0].way_out.find("--leave-float 'cat'"), std::string::npos) << text(found[0]);
 }
 
+// What says "nothing here" is no value that the grid lacks.
+TEST(LossWarnings, SentinelsAreNotCutOff) {
+  for (const double sentinel : {-1e4, static_cast<double>(std::numeric_limits<float>::lowest())}) {
+    at::manual_seed(4);
+    GraphBuilder pool;
+    Node* x = pool.conv2d("a", pool.input({1, 3, 12, 12}), 3, 4);
+    Node* padded = pool.call("aten.pad.default", {x, std::vector<int64_t>{4, 4, 4, 4}, "constant", sentinel});
+    Node* most = pool.call("aten.max_pool2d.default", {padded, std::vector<int64_t>{9, 9}, std::vector<int64_t>{1, 1}});
+    for (const Warning& each : losses(pool, {most}, {at::randn({1, 3, 12, 12})})) ADD_FAILURE() << text(each);
+
+    GraphBuilder attention;
+    const at::Tensor future = at::ones({8, 8}, at::kBool).triu(1);
+    Node* mask = attention.tensor("mask", at::zeros({8, 8}).masked_fill(future, sentinel));
+    Node* masked = attention.call("aten.add.Tensor", {attention.input({2, 8, 8}), mask});
+    Node* shares = attention.call("aten.softmax.int", {masked, int64_t{-1}});
+    for (const Warning& each : losses(attention, {shares}, {at::randn({2, 8, 8})})) ADD_FAILURE() << text(each);
+  }
+}
+
 TEST(LossWarnings, AnOrdinaryNetworkHasNone) {
   at::manual_seed(3);
   GraphBuilder b;

@@ -57,6 +57,7 @@ void lower_average_pool(OperatorLowering& op);
 void lower_adaptive_average_pool(OperatorLowering& op);
 void lower_resize_bilinear(OperatorLowering& op);
 void lower_resize_nearest(OperatorLowering& op);
+void lower_resize_by_places(OperatorLowering& op);
 
 // reductions.cpp
 template <tflite::OpCode code>

@@ -276,7 +276,11 @@ void lower_resize_bilinear(OperatorLowering& op) {
 
 void lower_resize_nearest(OperatorLowering& op) {
   if (resizes_by_sizes(op.node())) return emit_resize(op, OpCode::kResizeNearestNeighbor, {});
-  // Row by row, then column by column, what PyTorch reads.
+  lower_resize_by_places(op);
+}
+
+// Row by row, then column by column, what PyTorch reads.
+void lower_resize_by_places(OperatorLowering& op) {
   const auto [rows, columns] = nearest_places(op.node());
   const ValueId image = op.input("input", true);
   std::vector<int64_t> shape = op.shape_of(image);

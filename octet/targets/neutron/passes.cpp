@@ -50,6 +50,7 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
       {"rename_views", targets::rename_views},
       {"drop_pool_flags", targets::drop_pool_flags},
       {"pad_overhanging_maxima", targets::pad_overhanging_maxima},
+      {"widen_resizes", targets::widen_resizes},
       {"add_batch_to_pools", targets::add_batch_to_pools},
       {"decompose_splits", targets::decompose_splits},
       {"decompose_selects", targets::decompose_selects},

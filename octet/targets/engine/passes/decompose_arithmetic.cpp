@@ -161,6 +161,17 @@ Node* bounded(Node* node, std::string_view bound) {
   return add_call("aten.clamp.default", std::move(args), node->sizes(), *node);
 }
 
+// hstack, vstack and their like: a cat along that dimension, of tensors that have it.
+Node* stacked_along(Node* node, int64_t dim) {
+  if (!node->arg("tensors").is_list()) return nullptr;
+  const auto rank = static_cast<int64_t>(node->sizes().size());
+  for (const Arg& tensor : node->arg("tensors").list()) {
+    if (!tensor.is_node() || !tensor.node()->meta() || tensor.node()->meta()->rank() != rank) return nullptr;
+  }
+  if (dim >= rank) return nullptr;
+  return add_call("aten.cat.default", {node->arg("tensors"), dim}, node->sizes(), *node);
+}
+
 struct ArithmeticRow {
   OpName op;
   Parts parts;  // nullptr: declined, and nothing made
@@ -187,6 +198,19 @@ constexpr ArithmeticRow kArithmetic[] = {
     {"aten.true_divide.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.div.Tensor"); }},
     {"aten.concat.default", [](GraphModule&, Node* node) { return renamed(node, "aten.cat.default"); }},
     {"aten.concatenate.default", [](GraphModule&, Node* node) { return renamed(node, "aten.cat.default"); }},
+    {"aten.hstack.default", [](GraphModule&, Node* node) { return stacked_along(node, node->sizes().size() > 1); }},
+    {"aten.column_stack.default", [](GraphModule&, Node* node) { return stacked_along(node, 1); }},
+    {"aten.vstack.default", [](GraphModule&, Node* node) { return stacked_along(node, 0); }},
+    {"aten.row_stack.default", [](GraphModule&, Node* node) { return stacked_along(node, 0); }},
+    {"aten.dstack.default", [](GraphModule&, Node* node) { return stacked_along(node, 2); }},
+    {"aten.absolute.default", [](GraphModule&, Node* node) { return renamed(node, "aten.abs.default"); }},
+    {"aten.negative.default", [](GraphModule&, Node* node) { return renamed(node, "aten.neg.default"); }},
+    {"aten.clip.default", [](GraphModule&, Node* node) { return renamed(node, "aten.clamp.default"); }},
+    {"aten.special_expit.default", [](GraphModule&, Node* node) { return renamed(node, "aten.sigmoid.default"); }},
+    {"aten.special_softmax.default", [](GraphModule&, Node* node) { return renamed(node, "aten.softmax.int"); }},
+    {"aten.linalg_matmul.default", [](GraphModule&, Node* node) { return renamed(node, "aten.matmul.default"); }},
+    {"aten.max.other", [](GraphModule&, Node* node) { return renamed(node, "aten.maximum.default"); }},
+    {"aten.min.other", [](GraphModule&, Node* node) { return renamed(node, "aten.minimum.default"); }},
 };
 
 constexpr ArithmeticRow kAddmm[] = {{"aten.addmm.default", any_product_added}};

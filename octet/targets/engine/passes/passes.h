@@ -39,6 +39,10 @@ bool drop_pool_flags(GraphModule& module);
 /// ceil_mode is switched off. Declined with dilation.
 bool pad_overhanging_maxima(GraphModule& module);
 
+/// Resizes of lines become those of images of one row; nearest-exact, where every element becomes a whole number of
+/// neighbours, nearest.
+bool widen_resizes(GraphModule& module);
+
 /// Arithmetic on floats becomes add, sub, mul, cat and products of matrices: rsub, stack, baddbmm, addmm of two
 /// computed matrices, and mul, sub, div, cat and clamp under their other names. Declined where a factor or a bound is
 /// computed.

@@ -36,6 +36,24 @@ Node* turned_matrix(Node* node) {
   return add_call("aten.transpose.int", {viewed(node), int64_t{0}, int64_t{1}}, node->sizes(), *node);
 }
 
+// The last two dimensions change places: mT, and adjoint of real numbers.
+Node* turned_matrices(Node* node) {
+  if (node->meta()->rank() < 2 || at::isComplexType(node->meta()->dtype)) return nullptr;
+  return add_matrix_transpose(viewed(node), *node);
+}
+
+// tile counts the last dimensions where it is given fewer than there are.
+Node* repeated(Node* node) {
+  const Arg& dims = node->arg("dims");
+  const auto rank = static_cast<size_t>(viewed(node)->meta()->rank());
+  if (!dims.is_constant() || dims.to_ints().size() > rank) return nullptr;
+  std::vector<int64_t> times = dims.to_ints();
+  times.insert(times.begin(), rank - times.size(), 1);
+  return add_call("aten.repeat.default", {viewed(node), times}, node->sizes(), *node);
+}
+
+Node* as_it_is(Node* node) { return viewed(node)->sizes() == node->sizes() ? viewed(node) : nullptr; }
+
 Node* reversed_dims(Node* node) {
   std::vector<int64_t> order(static_cast<size_t>(node->meta()->rank()));
   std::iota(order.rbegin(), order.rend(), 0);
@@ -93,7 +111,11 @@ constexpr ViewRow kViews[] = {
     {"aten.numpy_T.default", reversed_dims}, {"aten.movedim.int", moved_dims},
     {"aten.movedim.intlist", moved_dims},    {"aten.moveaxis.int", moved_dims},
     {"aten.moveaxis.intlist", moved_dims},   {"aten.narrow.default", as_slice},
-    {"aten.expand_as.default", as_expand},
+    {"aten.expand_as.default", as_expand},   {"aten.broadcast_to.default", as_expand},
+    {"aten.mT.default", turned_matrices},    {"aten.adjoint.default", turned_matrices},
+    {"aten.ravel.default", as_reshape},      {"aten.tile.default", repeated},
+    {"aten.atleast_1d.default", as_it_is},   {"aten.atleast_2d.default", as_it_is},
+    {"aten.atleast_3d.default", as_it_is},
 };
 
 const ViewRow* view_row(const Node& node) {
