@@ -152,7 +152,8 @@ void make_room_for_factor(GraphModule& prepared, const Node& node, size_t place)
   const double most = most_levels(*factor.observer, own) * most_levels(*other.observer, others) * step;
   constexpr double kRoom = 0x1p30;
   if (most <= kRoom) return;
-  range->take_range(range->min_val * (kRoom / most), range->max_val * (kRoom / most));
+  range->reset();
+  range->forward(value * (kRoom / most));
   if (auto* fake = dynamic_cast<FakeQuantize*>(factor.observer)) fake->refresh();
 }
 
