@@ -95,13 +95,21 @@ ValueId GraphLowering::transposed(ValueId value, const std::vector<int64_t>& ord
   return transposed_[{value, order}] = result;
 }
 
+ValueId GraphLowering::constant_in_order(const Node& node, const Constant& constant, bool channels_last) {
+  const auto rank = static_cast<size_t>(constant.values.dim());
+  const bool turns = channels_last && rank > 2;
+  return program_.constant(node.name(), turns ? permuted(constant, to_channels_last(rank)) : constant);
+}
+
+ValueId GraphLowering::stored(const Node& constant, bool channels_last) {
+  return constant_in_order(constant, constant_of(module_, constant).value(), channels_last);
+}
+
 ValueId GraphLowering::value_of(const Node& node, bool channels_last, const std::optional<Grid>& grid) {
   if (is_constant_value(node)) {
     std::optional<Constant> constant = constant_of(module_, node);
     if (!grid) *constant = {dequantized(*constant), {}};
-    const auto rank = static_cast<size_t>(constant->values.dim());
-    if (channels_last && rank > 2) *constant = permuted(*constant, to_channels_last(rank));
-    return converted(program_.constant(node.name(), *constant), grid);
+    return converted(constant_in_order(node, *constant, channels_last), grid);
   }
   const PlacedValue& found = placed(node);
   const auto in_order = [&](ValueId value) {

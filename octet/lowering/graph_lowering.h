@@ -35,6 +35,8 @@ class GraphLowering {
   /// The one that holds the value in this order and on this grid (nullopt: float32), by TRANSPOSE, DEQUANTIZE or
   /// QUANTIZE where it must be made: once for all readers. Constants are folded.
   ValueId value_of(const Node& node, bool channels_last, const std::optional<Grid>& grid);
+  /// A constant on the grid that it has.
+  ValueId stored(const Node& constant, bool channels_last);
   /// A transposed copy.
   ValueId transposed(ValueId value, const std::vector<int64_t>& order, const std::string& name);
 
@@ -46,6 +48,7 @@ class GraphLowering {
   void lower_quantize(const Node& node);
   void place_outputs();
   const PlacedValue& placed(const Node& node) const;
+  ValueId constant_in_order(const Node& node, const Constant& constant, bool channels_last);
   ValueId converted(ValueId value, const std::optional<Grid>& grid);
   ValueId copied(ValueId value);
 

@@ -24,6 +24,16 @@ class GridFinder {
   }
 
  private:
+  // The operator that reads what a quantize gives; the quantize itself where none does.
+  static const Node& reader_of(const Node& quantize) {
+    const Node* reader = &quantize;
+    while (reader->is(Trait::kQuantize) || reader->is(Trait::kDequantize)) {
+      if (reader->users().empty()) return quantize;
+      reader = reader->users().front();
+    }
+    return *reader;
+  }
+
   Grid stated(const Node& node) const {
     const QuantRecord record = grid_at(module_, node);
     const tflite::Type type = type_of(static_cast<at::ScalarType>(node.arg("dtype").to_int()), node.where());
@@ -31,8 +41,9 @@ class GridFinder {
       throw expected(node.where(), "type of an activation", "int8, uint8 or int16", record.dtype);
     }
     if (record.scale.size() != 1 || record.zero_point.size() != 1) {
-      throw expected(node.where(), "grid of an activation", "one constant scale and zero point",
-                     octet::str(record.scale.size(), " scales"));
+      throw Error(reader_of(node).where(), octet::str("reads a computed value on a grid of ", record.scale.size(),
+                                                      " scales, which TFLite has for constants alone"))
+          .hint("replace it in the model, or write the part in front of it: --largest-prefix, or --to NODE");
     }
     if (type == tflite::Type::kInt16 && record.zero_point.front() != 0) {
       throw expected(node.where(), "zero point of an activation in int16", "0, as TFLite has it",

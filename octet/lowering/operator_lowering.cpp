@@ -82,8 +82,9 @@ ValueId OperatorLowering::input(std::string_view argument, bool channels_last) {
 
 ValueId OperatorLowering::input(const Node& value, bool channels_last) {
   if (!grid_) return graph_.value_of(value, channels_last, std::nullopt);
-  const bool keeps_own = !on_one_grid_ && !is_constant_value(value);
-  return graph_.value_of(value, channels_last, keeps_own ? graph_.grid(value) : grid_);
+  if (on_one_grid_) return graph_.value_of(value, channels_last, grid_);
+  if (is_constant_value(value)) return graph_.stored(value, channels_last);
+  return graph_.value_of(value, channels_last, graph_.grid(value));
 }
 
 ValueId OperatorLowering::operand(std::string_view argument) {

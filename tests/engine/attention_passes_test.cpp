@@ -150,13 +150,19 @@ std::vector<PassCase> attentions() {
   };
 }
 
-PassCase einsum(const std::string& name, const std::string& equation, Dims a, Dims b, const std::string& ops) {
+PassCase einsum(const std::string& name, const std::string& equation, const std::vector<Dims>& sizes,
+                const std::string& ops) {
   return {name,
           [=](GraphBuilder& g) {
-            const std::vector<Arg> factors = {g.input(a), g.input(b)};
+            std::vector<Arg> factors;
+            for (const Dims& each : sizes) factors.emplace_back(g.input(each));
             return g.finish({g.call("aten.einsum.default", {equation, Arg(factors)})});
           },
           decompose_einsum, ops};
+}
+
+PassCase einsum(const std::string& name, const std::string& equation, Dims a, Dims b, const std::string& ops) {
+  return einsum(name, equation, std::vector<Dims>{std::move(a), std::move(b)}, ops);
 }
 
 std::vector<PassCase> einsums() {
@@ -171,10 +177,34 @@ std::vector<PassCase> einsums() {
              "reshape.default reshape.default matmul.default reshape.default"),
       einsum("outer", "bi,bj->bij", {2, 3}, {2, 4}, "reshape.default reshape.default matmul.default"),
       einsum("matrix", "ij,jk->ki", {3, 4}, {4, 5}, "matmul.default permute.default"),
-      einsum("elementwise_declines", "bi,bi->bi", {2, 3}, {2, 3}, ""),
-      einsum("dots_decline", "...ij,...jk->...ik", {2, 3, 4}, {2, 4, 5}, ""),
-      einsum("diagonal_declines", "bii,bij->bj", {2, 3, 3}, {2, 3, 4}, ""),
-      einsum("sum_of_one_declines", "bij,bk->bik", {2, 3, 4}, {2, 5}, ""),
+      einsum("elementwise", "bi,bi->bi", {2, 3}, {2, 3}, "mul.Tensor"),
+      einsum("elementwise_turned", "bij,bji->bij", {2, 3, 4}, {2, 4, 3}, "permute.default mul.Tensor"),
+      einsum("dots", "...ij,...jk->...ik", {2, 3, 4}, {2, 4, 5}, "matmul.default"),
+      einsum("dots_of_one_factor", "...d,de->...e", {2, 3, 4}, {4, 5},
+             "reshape.default matmul.default reshape.default"),
+      einsum("dots_of_other_lengths", "b...d,...de->b...e", {2, 3, 4}, {3, 4, 5},
+             "permute.default matmul.default permute.default"),
+      einsum("dots_that_are_summed", "b...,bj->bj", {2, 3, 4}, {2, 5},
+             "sum.dim_IntList reshape.default reshape.default matmul.default reshape.default"),
+      einsum("without_arrow", "ij,jk", {3, 4}, {4, 5}, "matmul.default"),
+      einsum("without_arrow_by_the_alphabet", "ba", {{2, 3}}, "permute.default"),
+      einsum("one_turned", "bchw->bhwc", {{2, 3, 4, 5}}, "permute.default"),
+      einsum("one_summed", "bchw->bc", {{2, 3, 4, 5}}, "sum.dim_IntList"),
+      einsum("one_diagonal", "bii->bi", {{2, 3, 3}}, "reshape.default slice.Tensor"),
+      einsum("one_diagonal_apart", "bici->bci", {{2, 3, 4, 3}}, "permute.default reshape.default slice.Tensor"),
+      einsum("trace", "bii->b", {{2, 3, 3}}, "reshape.default slice.Tensor sum.dim_IntList"),
+      einsum("diagonal_of_a_factor", "bii,bij->bj", {2, 3, 3}, {2, 3, 4},
+             "reshape.default slice.Tensor reshape.default matmul.default reshape.default"),
+      einsum("sum_of_one", "bij,bk->bik", {2, 3, 4}, {2, 5},
+             "sum.dim_IntList reshape.default reshape.default matmul.default"),
+      einsum("three", "bij,bjk,bkl->bil", {{2, 3, 4}, {2, 4, 5}, {2, 5, 6}}, "matmul.default matmul.default"),
+      einsum("three_with_an_elementwise", "bi,bi,ij->bj", {{2, 3}, {2, 3}, {3, 4}}, "mul.Tensor matmul.default"),
+      einsum("graph_convolution", "nkctv,kvw->nctw", {2, 3, 4, 5, 6}, {3, 6, 7},
+             "permute.default reshape.default reshape.default matmul.default reshape.default"),
+      einsum("same_declines", "bij->bij", {{2, 3, 4}}, ""),
+      einsum("diagonal_of_samples_declines", "iij->ij", {{3, 3, 4}}, ""),
+      einsum("sum_of_samples_declines", "bi->i", {{2, 3}}, ""),
+      einsum("number_declines", "bi,bi->", {2, 3}, {2, 3}, ""),
       einsum("spread_size_declines", "bij,bjk->bik", {2, 3, 4}, {1, 4, 5}, ""),
   };
 }

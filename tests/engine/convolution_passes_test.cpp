@@ -27,6 +27,89 @@ std::shared_ptr<GraphModule> branches(GraphBuilder& g, const std::function<Node*
   return g.finish({g.call("aten.add.Tensor", {a, second(x)}, {{"alpha", alpha}})});
 }
 
+Node* conv3d(GraphBuilder& g, Node* x, Ints weight, Ints stride, Ints padding, Ints dilation, int64_t groups = 1) {
+  return g.call("aten.conv3d.default", {x, g.parameter("w", weight), g.parameter("b", {weight[0]}), std::move(stride),
+                                        std::move(padding), std::move(dilation), groups});
+}
+
+constexpr const char* kImages =
+    "permute.default slice.Tensor reshape.default slice.Tensor reshape.default slice.Tensor reshape.default "
+    "cat.default reshape.default conv2d.default ";
+constexpr const char* kVolume = "reshape.default permute.default";
+
+std::vector<test::PassCase> volume_cases() {
+  return {
+      {"volume",
+       [](auto& g) {
+         return g.finish({conv3d(g, g.input({2, 3, 5, 6, 4}), {4, 3, 3, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1})});
+       },
+       decompose_volumes, std::string(kImages) + kVolume},
+      {"volume_padded_and_apart",
+       [](auto& g) {
+         return g.finish({conv3d(g, g.input({2, 3, 6, 6, 4}), {4, 3, 3, 3, 3}, {2, 2, 1}, {2, 1, 0}, {2, 1, 1})});
+       },
+       decompose_volumes, std::string("pad.default ") + kImages + kVolume},
+      {"volume_of_flat_filters",
+       [](auto& g) {
+         return g.finish({conv3d(g, g.input({2, 3, 4, 6, 5}), {4, 3, 1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1})});
+       },
+       decompose_volumes, std::string("permute.default reshape.default conv2d.default ") + kVolume},
+      {"volume_of_groups",
+       [](auto& g) {
+         return g.finish({conv3d(g, g.input({1, 4, 5, 6, 4}), {6, 2, 3, 1, 2}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 2)});
+       },
+       decompose_volumes, std::string(kImages) + kVolume},
+      {"volume_by_channel",
+       [](auto& g) {
+         return g.finish({conv3d(g, g.input({1, 4, 5, 6, 4}), {4, 1, 3, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 4)});
+       },
+       decompose_volumes, std::string(kImages) + kVolume},
+      {"volume_with_batch_norm_and_relu",
+       [](auto& g) {
+         Node* x = conv3d(g, g.input({2, 3, 5, 6, 4}), {4, 3, 3, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1});
+         x = g.call("aten.relu_.default", {g.batch_norm("n", x, 4)});
+         return g.finish({g.call("aten.neg.default", {x})});
+       },
+       decompose_volumes, std::string(kImages) + "batch_norm.default relu_.default " + kVolume + " neg.default"},
+      {"volume_that_two_read",
+       [](auto& g) {
+         Node* x = conv3d(g, g.input({2, 3, 5, 6, 4}), {4, 3, 3, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1});
+         return g.finish({g.call("aten.relu.default", {x}), x});
+       },
+       decompose_volumes, std::string(kImages) + kVolume + " relu.default"},
+      {"maxima",
+       [](auto& g) {
+         return g.finish({g.call("aten.max_pool3d.default",
+                                 {g.input({2, 3, 5, 6, 7}), Ints{3, 2, 2}, Ints{2, 2, 1}, Ints{1, 0, 1}})});
+       },
+       decompose_volume_pools,
+       "permute.default reshape.default max_pool2d.default permute.default max_pool2d.default reshape.default"},
+      {"averages",
+       [](auto& g) {
+         return g.finish({g.call("aten.avg_pool3d.default", {g.input({2, 3, 5, 6, 7}), Ints{3, 2, 2}, Ints{2, 2, 1},
+                                                             Ints{1, 0, 1}, false, false})});
+       },
+       decompose_volume_pools,
+       "permute.default reshape.default avg_pool2d.default permute.default avg_pool2d.default reshape.default"},
+      {"averages_by_a_divisor_decline",
+       [](auto& g) {
+         return g.finish({g.call("aten.avg_pool3d.default", {g.input({2, 3, 4, 4, 4}), Ints{2, 2, 2}, Ints{2, 2, 2},
+                                                             Ints{0, 0, 0}, false, true, int64_t{3}})});
+       },
+       decompose_volume_pools, ""},
+      {"mean",
+       [](auto& g) {
+         return g.finish({g.call("aten.adaptive_avg_pool3d.default", {g.input({2, 3, 4, 5, 6}), Ints{1, 1, 1}})});
+       },
+       decompose_volume_pools, "reshape.default adaptive_avg_pool2d.default reshape.default"},
+      {"means_decline",
+       [](auto& g) {
+         return g.finish({g.call("aten.adaptive_avg_pool3d.default", {g.input({2, 3, 4, 5, 6}), Ints{2, 1, 1}})});
+       },
+       decompose_volume_pools, ""},
+  };
+}
+
 std::vector<test::PassCase> convolution_cases() {
   return {
       // grouped convolutions
@@ -162,6 +245,8 @@ class ConvolutionPassTest : public testing::TestWithParam<test::PassCase> {};
 
 TEST_P(ConvolutionPassTest, KeepsResultsShapesAndRests) { test::expect_pass(GetParam()); }
 
+INSTANTIATE_TEST_SUITE_P(Volumes, ConvolutionPassTest, testing::ValuesIn(volume_cases()),
+                         [](const auto& test) { return test.param.name; });
 INSTANTIATE_TEST_SUITE_P(Passes, ConvolutionPassTest, testing::ValuesIn(convolution_cases()),
                          [](const auto& test) { return test.param.name; });
 

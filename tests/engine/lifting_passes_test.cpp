@@ -153,6 +153,21 @@ std::vector<test::PassCase> function_cases() {
                     {3.0, Ints{1}}),
       function_case("linalg_vector_norm.default", "abs.default amax.default", {kInfinite, Ints{1}, true}),
       function_case("var.correction", "", {Ints{0}, Arg(), true}),
+      {"deviation",
+       [](auto& g) {
+         return g.finish({g.call("aten.std.correction", {g.input({2, 3, 4}), Ints{-1}, Arg(), true})});
+       },
+       decompose_variances, variance + " mul.Tensor sqrt.default"},
+      {"biased_deviation",
+       [](auto& g) {
+         return g.finish({g.call("aten.std.dim", {g.input({2, 3, 4}), Ints{1, 2}, false})});
+       },
+       decompose_variances, variance + " sqrt.default"},
+      {"deviation_of_samples_declines",
+       [](auto& g) {
+         return g.finish({g.call("aten.std.dim", {g.input({2, 3}), Ints{0}})});
+       },
+       decompose_variances, ""},
       {"acosh",
        [](auto& g) {
          Node* x = g.call("aten.exp.default", {g.call("aten.abs.default", {g.input({2, 3})})});

@@ -198,6 +198,7 @@ std::vector<PassCase> pool_flags() {
   };
 }
 
+<<<<<<< HEAD
 std::vector<PassCase> resizes() {
   const auto resize = [](const std::string& op, Sizes sizes, Nodes rest) {
     return [=](GraphBuilder& g) {
@@ -231,6 +232,51 @@ std::vector<PassCase> resizes() {
       {"exact_image_between_declines", resize("_upsample_nearest_exact2d", {2, 3, 5, 4}, {Sizes{7, 8}, Arg()}),
        widen_resizes, ""},
   };
+=======
+constexpr const char* kTwoTurns =
+    "reshape.default permute.default reshape.default permute.default reshape.default relu.default";
+
+PassCase shuffle(const std::string& name, const std::string& op, Sizes sizes, int64_t by, const std::string& ops) {
+  return {name, of_input("aten." + op + ".default", std::move(sizes), {by}), decompose_pixel_shuffles, ops};
+}
+
+PassCase windows(const std::string& name, Sizes sizes, Sizes kernel, Sizes dilation, Sizes padding, Sizes stride,
+                 const std::string& ops) {
+  return {name, of_input("aten.im2col.default", std::move(sizes), {kernel, dilation, padding, stride}),
+          decompose_windows, ops};
+}
+
+PassCase frames(const std::string& name, Sizes sizes, int64_t dim, int64_t size, int64_t step, const std::string& ops) {
+  return {name, of_input("aten.unfold.default", std::move(sizes), {dim, size, step}), decompose_windows, ops};
+}
+
+PassCase pad(const std::string& name, const std::string& mode, Sizes sizes, Sizes amounts, const std::string& ops) {
+  return {name, of_input("aten.pad.default", std::move(sizes), {amounts, mode}), decompose_copies, ops};
+}
+
+std::vector<int64_t> every_other(int64_t length) {
+  std::vector<int64_t> places;
+  for (int64_t i = 0; i < length; i += 2) places.push_back(i);
+  for (int64_t i = 1; i < length; i += 2) places.push_back(i);
+  return places;
+}
+
+PassCase index(const std::string& name, Sizes sizes, int64_t dim, Sizes places, const std::string& ops) {
+  return {name,
+          [=](GraphBuilder& g) {
+            std::vector<Arg> indices(static_cast<size_t>(dim));
+            indices.emplace_back(g.tensor("places", at::tensor(places), AttrKind::kConstant));
+            Node* x = g.call("aten.index.Tensor", {g.input(sizes), Arg(indices)});
+            return g.finish({g.call("aten.relu.default", {x})});
+          },
+          decompose_copies, ops};
+}
+
+constexpr const char* kTwoLinears = "linear.default permute.default linear.default permute.default relu.default";
+
+PassCase resize(const std::string& name, const std::string& op, Sizes from, Sizes to, bool aligned) {
+  return {name, of_input("aten." + op + ".vec", std::move(from), {to, aligned, Arg()}), decompose_resizes, kTwoLinears};
+>>>>>>> hub/Z
 }
 
 std::vector<PassCase> arithmetic() {
@@ -336,6 +382,77 @@ std::vector<PassCase> arithmetic() {
          return g.finish({g.call("aten.select.int", {g.input({2, 5, 3}), int64_t{1}, int64_t{-1}})});
        },
        decompose_selects, "slice.Tensor squeeze.dim"},
+      shuffle("pixel_shuffle", "pixel_shuffle", {2, 8, 3, 5}, 2, kTwoTurns),
+      shuffle("pixel_shuffle_by_three", "pixel_shuffle", {1, 9, 2, 3}, 3, kTwoTurns),
+      shuffle("pixel_shuffle_of_an_image", "pixel_shuffle", {8, 3, 5}, 2, kTwoTurns),
+      shuffle("pixel_shuffle_of_groups", "pixel_shuffle", {2, 3, 4, 3, 5}, 2, kTwoTurns),
+      shuffle("pixel_shuffle_by_one_declines", "pixel_shuffle", {2, 8, 3, 5}, 1, ""),
+      shuffle("pixel_unshuffle", "pixel_unshuffle", {2, 3, 6, 10}, 2, kTwoTurns),
+      shuffle("pixel_unshuffle_by_three", "pixel_unshuffle", {1, 2, 6, 9}, 3, kTwoTurns),
+      shuffle("pixel_unshuffle_by_one_declines", "pixel_unshuffle", {2, 8, 3, 5}, 1, ""),
+      windows("windows", {1, 2, 5, 6}, {2, 2}, {1, 1}, {0, 0}, {1, 1},
+              "slice.Tensor slice.Tensor reshape.default slice.Tensor reshape.default slice.Tensor slice.Tensor "
+              "reshape.default slice.Tensor reshape.default cat.default reshape.default relu.default"),
+      windows("windows_apart_and_padded", {2, 3, 7, 5}, {1, 2}, {1, 2}, {1, 1}, {2, 3},
+              "pad.default slice.Tensor slice.Tensor reshape.default slice.Tensor reshape.default cat.default "
+              "reshape.default relu.default"),
+      windows("windows_side_by_side", {2, 3, 4, 6}, {2, 2}, {1, 1}, {0, 0}, {2, 2},
+              "pixel_unshuffle.default reshape.default relu.default"),
+      windows("windows_with_a_rest", {2, 3, 5, 4}, {1, 2}, {1, 1}, {0, 0}, {1, 2},
+              "slice.Tensor reshape.default slice.Tensor reshape.default cat.default reshape.default relu.default"),
+      windows("one_place", {2, 3, 5, 4}, {1, 1}, {1, 1}, {0, 0}, {2, 1},
+              "slice.Tensor reshape.default reshape.default relu.default"),
+      frames("frames_window_by_window", {2, 3, 10}, 2, 6, 2,
+             "slice.Tensor reshape.default slice.Tensor reshape.default slice.Tensor reshape.default cat.default "
+             "relu.default"),
+      frames("frames_place_by_place", {2, 9, 3}, 1, 2, 3,
+             "slice.Tensor reshape.default slice.Tensor reshape.default cat.default relu.default"),
+      frames("frames_turned", {2, 5, 3}, -2, 4, 1,
+             "slice.Tensor permute.default reshape.default slice.Tensor permute.default reshape.default cat.default "
+             "relu.default"),
+      frames("frames_side_by_side", {2, 7, 3}, 1, 3, 3, "slice.Tensor reshape.default permute.default relu.default"),
+      frames("one_frame", {2, 7, 3}, 1, 7, 2, "reshape.default permute.default relu.default"),
+      frames("frames_of_samples_decline", {6, 3}, 0, 2, 2, ""),
+      {"frames_that_are_written_decline",
+       [](auto& g) {
+         Node* x = g.call("aten.neg.default", {g.input({2, 6})});
+         Node* frames = g.call("aten.unfold.default", {x, int64_t{1}, int64_t{2}, int64_t{2}});
+         g.call("aten.relu_.default", {x});
+         return g.finish({g.call("aten.exp.default", {frames})});
+       },
+       decompose_windows, ""},
+      pad("pad_around", "circular", {2, 3, 5, 4}, {1, 2, 0, 1},
+          "slice.Tensor slice.Tensor cat.default slice.Tensor cat.default relu.default"),
+      pad("pad_by_the_nearest", "replicate", {2, 3, 5}, {2, 1},
+          "slice.Tensor slice.Tensor slice.Tensor cat.default relu.default"),
+      pad("pad_by_numbers_declines", "constant", {2, 3, 5}, {2, 1}, ""),
+      pad("pad_by_reflection_declines", "reflect", {2, 3, 5}, {2, 1}, ""),
+      index("index_of_runs", {2, 5, 4}, 1, {3, 4, 0, -1},
+            "slice.Tensor slice.Tensor slice.Tensor cat.default relu.default"),
+      index("index_of_one_run", {2, 5, 4}, 2, {1, 2}, "index_select.default relu.default"),
+      index("index_of_many_runs", {2, 40, 4}, 1, every_other(40), "index_select.default relu.default"),
+      index("index_of_samples_declines", {4, 3}, 0, {0, 2}, ""),
+      {"index_by_two_declines",
+       [](auto& g) {
+         Node* places = g.tensor("places", at::tensor({0, 2}, at::kLong), AttrKind::kConstant);
+         const std::vector<Arg> indices = {Arg(), places, places};
+         return g.finish({g.call("aten.index.Tensor", {g.input({2, 3, 4}), Arg(indices)})});
+       },
+       decompose_copies, ""},
+      {"repeat_interleave", of_input("aten.repeat_interleave.self_int", {2, 3, 4}, {int64_t{3}, int64_t{1}}),
+       decompose_copies, "reshape.default cat.default reshape.default relu.default"},
+      {"repeat_interleave_last", of_input("aten.repeat_interleave.self_int", {2, 3}, {int64_t{2}, int64_t{-1}}),
+       decompose_copies, "reshape.default cat.default reshape.default relu.default"},
+      {"repeat_interleave_of_samples_declines",
+       of_input("aten.repeat_interleave.self_int", {2, 3}, {int64_t{2}, int64_t{0}}), decompose_copies, ""},
+      resize("bicubic", "upsample_bicubic2d", {2, 3, 5, 6}, {10, 4}, false),
+      resize("bicubic_aligned", "upsample_bicubic2d", {1, 2, 4, 5}, {7, 9}, true),
+      resize("bicubic_smoothed", "_upsample_bicubic2d_aa", {1, 2, 9, 8}, {4, 3}, false),
+      resize("bilinear_smoothed", "_upsample_bilinear2d_aa", {1, 2, 9, 8}, {4, 3}, false),
+      {"bicubic_by_factors",
+       of_input("aten.upsample_bicubic2d.vec", {1, 2, 5, 4},
+                {Arg(), false, c10::IValue(c10::List<double>({1.6, 2.0}))}),
+       decompose_resizes, kTwoLinears},
       {"select_the_only_one",
        [](auto& g) {
          return g.finish({g.call("aten.select.int", {g.input({2, 1, 3}), int64_t{1}, int64_t{0}})});

@@ -4,6 +4,8 @@
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "octet/integer/executor.h"
 #include "octet/lowering/lowering.h"
 #include "octet/lowering/program_graph.h"
@@ -50,6 +52,33 @@ TEST(TypedGrids, MoveThroughAProgram) {
     const auto graph = graph_of(program);
     EXPECT_TRUE(at::equal(graph->run(g.inputs()).at(0), wanted));
   }
+}
+
+TEST(Constants, KeepTheirGridAsAFactor) {
+  at::manual_seed(6);
+  GraphBuilder g;
+  const auto grid = [](double scale) {
+    return std::vector<Arg>{scale, int64_t{0}, int64_t{-127}, int64_t{127}, static_cast<int64_t>(at::kChar)};
+  };
+  const auto on = [&](const std::string& op, Node* value, double scale) {
+    std::vector<Arg> args = grid(scale);
+    args.insert(args.begin(), value);
+    return g.call("quantized_decomposed." + op + "_per_tensor.default", args);
+  };
+  Node* factor = g.tensor("factor", at::randint(-127, 128, {1, 6, 5}, at::kChar), AttrKind::kConstant);
+  Node* x = on("dequantize", on("quantize", g.input({1, 5, 4}), 0.03), 0.03);
+  Node* product = g.call("aten.bmm.default", {on("dequantize", factor, 0.01), x});
+  const auto model = g.finish({on("dequantize", on("quantize", product, 0.2), 0.2)});
+  const tflite::Model program = lower(*model);
+  for (const tflite::Operator& op : program.operators) EXPECT_NE(op.code, tflite::OpCode::kQuantize);
+  const auto is_factor = [](const tflite::Tensor& tensor) {
+    return tensor.quantization.scale == std::vector<float>{0.01F} && tensor.shape == std::vector<int64_t>{1, 6, 5};
+  };
+  EXPECT_TRUE(std::any_of(program.tensors.begin(), program.tensors.end(), is_factor));
+  const at::Tensor wanted = model->run(g.inputs()).at(0);
+  const at::Tensor got = integer::Executor(program).run_dequantized(g.inputs()).at(0);
+  EXPECT_LE((got - wanted).abs().max().item<float>(), 0.2001F);
+  EXPECT_LE((got - wanted).count_nonzero().item<int64_t>(), 1);
 }
 
 TEST(TypedGrids, MeetByQuantize) {

@@ -40,6 +40,22 @@ struct Branches {
   }
 };
 
+TEST(Parts, EndInFrontOfAConvolutionByComputedWeights) {
+  at::manual_seed(0);
+  GraphBuilder g;
+  using Sizes = std::vector<int64_t>;
+  Node* image = g.call("aten.hardswish.default", {g.conv2d("a", g.input({1, 3, 8, 8}), 3, 4)});
+  Node* mean = g.call("aten.mean.dim", {image, Sizes{2, 3}});
+  Node* weight = g.call("aten.reshape.default", {g.linear("b", mean, 4, 20), Sizes{5, 4, 1, 1}});
+  Node* conv = g.call("aten.conv2d.default", {image, weight});
+  const auto whole = quantized_whole(g.finish({conv}), g.inputs());
+  EXPECT_TRUE(
+      test::fails_with([&] { lower(*whole); }, "[conv2d 'conv2d_1'] reads a computed value on a grid of 5 scales"));
+  const Prefix prefix = largest_prefix(*whole, {});
+  EXPECT_EQ(prefix.refused.size(), 1u);
+  EXPECT_EQ(prefix.results.size(), 2u);
+}
+
 TEST(Parts, ComputeWhatLiesBetweenTwoNodes) {
   Branches net;
   const auto whole = quantized_whole(net.model, net.g.inputs());

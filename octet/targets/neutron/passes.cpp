@@ -23,8 +23,14 @@ void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOp
   if (options.settings.at("unroll_rnn") == "yes") {
     passes.push_back({"unroll_recurrent_layers", targets::unroll_recurrent_layers});
   }
+  passes.push_back({"decompose_windows", targets::decompose_windows});
+  passes.push_back({"decompose_copies", targets::decompose_copies});
+  passes.push_back({"decompose_resizes", targets::decompose_resizes});
+  passes.push_back({"decompose_volume_pools", targets::decompose_volume_pools});
+  passes.push_back({"decompose_variances", targets::decompose_variances});
   passes.push_back({"decompose_strided_slices", targets::decompose_strided_slices});
   passes.push_back({"scale_padded_averages", targets::scale_padded_averages});
+  passes.push_back({"decompose_pixel_shuffles", targets::decompose_pixel_shuffles});
   passes.push_back({"decompose_gates", targets::decompose_gates});
   passes.push_back({"decompose_silu", targets::decompose_silu});
   passes.push_back({"decompose_hardsigmoid", targets::decompose_hardsigmoid});
@@ -77,6 +83,10 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
       {"convert_conv1d_to_conv2d",
        [joins](GraphModule& module) { return targets::convert_conv1d_to_conv2d(module, joins); }},
   };
+  if (options.settings.at("mul_range") == "observed") {
+    // In front of what joins convolutions with BatchNorms.
+    passes.insert(passes.begin() + 3, {"decompose_volumes", targets::decompose_volumes});
+  }
   add_products(passes, options);
   passes.push_back({"convert_scalars_to_attributes", targets::convert_scalars_to_attributes});
   if (!is_qat) {

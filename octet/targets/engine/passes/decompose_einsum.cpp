@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <string>
 
 #include "octet/targets/engine/passes/passes.h"
@@ -11,14 +12,6 @@ using Sizes = std::vector<int64_t>;
 
 bool holds(const std::string& letters, char letter) { return letters.find(letter) != std::string::npos; }
 
-bool is_plain_term(const std::string& term) {
-  for (size_t i = 0; i < term.size(); ++i) {
-    const bool is_letter = (term[i] >= 'a' && term[i] <= 'z') || (term[i] >= 'A' && term[i] <= 'Z');
-    if (!is_letter || term.find(term[i], i + 1) != std::string::npos) return false;
-  }
-  return true;
-}
-
 // Letters of `of` that `in` holds, or does not.
 std::string those(const std::string& of, const std::string& in, bool held) {
   std::string letters;
@@ -28,69 +21,185 @@ std::string those(const std::string& of, const std::string& in, bool held) {
   return letters;
 }
 
-// An equation of two factors as a product of matrices: letters of both and the result count matrices, those of one
-// factor rows or columns, those of both and not of the result are summed over.
+// The first letter that stands twice; 0 where none does.
+char repeated(const std::string& letters) {
+  for (size_t i = 0; i < letters.size(); ++i) {
+    if (letters.find(letters[i], i + 1) != std::string::npos) return letters[i];
+  }
+  return 0;
+}
+
+// A letter for each dimension of each factor and of the result, digits for what dots stand for.
 struct Equation {
-  std::string left, right, result;
-  std::string batch, rows, columns, summed;
+  std::vector<std::string> factors;
+  std::string result;
 };
 
-// nullopt for dots, a letter twice in a term, other numbers of factors, and letters that one term alone has.
-std::optional<Equation> parse(std::string text) {
+constexpr const char* kDots = "...";
+constexpr std::string_view kDigits = "0123456789";
+
+bool is_term(std::string term) {
+  if (const size_t dots = term.find(kDots); dots != std::string::npos) term.erase(dots, 3);
+  return std::all_of(term.begin(), term.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
+}
+
+// With the last `count` of `dots` digits for the dots.
+void spell_dots(std::string& term, size_t count, size_t dots) {
+  if (const size_t at = term.find(kDots); at != std::string::npos) {
+    term.replace(at, 3, kDigits.substr(dots - count, count));
+  }
+}
+
+// What an equation without arrow gives: what the dots stand for, and each letter that stands once, by the alphabet.
+std::string usual_result(const std::vector<std::string>& factors, size_t dots) {
+  std::string all;
+  for (const std::string& factor : factors) all += factor;
+  std::sort(all.begin(), all.end());
+  std::string result(kDigits.substr(0, dots));
+  for (const char letter : all) {
+    if (!holds(std::string(kDigits), letter) && std::count(all.begin(), all.end(), letter) == 1) result += letter;
+  }
+  return result;
+}
+
+// nullopt where it does not fit factors of these ranks.
+std::optional<Equation> parse(std::string text, const std::vector<size_t>& ranks) {
   text.erase(std::remove(text.begin(), text.end(), ' '), text.end());
-  const size_t comma = text.find(',');
   const size_t arrow = text.find("->");
-  if (comma == std::string::npos || arrow == std::string::npos || comma > arrow) return std::nullopt;
+  std::string terms = text.substr(0, arrow);
   Equation e;
-  e.left = text.substr(0, comma);
-  e.right = text.substr(comma + 1, arrow - comma - 1);
-  e.result = text.substr(arrow + 2);
-  if (!is_plain_term(e.left) || !is_plain_term(e.right) || !is_plain_term(e.result)) return std::nullopt;
-  const std::string both = those(e.left, e.right, true);
-  e.batch = those(both, e.result, true);
-  e.summed = those(both, e.result, false);
-  e.rows = those(those(e.left, e.right, false), e.result, true);
-  e.columns = those(those(e.right, e.left, false), e.result, true);
-  const bool every_letter_has_a_place = e.left.size() == e.batch.size() + e.summed.size() + e.rows.size() &&
-                                        e.right.size() == e.batch.size() + e.summed.size() + e.columns.size() &&
-                                        e.result.size() == e.batch.size() + e.rows.size() + e.columns.size();
-  if (!every_letter_has_a_place || e.rows.size() + e.columns.size() + e.summed.size() == 0) return std::nullopt;
+  for (size_t comma = terms.find(','); comma != std::string::npos; comma = terms.find(',')) {
+    e.factors.push_back(terms.substr(0, comma));
+    terms.erase(0, comma + 1);
+  }
+  e.factors.push_back(terms);
+  if (e.factors.size() != ranks.size() || !std::all_of(e.factors.begin(), e.factors.end(), is_term)) {
+    return std::nullopt;
+  }
+  std::vector<size_t> spelt(ranks.size(), 0);
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    const size_t letters = e.factors[i].size() - (e.factors[i].find(kDots) == std::string::npos ? 0 : 3);
+    if (letters > ranks[i]) return std::nullopt;
+    spelt[i] = ranks[i] - letters;
+  }
+  const size_t dots = *std::max_element(spelt.begin(), spelt.end());
+  if (dots > kDigits.size()) return std::nullopt;
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    spell_dots(e.factors[i], spelt[i], dots);
+    if (e.factors[i].size() != ranks[i]) return std::nullopt;
+  }
+  if (arrow == std::string::npos) {
+    e.result = usual_result(e.factors, dots);
+  } else {
+    e.result = text.substr(arrow + 2);
+    if (!is_term(e.result)) return std::nullopt;
+    spell_dots(e.result, dots, dots);
+  }
   return e;
+}
+
+// A value, the letters of its dimensions, and the letter of its samples.
+struct Factor {
+  Node* x;
+  std::string letters;
+  char samples;
+};
+
+// Letters that the result or a factor from `first` on has.
+std::string wanted_behind(const Equation& e, size_t first) {
+  std::string letters = e.result;
+  for (size_t i = first; i < e.factors.size(); ++i) letters += e.factors[i];
+  return letters;
+}
+
+std::string wanted_beside(const Equation& e, size_t factor) {
+  std::string letters = e.result;
+  for (size_t i = 0; i < e.factors.size(); ++i) {
+    if (i != factor) letters += e.factors[i];
+  }
+  return letters;
 }
 
 class EinsumWriter {
  public:
-  EinsumWriter(Equation equation, Node* node) : e_(std::move(equation)), node_(*node) {
-    const std::vector<Arg>& factors = node->arg("tensors").list();
-    left_ = factors[0].node();
-    right_ = factors[1].node();
-    for (size_t i = 0; i < e_.left.size(); ++i) sizes_[e_.left[i]] = left_->sizes()[i];
-    for (size_t i = 0; i < e_.right.size(); ++i) sizes_[e_.right[i]] = right_->sizes()[i];
+  EinsumWriter(Equation equation, const Node& node) : e_(std::move(equation)), node_(node) {
+    const std::vector<Arg>& factors = node.arg("tensors").list();
+    for (size_t i = 0; i < factors.size(); ++i) {
+      const Factor factor{factors[i].node(), e_.factors[i], e_.factors[i].front()};
+      for (size_t d = 0; d < factor.letters.size(); ++d) sizes_[factor.letters[d]] = factor.x->sizes()[d];
+      factors_.push_back(factor);
+    }
   }
 
   Node* write() {
-    Node* left = as_matrices(left_, e_.left, e_.rows, e_.summed);
-    Node* right = as_matrices(right_, e_.right, e_.summed, e_.columns);
-    Sizes sizes = sizes_of(e_.batch);
-    sizes.push_back(size_of(e_.rows));
-    sizes.push_back(size_of(e_.columns));
-    Node* product = add_call("aten.matmul.default", {left, right}, sizes, node_);
-    const std::string order = e_.batch + e_.rows + e_.columns;
-    const std::string& source = is_static(left_) ? e_.right : e_.left;
-    Node* unfolded = add_reshape(product, sizes_of(order), place_in(order, source), node_);
-    return add_permute(unfolded, order_of(e_.result, order), node_);
+    for (size_t i = 0; i < factors_.size(); ++i) {
+      while (const char letter = repeated(factors_[i].letters)) factors_[i] = diagonal(factors_[i], letter);
+      factors_[i] = summed_up(factors_[i], wanted_beside(e_, i));
+    }
+    Factor product = factors_.front();
+    for (size_t i = 1; i < factors_.size(); ++i) product = multiplied(product, factors_[i], wanted_behind(e_, i + 1));
+    return add_permute(product.x, order_of(e_.result, product.letters), node_);
   }
 
  private:
+  // Its two dimensions become one, of which every (n + 1)-th element is taken.
+  Factor diagonal(const Factor& f, char letter) const {
+    const std::string others = those(f.letters, std::string(1, letter), false);
+    Sizes order = order_of(others, f.letters);
+    order.push_back(static_cast<int64_t>(f.letters.find(letter)));
+    order.push_back(static_cast<int64_t>(f.letters.rfind(letter)));
+    const int64_t n = sizes_.at(letter);
+    Sizes sizes = sizes_of(others);
+    sizes.push_back(n * n);
+    Node* square = add_reshape(add_permute(f.x, order, node_), sizes, 0, node_);
+    sizes.back() = n;
+    const auto last = static_cast<int64_t>(others.size());
+    Node* line = add_call("aten.slice.Tensor", {square, last, int64_t{0}, n * n, n + 1}, sizes, node_);
+    return {line, others + letter, f.samples};
+  }
+
+  // Over the letters that nobody else wants.
+  Factor summed_up(const Factor& f, const std::string& wanted) const {
+    const std::string alone = those(f.letters, wanted, false);
+    if (alone.empty()) return f;
+    const std::string kept = those(f.letters, wanted, true);
+    Node* sum = add_call("aten.sum.dim_IntList", {f.x, order_of(alone, f.letters), false}, sizes_of(kept), node_);
+    return {sum, kept, f.samples};
+  }
+
+  // Letters of both that are wanted count matrices, those of one factor rows or columns, those of both that nobody
+  // wants any more are summed over.
+  Factor multiplied(const Factor& left, const Factor& right, const std::string& wanted) const {
+    const std::string both = those(left.letters, right.letters, true);
+    const std::string batch = those(both, wanted, true);
+    const std::string summed = those(both, wanted, false);
+    const std::string rows = those(left.letters, right.letters, false);
+    const std::string columns = those(right.letters, left.letters, false);
+    const std::string order = batch + rows + columns;
+    const Factor& source = is_static(left.x) ? right : left;
+    const char samples = holds(order, source.samples) ? source.samples : order.front();
+    if (order == batch && summed.empty()) {
+      Node* turned = add_permute(right.x, order_of(batch, right.letters), node_);
+      return {add_call("aten.mul.Tensor", {left.x, turned}, sizes_of(batch), node_), batch, samples};
+    }
+    Sizes sizes = sizes_of(batch);
+    sizes.push_back(size_of(rows));
+    sizes.push_back(size_of(columns));
+    Node* first = as_matrices(left, batch, rows, summed);
+    Node* second = as_matrices(right, batch, summed, columns);
+    Node* product = add_call("aten.matmul.default", {first, second}, sizes, node_);
+    return {add_reshape(product, sizes_of(order), order.find(samples), node_), order, samples};
+  }
+
   // [batch..., product of `first`, product of `second`]
-  Node* as_matrices(Node* x, const std::string& letters, const std::string& first, const std::string& second) {
-    Sizes sizes = sizes_of(e_.batch);
+  Node* as_matrices(const Factor& f, const std::string& batch, const std::string& first,
+                    const std::string& second) const {
+    Sizes sizes = sizes_of(batch);
     const size_t matrix = sizes.size();
     sizes.push_back(size_of(first));
     sizes.push_back(size_of(second));
-    const char samples = letters.front();
-    const size_t open = holds(e_.batch, samples) ? e_.batch.find(samples) : matrix + (holds(first, samples) ? 0 : 1);
-    return add_reshape(add_permute(x, order_of(e_.batch + first + second, letters), node_), sizes, open, node_);
+    const size_t open = holds(batch, f.samples) ? batch.find(f.samples) : matrix + (holds(first, f.samples) ? 0 : 1);
+    return add_reshape(add_permute(f.x, order_of(batch + first + second, f.letters), node_), sizes, open, node_);
   }
 
   Sizes sizes_of(const std::string& letters) const {
@@ -105,12 +214,6 @@ class EinsumWriter {
     return size;
   }
 
-  // Where in `order` the samples of a term stand, which come first in it.
-  static size_t place_in(const std::string& order, const std::string& term) {
-    const size_t place = order.find(term.front());
-    return place == std::string::npos ? 0 : place;
-  }
-
   // For each letter wanted, the dimension of `have` that it is.
   static Sizes order_of(const std::string& wanted, const std::string& have) {
     Sizes order;
@@ -120,32 +223,62 @@ class EinsumWriter {
 
   Equation e_;
   const Node& node_;
-  Node* left_;
-  Node* right_;
+  std::vector<Factor> factors_;
   std::map<char, int64_t> sizes_;
 };
 
-bool is_float_factor(const Arg& factor, size_t rank) {
+bool is_float_value(const Arg& factor) {
   const Node* node = factor.node();
-  return node != nullptr && node->meta() && at::isFloatingType(node->meta()->dtype) && node->sizes().size() == rank &&
-         node->meta()->numel() > 0;
+  return node != nullptr && node->meta() && at::isFloatingType(node->meta()->dtype) && node->meta()->numel() > 0;
+}
+
+// A letter has one size: no factor is spread over another.
+bool has_one_size_a_letter(const Equation& e, const std::vector<Arg>& factors) {
+  std::map<char, int64_t> sizes;
+  for (size_t i = 0; i < factors.size(); ++i) {
+    for (size_t d = 0; d < e.factors[i].size(); ++d) {
+      const int64_t size = factors[i].node()->sizes()[d];
+      if (sizes.emplace(e.factors[i][d], size).first->second != size) return false;
+    }
+  }
+  return true;
+}
+
+// Samples are neither summed over within their factor nor a diagonal's; every product has a dimension.
+bool keeps_samples(const Equation& e, const std::vector<Arg>& factors) {
+  std::string product;
+  for (size_t i = 0; i < factors.size(); ++i) {
+    const std::string& letters = e.factors[i];
+    const std::string wanted = wanted_beside(e, i);
+    const char samples = letters.front();
+    const bool is_kept = holds(wanted, samples) && std::count(letters.begin(), letters.end(), samples) == 1;
+    if (!is_kept && !is_static(factors[i].node())) return false;
+    if (those(letters, wanted, true).empty()) return false;
+    product = those(product + letters, wanted_behind(e, i + 1), true);
+    if (product.empty()) return false;
+  }
+  return true;
 }
 
 std::optional<Equation> equation_of(const Node& node) {
   if (!node.is_call("aten.einsum.default") || !node.meta() || !node.arg("equation").is_constant()) return std::nullopt;
-  if (!node.arg("tensors").is_list() || node.arg("tensors").list().size() != 2) return std::nullopt;
-  const std::optional<Equation> equation = parse(node.arg("equation").to_string());
-  if (!equation || equation->left.empty() || equation->right.empty()) return std::nullopt;
+  if (!node.arg("tensors").is_list()) return std::nullopt;
   const std::vector<Arg>& factors = node.arg("tensors").list();
-  const bool fits =
-      is_float_factor(factors[0], equation->left.size()) && is_float_factor(factors[1], equation->right.size());
-  if (!fits) return std::nullopt;
-  // A letter of one size alone: the other factor is not spread over it.
-  for (size_t i = 0; i < equation->left.size(); ++i) {
-    const size_t other = equation->right.find(equation->left[i]);
-    if (other != std::string::npos && factors[0].node()->sizes()[i] != factors[1].node()->sizes()[other]) {
-      return std::nullopt;
-    }
+  if (factors.empty() || !std::all_of(factors.begin(), factors.end(), is_float_value)) return std::nullopt;
+  std::vector<size_t> ranks;
+  for (const Arg& factor : factors) ranks.push_back(factor.node()->sizes().size());
+  const std::optional<Equation> equation = parse(node.arg("equation").to_string(), ranks);
+  if (!equation || repeated(equation->result) != 0 || equation->result.size() != node.sizes().size())
+    return std::nullopt;
+  for (const std::string& factor : equation->factors) {
+    if (factor.empty()) return std::nullopt;
+  }
+  std::string all;
+  for (const std::string& factor : equation->factors) all += factor;
+  if (!those(equation->result, all, false).empty()) return std::nullopt;
+  const bool does_nothing = factors.size() == 1 && equation->factors[0] == equation->result;
+  if (does_nothing || !has_one_size_a_letter(*equation, factors) || !keeps_samples(*equation, factors)) {
+    return std::nullopt;
   }
   return equation;
 }
@@ -156,7 +289,7 @@ bool decompose_einsum(GraphModule& module) {
   bool changed = false;
   for (Node* node : calls_where(module.graph(), [](const Node& each) { return equation_of(each).has_value(); })) {
     const auto here = module.graph().inserting_before(node);
-    replace_by_parts(node, EinsumWriter(*equation_of(*node), node).write());
+    replace_by_parts(node, EinsumWriter(*equation_of(*node), *node).write());
     changed = true;
   }
   return changed;

@@ -193,6 +193,11 @@ Node* corrected_variance(Function& f) {
 }
 Node* unbiased_variance(Function& f) { return variance(f, f.node().arg("unbiased").to_bool() ? 1.0 : 0.0); }
 
+// The root of the variance; nullptr where that is declined.
+Node* root_of(Function& f, Node* variance) { return variance == nullptr ? nullptr : f.unary("sqrt", variance); }
+Node* corrected_deviation(Function& f) { return root_of(f, corrected_variance(f)); }
+Node* unbiased_deviation(Function& f) { return root_of(f, unbiased_variance(f)); }
+
 // (sum |x|^p)^(1/p); the largest or smallest |x| where p is infinite
 Node* vector_norm(Function& f) {
   const double order = f.node().arg("ord").to_double();
@@ -224,8 +229,9 @@ Node* reflected(Function& f) {
   return f.call("aten.reflection_pad2d.default", {f.x(), amounts});
 }
 
-// Maxima over depth and height of images that hold the width as channels, then over the width.
-Node* flat_maxima(Function& f) {
+// Pools over depth and height of images that hold the width as channels, then over the width. `rest`: what stands
+// behind the padding.
+Node* flat_pools(Function& f, const std::string& op, const std::vector<Arg>& rest) {
   const auto triple = [&](const char* argument, const Sizes& otherwise) {
     Sizes values = f.node().arg(argument).to_ints();
     if (values.empty()) values = otherwise;
@@ -237,19 +243,40 @@ Node* flat_maxima(Function& f) {
   const Sizes padding = triple("padding", {0, 0, 0});
   const Sizes& in = f.x()->sizes();
   const Sizes& out = f.node().sizes();
-  if (in.size() != 5 || triple("dilation", {1, 1, 1}) != Sizes{1, 1, 1}) return nullptr;
-  const bool ceils = f.node().arg("ceil_mode").to_bool();
-  const Sizes ones = {1, 1};
+  if (in.size() != 5) return nullptr;
   const int64_t images = in[0] * in[1];
+  const auto pooled = [&](Node* x, const Sizes& sizes, const Sizes& over, const Sizes& by, const Sizes& beside) {
+    std::vector<Arg> args = {x, over, by, beside};
+    args.insert(args.end(), rest.begin(), rest.end());
+    return f.sized(sizes, op, std::move(args));
+  };
   Node* moved = add_permute(f.x(), {0, 1, 4, 2, 3}, f.node());
   Node* flat = add_reshape(moved, {images, in[4], in[2], in[3]}, 0, f.node());
-  Node* pooled = f.sized(
-      {images, in[4], out[2], out[3]}, "aten.max_pool2d.default",
-      {flat, Sizes{kernel[0], kernel[1]}, Sizes{stride[0], stride[1]}, Sizes{padding[0], padding[1]}, ones, ceils});
-  Node* turned = add_permute(pooled, {0, 2, 3, 1}, f.node());
-  Node* narrow = f.sized({images, out[2], out[3], out[4]}, "aten.max_pool2d.default",
-                         {turned, Sizes{1, kernel[2]}, Sizes{1, stride[2]}, Sizes{0, padding[2]}, ones, ceils});
-  return add_reshape(narrow, out, 0, f.node());
+  Node* high = pooled(flat, {images, in[4], out[2], out[3]}, {kernel[0], kernel[1]}, {stride[0], stride[1]},
+                      {padding[0], padding[1]});
+  Node* turned = add_permute(high, {0, 2, 3, 1}, f.node());
+  Node* wide = pooled(turned, {images, out[2], out[3], out[4]}, {1, kernel[2]}, {1, stride[2]}, {0, padding[2]});
+  return add_reshape(wide, out, 0, f.node());
+}
+
+Node* flat_maxima(Function& f) {
+  const Sizes dilation = f.node().arg("dilation").to_ints();
+  if (std::any_of(dilation.begin(), dilation.end(), [](int64_t by) { return by != 1; })) return nullptr;
+  return flat_pools(f, "aten.max_pool2d.default", {Sizes{1, 1}, f.node().arg("ceil_mode")});
+}
+
+Node* flat_averages(Function& f) {
+  if (!f.node().arg("divisor_override").is_none()) return nullptr;
+  return flat_pools(f, "aten.avg_pool2d.default", {f.node().arg("ceil_mode"), f.node().arg("count_include_pad")});
+}
+
+Node* volume_mean(Function& f) {
+  const Sizes& in = f.x()->sizes();
+  const Sizes& out = f.node().sizes();
+  if (in.size() != 5 || out[2] * out[3] * out[4] != 1) return nullptr;
+  Node* flat = add_reshape(f.x(), {in[0], in[1], in[2] * in[3], in[4]}, 0, f.node());
+  Node* mean = f.sized({in[0], in[1], 1, 1}, "aten.adaptive_avg_pool2d.default", {flat, Sizes{1, 1}});
+  return add_reshape(mean, out, 0, f.node());
 }
 
 struct FunctionRow {
@@ -289,6 +316,19 @@ constexpr FunctionRow kFunctions[] = {
 
 constexpr FunctionRow kGates[] = {{"aten.glu.default", gated}};
 
+constexpr FunctionRow kVariances[] = {
+    {"aten.std.correction", corrected_deviation},
+    {"aten.std.dim", unbiased_deviation},
+    {"aten.var.correction", corrected_variance},
+    {"aten.var.dim", unbiased_variance},
+};
+
+constexpr FunctionRow kVolumePools[] = {
+    {"aten.adaptive_avg_pool3d.default", volume_mean},
+    {"aten.avg_pool3d.default", flat_averages},
+    {"aten.max_pool3d.default", flat_maxima},
+};
+
 bool take_apart(GraphModule& module, std::span<const FunctionRow> rows) {
   const at::NoGradGuard no_grad;
   bool changed = false;
@@ -311,5 +351,9 @@ bool take_apart(GraphModule& module, std::span<const FunctionRow> rows) {
 bool decompose_functions(GraphModule& module) { return take_apart(module, kFunctions); }
 
 bool decompose_gates(GraphModule& module) { return take_apart(module, kGates); }
+
+bool decompose_variances(GraphModule& module) { return take_apart(module, kVariances); }
+
+bool decompose_volume_pools(GraphModule& module) { return take_apart(module, kVolumePools); }
 
 }  // namespace octet::targets

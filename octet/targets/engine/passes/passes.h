@@ -71,8 +71,36 @@ bool decompose_functions(GraphModule& module);
 /// Of these functions glu alone: one half of its input times the sigmoid of the other.
 bool decompose_gates(GraphModule& module);
 
+/// var, and std as its root, alone: means of squares of differences.
+bool decompose_variances(GraphModule& module);
+
 /// view, permute, reshape that take the pixels of an image apart become pixel_unshuffle.
 bool recompose_pixel_unshuffle(GraphModule& module);
+
+/// pixel_shuffle and pixel_unshuffle become two transpositions, of three and of four dimensions, between reshapes.
+/// Declined by a factor of 1.
+bool decompose_pixel_shuffles(GraphModule& module);
+
+/// unfold of torch.nn.functional (im2col) and of tensors become slices, one for each place of a window or for each
+/// window, that are joined; windows that lie side by side become pixel_unshuffle, or one reshape and a permutation.
+/// Declined along samples, for more than 256 parts, and for an unfold whose memory is written later.
+bool decompose_windows(GraphModule& module);
+
+/// index by a row of constants, repeat_interleave, pad by the nearest element or around become cats of slices; an index
+/// of more than 32 pieces, or of one, becomes index_select. Declined along samples.
+bool decompose_copies(GraphModule& module);
+
+/// Bicubic resizes, and those with antialiasing, become two linears, whose weights are the shares of each row and
+/// column.
+bool decompose_resizes(GraphModule& module);
+
+/// conv3d becomes one conv2d over images whose channels are what the depth of a filter sees; a BatchNorm and an
+/// activation that alone read it go with it.
+bool decompose_volumes(GraphModule& module);
+
+/// max_pool3d, avg_pool3d and the mean of a volume (adaptive_avg_pool3d to 1) become pools of images. Declined for
+/// dilations and divisors.
+bool decompose_volume_pools(GraphModule& module);
 
 /// split, split_with_sizes, chunk, tensor_split and unbind become one slice for each piece that is read, for unbind
 /// with a squeeze behind it; a split into one piece vanishes. Declined where the pieces are read other than one by one.
@@ -99,8 +127,9 @@ bool decompose_attention(GraphModule& module);
 /// reads it gives 0. Equal for values that are finite.
 bool decompose_masks(GraphModule& module);
 
-/// einsum of two factors becomes permutations, reshapes and a matmul. Declined for dots, for a letter twice in a term,
-/// for sums over a letter of one factor alone, and where there is nothing but an elementwise product.
+/// einsum becomes permutations, reshapes and a matmul for each factor behind the first; a sum over a letter of one
+/// factor alone, a strided slice for one that stands twice in a term, mul where nothing is summed over. Declined where
+/// samples are summed over within their factor or stand twice, for sizes that differ, and for a number as result.
 bool decompose_einsum(GraphModule& module);
 
 /// matmul, and mm of two computed matrices, become bmm on three dimensions between reshapes, or linear and mm where one

@@ -1,0 +1,178 @@
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+
+#include "octet/graph/constant_value.h"
+#include "octet/support/error.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/rewrite.h"
+
+namespace octet::targets {
+namespace {
+
+using Sizes = std::vector<int64_t>;
+
+// Pieces in a row that are worth more than one operator that gathers.
+constexpr size_t kMostPieces = 32;
+
+// Where along a dimension each element of a copy comes from.
+struct Copy {
+  int64_t dim = 0;
+  Sizes places;
+};
+
+// Places that follow one another: [first, last].
+std::vector<std::pair<int64_t, int64_t>> runs_of(const Sizes& places) {
+  std::vector<std::pair<int64_t, int64_t>> runs;
+  for (const int64_t place : places) {
+    if (!runs.empty() && place == runs.back().second + 1) {
+      runs.back().second = place;
+    } else {
+      runs.emplace_back(place, place);
+    }
+  }
+  return runs;
+}
+
+Node* piece_from(Node* x, int64_t dim, int64_t begin, int64_t end, const Node& like) {
+  Sizes sizes = x->sizes();
+  int64_t& size = sizes.at(static_cast<size_t>(dim));
+  if (begin == 0 && end == size) return x;
+  size = end - begin;
+  return add_call("aten.slice.Tensor", {x, dim, begin, end}, sizes, like);
+}
+
+Node* put_together(Node* x, const Copy& copy, const Node& like) {
+  std::vector<Arg> pieces;
+  for (const auto& [first, last] : runs_of(copy.places)) {
+    pieces.emplace_back(piece_from(x, copy.dim, first, last + 1, like));
+  }
+  Sizes sizes = x->sizes();
+  sizes.at(static_cast<size_t>(copy.dim)) = static_cast<int64_t>(copy.places.size());
+  return add_call("aten.cat.default", {std::move(pieces), copy.dim}, sizes, like);
+}
+
+// Several pieces, so that a cat copies them: one alone would be a view of what it reads.
+bool is_put_together(const Copy& copy) {
+  const size_t pieces = runs_of(copy.places).size();
+  return pieces > 1 && pieces <= kMostPieces;
+}
+
+bool is_known(const Node& node) { return node.meta() && node.meta()->numel() > 0; }
+
+// ---- pad by the nearest element, or around
+// ----------------------------------------------------------------------------
+
+// Innermost dimension first; empty for other nodes, samples, and rows of one element that lie many times side by side.
+std::vector<Copy> padding_of(const Node& node) {
+  if (!node.is_call("aten.pad.default") || !is_known(node) || !node.arg("pad").is_constant()) return {};
+  const std::string mode = node.arg("mode").to_string();
+  const Node* x = node.arg("self").node();
+  if ((mode != "replicate" && mode != "circular") || x == nullptr || !x->meta()) return {};
+  const Sizes amounts = node.arg("pad").to_ints();
+  const auto rank = static_cast<size_t>(x->meta()->rank());
+  if (amounts.size() % 2 != 0 || amounts.size() / 2 >= rank) return {};
+  std::vector<Copy> copies;
+  for (size_t i = 0; i < amounts.size() / 2; ++i) {
+    const size_t dim = rank - 1 - i;
+    const int64_t length = x->sizes()[dim];
+    if (amounts[2 * i] == 0 && amounts[2 * i + 1] == 0) continue;
+    Copy copy{static_cast<int64_t>(dim), {}};
+    for (int64_t place = -amounts[2 * i]; place < length + amounts[2 * i + 1]; ++place) {
+      copy.places.push_back(mode == "circular" ? (place % length + length) % length
+                                               : std::clamp<int64_t>(place, 0, length - 1));
+    }
+    if (copy.places.empty() || !is_put_together(copy)) return {};
+    copies.push_back(std::move(copy));
+  }
+  return copies;
+}
+
+// ---- index by a constant
+// ----------------------------------------------------------------------------------------------
+
+// x[:, .., places], by a row of numbers along one dimension.
+std::optional<Copy> index_of(const GraphModule& module, const Node& node) {
+  if (!node.is_call("aten.index.Tensor") || !is_known(node) || !node.arg("indices").is_list()) return std::nullopt;
+  const Node* x = node.arg("self").node();
+  if (x == nullptr || !x->meta() || is_constant_value(*x)) return std::nullopt;
+  const std::vector<Arg>& indices = node.arg("indices").list();
+  const Node* places = nullptr;
+  Copy copy;
+  for (size_t dim = 0; dim < indices.size(); ++dim) {
+    if (indices[dim].is_none()) continue;
+    if (places != nullptr || !indices[dim].is_node() || dim == 0) return std::nullopt;
+    places = indices[dim].node();
+    copy.dim = static_cast<int64_t>(dim);
+  }
+  if (places == nullptr || !is_constant_value(*places)) return std::nullopt;
+  const at::NoGradGuard no_grad;
+  const at::Tensor values = constant_value(module, *places);
+  if (values.dim() != 1 || (values.scalar_type() != at::kLong && values.scalar_type() != at::kInt)) {
+    return std::nullopt;
+  }
+  const int64_t length = x->sizes().at(static_cast<size_t>(copy.dim));
+  const at::Tensor numbers = values.to(at::kLong).cpu().contiguous();
+  for (int64_t i = 0; i < numbers.numel(); ++i) {
+    const int64_t place = positive_dim(numbers.const_data_ptr<int64_t>()[i], length);
+    if (place < 0 || place >= length) return std::nullopt;
+    copy.places.push_back(place);
+  }
+  return copy;
+}
+
+Node* take_by_index(GraphModule& module, const Node& node, const Copy& copy) {
+  Node* x = node.arg("self").node();
+  if (is_put_together(copy)) return put_together(x, copy, node);
+  Node* places = add_attr(module, octet::str("places_", node.name()), at::tensor(copy.places), AttrKind::kConstant);
+  return add_call("aten.index_select.default", {x, copy.dim, places}, node.sizes(), node);
+}
+
+// ---- repeat_interleave
+// ------------------------------------------------------------------------------------------------
+
+// Along another dimension than the samples, by a number.
+int64_t repeats_of(const Node& node) {
+  if (!node.is_call("aten.repeat_interleave.self_int") || !is_known(node)) return 0;
+  const Node* x = node.arg("self").node();
+  if (x == nullptr || !x->meta() || node.arg("dim").is_none() || !node.arg("repeats").is_constant()) return 0;
+  const int64_t repeats = node.arg("repeats").to_int();
+  const bool along_samples = positive_dim(node.arg("dim").to_int(), x->meta()->rank()) == 0;
+  return along_samples || repeats < 2 || repeats > static_cast<int64_t>(kMostPieces) ? 0 : repeats;
+}
+
+// Each element becomes a row of its copies.
+Node* repeat(const Node& node, int64_t repeats) {
+  Node* x = node.arg("self").node();
+  const int64_t dim = positive_dim(node.arg("dim").to_int(), x->meta()->rank());
+  Sizes rows = x->sizes();
+  rows.insert(rows.begin() + dim + 1, 1);
+  Node* row = add_reshape(x, rows, 0, node);
+  rows[static_cast<size_t>(dim) + 1] = repeats;
+  const std::vector<Arg> copies(static_cast<size_t>(repeats), Arg(row));
+  return add_reshape(add_call("aten.cat.default", {Arg(copies), dim + 1}, rows, node), node.sizes(), 0, node);
+}
+
+}  // namespace
+
+bool decompose_copies(GraphModule& module) {
+  bool changed = false;
+  for (Node* node : calls_where(module.graph(), [&](const Node& each) {
+         return !padding_of(each).empty() || index_of(module, each) || repeats_of(each) > 0;
+       })) {
+    const auto here = module.graph().inserting_before(node);
+    Node* value = node->arg("self").node();
+    if (const auto copy = index_of(module, *node)) {
+      value = take_by_index(module, *node, *copy);
+    } else if (const int64_t repeats = repeats_of(*node)) {
+      value = repeat(*node, repeats);
+    } else {
+      for (const Copy& each : padding_of(*node)) value = put_together(value, each, *node);
+    }
+    replace_by_parts(node, value);
+    changed = true;
+  }
+  return changed;
+}
+
+}  // namespace octet::targets

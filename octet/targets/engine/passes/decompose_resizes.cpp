@@ -1,0 +1,86 @@
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_upsample_bicubic2d_aa.h>
+#include <ATen/ops/_upsample_bilinear2d_aa.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/upsample_bicubic2d.h>
+
+#include <array>
+
+#include "octet/graph/op.h"
+#include "octet/support/error.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/rewrite.h"
+
+namespace octet::targets {
+namespace {
+
+using Sizes = std::vector<int64_t>;
+using Resize = at::Tensor (*)(const at::Tensor&, at::OptionalIntArrayRef, bool, std::optional<at::ArrayRef<double>>);
+
+struct ResizeRow {
+  OpName op;
+  Resize resize;
+};
+
+constexpr std::array kResizes = {
+    ResizeRow{"aten.upsample_bicubic2d.vec", at::upsample_bicubic2d},
+    ResizeRow{"aten._upsample_bicubic2d_aa.vec", at::_upsample_bicubic2d_aa},
+    ResizeRow{"aten._upsample_bilinear2d_aa.vec", at::_upsample_bilinear2d_aa},
+};
+
+const ResizeRow* row_of(const Node& node) {
+  for (const ResizeRow& row : kResizes) {
+    if (!node.is_call(row.op)) continue;
+    const Node* x = node.arg("input").node();
+    const bool is_known = x != nullptr && x->meta() && x->sizes().size() == 4 && x->meta()->dtype == at::kFloat &&
+                          node.meta() && node.meta()->numel() > 0;
+    const Arg& factors = node.arg("scale_factors");
+    const bool by_numbers = factors.is_none() || (factors.is_constant() && factors.constant().isDoubleList() &&
+                                                  factors.constant().toDoubleVector().size() == 2);
+    return is_known && by_numbers ? &row : nullptr;
+  }
+  return nullptr;
+}
+
+// The share of each element of a dimension in each of the result, [to, from]: what the resize makes of an image whose
+// rows are unit vectors.
+at::Tensor shares_along(const Node& node, const ResizeRow& row, size_t dim) {
+  const at::NoGradGuard no_grad;
+  const int64_t from = node.arg("input").node()->sizes()[dim], to = node.sizes()[dim];
+  const at::Tensor units = at::eye(from).reshape({1, 1, from, from});
+  const bool aligned = node.arg("align_corners").to_bool();
+  at::Tensor resized;
+  if (node.arg("scale_factors").is_none()) {
+    const Sizes sizes = {from, to};
+    resized = row.resize(units, at::OptionalIntArrayRef(sizes), aligned, std::nullopt);
+  } else {
+    const std::vector<double> factors = {1.0, node.arg("scale_factors").constant().toDoubleVector()[dim - 2]};
+    resized = row.resize(units, std::nullopt, aligned, at::ArrayRef<double>(factors));
+  }
+  return resized.reshape({from, to}).t().contiguous();
+}
+
+Node* resize_last(GraphModule& module, Node* x, const at::Tensor& shares, const Node& like) {
+  Node* weight = add_attr(module, octet::str("shares_", like.name()), shares, AttrKind::kConstant);
+  Sizes sizes = x->sizes();
+  sizes.back() = shares.size(0);
+  return add_call("aten.linear.default", {x, weight}, sizes, like);
+}
+
+}  // namespace
+
+bool decompose_resizes(GraphModule& module) {
+  bool changed = false;
+  for (Node* node : calls_where(module.graph(), [](const Node& each) { return row_of(each) != nullptr; })) {
+    const ResizeRow& row = *row_of(*node);
+    const auto here = module.graph().inserting_before(node);
+    Node* wide = resize_last(module, node->arg("input").node(), shares_along(*node, row, 3), *node);
+    Node* turned = add_permute(wide, {0, 1, 3, 2}, *node);
+    Node* high = resize_last(module, turned, shares_along(*node, row, 2), *node);
+    replace_by_parts(node, add_permute(high, {0, 1, 3, 2}, *node));
+    changed = true;
+  }
+  return changed;
+}
+
+}  // namespace octet::targets

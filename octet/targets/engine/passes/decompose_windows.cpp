@@ -1,0 +1,167 @@
+#include <algorithm>
+#include <numeric>
+
+#include "octet/targets/engine/passes/memory.h"
+#include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/rewrite.h"
+
+namespace octet::targets {
+namespace {
+
+using Sizes = std::vector<int64_t>;
+
+// More parts than these stay one operator.
+constexpr int64_t kMostParts = 256;
+
+// `count` elements of a dimension from `first` on, `step` apart.
+Node* every(Node* x, size_t dim, int64_t first, int64_t count, int64_t step, const Node& like) {
+  Sizes sizes = x->sizes();
+  const int64_t end = first + (count - 1) * step + 1;
+  if (first == 0 && step == 1 && end == sizes[dim]) return x;
+  sizes[dim] = count;
+  return add_call("aten.slice.Tensor", {x, static_cast<int64_t>(dim), first, end, step}, sizes, like);
+}
+
+Node* put_side_by_side(std::vector<Arg> parts, size_t dim, const Node& like) {
+  Sizes sizes = parts.front().node()->sizes();
+  if (parts.size() == 1) return parts.front().node();
+  sizes[dim] *= static_cast<int64_t>(parts.size());
+  return add_call("aten.cat.default", {std::move(parts), static_cast<int64_t>(dim)}, sizes, like);
+}
+
+// ---- im2col: [N, C, H, W] to [N, C k k, windows]
+// ----------------------------------------------------------------------
+
+struct Windows {
+  Sizes kernel, dilation, padding, stride;
+  Sizes counts;  // along height and width
+};
+
+Sizes numbers_of(const Node& node, const char* argument) {
+  Sizes values = node.arg(argument).to_ints();
+  if (values.size() == 1) values.push_back(values.front());
+  return values;
+}
+
+std::optional<Windows> windows_of(const Node& node) {
+  if (!node.is_call("aten.im2col.default") || !node.meta() || node.meta()->numel() == 0) return std::nullopt;
+  const Node* x = node.arg("self").node();
+  if (x == nullptr || !x->meta() || x->sizes().size() != 4) return std::nullopt;
+  Windows w{numbers_of(node, "kernel_size"),
+            numbers_of(node, "dilation"),
+            numbers_of(node, "padding"),
+            numbers_of(node, "stride"),
+            {}};
+  for (const Sizes* each : {&w.kernel, &w.dilation, &w.padding, &w.stride}) {
+    if (each->size() != 2) return std::nullopt;
+  }
+  for (size_t i = 0; i < 2; ++i) {
+    const int64_t reach = w.dilation[i] * (w.kernel[i] - 1) + 1;
+    w.counts.push_back((x->sizes()[i + 2] + 2 * w.padding[i] - reach) / w.stride[i] + 1);
+  }
+  return w.kernel[0] * w.kernel[1] <= kMostParts ? std::optional(w) : std::nullopt;
+}
+
+// Windows that lie beside one another and cover the image.
+bool tiles(const Windows& w, const Sizes& image) {
+  const bool side_by_side = w.kernel == w.stride && w.kernel[0] == w.kernel[1] && w.kernel[0] > 1 &&
+                            w.dilation == Sizes{1, 1} && w.padding == Sizes{0, 0};
+  return side_by_side && image[2] % w.kernel[0] == 0 && image[3] % w.kernel[1] == 0;
+}
+
+Node* take_windows(const Node& node, const Windows& w) {
+  Node* x = node.arg("self").node();
+  if (tiles(w, x->sizes())) {
+    const int64_t r = w.kernel[0];
+    const Sizes sizes = {x->sizes()[0], x->sizes()[1] * r * r, w.counts[0], w.counts[1]};
+    return add_reshape(add_call("aten.pixel_unshuffle.default", {x, r}, sizes, node), node.sizes(), 0, node);
+  }
+  if (w.padding != Sizes{0, 0}) {
+    Sizes sizes = x->sizes();
+    for (size_t i = 0; i < 2; ++i) sizes[i + 2] += 2 * w.padding[i];
+    x = add_call("aten.pad.default", {x, Sizes{w.padding[1], w.padding[1], w.padding[0], w.padding[0]}}, sizes, node);
+  }
+  const Sizes line = {x->sizes()[0], x->sizes()[1], 1, w.counts[0] * w.counts[1]};
+  std::vector<Arg> places;
+  for (int64_t row = 0; row < w.kernel[0]; ++row) {
+    Node* rows = every(x, 2, row * w.dilation[0], w.counts[0], w.stride[0], node);
+    for (int64_t column = 0; column < w.kernel[1]; ++column) {
+      Node* place = every(rows, 3, column * w.dilation[1], w.counts[1], w.stride[1], node);
+      places.emplace_back(add_reshape(place, line, 0, node));
+    }
+  }
+  return add_reshape(put_side_by_side(std::move(places), 2, node), node.sizes(), 0, node);
+}
+
+// ---- unfold: windows of a dimension, their places behind the others
+// ---------------------------------------------------
+
+struct Frames {
+  size_t dim;
+  int64_t size, step, count;
+};
+
+std::optional<Frames> frames_of(const Node& node) {
+  if (!node.is_call("aten.unfold.default") || !node.meta() || node.meta()->numel() == 0) return std::nullopt;
+  const Node* x = node.arg("self").node();
+  if (x == nullptr || !x->meta() || x->sizes().empty() || is_static(x)) return std::nullopt;
+  const auto dim = static_cast<size_t>(positive_dim(node.arg("dimension").to_int(), x->meta()->rank()));
+  if (dim == 0) return std::nullopt;  // samples
+  const Frames f{dim, node.arg("size").to_int(), node.arg("step").to_int(), node.sizes().at(dim)};
+  return std::min(f.size, f.count) <= kMostParts ? std::optional(f) : std::nullopt;
+}
+
+// With dimension `from` behind all others.
+Node* turned_last(Node* x, size_t from, const Node& like) {
+  Sizes order(x->sizes().size());
+  std::iota(order.begin(), order.end(), 0);
+  std::rotate(order.begin() + static_cast<ptrdiff_t>(from), order.begin() + static_cast<ptrdiff_t>(from) + 1,
+              order.end());
+  return add_permute(x, order, like);
+}
+
+Node* take_frames(const Node& node, const Frames& f) {
+  Node* x = node.arg("self").node();
+  Sizes sizes = x->sizes();
+  const auto at = sizes.begin() + static_cast<ptrdiff_t>(f.dim);
+  if (f.step == f.size || f.count == 1) {
+    x = every(x, f.dim, 0, f.count * f.size, 1, node);
+    *at = f.size;
+    sizes.insert(sizes.begin() + static_cast<ptrdiff_t>(f.dim), f.count);
+    return turned_last(add_reshape(x, sizes, 0, node), f.dim + 1, node);
+  }
+  std::vector<Arg> parts;
+  if (f.count <= f.size) {  // window by window
+    for (int64_t window = 0; window < f.count; ++window) {
+      Node* part = turned_last(every(x, f.dim, window * f.step, f.size, 1, node), f.dim, node);
+      Sizes single = part->sizes();
+      single.insert(single.begin() + static_cast<ptrdiff_t>(f.dim), 1);
+      parts.emplace_back(add_reshape(part, single, 0, node));
+    }
+    return put_side_by_side(std::move(parts), f.dim, node);
+  }
+  *at = f.count;
+  sizes.push_back(1);
+  for (int64_t place = 0; place < f.size; ++place) {
+    parts.emplace_back(add_reshape(every(x, f.dim, place, f.count, f.step, node), sizes, 0, node));
+  }
+  return put_side_by_side(std::move(parts), sizes.size() - 1, node);
+}
+
+}  // namespace
+
+bool decompose_windows(GraphModule& module) {
+  std::vector<Node*> found = calls_where(
+      module.graph(), [](const Node& node) { return windows_of(node).has_value() || frames_of(node).has_value(); });
+  if (found.empty()) return false;
+  const Memory memory(module.graph());
+  std::erase_if(found, [&](const Node* node) { return frames_of(*node) && memory.is_written_behind(*node, *node); });
+  for (Node* node : found) {
+    const auto here = module.graph().inserting_before(node);
+    const auto windows = windows_of(*node);
+    replace_by_parts(node, windows ? take_windows(*node, *windows) : take_frames(*node, *frames_of(*node)));
+  }
+  return !found.empty();
+}
+
+}  // namespace octet::targets
