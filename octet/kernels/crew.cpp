@@ -157,10 +157,6 @@ class Crew {
   std::exception_ptr failure_;
 };
 
-}  // namespace
-
-namespace {
-
 std::atomic<Crew*> crew_of_process{nullptr};
 
 // A forked process has none of the threads, and what they were at is never done: it begins with a crew of its own. The
