@@ -198,7 +198,6 @@ std::vector<PassCase> pool_flags() {
   };
 }
 
-<<<<<<< HEAD
 std::vector<PassCase> resizes() {
   const auto resize = [](const std::string& op, Sizes sizes, Nodes rest) {
     return [=](GraphBuilder& g) {
@@ -232,7 +231,8 @@ std::vector<PassCase> resizes() {
       {"exact_image_between_declines", resize("_upsample_nearest_exact2d", {2, 3, 5, 4}, {Sizes{7, 8}, Arg()}),
        widen_resizes, ""},
   };
-=======
+}
+
 constexpr const char* kTwoTurns =
     "reshape.default permute.default reshape.default permute.default reshape.default relu.default";
 
@@ -276,7 +276,6 @@ constexpr const char* kTwoLinears = "linear.default permute.default linear.defau
 
 PassCase resize(const std::string& name, const std::string& op, Sizes from, Sizes to, bool aligned) {
   return {name, of_input("aten." + op + ".vec", std::move(from), {to, aligned, Arg()}), decompose_resizes, kTwoLinears};
->>>>>>> hub/Z
 }
 
 std::vector<PassCase> arithmetic() {

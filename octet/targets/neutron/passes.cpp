@@ -16,7 +16,6 @@ bool takes_activation(const Node& node) {
 // Activations as products of what the NPU has. On the reference's fixed range of mul they would be cut off: there they
 // stay in float, and so does what the reference leaves in float besides.
 void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOptions& options) {
-  if (options.settings.at("mul_range") != "observed") return;
   passes.push_back({"decompose_powers", targets::decompose_powers});
   passes.push_back({"decompose_masks", targets::decompose_masks});
   passes.push_back({"decompose_recurrent_cells", targets::decompose_recurrent_cells});
@@ -49,45 +48,48 @@ void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOp
 std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const targets::RuleTable& rules,
                                           const targets::QuantizerOptions& options) {
   const bool is_qat = options.mode == QuantizationMode::kQat;
+  const bool with_products = options.settings.at("mul_range") == "observed";
   const auto joins = [rules](const Node& node) { return rules.is_fusable_activation(node); };
   std::vector<targets::Pass> passes = {
       {"replace_writes", targets::replace_writes},
       {"drop_no_ops", targets::drop_no_ops},
       {"rename_views", targets::rename_views},
-      {"drop_pool_flags", targets::drop_pool_flags},
-      {"pad_overhanging_maxima", targets::pad_overhanging_maxima},
-      {"widen_resizes", targets::widen_resizes},
-      {"add_batch_to_pools", targets::add_batch_to_pools},
-      {"decompose_splits", targets::decompose_splits},
-      {"decompose_selects", targets::decompose_selects},
-      {"decompose_rolls", targets::decompose_rolls},
-      {"decompose_arithmetic", targets::decompose_arithmetic},
-      {"decompose_attention", targets::decompose_attention},
-      {"decompose_einsum", targets::decompose_einsum},
-      {"decompose_products", targets::decompose_products},
-      {"add_relus_before_products", targets::add_relus_before_products},
-      {"drop_expands", targets::drop_expands},
-      {"turn_softmax", targets::turn_softmax},
-      {"split_gru_layers", targets::split_gru_layers},
-      {"fold_known_outputs", [is_qat](GraphModule& module) { return targets::fold_known_outputs(module, is_qat); }},
-      {"fuse_linear_and_add", targets::fuse_linear_and_add},
-      {"move_activations_before_concat",
-       [joins](GraphModule& module) {
-         return targets::move_activations_before_concat(module, takes_activation, joins);
-       }},
-      {"convert_div_to_mul", targets::convert_div_to_mul},
-      {"cut_negative_pads", targets::cut_negative_pads},
-      {"move_views_before_linears", targets::move_views_before_linears},
-      {"put_convolutions_before_batch_norms",
-       [is_qat](GraphModule& module) { return targets::put_convolutions_before_batch_norms(module, is_qat); }},
-      {"convert_conv1d_to_conv2d",
-       [joins](GraphModule& module) { return targets::convert_conv1d_to_conv2d(module, joins); }},
   };
-  if (options.settings.at("mul_range") == "observed") {
-    // In front of what joins convolutions with BatchNorms.
-    passes.insert(passes.begin() + 3, {"decompose_volumes", targets::decompose_volumes});
-  }
-  add_products(passes, options);
+  // In front of what joins convolutions with BatchNorms; the reference leaves them in float.
+  if (with_products) passes.push_back({"decompose_volumes", targets::decompose_volumes});
+  passes.insert(
+      passes.end(),
+      {
+          {"drop_pool_flags", targets::drop_pool_flags},
+          {"pad_overhanging_maxima", targets::pad_overhanging_maxima},
+          {"widen_resizes", targets::widen_resizes},
+          {"add_batch_to_pools", targets::add_batch_to_pools},
+          {"decompose_splits", targets::decompose_splits},
+          {"decompose_selects", targets::decompose_selects},
+          {"decompose_rolls", targets::decompose_rolls},
+          {"decompose_arithmetic", targets::decompose_arithmetic},
+          {"decompose_attention", targets::decompose_attention},
+          {"decompose_einsum", targets::decompose_einsum},
+          {"decompose_products", targets::decompose_products},
+          {"add_relus_before_products", targets::add_relus_before_products},
+          {"drop_expands", targets::drop_expands},
+          {"turn_softmax", targets::turn_softmax},
+          {"split_gru_layers", targets::split_gru_layers},
+          {"fold_known_outputs", [is_qat](GraphModule& module) { return targets::fold_known_outputs(module, is_qat); }},
+          {"fuse_linear_and_add", targets::fuse_linear_and_add},
+          {"move_activations_before_concat",
+           [joins](GraphModule& module) {
+             return targets::move_activations_before_concat(module, takes_activation, joins);
+           }},
+          {"convert_div_to_mul", targets::convert_div_to_mul},
+          {"cut_negative_pads", targets::cut_negative_pads},
+          {"move_views_before_linears", targets::move_views_before_linears},
+          {"put_convolutions_before_batch_norms",
+           [is_qat](GraphModule& module) { return targets::put_convolutions_before_batch_norms(module, is_qat); }},
+          {"convert_conv1d_to_conv2d",
+           [joins](GraphModule& module) { return targets::convert_conv1d_to_conv2d(module, joins); }},
+      });
+  if (with_products) add_products(passes, options);
   passes.push_back({"convert_scalars_to_attributes", targets::convert_scalars_to_attributes});
   if (!is_qat) {
     // A BatchNorm folds into the whole convolution; behind the parts it could not.

@@ -60,8 +60,7 @@ bool is_put_together(const Copy& copy) {
 
 bool is_known(const Node& node) { return node.meta() && node.meta()->numel() > 0; }
 
-// ---- pad by the nearest element, or around
-// ----------------------------------------------------------------------------
+// ---- pad by the nearest element, or around -------------------------------------------------------------------------
 
 // Innermost dimension first; empty for other nodes, samples, and rows of one element that lie many times side by side.
 std::vector<Copy> padding_of(const Node& node) {
@@ -88,8 +87,7 @@ std::vector<Copy> padding_of(const Node& node) {
   return copies;
 }
 
-// ---- index by a constant
-// ----------------------------------------------------------------------------------------------
+// ---- index by a constant -------------------------------------------------------------------------------------------
 
 // x[:, .., places], by a row of numbers along one dimension.
 std::optional<Copy> index_of(const GraphModule& module, const Node& node) {
@@ -128,8 +126,7 @@ Node* take_by_index(GraphModule& module, const Node& node, const Copy& copy) {
   return add_call("aten.index_select.default", {x, copy.dim, places}, node.sizes(), node);
 }
 
-// ---- repeat_interleave
-// ------------------------------------------------------------------------------------------------
+// ---- repeat_interleave ---------------------------------------------------------------------------------------------
 
 // Along another dimension than the samples, by a number.
 int64_t repeats_of(const Node& node) {

@@ -29,8 +29,7 @@ Node* put_side_by_side(std::vector<Arg> parts, size_t dim, const Node& like) {
   return add_call("aten.cat.default", {std::move(parts), static_cast<int64_t>(dim)}, sizes, like);
 }
 
-// ---- im2col: [N, C, H, W] to [N, C k k, windows]
-// ----------------------------------------------------------------------
+// ---- im2col: [N, C, H, W] to [N, C k k, windows] -------------------------------------------------------------------
 
 struct Windows {
   Sizes kernel, dilation, padding, stride;
@@ -93,8 +92,7 @@ Node* take_windows(const Node& node, const Windows& w) {
   return add_reshape(put_side_by_side(std::move(places), 2, node), node.sizes(), 0, node);
 }
 
-// ---- unfold: windows of a dimension, their places behind the others
-// ---------------------------------------------------
+// ---- unfold: windows of a dimension, their places behind the others ------------------------------------------------
 
 struct Frames {
   size_t dim;
