@@ -15,6 +15,9 @@ using Sizes = std::vector<int64_t>;
 // Pieces in a row that are worth more than one operator that gathers.
 constexpr size_t kMostPieces = 32;
 
+// A longer row, which a file may say, is not looked at.
+constexpr int64_t kLongest = int64_t{1} << 20;
+
 // Where along a dimension each element of a copy comes from.
 struct Copy {
   int64_t dim = 0;
@@ -75,6 +78,7 @@ std::vector<Copy> padding_of(const Node& node) {
   for (size_t i = 0; i < amounts.size() / 2; ++i) {
     const size_t dim = rank - 1 - i;
     const int64_t length = x->sizes()[dim];
+    if (length > kLongest || node.sizes()[dim] > kLongest) return {};
     if (amounts[2 * i] == 0 && amounts[2 * i + 1] == 0) continue;
     Copy copy{static_cast<int64_t>(dim), {}};
     for (int64_t place = -amounts[2 * i]; place < length + amounts[2 * i + 1]; ++place) {

@@ -4,6 +4,7 @@
 #include <ATen/ops/eye.h>
 #include <ATen/ops/upsample_bicubic2d.h>
 
+#include <algorithm>
 #include <array>
 
 #include "octet/graph/op.h"
@@ -28,12 +29,23 @@ constexpr std::array kResizes = {
     ResizeRow{"aten._upsample_bilinear2d_aa.vec", at::_upsample_bilinear2d_aa},
 };
 
+// Shares that a dimension may have: a file says sizes, and nothing else holds them.
+constexpr int64_t kMostShares = int64_t{1} << 24;
+
+bool has_few_shares(const Sizes& from, const Sizes& to) {
+  for (const size_t dim : {2, 3}) {
+    if (from[dim] > kMostShares / std::max({from[dim], to[dim], int64_t{1}})) return false;
+  }
+  return true;
+}
+
 const ResizeRow* row_of(const Node& node) {
   for (const ResizeRow& row : kResizes) {
     if (!node.is_call(row.op)) continue;
     const Node* x = node.arg("input").node();
     const bool is_known = x != nullptr && x->meta() && x->sizes().size() == 4 && x->meta()->dtype == at::kFloat &&
-                          node.meta() && node.meta()->numel() > 0;
+                          node.meta() && node.meta()->numel() > 0 && node.sizes().size() == 4 &&
+                          has_few_shares(x->sizes(), node.sizes());
     const Arg& factors = node.arg("scale_factors");
     const bool by_numbers = factors.is_none() || (factors.is_constant() && factors.constant().isDoubleList() &&
                                                   factors.constant().toDoubleVector().size() == 2);

@@ -91,7 +91,7 @@ bool decompose_windows(GraphModule& module);
 bool decompose_copies(GraphModule& module);
 
 /// Bicubic resizes, and those with antialiasing, become two linears, whose weights are the shares of each row and
-/// column.
+/// column. Declined where these are more than 16 million.
 bool decompose_resizes(GraphModule& module);
 
 /// conv3d becomes one conv2d over images whose channels are what the depth of a filter sees; a BatchNorm and an
