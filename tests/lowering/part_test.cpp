@@ -43,10 +43,9 @@ struct Branches {
 TEST(Parts, EndInFrontOfAConvolutionByComputedWeights) {
   at::manual_seed(0);
   GraphBuilder g;
-  using Sizes = std::vector<int64_t>;
   Node* image = g.call("aten.hardswish.default", {g.conv2d("a", g.input({1, 3, 8, 8}), 3, 4)});
-  Node* mean = g.call("aten.mean.dim", {image, Sizes{2, 3}});
-  Node* weight = g.call("aten.reshape.default", {g.linear("b", mean, 4, 20), Sizes{5, 4, 1, 1}});
+  Node* mean = g.call("aten.mean.dim", {image, std::vector<int64_t>{2, 3}});
+  Node* weight = g.call("aten.reshape.default", {g.linear("b", mean, 4, 20), std::vector<int64_t>{5, 4, 1, 1}});
   Node* conv = g.call("aten.conv2d.default", {image, weight});
   const auto whole = quantized_whole(g.finish({conv}), g.inputs());
   EXPECT_TRUE(
