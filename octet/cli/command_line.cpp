@@ -315,8 +315,12 @@ void declare(CLI::App& verb, TargetsArguments& arguments) { verb.add_flag("--jso
 
 void declare(CLI::App& verb, DemoArguments& arguments) {
   verb.add_flag("--full", arguments.full, "Train longer, for the best accuracy");
-  verb.add_flag("--targets", arguments.targets,
-                "The other targets too, in each of their modes, measured on their grids");
+  auto* others =
+      verb.add_flag("--targets", arguments.targets,
+                    "The other targets too, each in the mode it usually has, after training and in training: "
+                    "in one table");
+  verb.add_flag("--all-modes", arguments.all_modes, "With --targets: in each of their modes; takes hours")
+      ->needs(others);
   add_target(verb, arguments.target);
   verb.add_option("--save", arguments.save, "Folder for the three models, the int8 ones as .tflite too")
       ->check(CLI::ExistingDirectory);

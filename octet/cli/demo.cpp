@@ -49,10 +49,35 @@ std::vector<std::vector<at::Tensor>> calibration(std::shared_ptr<DataSource> dat
   return samples;
 }
 
+// The scheme in training of a scheme after training, by the names that targets give them: empty where there is none.
+std::string in_training(const targets::Target& target, const std::string& scheme) {
+  for (const std::string& prefix : {std::string(), std::string("static-")}) {
+    if (scheme.rfind(prefix, 0) != 0) continue;
+    const std::optional<targets::Scheme> found = target.find_scheme("qat-" + scheme.substr(prefix.size()));
+    if (found && found->mode == QuantizationMode::kQat) return found->name;
+  }
+  return "";
+}
+
+// The schemes after training that are shown: the usual one, or all.
+std::vector<std::string> shown_schemes(const targets::Target& target, bool all) {
+  std::vector<std::string> names;
+  for (const targets::Scheme& scheme : target.schemes) {
+    if (scheme.mode == QuantizationMode::kQat) continue;
+    if (names.empty() || all) names.push_back(scheme.name);
+  }
+  return names;
+}
+
 }  // namespace
 
 void demo(const DemoArguments& arguments) {
   const Stopwatch whole;
+  const std::shared_ptr<const targets::Target> target = all_targets().find(arguments.target, "--target");
+  // Before minutes of training: the target has both.
+  for (const QuantizationMode mode : {QuantizationMode::kPtq, QuantizationMode::kQat}) {
+    targets::TableQuantizer(target, {.mode = mode});
+  }
   DemoRecipe recipe = demo_recipe(arguments.full);
   recipe.seed = arguments.seed.value_or(0);
   recipe.float_training.seed = recipe.qat.seed = recipe.seed;
@@ -106,15 +131,16 @@ void demo(const DemoArguments& arguments) {
   const double float_seconds = float_time.seconds();
   add("float", graph, Kind::kFloat, float_seconds);
 
-  // Quantized as the options say, added as a row.
-  const auto quantized = [&](const std::string& name, std::shared_ptr<const targets::Target> target,
-                             const targets::QuantizerOptions& options) {
+  // Quantized as the options say, added as a row. Beside the demo's own target: trained for less, measured on grids.
+  const auto quantized = [&](const std::string& name, std::shared_ptr<const targets::Target> chosen,
+                             const targets::QuantizerOptions& options, bool beside) {
     const Stopwatch time;
-    targets::TableQuantizer quantizer(std::move(target), options);
+    targets::TableQuantizer quantizer(std::move(chosen), options);
     std::shared_ptr<GraphModule> made;
     if (quantizer.mode() == QuantizationMode::kQat) {
       QatOptions training;
       training.train = recipe.qat;
+      if (beside) training.train.samples_per_epoch = recipe.samples_per_epoch_beside;
       training.freeze_observers_after = recipe.freeze_observers_after;
       training.freeze_bn_after = recipe.freeze_bn_after;
       made = train_qat(graph->copy(), quantizer, train_data, training, {}, nullptr, &progress).quantized;
@@ -123,13 +149,18 @@ void demo(const DemoArguments& arguments) {
       made = calibrate_and_quantize(graph->copy(), calibration(train_data, plain, recipe), quantizer);
     }
     // Sums of integers need biases of integers.
-    add(name, made, quantizer.rounds_folded_biases() ? Kind::kInIntegers : Kind::kOnGrids, time.seconds());
+    const bool in_integers = !beside && quantizer.rounds_folded_biases();
+    add(name, made, in_integers ? Kind::kInIntegers : Kind::kOnGrids, time.seconds());
     return made;
   };
+  const auto last_score = [&] { return report.rows.back().found.score("top1"); };
 
-  const std::shared_ptr<const targets::Target> target = all_targets().find(arguments.target, "--target");
-  const auto ptq = quantized("PTQ int8", target, {.mode = QuantizationMode::kPtq});
-  const auto qat = quantized("QAT int8", target, {.mode = QuantizationMode::kQat});
+  report::DemoReport::TargetRow own{target->name, shown_schemes(*target, false).front(), 0, std::nullopt, false};
+  const auto ptq = quantized("PTQ int8", target, {.mode = QuantizationMode::kPtq}, /*beside=*/false);
+  own.ptq = last_score();
+  own.in_integers = report.rows.back().fake_quantized.has_value();
+  const auto qat = quantized("QAT int8", target, {.mode = QuantizationMode::kQat}, /*beside=*/false);
+  own.qat = last_score();
   if (!arguments.save.empty()) {
     save_octet(*graph, arguments.save + "/float.octet");
     save_octet(*ptq, arguments.save + "/ptq.octet");
@@ -138,10 +169,18 @@ void demo(const DemoArguments& arguments) {
     write_tflite(*qat, arguments.save + "/qat.tflite", {.form = target->form, .batch = 1});
   }
   if (arguments.targets) {
+    report.targets.push_back(own);
     for (const auto& other : all_targets().all()) {
       if (other == target) continue;
-      for (const targets::Scheme& scheme : other->schemes) {
-        quantized(octet::str(other->name, ' ', scheme.name), other, {.scheme = scheme.name});
+      for (const std::string& scheme : shown_schemes(*other, arguments.all_modes)) {
+        report::DemoReport::TargetRow row{other->name, scheme, 0, std::nullopt, false};
+        const auto score_of = [&](const std::string& name) {
+          quantized(octet::str(other->name, ' ', name), other, {.scheme = name}, /*beside=*/true);
+          return last_score();
+        };
+        row.ptq = score_of(scheme);
+        if (const std::string trained = in_training(*other, scheme); !trained.empty()) row.qat = score_of(trained);
+        report.targets.push_back(std::move(row));
       }
     }
   }

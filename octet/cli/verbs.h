@@ -270,7 +270,8 @@ void targets(const TargetsArguments& arguments);
 
 struct DemoArguments {
   bool full = false;
-  bool targets = false;  ///< each mode of each other target, too
+  bool targets = false;    ///< the other targets too, each in its usual modes
+  bool all_modes = false;  ///< each of them in all of its modes
   std::string target;
   std::string save;
   std::optional<uint64_t> seed;

@@ -6,6 +6,7 @@
 #include "octet/lowering/grids.h"
 #include "octet/lowering/layout.h"
 #include "octet/lowering/operator_lowering.h"
+#include "octet/lowering/recentre.h"
 #include "octet/lowering/rule.h"
 #include "octet/lowering/simplify.h"
 #include "octet/lowering/unwritten.h"
@@ -225,6 +226,7 @@ tflite::Model lower(const GraphModule& converted, const LoweringOptions& options
   check_grids(converted.graph());
   const auto program = converted.copy();
   program->train(false);
+  if (lowering::computes_in_uint8(*program)) lowering::recentre_uint8(*program);
   if (options.batch > 0) make_batch_flexible(*program);
   propagate_shapes(*program, example_inputs(*program, options.batch));
   return lowering::GraphLowering(*program, options).run();

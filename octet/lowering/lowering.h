@@ -31,7 +31,8 @@ inline constexpr const char* kProgramFacts = "octet";
 /// From a converted program (quantize and dequantize nodes around its operators) to int8 operators in NHWC. Values keep
 /// the names of their nodes. An operator between a dequantize and a quantize becomes an integer operator where
 /// TFLite has one; any other stays in float, between DEQUANTIZE and QUANTIZE. An operator that reads or gives another
-/// grid than its kernel can is joined by QUANTIZE.
+/// grid than its kernel can is joined by QUANTIZE. Where operators compute on uint8, all uint8 becomes int8 with zero
+/// points less 128: the same numbers, in the type that TFLite's kernels compute in.
 ///
 /// Throws octet::Error naming the node that TFLite has no operator for, or through which the batch cannot be followed.
 OCTET_API tflite::Model lower(const GraphModule& converted, const LoweringOptions& options = {});

@@ -10,6 +10,28 @@ namespace octet::lowering {
 using tflite::OpCode;
 using tflite::Options;
 
+namespace {
+
+// The one grid on which TFLite's kernel gives its result; nullopt: any.
+std::optional<Grid> result_grid_of(OpCode code) {
+  switch (code) {
+    case OpCode::kLogistic:
+    case OpCode::kSoftmax:
+      return Grid::of_type(tflite::Type::kInt8, 1.0F / 256, -128);
+    case OpCode::kTanh:
+      return Grid::of_type(tflite::Type::kInt8, 1.0F / 128, 0);
+    default:
+      return std::nullopt;
+  }
+}
+
+bool gives_another_grid(OpCode code, const std::optional<Grid>& wanted) {
+  const std::optional<Grid> own = wanted ? result_grid_of(code) : std::nullopt;
+  return own && !own->has_levels_of(*wanted);
+}
+
+}  // namespace
+
 OperatorLowering::OperatorLowering(GraphLowering& graph, const Node& node)
     : graph_(graph), node_(node), grid_(graph.grid(node)), channels_last_(graph.channels_last(node)) {
   const OperatorRow* rule = find_lowering_rule(node);
@@ -139,6 +161,11 @@ int64_t OperatorLowering::axis(int64_t dimension, int64_t rank) const {
 
 void OperatorLowering::emit(OpCode code, std::vector<ValueId> inputs, const Options& options) {
   Program& program = graph_.program();
+  if (gives_another_grid(code, grid_)) {
+    emit(OpCode::kQuantize,
+         {before_quantize("result", code, std::move(inputs), laid_out(node_.sizes()), *grid_, options)});
+    return;
+  }
   const ValueId out = program.value(node_.name(), laid_out(node_.sizes()), grid_);
   program.set_value_source(out, {node_.name(), channels_last_ && node_.sizes().size() > 2});
   program.emit(code, std::move(inputs), {out}, options);
@@ -152,9 +179,24 @@ ValueId OperatorLowering::step(const std::string& name, OpCode code, std::vector
 
 ValueId OperatorLowering::step_on(const std::string& name, OpCode code, std::vector<ValueId> inputs,
                                   std::vector<int64_t> shape, const std::optional<Grid>& grid, const Options& options) {
+  if (gives_another_grid(code, grid)) {
+    const ValueId given = before_quantize(name, code, std::move(inputs), shape, *grid, options);
+    return step_on(name, OpCode::kQuantize, {given}, std::move(shape), grid);
+  }
   const ValueId out = graph_.program().value(octet::str(node_.name(), "/", name), std::move(shape), grid);
   graph_.program().emit(code, std::move(inputs), {out}, options);
   return out;
+}
+
+ValueId OperatorLowering::before_quantize(const std::string& name, OpCode code, std::vector<ValueId> inputs,
+                                          std::vector<int64_t> shape, const Grid& grid, const Options& options) {
+  const std::optional<Grid> own = result_grid_of(code);
+  if (grid.scale >= own->scale)
+    return step_on(name + "_on_its_grid", code, std::move(inputs), std::move(shape), own, options);
+  for (ValueId& input : inputs) {
+    input = step_on(name + "_of_floats", OpCode::kDequantize, {input}, shape_of(input), std::nullopt);
+  }
+  return step_on(name + "_in_float", code, std::move(inputs), std::move(shape), std::nullopt, options);
 }
 
 ValueId OperatorLowering::reshaped(const std::string& name, ValueId from, const std::vector<int64_t>& shape) {

@@ -58,6 +58,9 @@ class OperatorLowering {
   /// The graph's axis in the order of the result, for values of `rank` dimensions.
   int64_t axis(int64_t dimension, int64_t rank) const;
 
+  // Where an operator's kernel has one grid for its result and another is asked for, QUANTIZE turns it; a finer one is
+  // reached from float.
+
   /// The operator that gives the node's value.
   void emit(tflite::OpCode code, std::vector<ValueId> inputs, const tflite::Options& options = {});
   /// An operator on the way: a new value of this shape, on the result's grid.
@@ -78,6 +81,10 @@ class OperatorLowering {
   [[noreturn]] void refuse(const std::string& what, const std::string& way_out = "") const;
 
  private:
+  // What such an operator gives, for a QUANTIZE to turn onto `grid`.
+  ValueId before_quantize(const std::string& name, tflite::OpCode code, std::vector<ValueId> inputs,
+                          std::vector<int64_t> shape, const Grid& grid, const tflite::Options& options);
+
   const Node* argument_node(std::string_view argument) const;
 
   GraphLowering& graph_;

@@ -85,8 +85,17 @@ std::string DemoReport::text() const {
                row.fake_quantized ? fixed(row.fake_quantized->score("top1"), 4) : "", bytes_text(row.bytes),
                duration_text(row.seconds)});
   }
-  return octet::str('\n', table.text(), '\n', model, " on ", data, ", seed ", seed, ", ", duration_text(seconds),
-                    " in all\n");
+  std::string beside;
+  if (!targets.empty()) {
+    Table by_target({"target", "mode", "float", "PTQ", "QAT", "measured"});
+    for (const TargetRow& row : targets) {
+      by_target.row({row.target, row.mode, fixed(rows.front().found.score("top1"), 4), fixed(row.ptq, 4),
+                     row.qat ? fixed(*row.qat, 4) : "-", row.in_integers ? "in integers" : "on its grids"});
+    }
+    beside = octet::str('\n', by_target.text());
+  }
+  return octet::str('\n', table.text(), beside, '\n', model, " on ", data, ", seed ", seed, ", ",
+                    duration_text(seconds), " in all\n");
 }
 
 nlohmann::ordered_json DemoReport::json() const {
@@ -97,6 +106,12 @@ nlohmann::ordered_json DemoReport::json() const {
     each["evaluation"] = evaluation_json(row.found);
     if (row.fake_quantized) each["fake_quantized"] = evaluation_json(*row.fake_quantized);
     json["models"].push_back(std::move(each));
+  }
+  for (const TargetRow& row : targets) {
+    nlohmann::ordered_json each = {{"target", row.target}, {"mode", row.mode}, {"ptq", row.ptq}};
+    if (row.qat) each["qat"] = *row.qat;
+    each["measured_in_integers"] = row.in_integers;
+    json["targets"].push_back(std::move(each));
   }
   return json;
 }

@@ -44,11 +44,20 @@ struct OCTET_API DemoReport {
     int64_t bytes = 0;
     double seconds = 0;  ///< to make it
   };
+  /// A mode of a target, after training and in training.
+  struct TargetRow {
+    std::string target;
+    std::string mode;  ///< that after training: "static-per-channel"
+    double ptq = 0;    ///< top-1
+    std::optional<double> qat;
+    bool in_integers = false;  ///< measured as the device computes; else in float on the target's grids
+  };
   std::string model;
   std::string data;
   uint64_t seed = 0;
   double seconds = 0;
-  std::vector<Row> rows;
+  std::vector<Row> rows;  ///< the float model's first
+  std::vector<TargetRow> targets = {};
 
   std::string text() const;
   nlohmann::ordered_json json() const;

@@ -22,6 +22,7 @@ DemoRecipe demo_recipe(bool full) {
   qat.samples_per_epoch = full ? 0 : 20000;
   qat.learning_rate = 0.01;
   qat.warmup_epochs = 0;
+  recipe.samples_per_epoch_beside = full ? 0 : 4000;
   recipe.freeze_observers_after = 1;
   recipe.freeze_bn_after = 2;
   return recipe;

@@ -29,6 +29,8 @@ struct DemoRecipe {
   /// From this epoch of `qat` on, counted from 0: see TrainHooks::on_epoch_begin.
   int64_t freeze_observers_after = 1;
   int64_t freeze_bn_after = 1;
+  /// Of `qat` with the targets that are shown beside the demo's own: a few of them have to fit minutes too.
+  int64_t samples_per_epoch_beside = 0;
 };
 
 /// The default fits ten minutes on two cores, with `full` accuracy comes first.

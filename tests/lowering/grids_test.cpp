@@ -94,9 +94,79 @@ TEST(TypedGrids, MeetByQuantize) {
 
 TEST(TypedGrids, AreRefusedByWhatComputesInInt8) {
   GraphBuilder g;
-  Node* x = on_uint8(g, g.input({2, 3}));
-  const auto model = g.finish({on_uint8(g, g.call("aten.add.Tensor", {x, x}))});
-  EXPECT_NE(refusal(*model).find("[add 'add'] type of 'add': expected int8, got uint8"), std::string::npos)
+  const auto on_int16 = [&](Node* value) { return on_levels(g, value, at::kShort, 0, -32768, 32767); };
+  Node* x = on_int16(g.input({2, 3}));
+  const auto model = g.finish({on_int16(g.call("aten.add.Tensor", {x, x}))});
+  EXPECT_NE(refusal(*model).find("[add 'add'] type of 'add': expected int8, got int16"), std::string::npos)
+      << refusal(*model);
+}
+
+TEST(TypedGrids, OfUint8BecomeInt8WhereTheyAreComputedOn) {
+  at::manual_seed(6);
+  GraphBuilder g;
+  Node* x = on_levels(g, g.input({2, 3, 4, 4}), at::kByte, 131, 0, 255);
+  Node* held = g.tensor("held", at::randint(0, 256, {1, 3, 4, 4}).to(at::kByte), AttrKind::kConstant);
+  held = g.call("quantized_decomposed.dequantize_per_tensor.default",
+                {held, 0.02, int64_t{100}, int64_t{0}, int64_t{255}, static_cast<int64_t>(at::kByte)});
+  x = on_levels(g, g.call("aten.add.Tensor", {x, held}), at::kByte, 120, 0, 255);
+  const auto model = g.finish({on_levels(g, g.call("aten.relu.default", {x}), at::kByte, 120, 0, 255)});
+  const tflite::Model program = lower(*model);
+  for (const tflite::Tensor& tensor : program.tensors) {
+    EXPECT_EQ(tensor.type, tflite::Type::kInt8) << tensor.name;
+  }
+  EXPECT_EQ(program.tensors[static_cast<size_t>(program.inputs[0])].quantization.zero_point.at(0), 3);
+  const at::Tensor wanted = model->run(g.inputs()).at(0);
+  // An addition in integers may round the other way once.
+  EXPECT_TRUE(at::allclose(integer::Executor(program).run_dequantized(g.inputs()).at(0), wanted, 0, 0.0501));
+  // Outside, images stay bytes where they are asked for.
+  const tflite::Model bytes = lower(*model, {.uint8_io = true});
+  EXPECT_EQ(bytes.tensors[static_cast<size_t>(bytes.inputs[0])].type, tflite::Type::kUInt8);
+  EXPECT_EQ(bytes.tensors[static_cast<size_t>(bytes.inputs[0])].quantization.zero_point.at(0), 131);
+}
+
+TEST(TypedGrids, OfResultsThatAKernelFixesAreTurnedByQuantize) {
+  for (const auto& [op, axis] : {std::pair("aten.softmax.int", 1), std::pair("aten.softmax.int", 3),
+                                 std::pair("aten.sigmoid.default", 0), std::pair("aten.tanh.default", 0)}) {
+    at::manual_seed(7);
+    GraphBuilder g;
+    Node* x = on_levels(g, g.input({1, 3, 4, 5}), at::kChar, 0, -128, 127);
+    std::vector<Arg> args = {x};
+    if (std::string_view(op) == "aten.softmax.int") args.emplace_back(axis);
+    const auto model = g.finish({on_levels(g, g.call(op, args), at::kChar, -7, -128, 127)});
+    const tflite::Model program = lower(*model);
+    EXPECT_TRUE(std::any_of(program.operators.begin(), program.operators.end(), [](const tflite::Operator& each) {
+      return each.code == tflite::OpCode::kQuantize;
+    })) << op;
+    // The grid's step is 0.05, the kernel's in front of it 1/128 at most.
+    const at::Tensor wanted = model->run(g.inputs()).at(0);
+    EXPECT_TRUE(at::allclose(integer::Executor(program).run_dequantized(g.inputs()).at(0), wanted, 0, 0.0501)) << op;
+  }
+}
+
+// What TFLite's softmax of integers gives of hundreds of classes is 0 everywhere.
+TEST(TypedGrids, ThatAreFinerThanAKernelsAreReachedFromFloat) {
+  at::manual_seed(8);
+  GraphBuilder g;
+  Node* x = on_levels(g, g.input({2, 1000}), at::kChar, 0, -128, 127);
+  Node* y = g.call("aten.softmax.int", {x, int64_t{1}});
+  std::vector<Arg> args = {y, 0.0001, int64_t{-128}, int64_t{-128}, int64_t{127}, static_cast<int64_t>(at::kChar)};
+  for (const char* op : {"quantize", "dequantize"}) {
+    args[0] = g.call(octet::str("quantized_decomposed.", op, "_per_tensor.default"), args);
+  }
+  const auto model = g.finish({args[0]});
+  const at::Tensor wanted = model->run(g.inputs()).at(0);
+  EXPECT_TRUE(at::allclose(integer::Executor(lower(*model)).run_dequantized(g.inputs()).at(0), wanted, 0, 0.000101));
+}
+
+TEST(TypedGrids, WeightsOffTheirMiddleAreRefused) {
+  GraphBuilder g;
+  Node* x = on_levels(g, g.input({2, 3}), at::kChar, 0, -128, 127);
+  Node* weight = g.call("quantized_decomposed.dequantize_per_tensor.default",
+                        {g.tensor("w", at::ones({4, 3}, at::kByte), AttrKind::kConstant), 0.1, int64_t{131}, int64_t{0},
+                         int64_t{255}, static_cast<int64_t>(at::kByte)});
+  const auto model = g.finish({on_uint8(g, g.call("aten.linear.default", {x, weight}))});
+  EXPECT_NE(refusal(*model).find("[linear 'linear'] zero point of the weight: expected 0, as TFLite has it, got 3"),
+            std::string::npos)
       << refusal(*model);
 }
 

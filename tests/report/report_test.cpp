@@ -186,5 +186,19 @@ TEST(DemoReport, IsATableOfModels) {
   EXPECT_EQ(report.json().at("models")[1].at("fake_quantized").at("top1"), 0.85);
 }
 
+TEST(DemoReport, HasTargetsInATableOfTheirOwn) {
+  DemoReport report{"net", "digits", 7, 65, {}};
+  report.rows.push_back({"float", evaluation(0.9), std::nullopt, 1000, 60});
+  report.targets.push_back({"npu", "int8", 0.8, 0.89, true});
+  report.targets.push_back({"cpu", "weights", 0.88, std::nullopt, false});
+  EXPECT_NE(report.text().find("\ntarget  mode     float   PTQ     QAT     measured\n"), std::string::npos)
+      << report.text();
+  EXPECT_NE(report.text().find("npu     int8     0.9000  0.8000  0.8900  in integers\n"), std::string::npos);
+  EXPECT_NE(report.text().find("cpu     weights  0.9000  0.8800       -  on its grids\n"), std::string::npos);
+  const auto json = report.json().at("targets");
+  EXPECT_EQ(json[0].at("qat"), 0.89);
+  EXPECT_FALSE(json[1].contains("qat"));
+}
+
 }  // namespace
 }  // namespace octet::report

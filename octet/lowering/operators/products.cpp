@@ -76,6 +76,11 @@ Constant weight_of(const OperatorLowering& op, std::string_view argument) {
   std::optional<Constant> weight = op.constant(argument);
   if (!weight) op.refuse("the weight is no constant");
   if (!op.is_quantized()) *weight = {dequantized(*weight), {}};
+  for (const int64_t point : weight->quantization.zero_point) {
+    if (point == 0) continue;
+    throw expected(op.node().where(), "zero point of the weight", "0, as TFLite has it", std::to_string(point))
+        .hint("quantize weights symmetrically, or write a .pt2");
+  }
   return *weight;
 }
 
