@@ -4,6 +4,7 @@
 
 #include "octet/integer/executor.h"
 #include "octet/lowering/lowering.h"
+#include "octet/quantize/sqnr.h"
 #include "octet/support/error.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/engine/placement/check.h"
@@ -31,8 +32,15 @@ std::shared_ptr<GraphModule> network(GraphBuilder& g, const Resize& resize) {
   return g.finish({big});
 }
 
-std::shared_ptr<GraphModule> quantized(const std::shared_ptr<GraphModule>& model, const GraphBuilder& g) {
-  NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"));
+NeutronOptions with(MulRange mul_range) {
+  NeutronOptions options;
+  options.mul_range = mul_range;
+  return options;
+}
+
+std::shared_ptr<GraphModule> quantized(const std::shared_ptr<GraphModule>& model, const GraphBuilder& g,
+                                       MulRange mul_range = MulRange::kObserved) {
+  NeutronQuantizer quantizer(with(mul_range));
   const auto converted = calibrate_and_quantize(model, {g.inputs()}, quantizer);
   propagate_shapes(*converted, g.inputs());
   return converted;
@@ -76,12 +84,28 @@ TEST(Resizes, StayOneOperatorWhereSizesSayTheSame) {
   }
 }
 
+TEST(Resizes, BilinearByAnotherScaleAreTwoLinears) {
+  const at::NoGradGuard no_grad;
+  for (const Resize& each : std::vector<Resize>{
+           {"bilinear", 6, 5, {1.7, 1.7}}, {"bilinear", 10, 12, {0.4, 0.4}}, {"bilinear", 4, 4, {2.1, 2.0}}}) {
+    at::manual_seed(3);
+    GraphBuilder g;
+    const auto model = network(g, each);
+    const at::Tensor wanted = model->copy()->run(g.inputs())[0];
+    const tflite::Model program = lower(*quantized(model, g));
+    EXPECT_EQ(how_many(program, OpCode::kFullyConnected), 2u);
+    const at::Tensor got = integer::Executor(program).run_dequantized(g.inputs())[0];
+    EXPECT_GT(compute_error(wanted, got), 28.0) << each.height << " by " << testing::PrintToString(each.scale);
+  }
+}
+
+// With the reference's range of mul they stay what they are.
 TEST(Resizes, BilinearByAnotherScaleAreRefused) {
   GraphBuilder fits;
   EXPECT_EQ(how_many(lower(*quantized(network(fits, {"bilinear", 4, 4, {1.5, 1.5}}), fits)), OpCode::kResizeBilinear),
             1u);
   GraphBuilder g;
-  const auto converted = quantized(network(g, {"bilinear", 4, 4, {1.6, 1.6}}), g);
+  const auto converted = quantized(network(g, {"bilinear", 4, 4, {1.6, 1.6}}), g, MulRange::kReference);
   try {
     lower(*converted);
     FAIL() << "TFLite reads at other places";
@@ -95,7 +119,7 @@ TEST(Resizes, BilinearByAnotherScaleAreRefused) {
 TEST(Resizes, ByAnotherScaleAreNotOnTheNpu) {
   GraphBuilder g;
   const auto model = network(g, {"bilinear", 4, 4, {2.1, 2.1}});
-  NeutronQuantizer quantizer(NeutronTargetSpec("imxrt700"));
+  NeutronQuantizer quantizer(with(MulRange::kReference));
   const targets::Check check = targets::check_model(*model, quantizer);
   EXPECT_NE(check.placement.operators.back().reason.find("scale_factor: expected the ratio of its sizes"),
             std::string::npos)

@@ -3,11 +3,13 @@
 #include <ATen/ops/_upsample_bilinear2d_aa.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/upsample_bicubic2d.h>
+#include <ATen/ops/upsample_bilinear2d.h>
 
 #include <algorithm>
 #include <array>
 
 #include "octet/graph/op.h"
+#include "octet/lowering/resampling.h"
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
@@ -21,12 +23,14 @@ using Resize = at::Tensor (*)(const at::Tensor&, at::OptionalIntArrayRef, bool, 
 struct ResizeRow {
   OpName op;
   Resize resize;
+  bool by_another_scale = false;  // only by a scale that is not the ratio of the sizes, which targets know
 };
 
 constexpr std::array kResizes = {
     ResizeRow{"aten.upsample_bicubic2d.vec", at::upsample_bicubic2d},
     ResizeRow{"aten._upsample_bicubic2d_aa.vec", at::_upsample_bicubic2d_aa},
     ResizeRow{"aten._upsample_bilinear2d_aa.vec", at::_upsample_bilinear2d_aa},
+    ResizeRow{"aten.upsample_bilinear2d.vec", at::upsample_bilinear2d, true},
 };
 
 // Shares that a dimension may have: a file says sizes, and nothing else holds them.
@@ -49,7 +53,8 @@ const ResizeRow* row_of(const Node& node) {
     const Arg& factors = node.arg("scale_factors");
     const bool by_numbers = factors.is_none() || (factors.is_constant() && factors.constant().isDoubleList() &&
                                                   factors.constant().toDoubleVector().size() == 2);
-    return is_known && by_numbers ? &row : nullptr;
+    if (!is_known || !by_numbers) return nullptr;
+    return row.by_another_scale && lowering::resizes_by_sizes(node) ? nullptr : &row;
   }
   return nullptr;
 }

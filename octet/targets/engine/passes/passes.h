@@ -90,8 +90,8 @@ bool decompose_windows(GraphModule& module);
 /// of more than 32 pieces, or of one, becomes index_select. Declined along samples.
 bool decompose_copies(GraphModule& module);
 
-/// Bicubic resizes, and those with antialiasing, become two linears, whose weights are the shares of each row and
-/// column. Declined where these are more than 16 million.
+/// Bicubic resizes, those with antialiasing, and bilinear ones by a scale that is not the ratio of the sizes, become
+/// two linears, whose weights are the shares of each row and column. Declined where these are more than 16 million.
 bool decompose_resizes(GraphModule& module);
 
 /// conv3d becomes one conv2d over images whose channels are what the depth of a filter sees; a BatchNorm and an

@@ -25,6 +25,15 @@ bool repeats_whole_elements(const Node& resize) {
   return true;
 }
 
+// To the same or to twice the size, images are read by these sizes, whatever the scale; lines by the scale.
+bool reads_otherwise_as_image(const Node& resize) {
+  const Scales scales = scales_of(resize);
+  const Sizes& in = resize.arg(size_t{0}).node()->sizes();
+  const Sizes& out = resize.sizes();
+  if (scales.empty() || out.size() != 3 || (out[2] != in[2] && out[2] != 2 * in[2])) return false;
+  return scales.front() != static_cast<double>(out[2]) / static_cast<double>(in[2]);
+}
+
 bool is_resize(const Node& node) {
   const bool is_known = node.is_call("aten.upsample_linear1d.vec") || node.is_call("aten.upsample_nearest1d.vec") ||
                         node.is_call("aten._upsample_nearest_exact1d.vec") ||
@@ -35,6 +44,7 @@ bool is_resize(const Node& node) {
 // The operator for images that resizes alike, behind its input, size and scale; empty where there is none.
 std::string image_resize(const Node& resize) {
   if (resize.is_call("aten.upsample_linear1d.vec")) return "aten.upsample_bilinear2d.vec";
+  if (reads_otherwise_as_image(resize)) return "";
   if (resize.is_call("aten.upsample_nearest1d.vec")) return "aten.upsample_nearest2d.vec";
   const bool is_line = resize.is_call("aten._upsample_nearest_exact1d.vec");
   if (!is_line && !resize.is_call("aten._upsample_nearest_exact2d.vec")) return "";
