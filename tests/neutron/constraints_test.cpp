@@ -330,12 +330,13 @@ TEST(Refusals, Softmax) {
 TEST(Refusals, Shapes) {
   const char* slice = "aten.slice.Tensor";
   NeutronOptions without;
-  without.without_passes = {"decompose_strided_slices"};
+  without.without_passes = {"decompose_strided_slices", "decompose_copies"};
   expect_refused(after_conv(slice, {2, 0, 8, 2}), slice, "step: expected 1, got 2", without);
   expect_taken(after_conv(slice, {2, 0, 8, 2}), "aten.max_pool2d.default");
   expect_refused(after_conv(slice, {2, 4, 4, 1}), slice, "elements: expected at least one, got none");
   const char* pad = "aten.pad.default";
-  expect_refused(after_conv(pad, {Ints{1, 1, 1, 1}, "replicate"}), pad, "mode: expected constant or reflect");
+  expect_refused(after_conv(pad, {Ints{1, 1, 1, 1}, "replicate"}), pad, "mode: expected constant or reflect", without);
+  expect_taken(after_conv(pad, {Ints{1, 1, 1, 1}, "replicate"}), "aten.cat.default");
   expect_taken(after_conv(pad, {Ints{1, 1, 1, 1}, "reflect"}), pad);
   const char* view = "aten.view.default";
   expect_refused(after_conv(view, {Ints{1, 1, 1, 1, 1, 4, 8, 8}}), view, "dimensions: expected <= 7, got 8");
