@@ -151,6 +151,12 @@ std::shared_ptr<GraphModule> part_of(const GraphModule& module, const Cut& cut) 
   }
   std::vector<Node*> starts;
   for (const std::string& name : cut.from) starts.push_back(tensor_named(graph, name));
+  const auto is_start = [&](const std::string& name) {
+    return std::find(starts.begin(), starts.end(), tensor_named(graph, name)) != starts.end();
+  };
+  if (!cut.to.empty() && std::all_of(cut.to.begin(), cut.to.end(), is_start)) {
+    throw Error(starts.front()->where(), "begins the part and ends it: nothing lies between");
+  }
   // What each begins at is named before any is cut off; the last comes first in front of the others.
   const NodeSet needed = needed_by(graph, graph.output());
   for (auto start = starts.rbegin(); start != starts.rend(); ++start) {

@@ -97,6 +97,8 @@ TEST(Parts, NameWhatIsWrong) {
   const auto cut = [&](const Cut& at) { return [&net, at] { part_of(*net.model, at); }; };
   EXPECT_TRUE(test::fails_with(cut({{}, {"nothing"}}), "[nothing] is no node of the model"));
   EXPECT_TRUE(test::fails_with(cut({{net.sum->name()}, {net.first->name()}}), "no result of the part needs it"));
+  const std::string same = net.sum->name();
+  EXPECT_TRUE(test::fails_with(cut({{same}, {same}}), "begins the part and ends it: nothing lies between"));
   EXPECT_TRUE(test::fails_with(cut({{}, {"p_a_weight_of_none", net.sum->name()}}), "is no node of the model"));
 }
 
