@@ -378,8 +378,10 @@ void declare(CLI::App& program, GlobalArguments& globals) {
 class Program {
  public:
   Program()
-      : app_("octet: quantization for edge NPUs. Reads a PyTorch export (.pt2), quantizes or trains it, measures it.",
-             "octet") {
+      : app_(
+            "octet: quantization for edge NPUs. Reads a PyTorch export (.pt2), ONNX or TFLite, quantizes or trains it, "
+            "measures it.",
+            "octet") {
     app_.set_version_flag("--version", std::string("octet ") + version() + " (libtorch " + torch_version() + ")");
     app_.require_subcommand(1);
     app_.fallthrough();

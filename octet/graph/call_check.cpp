@@ -346,6 +346,18 @@ void check_quotient(const Op& op, CallValues values) {
   require(!overflows.any().item<bool>(), op, "other", str("a number by which ", lowest, " has a quotient"));
 }
 
+// A result's size is computed from these without a look at overflow: beyond it the kernel would be told of another one.
+void check_steps(const Op& op, CallValues values) {
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  for (const char* name : {"stride", "padding", "output_padding", "dilation"}) {
+    const c10::IValue& steps = value_of(op, values, name);
+    if (!steps.isIntList()) continue;
+    for (const int64_t step : steps.toIntVector()) {
+      require(step >= -kMost && step <= kMost, op, name, str("at most ", kMost));
+    }
+  }
+}
+
 void check_parts(const Op& op, CallValues values) {
   const int64_t parts = value_of(op, values, "sections").toInt();
   require(parts <= kMostParts, op, "sections", str("at most ", kMostParts));
@@ -399,6 +411,16 @@ constexpr std::array kChecks = {
     Row{"aten.median.dim", check_median},
     Row{"aten.nanmedian.dim", check_median},
     Row{"aten.tensor_split.sections", check_parts},
+    Row{"aten.conv1d", check_steps},
+    Row{"aten.conv2d", check_steps},
+    Row{"aten.conv3d", check_steps},
+    Row{"aten.conv_transpose1d", check_steps},
+    Row{"aten.conv_transpose2d", check_steps},
+    Row{"aten.conv_transpose3d", check_steps},
+    Row{"aten.convolution", check_steps},
+    Row{"aten._convolution", check_steps},
+    Row{"aten.im2col", check_steps},
+    Row{"aten.col2im", check_steps},
     Row{"aten.div.Tensor_mode", check_quotient},
     Row{"aten.div.Scalar_mode", check_quotient},
     Row{"aten.div_.Tensor_mode", check_quotient},
