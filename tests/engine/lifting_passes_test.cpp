@@ -217,6 +217,15 @@ class LiftingPassTest : public testing::TestWithParam<test::PassCase> {};
 
 TEST_P(LiftingPassTest, KeepsTheResults) { test::expect_pass(GetParam()); }
 
+TEST(AddedBiases, AreNotTrained) {
+  GraphBuilder g;
+  Node* conv = g.call("aten.conv2d.default", {g.input({1, 3, 8, 8}), g.parameter("w", {4, 3, 3, 3})});
+  const auto model = g.finish({g.batch_norm("norm", conv, 4)});
+  const size_t before = model->parameters().size();
+  ASSERT_TRUE(add_biases_before_batch_norms(*model));
+  EXPECT_EQ(model->parameters().size(), before);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, LiftingPassTest, testing::ValuesIn(lifting_cases()),
                          [](const auto& test) { return test.param.name; });
 

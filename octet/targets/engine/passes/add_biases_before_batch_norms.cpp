@@ -15,7 +15,7 @@ bool add_biases_before_batch_norms(GraphModule& module) {
     if (pair.info.is_linear || !pair.conv->arg("bias").is_none() || !pair.conv->meta()) continue;
     const auto here = module.graph().inserting_before(pair.conv);
     const at::Tensor zeros = at::zeros({pair.conv->sizes().at(1)}, at::TensorOptions(pair.conv->meta()->dtype));
-    pair.conv->set_arg("bias", Arg(add_attr(module, pair.conv->name() + "_zero_bias", zeros, AttrKind::kParameter)));
+    pair.conv->set_arg("bias", Arg(add_attr(module, pair.conv->name() + "_zero_bias", zeros, AttrKind::kBuffer)));
     changed = true;
   }
   return changed;

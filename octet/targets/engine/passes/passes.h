@@ -209,7 +209,9 @@ bool convert_scalars_of(GraphModule& module, const std::vector<std::string_view>
 /// sees that they write.
 bool lift_scalars(GraphModule& module);
 
-/// In training: a convolution without a bias that a BatchNorm alone reads gets one of zeros, a parameter.
+/// In training: a convolution without a bias that a BatchNorm alone reads gets one of zeros. A buffer: BatchNorm's own
+/// bias does all that it could, and once the statistics are frozen each of its steps would count (gamma / sigma)^2
+/// times.
 bool add_biases_before_batch_norms(GraphModule& module);
 
 /// BatchNorm behind a convolution, a transposed one, or a linear with a matrix as result, that it alone reads, goes
