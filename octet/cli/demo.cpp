@@ -49,16 +49,6 @@ std::vector<std::vector<at::Tensor>> calibration(std::shared_ptr<DataSource> dat
   return samples;
 }
 
-// The scheme in training of a scheme after training, by the names that targets give them: empty where there is none.
-std::string in_training(const targets::Target& target, const std::string& scheme) {
-  for (const std::string& prefix : {std::string(), std::string("static-")}) {
-    if (scheme.rfind(prefix, 0) != 0) continue;
-    const std::optional<targets::Scheme> found = target.find_scheme("qat-" + scheme.substr(prefix.size()));
-    if (found && found->mode == QuantizationMode::kQat) return found->name;
-  }
-  return "";
-}
-
 // The schemes after training that are shown: the usual one, or all.
 std::vector<std::string> shown_schemes(const targets::Target& target, bool all) {
   std::vector<std::string> names;
@@ -179,7 +169,7 @@ void demo(const DemoArguments& arguments) {
           return last_score();
         };
         row.ptq = score_of(scheme);
-        if (const std::string trained = in_training(*other, scheme); !trained.empty()) row.qat = score_of(trained);
+        if (const auto trained = other->scheme_in_training(scheme)) row.qat = score_of(trained->name);
         report.targets.push_back(std::move(row));
       }
     }

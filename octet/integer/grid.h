@@ -46,6 +46,9 @@ auto with_level_type(tflite::Type type, Body body) {
   }
 }
 
+/// The one grid on which TFLite's int8 kernel gives its result; nullopt: any.
+std::optional<Grid> result_grid_of(tflite::OpCode code);
+
 /// The one grid of a tensor; nullopt where it is float, holds indices or biases, or has a scale for each channel.
 std::optional<Grid> grid_of(const tflite::Tensor& tensor);
 

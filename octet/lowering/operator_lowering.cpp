@@ -12,21 +12,8 @@ using tflite::Options;
 
 namespace {
 
-// The one grid on which TFLite's kernel gives its result; nullopt: any.
-std::optional<Grid> result_grid_of(OpCode code) {
-  switch (code) {
-    case OpCode::kLogistic:
-    case OpCode::kSoftmax:
-      return Grid::of_type(tflite::Type::kInt8, 1.0F / 256, -128);
-    case OpCode::kTanh:
-      return Grid::of_type(tflite::Type::kInt8, 1.0F / 128, 0);
-    default:
-      return std::nullopt;
-  }
-}
-
 bool gives_another_grid(OpCode code, const std::optional<Grid>& wanted) {
-  const std::optional<Grid> own = wanted ? result_grid_of(code) : std::nullopt;
+  const std::optional<Grid> own = wanted ? integer::result_grid_of(code) : std::nullopt;
   return own && !own->has_levels_of(*wanted);
 }
 
@@ -190,7 +177,7 @@ ValueId OperatorLowering::step_on(const std::string& name, OpCode code, std::vec
 
 ValueId OperatorLowering::before_quantize(const std::string& name, OpCode code, std::vector<ValueId> inputs,
                                           std::vector<int64_t> shape, const Grid& grid, const Options& options) {
-  const std::optional<Grid> own = result_grid_of(code);
+  const std::optional<Grid> own = integer::result_grid_of(code);
   if (grid.scale >= own->scale)
     return step_on(name + "_on_its_grid", code, std::move(inputs), std::move(shape), own, options);
   for (ValueId& input : inputs) {

@@ -12,8 +12,12 @@ size_t width_of(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+// With a unit or more behind a space, too; not names that begin with one (8a8w).
 bool is_number(const std::string& cell) {
-  return !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell[0])) || cell[0] == '-' || cell[0] == '+');
+  const bool begins =
+      !cell.empty() && (std::isdigit(static_cast<unsigned char>(cell[0])) || cell[0] == '-' || cell[0] == '+');
+  const size_t end = cell.find_first_not_of("0123456789.,:+-");
+  return begins && (end == std::string::npos || cell[end] == ' ' || cell[end] == '%' || cell[end] == 'e');
 }
 
 }  // namespace

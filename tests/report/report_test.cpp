@@ -36,6 +36,12 @@ TEST(Table, AlignsNumbersAndCountsColumnsNotBytes) {
   table.row({"größe", "7"});
   table.row({"x", "1234"});
   EXPECT_EQ(table.text(), "name   n\n-----  ----\ngröße     7\nx      1234\n");
+  Table names({"mode", "share"});
+  names.row({"8a8w-per-channel", "9 %"});
+  names.row({"int8", "-1.5e-05"});
+  EXPECT_EQ(
+      names.text(),
+      "mode              share\n----------------  --------\n8a8w-per-channel       9 %\nint8              -1.5e-05\n");
 }
 
 TEST(ComparisonReport, EqualValuesHaveNoNumber) {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/integer/grid.h"
 #include "octet/integer/kernels/tables.h"
 #include "octet/support/error.h"
 
@@ -165,23 +166,25 @@ Grids grids_of(const KernelContext& context) {
 }
 
 // The one grid that the reference's kernel gives its result on.
-void require_grid(const KernelContext& context, const Grids& grids, float scale, int32_t zero_point) {
-  if (grids.out_scale == scale && grids.out_zero == zero_point) return;
-  context.fail("output grid", octet::str(scale, " zero point ", zero_point),
-               octet::str(grids.out_scale, " zero point ", grids.out_zero));
+void require_result_grid(const KernelContext& context) {
+  const Grid wanted = result_grid_of(context.op.code).value();
+  const Tensor& output = context.output();
+  if (context.scale(output) == wanted.scale && context.zero_point(output) == wanted.zero_point) return;
+  context.fail("output grid", octet::str(wanted.scale, " zero point ", wanted.zero_point),
+               octet::str(context.scale(output), " zero point ", context.zero_point(output)));
 }
 
 }  // namespace
 
 Kernel make_logistic(const KernelContext& context) {
   const Grids grids = grids_of(context);
-  require_grid(context, grids, 1.0F / 256, -128);
+  require_result_grid(context);
   return make_of_one(context, real(grids, [](float x, float) { return 1.0F / (1.0F + std::exp(-x)); }));
 }
 
 Kernel make_tanh(const KernelContext& context) {
   const Grids grids = grids_of(context);
-  require_grid(context, grids, 1.0F / 128, 0);
+  require_result_grid(context);
   constexpr float kLeastScale = 1.0F / (1 << 27);  // a level is one of the fixed-point input's steps
   if (grids.in_scale < kLeastScale) context.fail("input scale", "at least 2^-27", octet::str(grids.in_scale));
   return make_of_one(context, saturating(grids, 7, 0, [](auto x) { return gemmlowp::tanh(x); }));
@@ -215,10 +218,7 @@ Kernel make_softmax(const KernelContext& context) {
   context.require_type(input, Type::kInt8);
   context.require_type(output, Type::kInt8);
   context.require_same_shape(input, output);
-  if (context.scale(output) != 1.0F / 256 || context.zero_point(output) != -128) {
-    context.fail("output grid", "1/256 zero point -128",
-                 octet::str(context.scale(output), " zero point ", context.zero_point(output)));
-  }
+  require_result_grid(context);
   if (input.shape.empty()) context.fail("dimensions", "at least 1", "0");
   constexpr int kDiffBits = 5;
   constexpr int kSumBits = 12;

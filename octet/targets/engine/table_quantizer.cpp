@@ -56,7 +56,8 @@ void TableQuantizer::annotate(GraphModule& module) {
   };
   if (any([](const Node& node) { return node.is_call(); })) return;
   if (!any([](const Node& node) { return node.kind() == NodeKind::kPlaceholder; })) {
-    log::warn("no operator of this model fits what ", target_->name, " quantizes in mode ", options_.scheme,
+    log::warn("no operator of this model fits what ", target_->name, " quantizes",
+              options_.scheme.empty() ? "" : " in mode ", options_.scheme,
               ": nothing is quantized; octet check says why of each");
   } else {
     log::warn("no operator of this model is known to the ", target_->name, " quantizer: only its inputs are quantized");

@@ -34,6 +34,15 @@ std::optional<Scheme> Target::find_scheme(const std::string& scheme) const {
   return more_schemes.make ? more_schemes.make(scheme) : std::nullopt;
 }
 
+std::optional<Scheme> Target::scheme_in_training(const std::string& scheme) const {
+  for (const std::string& prefix : {std::string(), std::string("static-")}) {
+    if (!scheme.starts_with(prefix)) continue;
+    std::optional<Scheme> found = find_scheme("qat-" + scheme.substr(prefix.size()));
+    if (found && found->mode == QuantizationMode::kQat) return found;
+  }
+  return std::nullopt;
+}
+
 std::vector<std::string> Target::scheme_names() const {
   std::vector<std::string> names;
   for (const Scheme& scheme : schemes) names.push_back(scheme.name);

@@ -82,6 +82,9 @@ struct OCTET_API Target {
   std::string schemes_text() const;
   /// The scheme of this name: of the list, or of the family; nullopt for another.
   std::optional<Scheme> find_scheme(const std::string& scheme) const;
+  /// What has in training the numbers of a scheme after training, by its name: "qat-per-channel" of
+  /// "static-per-channel" or "per-channel"; nullopt: none.
+  std::optional<Scheme> scheme_in_training(const std::string& scheme) const;
   /// The passes without those that the options leave out; these are completed.
   std::vector<Pass> chosen_passes(const QuantizerOptions& options) const;
 };

@@ -32,9 +32,7 @@ bool cut_negative_pads(GraphModule& module) {
     for (size_t i = 0; i < by.size() / 2; ++i) {
       const size_t dim = sizes.size() - 1 - i;  // from the last dimension on
       const int64_t begin = std::max<int64_t>(-by[2 * i], 0), end = sizes[dim] + std::min<int64_t>(by[2 * i + 1], 0);
-      if (begin == 0 && end == sizes[dim]) continue;
-      sizes[dim] = end - begin;
-      value = add_call("aten.slice.Tensor", {value, static_cast<int64_t>(dim), begin, end}, sizes, *pad);
+      value = add_slice(value, static_cast<int64_t>(dim), begin, end, *pad);
     }
     for (int64_t& each : by) each = std::max<int64_t>(each, 0);
     const bool pads = std::any_of(by.begin(), by.end(), [](int64_t each) { return each > 0; });

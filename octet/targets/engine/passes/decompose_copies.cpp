@@ -37,18 +37,10 @@ std::vector<std::pair<int64_t, int64_t>> runs_of(const Sizes& places) {
   return runs;
 }
 
-Node* piece_from(Node* x, int64_t dim, int64_t begin, int64_t end, const Node& like) {
-  Sizes sizes = x->sizes();
-  int64_t& size = sizes.at(static_cast<size_t>(dim));
-  if (begin == 0 && end == size) return x;
-  size = end - begin;
-  return add_call("aten.slice.Tensor", {x, dim, begin, end}, sizes, like);
-}
-
 Node* put_together(Node* x, const Copy& copy, const Node& like) {
   std::vector<Arg> pieces;
   for (const auto& [first, last] : runs_of(copy.places)) {
-    pieces.emplace_back(piece_from(x, copy.dim, first, last + 1, like));
+    pieces.emplace_back(add_slice(x, copy.dim, first, last + 1, like));
   }
   Sizes sizes = x->sizes();
   sizes.at(static_cast<size_t>(copy.dim)) = static_cast<int64_t>(copy.places.size());

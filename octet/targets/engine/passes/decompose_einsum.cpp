@@ -152,9 +152,7 @@ class EinsumWriter {
     Sizes sizes = sizes_of(others);
     sizes.push_back(n * n);
     Node* square = add_reshape(add_permute(f.x, order, node_), sizes, 0, node_);
-    sizes.back() = n;
-    const auto last = static_cast<int64_t>(others.size());
-    Node* line = add_call("aten.slice.Tensor", {square, last, int64_t{0}, n * n, n + 1}, sizes, node_);
+    Node* line = add_slice(square, static_cast<int64_t>(others.size()), 0, n * n, node_, n + 1);
     return {line, others + letter, f.samples};
   }
 

@@ -60,17 +60,6 @@ std::vector<int64_t> chunk_sizes(const Node& node, int64_t length) {
   return chunks > 0 ? equal((length + chunks - 1) / chunks) : std::vector<int64_t>();
 }
 
-// The part of `input` from `start` on, `length` wide; `input` itself where that is all.
-Node* part_of(Node* input, int64_t dim, int64_t start, int64_t length, const Node& like) {
-  std::vector<int64_t> sizes = input->sizes();
-  int64_t& size = sizes.at(static_cast<size_t>(dim));
-  if (size == length) return input;
-  size = length;
-  Node* slice = add_call("aten.slice.Tensor", {input, dim, start, start + length}, sizes, *input);
-  copy_notes(like, *slice);
-  return slice;
-}
-
 // `x` without that dimension, which is one wide.
 Node* without_dim(Node* x, int64_t dim, const Node& like) {
   std::vector<int64_t> sizes = x->sizes();
@@ -93,7 +82,7 @@ bool decompose_split(Node* split) {
   for (Node* item : split->users()) {
     const auto index = static_cast<size_t>(item->args()[1].to_int());
     const auto here = split->graph().inserting_before(item);
-    Node* part = part_of(input, dim, ends.at(index) - chunks[index], chunks[index], *split);
+    Node* part = add_slice(input, dim, ends.at(index) - chunks[index], ends[index], *split);
     replace_node(item, is_unbind(*split) ? without_dim(part, dim, *split) : part);
   }
   split->graph().erase(split);
@@ -112,7 +101,7 @@ void decompose_select(Node* select) {
   const int64_t length = input->sizes().at(static_cast<size_t>(dim));
   const int64_t index = positive_dim(select->arg("index").to_int(), length);
   const auto here = select->graph().inserting_before(select);
-  replace_by_parts(select, without_dim(part_of(input, dim, index, 1, *select), dim, *select));
+  replace_by_parts(select, without_dim(add_slice(input, dim, index, index + 1, *select), dim, *select));
 }
 
 // Along other dimensions than the batch, by numbers that are known.
@@ -135,8 +124,8 @@ void decompose_roll(Node* roll) {
     const int64_t length = roll->sizes().at(static_cast<size_t>(dim));
     const int64_t first = ((-shifts[i]) % length + length) % length;  // what comes to the front
     if (first == 0) continue;
-    const std::vector<Arg> parts = {part_of(rolled, dim, first, length - first, *roll),
-                                    part_of(rolled, dim, 0, first, *roll)};
+    const std::vector<Arg> parts = {add_slice(rolled, dim, first, length, *roll),
+                                    add_slice(rolled, dim, 0, first, *roll)};
     rolled = add_call("aten.cat.default", {Arg(parts), dim}, roll->sizes(), *roll);
   }
   if (rolled == roll->arg("self").node()) {

@@ -37,18 +37,11 @@ std::optional<Stride> stride_of(const Node& node) {
   return Stride{at, std::clamp(start < 0 ? start + length : start, int64_t{0}, length), step, node.sizes()[at]};
 }
 
-Node* part(Node* x, size_t dim, int64_t begin, int64_t end, const Node& like) {
-  Sizes sizes = x->sizes();
-  if (begin == 0 && end == sizes[dim]) return x;
-  sizes[dim] = end - begin;
-  return add_call("aten.slice.Tensor", {x, static_cast<int64_t>(dim), begin, end}, sizes, like);
-}
-
 // A maximum over one element takes every step-th of an image.
 Node* by_maxima(const Node& slice, const Stride& by) {
   Node* x = slice.arg("self").node();
   const int64_t last = by.start + (by.count - 1) * by.step + 1;
-  x = part(x, by.dim, by.start, last, slice);
+  x = add_slice(x, static_cast<int64_t>(by.dim), by.start, last, slice);
   const Sizes stride = by.dim == 2 ? Sizes{by.step, 1} : Sizes{1, by.step};
   return add_call("aten.max_pool2d.default", {x, Sizes{1, 1}, stride}, slice.sizes(), slice);
 }
@@ -61,7 +54,7 @@ Node* by_rows(const Node& slice, const Stride& by) {
   const int64_t column = std::clamp(by.start + whole - length, int64_t{0}, std::min(by.start, by.step - 1));
   const int64_t begin = by.start - column;
   const int64_t missing = std::max<int64_t>(begin + whole - length, 0);
-  x = part(x, by.dim, begin, begin + whole - missing, slice);
+  x = add_slice(x, static_cast<int64_t>(by.dim), begin, begin + whole - missing, slice);
   if (missing > 0) {
     Sizes padding(2 * (x->sizes().size() - by.dim), 0);  // from the last dimension on
     padding.back() = missing;
@@ -73,7 +66,7 @@ Node* by_rows(const Node& slice, const Stride& by) {
   const int64_t before = std::accumulate(x->sizes().begin(), dim, int64_t{1}, std::multiplies<>());
   const int64_t behind = std::accumulate(dim + 1, x->sizes().end(), int64_t{1}, std::multiplies<>());
   x = add_reshape(x, {before, by.count, by.step * behind}, 0, slice);
-  x = part(x, 2, column * behind, (column + 1) * behind, slice);
+  x = add_slice(x, 2, column * behind, (column + 1) * behind, slice);
   return add_reshape(x, slice.sizes(), 0, slice);
 }
 

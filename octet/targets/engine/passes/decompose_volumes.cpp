@@ -64,12 +64,7 @@ Node* images_of(const Node& conv, int64_t depths) {
   std::vector<Arg> seen;
   for (int64_t k = 0; k < kernel; ++k) {
     const int64_t first = k * dilation, end = first + (depths - 1) * stride + 1;
-    Sizes cut = x->sizes();
-    Node* part = x;
-    if (first > 0 || end < cut[1] || stride > 1) {
-      cut[1] = depths;
-      part = add_call("aten.slice.Tensor", {x, int64_t{1}, first, end, stride}, cut, conv);
-    }
+    Node* part = add_slice(x, 1, first, end, conv, stride);
     seen.emplace_back(kernel == 1 ? part : add_reshape(part, frame, 0, conv));
   }
   Node* joined = seen.front().node();

@@ -15,11 +15,7 @@ constexpr int64_t kMostParts = 256;
 
 // `count` elements of a dimension from `first` on, `step` apart.
 Node* every(Node* x, size_t dim, int64_t first, int64_t count, int64_t step, const Node& like) {
-  Sizes sizes = x->sizes();
-  const int64_t end = first + (count - 1) * step + 1;
-  if (first == 0 && step == 1 && end == sizes[dim]) return x;
-  sizes[dim] = count;
-  return add_call("aten.slice.Tensor", {x, static_cast<int64_t>(dim), first, end, step}, sizes, like);
+  return add_slice(x, static_cast<int64_t>(dim), first, first + (count - 1) * step + 1, like, step);
 }
 
 Node* put_side_by_side(std::vector<Arg> parts, size_t dim, const Node& like) {

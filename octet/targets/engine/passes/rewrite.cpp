@@ -70,6 +70,18 @@ Node* add_permute(Node* x, const std::vector<int64_t>& order, const Node& like) 
   return add_call("aten.permute.default", {x, order}, sizes, like);
 }
 
+Node* add_slice(Node* x, int64_t dim, int64_t begin, int64_t end, const Node& like, int64_t step) {
+  std::vector<int64_t> sizes = x->sizes();
+  int64_t& size = sizes.at(static_cast<size_t>(dim));
+  if (begin == 0 && end == size && step == 1) return x;
+  size = (end - begin + step - 1) / step;
+  std::vector<Arg> args = {x, dim, begin, end};
+  if (step != 1) args.emplace_back(step);
+  Node* slice = add_call("aten.slice.Tensor", std::move(args), sizes, *x);
+  copy_notes(like, *slice);
+  return slice;
+}
+
 Node* add_matrix_transpose(Node* x, const Node& like) {
   std::vector<int64_t> sizes = x->sizes();
   std::swap(sizes.at(sizes.size() - 2), sizes.back());

@@ -36,6 +36,9 @@ Node* add_attr(GraphModule& module, const std::string& base, const at::Tensor& v
 Node* add_reshape(Node* x, std::vector<int64_t> sizes, size_t open, const Node& like);
 /// `x` with its dimensions in this order; `x` itself where they are.
 Node* add_permute(Node* x, const std::vector<int64_t>& order, const Node& like);
+/// Every `step`-th element of `x` in [begin, end) of a dimension, at the graph's insert point; `x` itself where that is
+/// all.
+Node* add_slice(Node* x, int64_t dim, int64_t begin, int64_t end, const Node& like, int64_t step = 1);
 /// `x` with its last two dimensions swapped.
 Node* add_matrix_transpose(Node* x, const Node& like);
 /// `x` times a constant; `x` itself where that is 1.

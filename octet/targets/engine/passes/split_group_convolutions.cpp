@@ -37,9 +37,8 @@ void split(GraphModule& module, Node* conv, int64_t groups, int64_t parts) {
   Node* input = conv->arg("input").node();
   const Node* weight = conv->arg("weight").node();
   const Node* bias = conv->arg("bias").node();
-  std::vector<int64_t> in_sizes = input->sizes();
   std::vector<int64_t> out_sizes = conv->sizes();
-  const int64_t inputs = in_sizes[1] / groups;
+  const int64_t inputs = input->sizes()[1] / groups;
   const int64_t outputs = out_sizes[1] / groups;
   const auto piece_of = [&](const Node* attr, const at::Tensor& values, int64_t part) {
     return add_attr(module, octet::str(attr->target(), "_group_", part), values, module.attr_kind(attr->target()));
@@ -47,14 +46,12 @@ void split(GraphModule& module, Node* conv, int64_t groups, int64_t parts) {
   std::vector<Arg> pieces;
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t first = part * groups / parts, count = (part + 1) * groups / parts - first;
-    in_sizes[1] = count * inputs;
     out_sizes[1] = count * outputs;
     const auto own = [&](const Node* attr) {
       return module.attr(attr->target()).detach().narrow(0, first * outputs, out_sizes[1]);
     };
     std::vector<Arg> args = conv->args();
-    args[0] =
-        add_call("aten.slice.Tensor", {input, int64_t{1}, first * inputs, (first + count) * inputs}, in_sizes, *conv);
+    args[0] = add_slice(input, 1, first * inputs, (first + count) * inputs, *conv);
     args[1] = piece_of(weight, with_groups(own(weight), count, 1), part);
     if (bias != nullptr) args[2] = piece_of(bias, own(bias), part);
     Node* piece = add_call(conv->target(), std::move(args), out_sizes, *conv, octet::str(conv->name(), "_group"));
