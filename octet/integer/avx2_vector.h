@@ -39,6 +39,14 @@ struct Avx2 {
     _mm_storel_epi64(reinterpret_cast<__m128i*>(a), _mm256_castsi256_si128(x));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(b), _mm256_extracti128_si256(x, 1));
   }
+  static void store_some_of_halves(Int x, int8_t* a, int8_t* b, int64_t count) {
+    alignas(32) int8_t each[4 * kLanes];
+    store_bytes(each, x);
+    for (int64_t i = 0; i < count; ++i) {
+      a[i] = each[i];
+      b[i] = each[2 * kLanes + i];
+    }
+  }
   static void store_quarters(Int x, int8_t* to, int64_t stride) {
     const auto store_two = [stride](__m128d two, int8_t* at) {
       _mm_storel_pd(reinterpret_cast<double*>(at), two);

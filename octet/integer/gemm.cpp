@@ -5,8 +5,6 @@
 namespace octet::integer {
 namespace {
 
-constexpr int64_t kMostRowBlock = 8;
-
 int64_t rounded_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
 }  // namespace
@@ -16,7 +14,7 @@ PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels,
       channels_(channels),
       segments_(segments),
       depth_(depth),
-      groups_(rounded_up(depth, ops_->depth_group) / ops_->depth_group),
+      groups_(rounded_up(depth, ops_->depth_group * ops_->groups_at_once) / ops_->depth_group),
       block_bytes_(segments * groups_ * ops_->depth_group * ops_->channel_block * ops_->weight_bytes),
       data_(static_cast<size_t>(rounded_up(channels, ops_->channel_block) / ops_->channel_block * block_bytes_), 0),
       sums_(static_cast<size_t>(channels), 0),
@@ -45,10 +43,10 @@ PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels,
 void PackedWeights::multiply(int64_t begin, int64_t end, const RowAt& row_at, const std::vector<int64_t>& segments,
                              const Sink& sink) const {
   alignas(64) std::array<int32_t, kMostRowBlock * kStrip> sums;
-  std::array<const uint8_t*, kRowsAtATime> rows{};
+  std::array<const uint8_t*, kMostRowsAtATime> rows;
   const int64_t blocks_of_strip = kStrip / ops_->channel_block;
-  for (int64_t chunk = begin; chunk < end; chunk += kRowsAtATime) {
-    const int64_t count = std::min(kRowsAtATime, end - chunk);
+  for (int64_t chunk = begin; chunk < end; chunk += ops_->rows_at_a_time) {
+    const int64_t count = std::min(ops_->rows_at_a_time, end - chunk);
     for (int64_t i = 0; i < count; ++i) rows[static_cast<size_t>(i)] = row_at(chunk + i);
     for (int64_t first = 0; first < channels_; first += kStrip) {
       const int64_t width = std::min(kStrip, channels_ - first);
@@ -60,19 +58,6 @@ void PackedWeights::multiply(int64_t begin, int64_t end, const RowAt& row_at, co
         ops_->tile(tile, strip, block_bytes_, blocks, sums.data());
         for (int64_t r = 0; r < height; ++r) sink(chunk + i + r, first, width, sums.data() + r * kStrip);
       }
-    }
-  }
-}
-
-void PackedWeights::levels_of_rows(const uint8_t* const* rows, int64_t count, int64_t first, int64_t last,
-                                   const std::vector<int64_t>& segments, const Requantization& how, int8_t* to,
-                                   int64_t stride) const {
-  for (; first < last; first += kStrip) {
-    const int64_t width = std::min(kStrip, last - first);
-    const uint8_t* strip = data_.data() + first / ops_->channel_block * block_bytes_;
-    for (int64_t i = 0; i < count; i += ops_->row_block) {
-      const TileRows tile = {rows + i, std::min(ops_->row_block, count - i), segments.data(), segments_, groups_};
-      ops_->tile_levels(tile, strip, block_bytes_, how, first, width, to + i * stride + first, stride);
     }
   }
 }

@@ -41,22 +41,17 @@ class PackedWeights {
   template <typename RowOf>
   void levels(int64_t begin, int64_t end, int64_t first, int64_t last, RowOf row_at,
               const std::vector<int64_t>& segments, const Requantization& how, int8_t* to, int64_t stride) const {
-    std::array<const uint8_t*, kRowsAtATime> rows{};
-    for (int64_t chunk = begin; chunk < end; chunk += kRowsAtATime) {
-      const int64_t count = std::min(kRowsAtATime, end - chunk);
+    std::array<const uint8_t*, kMostRowsAtATime> rows;
+    for (int64_t chunk = begin; chunk < end; chunk += ops_->rows_at_a_time) {
+      const int64_t count = std::min(ops_->rows_at_a_time, end - chunk);
       for (int64_t i = 0; i < count; ++i) rows[static_cast<size_t>(i)] = row_at(chunk + i);
-      levels_of_rows(rows.data(), count, first, last, segments, how, to + chunk * stride, stride);
+      const TileRows those = {rows.data(), count, segments.data(), segments_, groups_};
+      ops_->levels(those, data_.data(), block_bytes_, how, first, last, to + chunk * stride, stride);
     }
   }
 
  private:
   const PathOps* ops_;
-  static constexpr int64_t kRowsAtATime = 48;  // whose activations stay in the cache while all channels pass by
-
-  void levels_of_rows(const uint8_t* const* rows, int64_t count, int64_t first, int64_t last,
-                      const std::vector<int64_t>& segments, const Requantization& how, int8_t* to,
-                      int64_t stride) const;
-
   int64_t channels_, segments_, depth_;
   int64_t groups_;       // of a segment
   int64_t block_bytes_;  // of a block of channels

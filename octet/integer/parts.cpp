@@ -1,6 +1,7 @@
 #include "octet/integer/parts.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "octet/kernels/crew.h"
@@ -25,10 +26,14 @@ void for_parts(int64_t count, int64_t operations, const std::function<void(int64
             [&](int64_t begin, int64_t end) { work(begin * unit, std::min(end * unit, count)); });
 }
 
-uint8_t* own_memory(int64_t bytes) {
-  thread_local std::vector<uint8_t> memory;
-  if (static_cast<int64_t>(memory.size()) < bytes + kReadAhead) memory.resize(static_cast<size_t>(bytes + kReadAhead));
-  return memory.data();
+uint8_t* own_memory(int64_t bytes, OwnMemory use) {
+  constexpr int64_t kLine = 64;
+  thread_local std::array<std::vector<uint8_t>, 2> memories;
+  auto& memory = memories[static_cast<size_t>(use)];
+  const int64_t wanted = bytes + kReadAhead + kLine;
+  if (static_cast<int64_t>(memory.size()) < wanted) memory.resize(static_cast<size_t>(wanted));
+  const auto at = reinterpret_cast<uintptr_t>(memory.data());
+  return memory.data() + (kLine - at % kLine) % kLine;
 }
 
 }  // namespace octet::integer

@@ -12,7 +12,9 @@ void for_parts(int64_t count, int64_t operations, const std::function<void(int64
 /// Bytes behind packed activations that are read and do not count.
 inline constexpr int64_t kReadAhead = 64;
 
-/// At least so many bytes of this thread's own, with kReadAhead behind them; the next call may move them.
-uint8_t* own_memory(int64_t bytes);
+enum class OwnMemory { kKernel, kTiles };
+/// At least so many bytes of this thread's own for this use, 64 bytes aligned, with kReadAhead behind them; the next call
+/// may move them.
+uint8_t* own_memory(int64_t bytes, OwnMemory use = OwnMemory::kKernel);
 
 }  // namespace octet::integer

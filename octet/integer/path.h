@@ -14,6 +14,7 @@ enum class Path {
   kAvx2,      ///< 16-bit products, two a time; takes FMA too
   kAvxVnni,   ///< AVX-VNNI, 256 bits: 8-bit products, four a time; else as kAvx2
   kVnni,      ///< AVX-512 VNNI: the same in 512 bits
+  kAmx,       ///< AMX: 16 x 16 sums of 64 products at once; else as kVnni
 };
 
 /// Those that this CPU has, the portable one first, the fastest last.
@@ -21,6 +22,11 @@ OCTET_API std::vector<Path> available_paths();
 /// The fastest; the portable one with OCTET_REFERENCE=1 (octet::reference_path).
 OCTET_API Path best_path();
 OCTET_API const char* path_name(Path path);
+
+/// Rows of a tile at most, on any path.
+inline constexpr int64_t kMostRowBlock = 32;
+/// Of PathOps::rows_at_a_time.
+inline constexpr int64_t kMostRowsAtATime = 256;
 
 /// Channels that are computed and requantized together; tables of channels are filled up to a multiple of it.
 inline constexpr int64_t kStrip = 64;
@@ -112,8 +118,10 @@ struct WinogradOps {
 /// What a path computes in its own way. Weights and activations lie as it wants them (gemm.h).
 struct OCTET_API PathOps {
   int64_t depth_group;       ///< products that are summed at once
+  int64_t groups_at_once;    ///< packed weights of a segment are filled up with zeros to so many groups
   int64_t channel_block;     ///< channels side by side in the packed weights
   int64_t row_block;         ///< most rows of a tile
+  int64_t rows_at_a_time;    ///< of `levels`: their activations stay in the cache while all channels pass by
   int64_t activation_bytes;  ///< of a packed activation
   int64_t weight_bytes;      ///< of a packed weight
   int32_t activation_shift;  ///< what packing adds to an activation
@@ -122,9 +130,10 @@ struct OCTET_API PathOps {
   void (*pack)(const int8_t* from, int64_t count, uint8_t* to);
   /// sums[r * kStrip + c] of `blocks` channel blocks, `block_bytes` apart.
   void (*tile)(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks, int32_t* sums);
-  /// The same, requantized: to[r * stride + i] of channel first + i, i below `count`, at most kStrip.
-  void (*tile_levels)(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, const Requantization& how,
-                      int64_t first, int64_t count, int8_t* to, int64_t stride);
+  /// The same of any number of rows and of channels first to last, requantized: to[r * stride + c]. `weights` are those
+  /// of channel 0, `first` a multiple of kStrip.
+  void (*levels)(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, const Requantization& how,
+                 int64_t first, int64_t last, int8_t* to, int64_t stride);
   /// to[i] of channel first + i.
   void (*requantize)(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to);
   /// Reads whole blocks of channels.
@@ -140,5 +149,6 @@ OCTET_API const PathOps& portable_ops();
 OCTET_API const PathOps& avx2_ops();
 OCTET_API const PathOps& avx_vnni_ops();
 OCTET_API const PathOps& vnni_ops();
+OCTET_API const PathOps& amx_ops();
 
 }  // namespace octet::integer

@@ -14,6 +14,7 @@
 #endif
 
 #include "octet/integer/avx2_vector.h"
+#include "octet/integer/tile_by_tile.h"
 #include "octet/integer/wide_winograd.h"
 
 namespace octet::integer {
@@ -207,15 +208,17 @@ const PathOps& avx2_ops() {
                                        .tile = wide::sums_of_tile<Avx2OfWords>,
                                        .gather = wide::gather_tiles<Avx2, requantize_avx2>};
   static const PathOps ops = {.depth_group = 2,
+                              .groups_at_once = 1,
                               .channel_block = kBlock,
                               .row_block = wide::kMostRows,
+                              .rows_at_a_time = 48,
                               .activation_bytes = 2,
                               .weight_bytes = 1,
                               .activation_shift = 0,
                               .depthwise_block = kBlock,
                               .pack = pack_wide,
                               .tile = wide::sums_of_tile<Avx2>,
-                              .tile_levels = wide::levels_of_tile<Avx2, requantize_avx2>,
+                              .levels = tile_by_tile<wide::levels_of_tile<Avx2, requantize_avx2>, wide::kMostRows, kBlock>,
                               .requantize = requantize_avx2,
                               .depthwise = wide::depthwise<Avx2, requantize_avx2>,
                               .add = wide::add<Avx2, add_in_integers>,

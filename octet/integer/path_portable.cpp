@@ -2,6 +2,7 @@
 
 #include "octet/integer/fixed_point.h"
 #include "octet/integer/path.h"
+#include "octet/integer/tile_by_tile.h"
 
 namespace octet::integer {
 namespace {
@@ -86,15 +87,17 @@ int8_t sum_of_two(const SumOfTwo& how, int32_t x, int32_t y) {
 
 const PathOps& portable_ops() {
   static const PathOps ops = {.depth_group = 1,
+                              .groups_at_once = 1,
                               .channel_block = 1,
                               .row_block = kMostRows,
+                              .rows_at_a_time = 48,
                               .activation_bytes = 1,
                               .weight_bytes = 1,
                               .activation_shift = 0,
                               .depthwise_block = 1,
                               .pack = pack_plain,
                               .tile = tile_plain,
-                              .tile_levels = tile_levels_plain,
+                              .levels = tile_by_tile<tile_levels_plain, kMostRows, 1>,
                               .requantize = requantize_plain,
                               .depthwise = depthwise_plain,
                               .add = add_plain,

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "octet/integer/path.h"
+#include "octet/integer/tile_by_tile.h"
 #include "octet/integer/wide.h"
 
 namespace octet::integer {
@@ -35,15 +36,17 @@ void pack_unsigned(const int8_t* from, int64_t count, uint8_t* to) {
 template <class Vector>
 PathOps ops_of_unsigned() {
   return {.depth_group = 4,
+          .groups_at_once = 1,
           .channel_block = Vector::kLanes,
           .row_block = wide::kMostRows,
+          .rows_at_a_time = 48,
           .activation_bytes = 1,
           .weight_bytes = 1,
           .activation_shift = 128,
           .depthwise_block = Vector::kLanes,
           .pack = pack_unsigned<Vector>,
           .tile = wide::sums_of_tile<Vector>,
-          .tile_levels = wide::levels_of_tile<Vector, requantize_as_avx2>,
+          .levels = tile_by_tile<wide::levels_of_tile<Vector, requantize_as_avx2>, wide::kMostRows, Vector::kLanes>,
           .requantize = requantize_as_avx2,
           .depthwise = wide::depthwise<Vector, requantize_as_avx2>,
           .add = wide::add<Vector, add_as_avx2>,

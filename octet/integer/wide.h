@@ -118,12 +118,65 @@ void tile_of_sums(const TileRows& rows, const uint8_t* weights, int64_t block_by
   }
 }
 
-/// Sums, offsets and levels of kRows rows and kVectors registers of channels, 1 or an even number.
+enum class Offsets { kIn, kMissing };
+
+/// Levels of sums, row r's at sums[r * sums_stride], of kVectors registers of channels, 1 or an even number.
+template <class Vector, int kVectors, bool kPositive, auto kRequantize, Offsets kOffsets>
+inline void levels_of_sums(const int32_t* sums, int64_t sums_stride, int64_t rows, const Requantization& how,
+                           const Quick<Vector, kPositive>& quick, int64_t first, int64_t count, int8_t* to,
+                           int64_t stride) {
+  using Int = typename Vector::Int;
+  constexpr int kLanes = Vector::kLanes, kTogether = kVectors > 1 ? 2 : 1;
+  for (int v = 0; v < kVectors; v += kTogether) {
+    const int64_t c = first + v * kLanes, d = c + (kTogether - 1) * kLanes, left = count - v * kLanes;
+    const auto front = quick.factors(c), back = quick.factors(d);
+    [[maybe_unused]] const Int front_offset = quick.offset(c), back_offset = quick.offset(d);
+    const auto scaled = [&](const int32_t* row) {
+      Int x = Vector::load(row), y = Vector::load(row + (kTogether - 1) * kLanes);
+      if constexpr (kOffsets == Offsets::kMissing) {
+        x = Vector::add(x, front_offset);
+        y = Vector::add(y, back_offset);
+      }
+      return quick.scaled(x, front, y, back);
+    };
+    const auto decide_row = [&](const int32_t* row, int8_t* place) {
+      const int64_t open = left < kTogether * kLanes ? left : kTogether * kLanes;
+      if constexpr (kOffsets == Offsets::kMissing) {
+        kRequantize(row, how, c, open, place);
+      } else {
+        decide<Vector, kRequantize>(row, how, c, open, place);
+      }
+    };
+    int8_t* at = to + v * kLanes;
+#pragma GCC unroll 3
+    for (int64_t r = 0; r < rows; r += 2, at += 2 * stride) {
+      const int64_t next = r + 1 < rows ? r + 1 : r;
+      int8_t* const at_next = at + (next - r) * stride;
+      const int32_t* const one = sums + r * sums_stride + v * kLanes;
+      const int32_t* const other = sums + next * sums_stride + v * kLanes;
+      const auto a = scaled(one), b = scaled(other);
+      const Int levels = quick.levels(a, b);
+      if (kTogether == 2 && left >= 2 * kLanes) {
+        Vector::store_halves(levels, at, at_next);
+      } else if (kTogether == 1 && left >= kLanes) {
+        Vector::store_half_of_halves(levels, at, at_next);
+      } else {
+        Vector::store_some_of_halves(levels, at, at_next, left);
+      }
+      if (quick.in_doubt(a, b)) [[unlikely]] {
+        decide_row(one, at);
+        if (next != r) decide_row(other, at_next);
+      }
+    }
+  }
+}
+
+/// Sums, offsets and levels of kRows rows and kVectors registers of channels.
 template <class Vector, int kRows, int kVectors, bool kPositive, auto kRequantize>
 void tile_of_levels(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, const Requantization& how,
                     const Quick<Vector, kPositive>& quick, int64_t first, int64_t count, int8_t* to, int64_t stride) {
   using Int = typename Vector::Int;
-  constexpr int kLanes = Vector::kLanes, kTogether = kVectors > 1 ? 2 : 1;
+  constexpr int kLanes = Vector::kLanes;
   alignas(64) int32_t sums[kRows][kVectors * kLanes];
   {
     Int total[kRows][kVectors];
@@ -141,38 +194,8 @@ void tile_of_levels(const TileRows& rows, const uint8_t* weights, int64_t block_
     }
   }
   // Through memory: the registers are free for the constants again.
-  for (int v = 0; v < kVectors; v += kTogether) {
-    const int64_t c = first + v * kLanes, d = c + (kTogether - 1) * kLanes, left = count - v * kLanes;
-    const auto front = quick.factors(c), back = quick.factors(d);
-    int8_t* at = to + v * kLanes;
-#pragma GCC unroll 3
-    for (int r = 0; r < kRows; r += 2, at += 2 * stride) {
-      const int next = r + 1 < kRows ? r + 1 : r;
-      int8_t* const at_next = at + (next - r) * stride;
-      const int32_t* const one = sums[r] + v * kLanes;
-      const int32_t* const other = sums[next] + v * kLanes;
-      const auto a = quick.scaled(Vector::load(one), front, Vector::load(one + (kTogether - 1) * kLanes), back);
-      const auto b = quick.scaled(Vector::load(other), front, Vector::load(other + (kTogether - 1) * kLanes), back);
-      const Int levels = quick.levels(a, b);
-      if (kTogether == 2 && left >= 2 * kLanes) {
-        Vector::store_halves(levels, at, at_next);
-      } else if (kTogether == 1 && left >= kLanes) {
-        Vector::store_half_of_halves(levels, at, at_next);
-      } else {
-        alignas(64) int8_t each[4 * kLanes];
-        Vector::store_bytes(each, levels);
-        for (int64_t i = 0; i < left; ++i) {
-          at[i] = each[i];
-          at_next[i] = each[2 * kLanes + i];
-        }
-      }
-      if (quick.in_doubt(a, b)) [[unlikely]] {
-        const int64_t open = left < kTogether * kLanes ? left : kTogether * kLanes;
-        decide<Vector, kRequantize>(one, how, c, open, at);
-        if (next != r) decide<Vector, kRequantize>(other, how, c, open, at_next);
-      }
-    }
-  }
+  levels_of_sums<Vector, kVectors, kPositive, kRequantize, Offsets::kIn>(sums[0], kVectors * kLanes, kRows, how, quick,
+                                                                        first, count, to, stride);
 }
 
 /// Channels of a strip, as many registers at a time as there are.

@@ -135,7 +135,7 @@ class WinogradProduct {
           reinterpret_cast<const uint8_t*>(weights_.data() + (c * kPlaces + place * width) * channels);
       const int16_t* from = spread + place * spread_place;
       for (int64_t tile = 0; tile < tiles; tile += ops_->row_block) {
-        std::array<const uint8_t*, 8> rows;
+        std::array<const uint8_t*, kMostRowBlock> rows;
         const int64_t count = std::min(ops_->row_block, tiles - tile);
         for (int64_t r = 0; r < count; ++r) {
           rows[static_cast<size_t>(r)] = reinterpret_cast<const uint8_t*>(from + (tile + r) * channels);
