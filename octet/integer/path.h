@@ -102,6 +102,22 @@ struct DepthwiseRow {
   const int16_t* weights;  ///< [block of channels][pair][channel][2]
 };
 
+/// A row of the result of a 3x3 depthwise convolution without dilation.
+struct NineTapsRow {
+  const uint8_t* tables;  ///< 64 bytes aligned
+  int64_t channels, pixels, stride;
+};
+
+/// Its steps, where Requantization::is_quick.
+struct NineTapsOps {
+  bool (*suits)(int64_t channels, int64_t pixels, int64_t stride);
+  int64_t (*table_bytes)(int64_t channels);
+  /// From weights [3][3][channels].
+  void (*prepare)(const int8_t* weights, int64_t channels, const Requantization& how, uint8_t* to);
+  /// Three rows of pixels, as DepthwiseRow's, nothing behind their last one is read.
+  void (*row)(const NineTapsRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to);
+};
+
 /// Steps of a 3x3 convolution that computes four neighbouring results together, from 4x4 pixels (kernels/winograd.h).
 /// The 16 places of a tile lie `place` elements apart. Channels come in multiples of 16.
 struct WinogradOps {
@@ -140,7 +156,8 @@ struct OCTET_API PathOps {
   void (*depthwise)(const DepthwiseRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to);
   void (*add)(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
   void (*multiply)(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
-  const WinogradOps* winograd;  ///< null where fewer products of 16 bits gain nothing
+  const NineTapsOps* nine_taps;  ///< null where no four products of 8 bits are summed at once
+  const WinogradOps* winograd;   ///< null where fewer products of 16 bits gain nothing
 };
 OCTET_API const PathOps& path_ops(Path path);
 

@@ -8,9 +8,8 @@
 #include "octet/integer/path.h"
 
 #if defined(__clang__)
-#pragma clang attribute push(                                                                          \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8"))), \
-    apply_to = function)
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8"))), apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")
@@ -21,13 +20,13 @@
 namespace octet::integer {
 namespace {
 
-constexpr int64_t kRows = 16;                // of a tile
-constexpr int64_t kLanes = Vnni::kLanes;     // channels of a tile
-constexpr int64_t kDepth = 64;               // bytes of a tile's row: products that are summed at once
-constexpr int64_t kTile = kRows * kDepth;    // bytes
-constexpr int64_t kGroups = kDepth / 4;      // of packed weights
-constexpr int64_t kFewRows = 5;              // VNNI is as fast on fewer
-constexpr int64_t kTilesAtOnce = 4;          // of sums
+constexpr int64_t kRows = 16;              // of a tile
+constexpr int64_t kLanes = Vnni::kLanes;   // channels of a tile
+constexpr int64_t kDepth = 64;             // bytes of a tile's row: products that are summed at once
+constexpr int64_t kTile = kRows * kDepth;  // bytes
+constexpr int64_t kGroups = kDepth / 4;    // of packed weights
+constexpr int64_t kFewRows = 5;            // VNNI is as fast on fewer
+constexpr int64_t kTilesAtOnce = 4;        // of sums
 
 struct alignas(64) TileConfig {
   uint8_t palette, start_row;
@@ -186,8 +185,7 @@ struct Piece {
   const int32_t* sums;  ///< [panel_count * 16, blocks * 16]
 };
 
-void multiply(const Piece& piece, const TileRows& rows, const uint8_t* weights, int64_t block_bytes,
-              int32_t* sums) {
+void multiply(const Piece& piece, const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int32_t* sums) {
   weights += piece.channel / kLanes * block_bytes;
   if (piece.panel_count == 2) {
     if (piece.blocks == 2) {
@@ -264,8 +262,7 @@ inline void for_rows(const Piece& piece, int64_t count, Take take) {
   const int64_t width = piece.blocks * kLanes, left = count - piece.channel;
   for (int64_t i = 0; i < piece.panel_count; ++i) {
     for (int64_t r = 0; r < piece.panels[i].count; ++r) {
-      take(piece.panels[i].first + r, piece.channel, left < width ? left : width,
-           piece.sums + (i * kRows + r) * width);
+      take(piece.panels[i].first + r, piece.channel, left < width ? left : width, piece.sums + (i * kRows + r) * width);
     }
   }
 }
@@ -280,15 +277,16 @@ void levels_in_integers(const Panels& panels, const TileRows& rows, const uint8_
   for_pieces(panels.each.data(), panels.count, rows, weights, block_bytes, count, take);
 }
 
-void levels(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, const Requantization& how,
-            int64_t first, int64_t last, int8_t* to, int64_t stride) {
+void levels(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, const Requantization& how, int64_t first,
+            int64_t last, int8_t* to, int64_t stride) {
   Panels panels;
   cover(rows, panels);
   if (panels.count > 0) {
     finish_stores();
     const Tiles tiles;
-    const auto strip_of_levels =
-        !how.is_quick ? levels_in_integers : how.is_positive ? quick_levels<true> : quick_levels<false>;
+    const auto strip_of_levels = !how.is_quick     ? levels_in_integers
+                                 : how.is_positive ? quick_levels<true>
+                                                   : quick_levels<false>;
     for (int64_t c = first; c < last; c += kStrip) {
       const int64_t width = last - c < kStrip ? last - c : kStrip;
       strip_of_levels(panels, rows, weights + c / kLanes * block_bytes, block_bytes, how, c, width, to + c, stride);

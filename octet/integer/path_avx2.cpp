@@ -207,23 +207,25 @@ const PathOps& avx2_ops() {
   static const WinogradOps winograd = {.spread = wide::spread_tiles<Avx2>,
                                        .tile = wide::sums_of_tile<Avx2OfWords>,
                                        .gather = wide::gather_tiles<Avx2, requantize_avx2>};
-  static const PathOps ops = {.depth_group = 2,
-                              .groups_at_once = 1,
-                              .channel_block = kBlock,
-                              .row_block = wide::kMostRows,
-                              .rows_at_a_time = 48,
-                              .activation_bytes = 2,
-                              .weight_bytes = 1,
-                              .activation_shift = 0,
-                              .depthwise_block = kBlock,
-                              .pack = pack_wide,
-                              .tile = wide::sums_of_tile<Avx2>,
-                              .levels = tile_by_tile<wide::levels_of_tile<Avx2, requantize_avx2>, wide::kMostRows, kBlock>,
-                              .requantize = requantize_avx2,
-                              .depthwise = wide::depthwise<Avx2, requantize_avx2>,
-                              .add = wide::add<Avx2, add_in_integers>,
-                              .multiply = multiply_avx2,
-                              .winograd = &winograd};
+  static const PathOps ops = {
+      .depth_group = 2,
+      .groups_at_once = 1,
+      .channel_block = kBlock,
+      .row_block = wide::kMostRows,
+      .rows_at_a_time = 48,
+      .activation_bytes = 2,
+      .weight_bytes = 1,
+      .activation_shift = 0,
+      .depthwise_block = kBlock,
+      .pack = pack_wide,
+      .tile = wide::sums_of_tile<Avx2>,
+      .levels = tile_by_tile<wide::levels_of_tile<Avx2, requantize_avx2>, wide::kMostRows, kBlock>,
+      .requantize = requantize_avx2,
+      .depthwise = wide::depthwise<Avx2, requantize_avx2>,
+      .add = wide::add<Avx2, add_in_integers>,
+      .multiply = multiply_avx2,
+      .nine_taps = nullptr,
+      .winograd = &winograd};
   return ops;
 }
 

@@ -102,6 +102,7 @@ const PathOps& portable_ops() {
                               .depthwise = depthwise_plain,
                               .add = add_plain,
                               .multiply = multiply_plain,
+                              .nine_taps = nullptr,
                               .winograd = nullptr};
   return ops;
 }

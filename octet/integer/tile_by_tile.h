@@ -9,8 +9,8 @@
 namespace octet::integer {
 namespace {
 
-/// kTileLevels(rows, weights, block_bytes, how, first, count, to, stride) makes the levels of at most kRowBlock rows and
-/// kStrip channels: of channel first + i to[r * stride + i].
+/// kTileLevels(rows, weights, block_bytes, how, first, count, to, stride) makes the levels of at most kRowBlock rows
+/// and kStrip channels: of channel first + i to[r * stride + i].
 template <auto kTileLevels, int64_t kRowBlock, int64_t kChannelBlock>
 void tile_by_tile(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, const Requantization& how,
                   int64_t first, int64_t last, int8_t* to, int64_t stride) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "octet/integer/nine_taps.h"
 #include "octet/integer/path.h"
 #include "octet/integer/tile_by_tile.h"
 #include "octet/integer/wide.h"
@@ -51,6 +52,7 @@ PathOps ops_of_unsigned() {
           .depthwise = wide::depthwise<Vector, requantize_as_avx2>,
           .add = wide::add<Vector, add_as_avx2>,
           .multiply = avx2_ops().multiply,
+          .nine_taps = NineTaps<Vector>::template ops<requantize_as_avx2>(),
           .winograd = nullptr};
 }
 

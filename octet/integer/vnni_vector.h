@@ -69,6 +69,11 @@ struct Vnni {
   static Float levels(const int8_t* from) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
   }
+  // Of each 16 bytes the lower or upper halves, turn by turn.
+  static Int low_8(Int x, Int y) { return _mm512_unpacklo_epi8(x, y); }
+  static Int high_8(Int x, Int y) { return _mm512_unpackhi_epi8(x, y); }
+  static Int low_16(Int x, Int y) { return _mm512_unpacklo_epi16(x, y); }
+  static Int high_16(Int x, Int y) { return _mm512_unpackhi_epi16(x, y); }
   static Float to_float(Int x) { return _mm512_cvtepi32_ps(x); }
   static Int to_int(Float x) { return _mm512_cvtps_epi32(x); }
   static Float multiply_add(Float x, Float y, Float z) { return _mm512_fmadd_ps(x, y, z); }

@@ -56,8 +56,9 @@ class Quick {
   }
   /// Levels of four times kLanes sums in the order of a's sums, a's more, b's sums, b's more.
   Int levels(const Words& a, const Words& b) const {
-    return Vector::smaller_8(Vector::larger_8(Vector::in_order(Vector::pack_16(a.whole, b.whole)), low_), high_);
+    return bounded(Vector::in_order(Vector::pack_16(a.whole, b.whole)));
   }
+  Int bounded(Int bytes) const { return Vector::smaller_8(Vector::larger_8(bytes, low_), high_); }
   Int offset(int64_t c) const { return Vector::load(offset_ + c); }
 
  private:
@@ -195,7 +196,7 @@ void tile_of_levels(const TileRows& rows, const uint8_t* weights, int64_t block_
   }
   // Through memory: the registers are free for the constants again.
   levels_of_sums<Vector, kVectors, kPositive, kRequantize, Offsets::kIn>(sums[0], kVectors * kLanes, kRows, how, quick,
-                                                                        first, count, to, stride);
+                                                                         first, count, to, stride);
 }
 
 /// Channels of a strip, as many registers at a time as there are.

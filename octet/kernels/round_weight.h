@@ -45,8 +45,9 @@ using ChooseWeightGrid = std::function<WeightGrid(const ScaledWeight&)>;
 /// channels in `scaling`: what round_weight() takes.
 OCTET_API bool takes_round_weight(const at::Tensor& weight, const WeightScaling& scaling);
 
-/// fake_quantize(weight * f), and divided by f where that is asked for, to the bit of the operators one by one. The
-/// gradient passes straight through to weight and gamma, as it does through them; to any order.
+/// fake_quantize(weight * f), and divided by f where that is asked for: to the bit of the operators one by one, but for
+/// the square root in f, which libtorch takes from MKL (an ulp off on some CPUs). The gradient passes straight through
+/// to weight and gamma, as it does through them; to any order.
 OCTET_API at::Tensor round_weight(const at::Tensor& weight, const WeightScaling& scaling,
                                   const ChooseWeightGrid& choose);
 

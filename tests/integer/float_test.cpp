@@ -232,6 +232,11 @@ TEST(FloatIsland, Moves) {
   expect_close(run(OpCode::kBroadcastTo, {a.reshape({2, 1, 3}), integers({4, 2, 5, 3})}, {4, 2, 5, 3}),
                a.reshape({2, 1, 3}).expand({4, 2, 5, 3}));
   expect_close(run(OpCode::kTranspose, {x, integers({0, 3, 1, 2})}, {2, 8, 4, 6}), nchw(x).contiguous());
+  for (const int64_t channels : {2, 3, 8, 9, 70}) {  // few and many columns of a matrix that is turned
+    const at::Tensor planes = at::randn({2, channels, 5, 29});
+    expect_close(run(OpCode::kTranspose, {planes, integers({0, 2, 3, 1})}, {2, 5, 29, channels}),
+                 planes.permute({0, 2, 3, 1}).contiguous());
+  }
   expect_close(run(OpCode::kPad, {a, integers({1, 0, 2, 1}).reshape({2, 2})}, {3, 6}),
                at::constant_pad_nd(a, {2, 1, 1, 0}));
   expect_close(run(OpCode::kPadV2, {a, integers({1, 0, 2, 1}).reshape({2, 2}), at::tensor({7.5F})}, {3, 6}, nullptr, 1),

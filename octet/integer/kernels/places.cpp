@@ -1,5 +1,6 @@
 #include "octet/integer/kernels/places.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "octet/integer/grid.h"
@@ -61,6 +62,51 @@ Places::Places(std::vector<std::vector<int64_t>> places, int64_t size, std::vect
   bool alike = !runs_.empty();
   for (const Run& run : runs_) alike = alike && run.place >= 0 && run.bytes == runs_[0].bytes;
   if (alike) one_size_ = runs_[0].bytes;
+  find_turned();
+}
+
+void Places::find_turned() {
+  const bool is_element = one_size_ == 1 || one_size_ == 2 || one_size_ == 4 || one_size_ == 8;
+  if (!is_element || runs_.size() < 2 || outer_.empty() || outer_.back().size() < 2) return;
+  const std::vector<int64_t>& rows = outer_.back();
+  const Turned found = {rows[1] - rows[0], runs_[1].place - runs_[0].place};
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] < 0 || rows[i] != rows[0] + static_cast<int64_t>(i) * found.row_step) return;
+  }
+  for (size_t i = 0; i < runs_.size(); ++i) {
+    if (runs_[i].place != runs_[0].place + static_cast<int64_t>(i) * found.column_step) return;
+  }
+  turned_ = found;
+}
+
+namespace {
+
+template <int64_t kBytes>
+void turn(const uint8_t* from, int64_t row_step, int64_t column_step, int64_t rows, int64_t columns, uint8_t* to) {
+  constexpr int64_t kFew = 8, kRowsAtATime = 64;  // whose cache lines of the result stay near
+  const auto copy = [&](int64_t r, int64_t c) {
+    std::memcpy(to + (r * columns + c) * kBytes, from + r * row_step + c * column_step, kBytes);
+  };
+  if (columns <= kFew) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < columns; ++c) copy(r, c);
+    }
+    return;
+  }
+  for (int64_t first = 0; first < rows; first += kRowsAtATime) {
+    const int64_t last = std::min(first + kRowsAtATime, rows);
+    for (int64_t c = 0; c < columns; ++c) {
+      for (int64_t r = first; r < last; ++r) copy(r, c);
+    }
+  }
+}
+
+}  // namespace
+
+void Places::copy_turned(const uint8_t* from, int64_t rows, uint8_t* to) const {
+  const auto columns = static_cast<int64_t>(runs_.size());
+  const auto turn_elements = one_size_ == 1 ? turn<1> : one_size_ == 2 ? turn<2> : one_size_ == 4 ? turn<4> : turn<8>;
+  turn_elements(from + runs_[0].place, turned_.row_step, turned_.column_step, rows, columns, to);
 }
 
 void Places::fill(uint8_t*& to, int64_t bytes) const {
@@ -113,7 +159,7 @@ void Places::copy_part(const uint8_t* from, int64_t begin, int64_t end, uint8_t*
   for (size_t d = at.size(); d-- > 0; rest /= static_cast<int64_t>(outer_[d].size())) {
     at[d] = static_cast<size_t>(rest % static_cast<int64_t>(outer_[d].size()));
   }
-  for (int64_t row = begin; row < end; ++row) {
+  for (int64_t row = begin, count = 1; row < end; row += count) {
     int64_t base = 0;
     bool is_filler = false;
     for (size_t d = 0; d < at.size(); ++d) {
@@ -121,8 +167,14 @@ void Places::copy_part(const uint8_t* from, int64_t begin, int64_t end, uint8_t*
       is_filler = is_filler || place < 0;
       base += place;
     }
+    count = 1;
     if (is_filler) {
       fill(to, run_bytes_);
+    } else if (turned_.row_step != 0) {
+      count = std::min(end - row, static_cast<int64_t>(outer_.back().size() - at.back()));
+      copy_turned(from + base, count, to);
+      to += count * run_bytes_;
+      at.back() += static_cast<size_t>(count) - 1;
     } else {
       copy_runs(from + base, to);
     }

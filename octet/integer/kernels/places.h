@@ -35,6 +35,13 @@ class Places {
     int64_t bytes;
   };
 
+  // Rows of the result that a step apart in the source, in elements a step apart: a matrix that lies turned.
+  struct Turned {
+    int64_t row_step, column_step;  // in bytes; 0 where there is none
+  };
+
+  void find_turned();
+  void copy_turned(const uint8_t* from, int64_t rows, uint8_t* to) const;
   void copy_part(const uint8_t* from, int64_t begin, int64_t end, uint8_t* to) const;
   void copy_runs(const uint8_t* from, uint8_t*& to) const;
   void fill(uint8_t*& to, int64_t bytes) const;
@@ -43,6 +50,7 @@ class Places {
   std::vector<Run> runs_;                    // of the innermost dimension
   int64_t run_bytes_ = 0;                    // of all of them
   int64_t one_size_ = 0;                     // of every run, where they have one
+  Turned turned_ = {};
   std::vector<uint8_t> filler_;
 };
 
