@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -10,6 +11,11 @@ struct Multiplier {
   int32_t value = 0;
   int shift = 0;
 };
+
+/// The real number that it stands for.
+inline double real_factor(Multiplier factor) {
+  return std::ldexp(static_cast<double>(factor.value), factor.shift - 31);
+}
 
 /// Bounds of an integer value.
 struct Bounds {

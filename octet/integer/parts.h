@@ -13,8 +13,8 @@ void for_parts(int64_t count, int64_t operations, const std::function<void(int64
 inline constexpr int64_t kReadAhead = 64;
 
 enum class OwnMemory { kKernel, kTiles };
-/// At least so many bytes of this thread's own for this use, 64 bytes aligned, with kReadAhead behind them; the next call
-/// may move them.
+/// At least so many bytes of this thread's own for this use, 64 bytes aligned, with kReadAhead behind them; the next
+/// call may move them.
 uint8_t* own_memory(int64_t bytes, OwnMemory use = OwnMemory::kKernel);
 
 }  // namespace octet::integer

@@ -76,6 +76,9 @@ struct ProductOfTwo {
   int32_t a_zero, b_zero, zero_point;
   Multiplier factor;
   Bounds bounds;
+  /// As Requantization's.
+  bool is_quick;
+  float scale, above, below;
 };
 
 /// Where a tile's activations lie: row r's segment s at rows[r] + segments[s], `groups` groups of packed elements.
@@ -155,6 +158,8 @@ struct OCTET_API PathOps {
   /// Reads whole blocks of channels.
   void (*depthwise)(const DepthwiseRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to);
   void (*add)(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
+  /// y[i] = table[x[i] as uint8_t].
+  void (*look_up)(const int8_t* table, const int8_t* x, int8_t* y, int64_t count);
   void (*multiply)(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
   const NineTapsOps* nine_taps;  ///< null where no four products of 8 bits are summed at once
   const WinogradOps* winograd;   ///< null where fewer products of 16 bits gain nothing

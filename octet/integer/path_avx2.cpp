@@ -191,7 +191,7 @@ void add_in_integers(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8
   }
 }
 
-void multiply_avx2(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+void multiply_in_integers(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
   const Finish finish(how.zero_point, how.bounds.low, how.bounds.high);
   const Factor factor(how.factor);
   const __m256i a_zero = _mm256_set1_epi32(how.a_zero), b_zero = _mm256_set1_epi32(how.b_zero);
@@ -223,7 +223,8 @@ const PathOps& avx2_ops() {
       .requantize = requantize_avx2,
       .depthwise = wide::depthwise<Avx2, requantize_avx2>,
       .add = wide::add<Avx2, add_in_integers>,
-      .multiply = multiply_avx2,
+      .look_up = portable_ops().look_up,
+      .multiply = wide::multiply<Avx2, multiply_in_integers>,
       .nine_taps = nullptr,
       .winograd = &winograd};
   return ops;

@@ -68,6 +68,10 @@ void multiply_plain(const ProductOfTwo& how, const int8_t* x, const int8_t* y, i
   }
 }
 
+void look_up_plain(const int8_t* table, const int8_t* x, int8_t* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = table[static_cast<uint8_t>(x[i])];
+}
+
 }  // namespace
 
 int8_t requantized(int32_t sum, const Requantization& how, int64_t channel) {
@@ -101,6 +105,7 @@ const PathOps& portable_ops() {
                               .requantize = requantize_plain,
                               .depthwise = depthwise_plain,
                               .add = add_plain,
+                              .look_up = look_up_plain,
                               .multiply = multiply_plain,
                               .nine_taps = nullptr,
                               .winograd = nullptr};

@@ -22,6 +22,10 @@ void add_as_avx2(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* 
   avx2_ops().add(how, x, y, z, count);
 }
 
+void multiply_as_avx2(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+  avx2_ops().multiply(how, x, y, z, count);
+}
+
 // int8 + 128: the instruction takes unsigned activations.
 template <class Vector>
 void pack_unsigned(const int8_t* from, int64_t count, uint8_t* to) {
@@ -51,7 +55,8 @@ PathOps ops_of_unsigned() {
           .requantize = requantize_as_avx2,
           .depthwise = wide::depthwise<Vector, requantize_as_avx2>,
           .add = wide::add<Vector, add_as_avx2>,
-          .multiply = avx2_ops().multiply,
+          .look_up = avx2_ops().look_up,
+          .multiply = wide::multiply<Vector, multiply_as_avx2>,
           .nine_taps = NineTaps<Vector>::template ops<requantize_as_avx2>(),
           .winograd = nullptr};
 }

@@ -440,4 +440,41 @@ void add(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64
   if (i < count) kSlow(how, x + i, y + i, z + i, count - i);
 }
 
+/// MUL in float, as Quick.
+template <class Vector, auto kSlow>
+void multiply(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+  constexpr int64_t kPart = 4 * Vector::kLanes;
+  int64_t i = 0;
+  if (how.is_quick) {
+    const auto low = Vector::bytes_of(static_cast<int8_t>(how.bounds.low));
+    const auto high = Vector::bytes_of(static_cast<int8_t>(how.bounds.high));
+    const auto one = Vector::repeat(1.0F), scale = Vector::repeat(how.scale);
+    const auto above = Vector::repeat(how.above), below = Vector::repeat(how.below);
+    const auto a_offset = Vector::repeat(static_cast<float>(-how.a_zero));
+    const auto b_offset = Vector::repeat(static_cast<float>(-how.b_zero));
+    const auto zero = Vector::repeat(0.0F);
+    for (; i + kPart <= count; i += kPart) {
+      typename Vector::Int products[4];
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) {
+        const auto a = Vector::multiply_add(Vector::levels(x + i + v * Vector::kLanes), one, a_offset);
+        const auto b = Vector::multiply_add(Vector::levels(y + i + v * Vector::kLanes), one, b_offset);
+        const auto product = Vector::multiply_add(a, b, zero);
+        products[v] = Vector::to_int(Vector::multiply_add(product, scale, Vector::by_sign(product, above, below)));
+      }
+      const auto front = Vector::pack_32(Vector::upper_halves(products[0]), Vector::upper_halves(products[1]));
+      const auto back = Vector::pack_32(Vector::upper_halves(products[2]), Vector::upper_halves(products[3]));
+      const auto doubt = Vector::smaller_16(Vector::lower_halves(products[0], products[1]),
+                                            Vector::lower_halves(products[2], products[3]));
+      if (Vector::any_at_most(doubt, 2 * kDoubt)) [[unlikely]] {
+        kSlow(how, x + i, y + i, z + i, kPart);
+        continue;
+      }
+      const auto bytes = Vector::in_order(Vector::pack_16(front, back));
+      Vector::store_bytes(z + i, Vector::smaller_8(Vector::larger_8(bytes, low), high));
+    }
+  }
+  if (i < count) kSlow(how, x + i, y + i, z + i, count - i);
+}
+
 }  // namespace octet::integer::wide

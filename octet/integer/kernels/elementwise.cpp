@@ -6,6 +6,7 @@
 #include "octet/integer/grid.h"
 #include "octet/integer/kernel.h"
 #include "octet/integer/kernels/broadcast.h"
+#include "octet/integer/kernels/products.h"
 #include "octet/integer/kernels/tables.h"
 #include "octet/support/error.h"
 
@@ -74,6 +75,12 @@ Kernel make_multiplication(const KernelContext& context) {
   how.b_zero = context.zero_point(context.input(1));
   how.zero_point = context.zero_point(context.output());
   how.bounds = activation_bounds(context, context.op.options.activation);
+  constexpr double kMostProduct = 255.0 * 255.0;
+  how.is_quick = kMostProduct * real_factor(how.factor) <= kMostScaled;
+  const QuickFactor quick = quick_factor(how.factor, how.zero_point);
+  how.scale = quick.scale;
+  how.above = quick.above;
+  how.below = quick.below;
   return make_of_two(
       context, [how, multiply_row = path_ops(context.path).multiply](
                    const int8_t* x, const int8_t* y, int8_t* z, int64_t count) { multiply_row(how, x, y, z, count); });

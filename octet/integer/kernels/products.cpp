@@ -70,23 +70,20 @@ void make_tame(Requantization& how, int64_t channels, int64_t depth) {
   for (size_t c = 0; c < how.half.size(); ++c) how.half[c] = how.right[c] == 0 ? 0 : 1 << (how.right[c] - 1);
 }
 
-// Finds out whether float does: sums that stay within int32, and scaled within int16. Fills its tables. Rounding twice
-// moves the half by which the second one rounds: by half a step of what the first one keeps.
-void make_quick(Requantization& how, const std::vector<int32_t>& bias, const std::vector<int64_t>& magnitudes) {
-  constexpr double kMostSum = 2147483647.0, kMostScaled = 32000.0, kUnit = 65536.0;
+// Finds out whether float does: sums that stay within int32, and scaled within int16. Fills its tables.
+void make_quick(Requantization& how, const std::vector<Multiplier>& factors, const std::vector<int32_t>& bias,
+                const std::vector<int64_t>& magnitudes) {
+  constexpr double kMostSum = 2147483647.0;
   constexpr int64_t kMostInput = 255;  // of x less its zero point
   const size_t size = how.offset.size();
   std::vector<float> scale(size, 0.0F), above(size, 32768.0F), below(size, 32768.0F);
   for (size_t c = 0; c < magnitudes.size(); ++c) {
-    const int shift = how.rounds_once ? 31 - how.right[c] : how.left[c] - how.right[c];
-    const double factor = std::ldexp(static_cast<double>(how.multiplier[c]), shift - 31);
     const double most = std::abs(static_cast<double>(bias[c])) + static_cast<double>(kMostInput * magnitudes[c]);
-    if (most > kMostSum || most * factor > kMostScaled) return;
-    scale[c] = static_cast<float>(factor * kUnit);
-    const double moved = how.rounds_once || how.right[c] == 0 ? 0.0 : std::ldexp(kUnit, -how.right[c] - 1);
-    const double added = kUnit * how.zero_point + kUnit / 2 + kDoubt;
-    above[c] = static_cast<float>(added + moved);
-    below[c] = static_cast<float>(added - moved);
+    if (most > kMostSum || most * real_factor(factors[c]) > kMostScaled) return;
+    const QuickFactor quick = quick_factor(factors[c], how.zero_point, how.rounds_once);
+    scale[c] = quick.scale;
+    above[c] = quick.above;
+    below[c] = quick.below;
   }
   how.is_quick = true;
   how.is_positive = how.low >= how.zero_point;
@@ -111,8 +108,17 @@ Requantization Requantizer::table(const std::vector<int32_t>& weight_sums, int32
   }
   if (rounds_once_) std::fill(how.right.begin() + channels(), how.right.end(), 31);
   make_tame(how, channels(), depth);
-  if (!magnitudes.empty()) make_quick(how, bias_, magnitudes);
+  if (!magnitudes.empty()) make_quick(how, multipliers_, bias_, magnitudes);
   return how;
+}
+
+// Rounding twice moves the half by which the second one rounds: by half a step of what the first one keeps.
+QuickFactor quick_factor(Multiplier factor, int32_t zero_point, bool rounds_once) {
+  constexpr double kUnit = 65536.0;
+  const double moved = rounds_once || factor.shift >= 0 ? 0.0 : std::ldexp(kUnit, factor.shift - 1);
+  const double added = kUnit * zero_point + kUnit / 2 + kDoubt;
+  return {static_cast<float>(real_factor(factor) * kUnit), static_cast<float>(added + moved),
+          static_cast<float>(added - moved)};
 }
 
 Requantization uniform_requantization(Multiplier factor, int64_t channels, int32_t zero_point) {

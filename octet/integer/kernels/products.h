@@ -41,6 +41,14 @@ class Requantizer {
   bool rounds_once_;
 };
 
+/// A factor and what is added behind it, as Requantization has them for paths that scale in float.
+struct QuickFactor {
+  float scale, above, below;
+};
+QuickFactor quick_factor(Multiplier factor, int32_t zero_point, bool rounds_once = false);
+/// Largest scaled sum for which it does.
+inline constexpr double kMostScaled = 32000.0;
+
 /// Tables of `channels` channels, all alike but for the offsets, which are 0.
 Requantization uniform_requantization(Multiplier factor, int64_t channels, int32_t zero_point);
 

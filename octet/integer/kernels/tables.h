@@ -37,11 +37,11 @@ Kernel make_of_one(const KernelContext& context, Function function) {
                 [&](int64_t begin, int64_t end) { clip(x + begin, end - begin, lowest, highest, y + begin); });
     });
   }
-  return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
-    for_parts(count, count * kOperations, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) y[i] = table[static_cast<uint8_t>(x[i])];
-    });
-  });
+  return make_from_to<int8_t, int8_t>(
+      context, [=, look_up = path_ops(context.path).look_up](const int8_t* x, int8_t* y) {
+        for_parts(count, count * kOperations,
+                  [&](int64_t begin, int64_t end) { look_up(table.data(), x + begin, y + begin, end - begin); });
+      });
 }
 
 }  // namespace octet::integer
