@@ -105,20 +105,20 @@ struct DepthwiseRow {
   const int16_t* weights;  ///< [block of channels][pair][channel][2]
 };
 
-/// A row of the result of a 3x3 depthwise convolution without dilation.
-struct NineTapsRow {
+/// A row of the result of a depthwise convolution with a square window without dilation.
+struct ColumnsRow {
   const uint8_t* tables;  ///< 64 bytes aligned
   int64_t channels, pixels, stride;
 };
 
-/// Its steps, where Requantization::is_quick.
-struct NineTapsOps {
+/// Its steps for one size of the window, where Requantization::is_quick.
+struct ColumnOps {
   bool (*suits)(int64_t channels, int64_t pixels, int64_t stride);
   int64_t (*table_bytes)(int64_t channels);
-  /// From weights [3][3][channels].
+  /// From weights [filter][filter][channels].
   void (*prepare)(const int8_t* weights, int64_t channels, const Requantization& how, uint8_t* to);
-  /// Three rows of pixels, as DepthwiseRow's, nothing behind their last one is read.
-  void (*row)(const NineTapsRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to);
+  /// Rows of pixels as DepthwiseRow's; nothing behind their last one is read.
+  void (*row)(const ColumnsRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to);
 };
 
 /// Steps of a 3x3 convolution that computes four neighbouring results together, from 4x4 pixels (kernels/winograd.h).
@@ -161,8 +161,9 @@ struct OCTET_API PathOps {
   /// y[i] = table[x[i] as uint8_t].
   void (*look_up)(const int8_t* table, const int8_t* x, int8_t* y, int64_t count);
   void (*multiply)(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count);
-  const NineTapsOps* nine_taps;  ///< null where no four products of 8 bits are summed at once
-  const WinogradOps* winograd;   ///< null where fewer products of 16 bits gain nothing
+  /// For windows of 3x3 and 5x5; null where no four products of 8 bits are summed at once.
+  const ColumnOps *columns_of_3, *columns_of_5;
+  const WinogradOps* winograd;  ///< null where fewer products of 16 bits gain nothing
 };
 OCTET_API const PathOps& path_ops(Path path);
 

@@ -225,7 +225,8 @@ const PathOps& avx2_ops() {
       .add = wide::add<Avx2, add_in_integers>,
       .look_up = portable_ops().look_up,
       .multiply = wide::multiply<Avx2, multiply_in_integers>,
-      .nine_taps = nullptr,
+      .columns_of_3 = nullptr,
+      .columns_of_5 = nullptr,
       .winograd = &winograd};
   return ops;
 }

@@ -107,7 +107,8 @@ const PathOps& portable_ops() {
                               .add = add_plain,
                               .look_up = look_up_plain,
                               .multiply = multiply_plain,
-                              .nine_taps = nullptr,
+                              .columns_of_3 = nullptr,
+                              .columns_of_5 = nullptr,
                               .winograd = nullptr};
   return ops;
 }

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "octet/integer/nine_taps.h"
+#include "octet/integer/column_taps.h"
 #include "octet/integer/path.h"
 #include "octet/integer/tile_by_tile.h"
 #include "octet/integer/wide.h"
@@ -57,7 +57,8 @@ PathOps ops_of_unsigned() {
           .add = wide::add<Vector, add_as_avx2>,
           .look_up = avx2_ops().look_up,
           .multiply = wide::multiply<Vector, multiply_as_avx2>,
-          .nine_taps = NineTaps<Vector>::template ops<requantize_as_avx2>(),
+          .columns_of_3 = ColumnTaps<Vector, 3>::template ops<requantize_as_avx2>(),
+          .columns_of_5 = ColumnTaps<Vector, 5>::template ops<requantize_as_avx2>(),
           .winograd = nullptr};
 }
 

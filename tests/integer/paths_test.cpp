@@ -418,21 +418,22 @@ TEST(Paths, DepthwiseWindowsOfEveryWidth) {
   }
 }
 
-// Windows of nine have loops of their own where a register's bytes hold whole channels or whole pixels.
-TEST(Paths, DepthwiseWindowsOfNine) {
+// Windows of 3x3 and 5x5 have loops of their own where a register's bytes hold whole channels or whole pixels.
+TEST(Paths, SquareDepthwiseWindows) {
   for (const int64_t channels : {8, 16, 32, 48, 64, 65, 96, 100, 128, 144, 200}) {
     for (const int64_t width : {1, 2, 3, 4, 5, 8, 11}) {
-      for (const int32_t stride : {1, 2}) {
-        const auto padding = static_cast<tflite::Padding>(width < 3 ? 0 : between(0, 1));
-        const Geometry h = axis(between(3, 6), 3, stride, padding), w = axis(width, 3, stride, padding);
+      for (const int64_t filter : {3, 5}) {
+        const auto stride = static_cast<int32_t>(between(1, 2));
+        const auto padding = static_cast<tflite::Padding>(width < filter ? 0 : between(0, 1));
+        const Geometry h = axis(between(5, 7), filter, stride, padding), w = axis(width, filter, stride, padding);
         const at::Tensor x = extreme_or_random({between(1, 2), h.in, w.in, channels}, width);
-        const at::Tensor weights = extreme_or_random({1, 3, 3, channels}, width + 1).clamp_min(-127);
+        const at::Tensor weights = extreme_or_random({1, filter, filter, channels}, width + 1).clamp_min(-127);
         // Results within the range, and bounds on either side of the zero point.
         const float out_scale = between(0, 1) == 0 ? 0.9F : 12.0F;
         Program program = convolution(OpCode::kDepthwiseConv2d, x, weights, h, w, padding, grids(channels, 3),
                                       out_scale, between(-128, 127));
         program.options().activation = static_cast<tflite::Activation>(between(0, 3));
-        expect_one_answer(program, {x}, octet::str("width ", width, ", channels ", channels, ", stride ", stride));
+        expect_one_answer(program, {x}, octet::str("width ", width, ", channels ", channels, ", filter ", filter));
       }
     }
   }

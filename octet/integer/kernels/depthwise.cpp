@@ -121,14 +121,14 @@ class Depthwise {
     }
     if (count % 2 != 0) taps_.push_back(taps_.back());
     table_ = requantize.table(sums, zero_point_, count, magnitudes);
-    prepare_nine_taps(levels);
+    prepare_columns(levels);
   }
 
   void run(const int8_t* x, int8_t* y) const {
     const Axis &h = window_.h, &w = window_.w;
-    const DepthwiseRow row = {taps_.data(),   pairs_, w.stride * channels_,
-                              channels_,      w.out,  has_nine_taps() && w.stride <= 2 ? w.stride : 0,
-                              weights_.data()};
+    const bool plain = h.filter == 3 && w.filter == 3 && w.dilation == 1 && w.stride <= 2;
+    const DepthwiseRow row = {taps_.data(),         pairs_,         w.stride * channels_, channels_, w.out,
+                              plain ? w.stride : 0, weights_.data()};
     const int64_t rows = window_.batches * h.out;
     for_parts(rows, rows * w.out * channels_ * 2 * pairs_, [&](int64_t begin, int64_t end) {
       auto* memory = reinterpret_cast<int8_t*>(own_memory(rows_.bytes()));
@@ -138,8 +138,8 @@ class Depthwise {
         if (at % h.out == 0) held = rows_.none();
         rows_.gather(x + at / h.out * h.in * w.in * window_.channels, at % h.out, memory, held, taken.data());
         int8_t* const to = y + at * w.out * channels_;
-        if (nine_taps_.tables != nullptr) {
-          ops_->nine_taps->row(nine_taps_, taken.data(), table_, to);
+        if (columns_ != nullptr) {
+          columns_->row(of_columns_, taken.data(), table_, to);
         } else {
           ops_->depthwise(row, taken.data(), table_, to);
         }
@@ -148,17 +148,17 @@ class Depthwise {
   }
 
  private:
-  bool has_nine_taps() const { return window_.h.filter == 3 && window_.w.filter == 3 && window_.w.dilation == 1; }
-
-  void prepare_nine_taps(const int8_t* weights) {
-    const NineTapsOps* nine = ops_->nine_taps;
-    const Axis& w = window_.w;
-    if (nine == nullptr || !has_nine_taps() || !table_.is_quick || !nine->suits(channels_, w.out, w.stride)) return;
-    nine_tables_.resize(static_cast<size_t>(nine->table_bytes(channels_) + kLine));
-    const auto at = reinterpret_cast<uintptr_t>(nine_tables_.data());
-    uint8_t* const tables = nine_tables_.data() + (kLine - at % kLine) % kLine;
-    nine->prepare(weights, channels_, table_, tables);
-    nine_taps_ = {tables, channels_, w.out, w.stride};
+  void prepare_columns(const int8_t* weights) {
+    const Axis &h = window_.h, &w = window_.w;
+    const ColumnOps* columns = w.filter == 3 ? ops_->columns_of_3 : w.filter == 5 ? ops_->columns_of_5 : nullptr;
+    const bool is_square = h.filter == w.filter && w.dilation == 1;
+    if (columns == nullptr || !is_square || !table_.is_quick || !columns->suits(channels_, w.out, w.stride)) return;
+    column_tables_.resize(static_cast<size_t>(columns->table_bytes(channels_) + kLine));
+    const auto at = reinterpret_cast<uintptr_t>(column_tables_.data());
+    uint8_t* const tables = column_tables_.data() + (kLine - at % kLine) % kLine;
+    columns->prepare(weights, channels_, table_, tables);
+    columns_ = columns;
+    of_columns_ = {tables, channels_, w.out, w.stride};
   }
 
   static constexpr int64_t kLine = 64;
@@ -171,8 +171,9 @@ class Depthwise {
   std::vector<DepthwiseRow::Tap> taps_;
   std::vector<int16_t> weights_;
   Requantization table_;
-  std::vector<uint8_t> nine_tables_;
-  NineTapsRow nine_taps_ = {};  // without tables where it does not suit
+  const ColumnOps* columns_ = nullptr;  // where they suit
+  std::vector<uint8_t> column_tables_;
+  ColumnsRow of_columns_ = {};
 };
 
 }  // namespace

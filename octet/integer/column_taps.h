@@ -1,12 +1,12 @@
 #pragma once
 
-// 3x3 depthwise convolutions for paths that sum four products of 8 bits at once; included under the rules of wide.h,
-// and local to each source that does.
+// 3x3 and 5x5 depthwise convolutions for paths that sum four products of 8 bits at once; included under the rules of
+// wide.h, and local to each source that does.
 //
-// Of a column of a window the three pixels, one above the other, are brought side by side, channel by channel, in two
-// steps that work within 16 bytes each: [channel 0: top, middle, bottom, bottom] ... One product then takes the column,
-// with 0 for the fourth weight. Groups 0 to 3 of a register's channels are those at 0 to 3, 4 to 7 ... of each 16
-// bytes, and the packing of results to bytes brings them back in order.
+// Of a column of a window the pixels, one above the other, are brought side by side, channel by channel, in two steps
+// that work within 16 bytes each: [channel 0: top, middle, bottom, bottom] ... One product then takes the column, with
+// 0 for the fourth weight; a second one takes the fifth pixel. Groups 0 to 3 of a register's channels are those at 0 to
+// 3, 4 to 7 ... of each 16 bytes, and the packing of results to bytes brings them back in order.
 
 #include <cstdint>
 #include <cstring>
@@ -17,18 +17,19 @@
 namespace octet::integer {
 namespace {
 
-template <class Vector>
-struct NineTaps {
+template <class Vector, int kTaps>
+struct ColumnTaps {
   using Int = typename Vector::Int;
   using Float = typename Vector::Float;
   static constexpr int kLanes = Vector::kLanes;
   static constexpr int64_t kBlock = 4 * kLanes;  // channels
   static constexpr int kGroups = 4;
+  static constexpr int kQuads = (kTaps + 3) / 4;        // of a column
   static constexpr int kPixels = Vector::kMostVectors;  // at once: their sums fill half of the registers
 
   // Of a block of channels, groups in their order.
   struct Tables {
-    uint8_t weights[3][kGroups][4 * kLanes];  ///< [column]
+    uint8_t weights[kQuads][kTaps][kGroups][4 * kLanes];
     int32_t offset[kGroups][kLanes];
     float scale[kGroups][kLanes], above[kGroups][kLanes], below[kGroups][kLanes];
   };
@@ -55,10 +56,10 @@ struct NineTaps {
           const int64_t c = (first_of(block, channels) + channel_of(group, lane)) % channels;
           const auto at = static_cast<size_t>(c);
           int32_t sum = 0;
-          for (int64_t x = 0; x < 3; ++x) {
-            for (int64_t y = 0; y < 4; ++y) {
-              const int8_t weight = y < 3 ? weights[(y * 3 + x) * channels + c] : int8_t{0};
-              tables.weights[x][group][4 * lane + y] = static_cast<uint8_t>(weight);
+          for (int64_t x = 0; x < kTaps; ++x) {
+            for (int64_t y = 0; y < 4 * kQuads; ++y) {
+              const int8_t weight = y < kTaps ? weights[(y * kTaps + x) * channels + c] : int8_t{0};
+              tables.weights[y / 4][x][group][4 * lane + y % 4] = static_cast<uint8_t>(weight);
               sum += weight;
             }
           }
@@ -104,25 +105,27 @@ struct NineTaps {
 #pragma GCC unroll 4
       for (int p = 0; p < kSome; ++p) total[p][g] = offset;
     }
-    const int8_t* top = rows[0] + from;
-    const int8_t* middle = rows[1] + from;
-    const int8_t* bottom = rows[2] + from;
+#pragma GCC unroll 2
+    for (int q = 0; q < kQuads; ++q) {
 #pragma GCC unroll 16
-    for (int x = 0; x < (kSome - 1) * kColumns + 3; ++x) {
-      if (x % kColumns > 2) continue;
-      const Int a = unsigned_bytes(top + x * column_step), b = unsigned_bytes(middle + x * column_step),
-                c = unsigned_bytes(bottom + x * column_step);
-      const Int front = Vector::low_8(a, b), front_below = Vector::low_8(c, c);
-      const Int back = Vector::high_8(a, b), back_below = Vector::high_8(c, c);
-      const Int column[kGroups] = {Vector::low_16(front, front_below), Vector::high_16(front, front_below),
-                                   Vector::low_16(back, back_below), Vector::high_16(back, back_below)};
-#pragma GCC unroll 3
-      for (int t = 0; t < 3; ++t) {
-        if (x < t || (x - t) % kColumns != 0 || (x - t) / kColumns >= kSome) continue;
-        const int p = (x - t) / kColumns;
+      for (int x = 0; x < (kSome - 1) * kColumns + kTaps; ++x) {
+        Int pixel[4];  // where there is none, the one above again
 #pragma GCC unroll 4
-        for (int g = 0; g < kGroups; ++g) {
-          total[p][g] = Vector::add_products(total[p][g], column[g], Vector::load_bytes(tables.weights[t][g]));
+        for (int y = 0; y < 4; ++y) {
+          pixel[y] = 4 * q + y < kTaps ? unsigned_bytes(rows[4 * q + y] + from + x * column_step) : pixel[y - 1];
+        }
+        const Int front = Vector::low_8(pixel[0], pixel[1]), front_below = Vector::low_8(pixel[2], pixel[3]);
+        const Int back = Vector::high_8(pixel[0], pixel[1]), back_below = Vector::high_8(pixel[2], pixel[3]);
+        const Int column[kGroups] = {Vector::low_16(front, front_below), Vector::high_16(front, front_below),
+                                     Vector::low_16(back, back_below), Vector::high_16(back, back_below)};
+#pragma GCC unroll 5
+        for (int t = 0; t < kTaps; ++t) {
+          if (x < t || (x - t) % kColumns != 0 || (x - t) / kColumns >= kSome) continue;
+          const int p = (x - t) / kColumns;
+#pragma GCC unroll 4
+          for (int g = 0; g < kGroups; ++g) {
+            total[p][g] = Vector::add_products(total[p][g], column[g], Vector::load_bytes(tables.weights[q][t][g]));
+          }
         }
       }
     }
@@ -164,7 +167,7 @@ struct NineTaps {
                           int64_t, int8_t*, int64_t, int64_t);
 
   template <bool kPositive, auto kRequantize>
-  static void whole_row(const NineTapsRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to) {
+  static void whole_row(const ColumnsRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to) {
     const auto* tables = reinterpret_cast<const Tables*>(row.tables);
     const int64_t channels = row.channels;
     if (channels < kBlock) {
@@ -185,13 +188,13 @@ struct NineTaps {
   }
 
   template <auto kRequantize>
-  static void run(const NineTapsRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to) {
+  static void run(const ColumnsRow& row, const int8_t* const* rows, const Requantization& how, int8_t* to) {
     (how.is_positive ? whole_row<true, kRequantize> : whole_row<false, kRequantize>)(row, rows, how, to);
   }
 
   template <auto kRequantize>
-  static const NineTapsOps* ops() {
-    static const NineTapsOps all = {suits, table_bytes, prepare, run<kRequantize>};
+  static const ColumnOps* ops() {
+    static const ColumnOps all = {suits, table_bytes, prepare, run<kRequantize>};
     return &all;
   }
 };
