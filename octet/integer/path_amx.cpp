@@ -15,6 +15,7 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")
 #endif
 
+#include "octet/integer/vnni_integers.h"
 #include "octet/integer/vnni_vector.h"
 
 namespace octet::integer {
@@ -226,10 +227,6 @@ inline void for_pieces(const Panel* panels, int64_t panel_count, const TileRows&
   take(before);
 }
 
-void requantize(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to) {
-  vnni_ops().requantize(sums, how, first, count, to);
-}
-
 template <bool kPositive>
 void quick_levels(const Panels& panels, const TileRows& rows, const uint8_t* weights, int64_t block_bytes,
                   const Requantization& how, int64_t first, int64_t count, int8_t* to, int64_t stride) {
@@ -241,7 +238,7 @@ void quick_levels(const Panels& panels, const TileRows& rows, const uint8_t* wei
       const int32_t* sums = piece.sums + i * kRows * width;
       int8_t* const place = to + panel.first * stride + piece.channel;
       const auto finish = [&]<int kBlocks>() {
-        wide::levels_of_sums<Vnni, kBlocks, kPositive, requantize, wide::Offsets::kMissing>(
+        wide::levels_of_sums<Vnni, kBlocks, kPositive, InIntegers::requantize, wide::Offsets::kMissing>(
             sums, width, panel.count, how, quick, first + piece.channel, count - piece.channel, place, stride);
       };
       if (piece.blocks == 4) {
@@ -271,7 +268,7 @@ void levels_in_integers(const Panels& panels, const TileRows& rows, const uint8_
                         const Requantization& how, int64_t first, int64_t count, int8_t* to, int64_t stride) {
   const auto take = [&](const Piece& piece) {
     for_rows(piece, count, [&](int64_t row, int64_t channel, int64_t width, const int32_t* sums) {
-      requantize(sums, how, first + channel, width, to + row * stride + channel);
+      InIntegers::requantize(sums, how, first + channel, width, to + row * stride + channel);
     });
   };
   for_pieces(panels.each.data(), panels.count, rows, weights, block_bytes, count, take);

@@ -25,10 +25,22 @@ struct AvxVnni : Avx2 {
   static Int add_products_16(Int sums, Int x, Int w) { return _mm256_dpwssd_avx_epi32(sums, x, w); }
 };
 
+struct AsAvx2 {
+  static void requantize(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to) {
+    avx2_ops().requantize(sums, how, first, count, to);
+  }
+  static void add(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+    avx2_ops().add(how, x, y, z, count);
+  }
+  static void multiply(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
+    avx2_ops().multiply(how, x, y, z, count);
+  }
+};
+
 }  // namespace
 
 const PathOps& avx_vnni_ops() {
-  static const PathOps ops = ops_of_unsigned<AvxVnni>();
+  static const PathOps ops = ops_of_unsigned<AvxVnni, AsAvx2>();
   return ops;
 }
 

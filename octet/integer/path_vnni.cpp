@@ -13,6 +13,7 @@
 #endif
 
 #include "octet/integer/unsigned_products.h"
+#include "octet/integer/vnni_integers.h"
 #include "octet/integer/vnni_vector.h"
 
 namespace octet::integer {
@@ -33,7 +34,7 @@ __attribute__((target("avx512vbmi"))) void look_up_in_registers(const int8_t* ta
 }
 
 PathOps all_ops() {
-  PathOps ops = ops_of_unsigned<Vnni>();
+  PathOps ops = ops_of_unsigned<Vnni, InIntegers>();
   if (__builtin_cpu_supports("avx512vbmi")) ops.look_up = look_up_in_registers;
   return ops;
 }

@@ -13,19 +13,6 @@
 namespace octet::integer {
 namespace {
 
-// What integers decide, and what is rare, AVX2 does.
-void requantize_as_avx2(const int32_t* sums, const Requantization& how, int64_t first, int64_t count, int8_t* to) {
-  avx2_ops().requantize(sums, how, first, count, to);
-}
-
-void add_as_avx2(const SumOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
-  avx2_ops().add(how, x, y, z, count);
-}
-
-void multiply_as_avx2(const ProductOfTwo& how, const int8_t* x, const int8_t* y, int8_t* z, int64_t count) {
-  avx2_ops().multiply(how, x, y, z, count);
-}
-
 // int8 + 128: the instruction takes unsigned activations.
 template <class Vector>
 void pack_unsigned(const int8_t* from, int64_t count, uint8_t* to) {
@@ -38,7 +25,8 @@ void pack_unsigned(const int8_t* from, int64_t count, uint8_t* to) {
   for (; i < count; ++i) to[i] = static_cast<uint8_t>(from[i] + 128);
 }
 
-template <class Vector>
+/// Slow: what integers decide, as vnni_integers.h has it.
+template <class Vector, class Slow>
 PathOps ops_of_unsigned() {
   return {.depth_group = 4,
           .groups_at_once = 1,
@@ -51,14 +39,14 @@ PathOps ops_of_unsigned() {
           .depthwise_block = Vector::kLanes,
           .pack = pack_unsigned<Vector>,
           .tile = wide::sums_of_tile<Vector>,
-          .levels = tile_by_tile<wide::levels_of_tile<Vector, requantize_as_avx2>, wide::kMostRows, Vector::kLanes>,
-          .requantize = requantize_as_avx2,
-          .depthwise = wide::depthwise<Vector, requantize_as_avx2>,
-          .add = wide::add<Vector, add_as_avx2>,
+          .levels = tile_by_tile<wide::levels_of_tile<Vector, Slow::requantize>, wide::kMostRows, Vector::kLanes>,
+          .requantize = Slow::requantize,
+          .depthwise = wide::depthwise<Vector, Slow::requantize>,
+          .add = wide::add<Vector, Slow::add>,
           .look_up = avx2_ops().look_up,
-          .multiply = wide::multiply<Vector, multiply_as_avx2>,
-          .columns_of_3 = ColumnTaps<Vector, 3>::template ops<requantize_as_avx2>(),
-          .columns_of_5 = ColumnTaps<Vector, 5>::template ops<requantize_as_avx2>(),
+          .multiply = wide::multiply<Vector, Slow::multiply>,
+          .columns_of_3 = ColumnTaps<Vector, 3>::template ops<Slow::requantize>(),
+          .columns_of_5 = ColumnTaps<Vector, 5>::template ops<Slow::requantize>(),
           .winograd = nullptr};
 }
 
