@@ -5,12 +5,18 @@
 namespace octet::integer {
 namespace {
 
+// A tile of AMX takes as long for few products as for 64.
+Path path_of_depth(Path path, int64_t products) {
+  constexpr int64_t kShallow = 32;
+  return path == Path::kAmx && products <= kShallow ? Path::kVnni : path;
+}
+
 int64_t rounded_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
 }  // namespace
 
 PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels, int64_t segments, int64_t depth)
-    : ops_(&path_ops(path)),
+    : ops_(&path_ops(path_of_depth(path, segments * depth))),
       channels_(channels),
       segments_(segments),
       depth_(depth),
