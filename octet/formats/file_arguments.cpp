@@ -14,10 +14,13 @@ constexpr uint64_t kMaxInputBytes = uint64_t{16} << 30;
 void check_file_arguments(const Node& call, const std::string& where) {
   const auto& arguments = call.op().schema().arguments();
   for (size_t i = 0; i < arguments.size(); ++i) {
-    if (!is_code(arguments[i])) continue;
     const Arg& arg = call.arg(i);
-    const std::string wrong = arg.is_constant() ? wrong_code(arguments[i], arg.constant())
-                                                : "computed by the program, where only a constant can stand";
+    std::string wrong;
+    if (arg.is_constant()) {
+      wrong = is_code(arguments[i]) ? wrong_code(arguments[i], arg.constant()) : wrong_integers(arg.constant());
+    } else if (is_code(arguments[i])) {
+      wrong = "computed by the program, where only a constant can stand";
+    }
     if (!wrong.empty()) {
       throw Error(where, str("argument '", arguments[i].name(), "' of ", call.op().text(), " is ", wrong));
     }

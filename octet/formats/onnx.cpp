@@ -9,9 +9,15 @@
 namespace octet {
 namespace {
 
+constexpr uint64_t kMaxFile = (uint64_t{1} << 31) - 1;
+
 std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& source, const OnnxOptions& options,
                                   bool has_folder) {
   const std::string& file = source->name();
+  if (source->size() > kMaxFile) {
+    throw Error(file, "is too long for protobuf: 2 GB is the most")
+        .hint("keep the weights in files of their own: onnx.save_model(..., save_as_external_data=True)");
+  }
   Budget budget(file, source->size());
   budget.charge(source->size(), "its bytes");
   const std::string bytes = source->read(0, source->size());

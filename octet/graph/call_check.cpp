@@ -475,10 +475,19 @@ std::string wrong_code(const c10::Argument& argument, const c10::IValue& value) 
   return code >= 0 && code < static_cast<int64_t>(c10::MemoryFormat::NumOptions) ? "" : str("no memory format: ", code);
 }
 
+std::string wrong_integers(const c10::IValue& value) {
+  constexpr int64_t kLowest = std::numeric_limits<int64_t>::min() / 2;
+  if (!value.isIntList()) return {};
+  const c10::List<int64_t> numbers = value.toIntList();
+  const auto low = std::find_if(numbers.begin(), numbers.end(), [&](int64_t number) { return number < kLowest; });
+  return low == numbers.end() ? "" : str("beyond what a size or a step can be: ", static_cast<int64_t>(*low));
+}
+
 void check_call(const Op& op, c10::ArrayRef<c10::IValue> values, const std::string& where) {
   const auto& arguments = op.schema().arguments();
   for (size_t i = 0; i < arguments.size() && i < values.size(); ++i) {
-    const std::string wrong = wrong_code(arguments[i], values[i]);
+    std::string wrong = wrong_code(arguments[i], values[i]);
+    if (wrong.empty()) wrong = wrong_integers(values[i]);
     if (!wrong.empty()) throw Error(where, str("argument '", arguments[i].name(), "' of ", op.text(), " is ", wrong));
   }
   const CallCheck check = call_check(op);

@@ -23,7 +23,11 @@ std::string wrong_code(const c10::Argument& argument, const c10::IValue& value);
 /// True for an argument that `wrong_code` looks at.
 bool is_code(const c10::Argument& argument);
 
-/// Both for values about to be given to `op`: throws octet::Error naming `where`.
+/// What is wrong with the whole numbers of a list; empty where all are well, or where the value is no such list. ATen
+/// keeps symbols in the numbers near the smallest one, and takes none of these for a size, a stride or a shift.
+std::string wrong_integers(const c10::IValue& value);
+
+/// All of it for values about to be given to `op`: throws octet::Error naming `where`.
 void check_call(const Op& op, c10::ArrayRef<c10::IValue> values, const std::string& where);
 
 }  // namespace octet

@@ -53,6 +53,11 @@ void turn_all(const From* from, To* to, int64_t count, const Turn& turn) {
                [&](int64_t begin, int64_t end) { std::transform(from + begin, from + end, to + begin, turn); });
 }
 
+// A tensor without elements may have no memory.
+void copy_bytes(void* to, const void* from, size_t count) {
+  if (count > 0) std::memcpy(to, from, count);
+}
+
 size_t bytes_of(const Tensor& tensor) { return static_cast<size_t>(tensor.numel() * tflite::type_size(tensor.type)); }
 
 at::Tensor quantized(const at::Tensor& values, const Tensor& tensor) {
@@ -116,18 +121,19 @@ void Executor::execute(const Pass& pass, const std::vector<const void*>& inputs,
   };
   Values values(model_.tensors.size(), memory + pass.layout.arena_bytes);
   for (size_t i = 0; i < model_.tensors.size(); ++i) {
-    if (model_.tensors[i].is_constant) {
-      values.set(static_cast<int32_t>(i), const_cast<uint8_t*>(model_.tensors[i].data.data()));
+    const Tensor& tensor = model_.tensors[i];
+    if (tensor.is_constant) {
+      values.set(static_cast<int32_t>(i), tensor.data.empty() ? memory : const_cast<uint8_t*>(tensor.data.data()));
     } else if (pass.layout.offsets[i] >= 0) {
       values.set(static_cast<int32_t>(i), memory + pass.layout.offsets[i]);
     }
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
-    std::memcpy(values.at<void>(model_.inputs[i]), inputs[i], bytes(model_.inputs[i]));
+    copy_bytes(values.at<void>(model_.inputs[i]), inputs[i], bytes(model_.inputs[i]));
   }
   for (const Kernel& kernel : pass.kernels) kernel(values);
   for (size_t i = 0; i < outputs.size(); ++i) {
-    std::memcpy(outputs[i], values.at<const void>(model_.outputs[i]), bytes(model_.outputs[i]));
+    copy_bytes(outputs[i], values.at<const void>(model_.outputs[i]), bytes(model_.outputs[i]));
   }
 }
 

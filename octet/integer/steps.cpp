@@ -39,7 +39,7 @@ std::optional<Frame> frame_of(const tflite::Model& model, const Operator& op) {
   int32_t sides[kRank][2];
   std::memcpy(sides, sizes.data.data(), sizeof(sides));
   for (size_t d = 0; d < kRank; ++d) {
-    const auto [before, after] = sides[d];
+    const int64_t before = sides[d][0], after = sides[d][1];
     const bool may_grow = d == 1 || d == 2;
     if (before < 0 || after < 0 || (!may_grow && before + after != 0)) return std::nullopt;
     if (image.shape[d] < 1 || padded.shape[d] != image.shape[d] + before + after) return std::nullopt;

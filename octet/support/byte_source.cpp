@@ -21,7 +21,9 @@ void check_range(const ByteSource& source, uint64_t offset, uint64_t count) {
 
 class FileSource final : public ByteSource {
  public:
-  explicit FileSource(const std::string& path) : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  // O_NONBLOCK: a pipe that nobody writes to would keep us waiting before it is known to be one.
+  explicit FileSource(const std::string& path)
+      : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
     if (descriptor_ < 0) throw Error(path, str("cannot be opened: ", std::strerror(errno)), ErrorCategory::kFile);
     struct stat status {};
     if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {

@@ -123,6 +123,25 @@ TEST(OnnxDamage, AbsurdSizesAreErrors) {
   EXPECT_LT(peak, 400U << 20);
 }
 
+// Constants are charged before they are computed; of large values that the program computes only the sizes are worked
+// out.
+TEST(OnnxDamage, CallsTakeNoMemoryForWhatTheyWouldMake) {
+  const auto doubled = [](const std::string& first) {
+    Texts steps;
+    for (int i = 0; i < 40; ++i) {
+      const std::string from = i == 0 ? first : str("v", i - 1);
+      steps.push_back(node("Concat", {from, from}, {i == 39 ? "y" : str("v", i)}, {attribute("axis", int64_t{1})}));
+    }
+    return model({steps, {value("x", {1, 2})}, {"y"}, {tensor("c", kFloat, {1, 2}, of_floats({1, 2}))}});
+  };
+  const uint64_t peak = test::peak_memory_of([&] {
+    refuses(doubled("c"), {"is refused", "its constants"});
+    const std::vector<int64_t> sizes = load(doubled("x"))->graph().output()->inputs()[0]->sizes();
+    EXPECT_EQ(sizes, (std::vector<int64_t>{1, int64_t{2} << 40}));
+  });
+  EXPECT_LT(peak, 300U << 20);
+}
+
 TEST(OnnxDamage, DepthIsNoRecursion) {
   std::string nested;
   for (int i = 0; i < 2000; ++i) nested = bytes(6, bytes(1, bytes(5, nested)));

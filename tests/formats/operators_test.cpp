@@ -156,6 +156,28 @@ TEST(Operators, CodesThatAtenWouldIndexTablesWithAreChecked) {
   EXPECT_FALSE(error_of([&] { read_graph(with({{"node", "x"}}, nullptr, nullptr, nullptr)); }).empty());
 }
 
+TEST(Operators, ListsOfTheSmallestNumbersAreRefusedInOurOwnWords) {
+  const std::string wrong = "is beyond what a size or a step can be: -9223372036854775808";
+  const int64_t least = std::numeric_limits<int64_t>::min();
+  const json x = {{"node", "x"}};
+  EXPECT_TRUE(fails_with(
+      [&] {
+        read_graph(graph_with("aten.expand.default", json::array({x, {least, 4}, false})));
+      },
+      "argument 'size' of aten.expand.default " + wrong));
+  EXPECT_TRUE(fails_with(
+      [&] {
+        read_graph(graph_with("aten.roll.default", json::array({x, {least}, {0}})));
+      },
+      "argument 'shifts' of aten.roll.default " + wrong));
+  EXPECT_NO_THROW(read_graph(graph_with("aten.slice.Tensor", json::array({x, 0, least, 4, 1}))));
+  EXPECT_TRUE(fails_with(
+      [&] {
+        check_call(Op::find("aten.expand.default"), {at::rand({1, 4}), std::vector{least}}, "");
+      },
+      wrong));
+}
+
 // --- arguments beyond their tensors
 
 at::Tensor ints(std::vector<int64_t> values) { return at::tensor(values, at::kLong); }

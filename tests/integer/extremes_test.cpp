@@ -63,6 +63,16 @@ TEST(Extremes, ScalesThatVanishInATable) {
   EXPECT_EQ(one(OpCode::kHardSwish, 100, per_tensor(1e5F), per_tensor(1e5F)), 100);
 }
 
+// Tensors without elements have no memory: the sanitizer sees where it is read all the same.
+TEST(Extremes, TensorsWithoutElements) {
+  test::Program program(OpCode::kConcatenation);
+  program.options().axis = 1;
+  program.input(filled({1, 0}, 0), per_tensor(1.0F));
+  program.constant(filled({1, 0}, 0), per_tensor(1.0F));
+  program.output({1, 0}, Type::kInt8, per_tensor(1.0F));
+  EXPECT_EQ(integer::Executor(program.model()).run({filled({1, 0}, 0)}).at(0).sizes(), (std::vector<int64_t>{1, 0}));
+}
+
 TEST(Extremes, ResizesToNothing) {
   for (const OpCode code : {OpCode::kResizeBilinear, OpCode::kResizeNearestNeighbor}) {
     test::Program program(code);

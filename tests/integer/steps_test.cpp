@@ -137,5 +137,14 @@ TEST(Steps, AnotherValueThanTheZeroPointStays) {
   EXPECT_TRUE(at::equal(integer::Executor(both).run({image}).at(0), integer::Executor(alone).run({whole}).at(0)));
 }
 
+TEST(Steps, SidesBeyondInt32AreNoFrame) {
+  const at::Tensor image = some_levels({1, 6, 5, 4});
+  tflite::Model model = behind_pad(windows(image, 3, false, 1), image, {0, 0, 0, 0});
+  const std::vector<int32_t> sides = {INT32_MAX, INT32_MAX, 0, 0, 0, 0, 0, 0};
+  std::memcpy(model.tensors.back().data.data(), sides.data(), sides.size() * sizeof(int32_t));
+  EXPECT_EQ(integer::steps_of(model).size(), 2u);
+  EXPECT_THROW(integer::Executor{model}, Error);
+}
+
 }  // namespace
 }  // namespace octet

@@ -128,6 +128,8 @@ TEST(ByteSource, SaysWhyAFileCannotBeRead) {
   EXPECT_TRUE(test::fails_with([&] { open_file(folder.file("none")); }, "No such file"));
   EXPECT_TRUE(test::fails_with([&] { open_file(folder.path()); }, "is a folder"));
   EXPECT_TRUE(test::fails_with([&] { open_file("/dev/zero"); }, "not a regular file"));
+  ASSERT_EQ(mkfifo(folder.file("pipe").c_str(), 0600), 0);  // that nobody writes to
+  EXPECT_TRUE(test::fails_with([&] { open_file(folder.file("pipe")); }, "not a regular file"));
   atomic_write(folder.file("a"), "0123456789");
   EXPECT_TRUE(test::fails_with([&] { read_file(folder.file("a"), 9); }, "is too large"));
 }

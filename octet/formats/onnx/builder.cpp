@@ -3,8 +3,10 @@
 #include <ATen/Functions.h>
 #include <ATen/ScalarOps.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty_strided.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "octet/formats/dtype.h"
 #include "octet/formats/raw_tensor.h"
@@ -15,10 +17,27 @@ namespace octet::onnx {
 namespace {
 
 constexpr uint64_t kNodeBytes = 1024;  // of a call with its arguments
+constexpr uint64_t kMostExample = uint64_t{64}
+                                  << 20;  // bytes of a value; of a larger one only the sizes are worked out
 
-at::Tensor example_of(const Value& value) {
+bool is_large(const Value& value, const std::string& where) {
+  return !value.known() && checked_bytes(value.node->sizes(), value.node->meta()->dtype, where) > kMostExample;
+}
+
+at::Tensor example_of(const Value& value, const std::string& where) {
   if (value.known()) return value.constant;
-  return at::zeros(value.node->sizes(), at::TensorOptions(value.node->meta()->dtype));
+  const at::TensorOptions options(value.node->meta()->dtype);
+  return at::zeros(value.node->sizes(), is_large(value, where) ? options.device(at::kMeta) : options);
+}
+
+at::Tensor without_data(const at::Tensor& tensor) {
+  return at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().device(at::kMeta));
+}
+
+uint64_t bytes_of(const std::vector<at::Tensor>& tensors) {
+  uint64_t bytes = 0;
+  for (const at::Tensor& tensor : tensors) bytes += tensor.nbytes();
+  return bytes;
 }
 
 // Whole numbers have no quotient by the zeros that stand for what is not known yet.
@@ -66,8 +85,7 @@ std::vector<at::Tensor> tensors_of(const c10::Stack& results) {
   return tensors;
 }
 
-std::vector<at::Tensor> run_once(const Op& op, const std::vector<Arg>& bound, const std::string& where) {
-  const at::NoGradGuard no_grad;
+c10::Stack stack_of(const Op& op, const std::vector<Arg>& bound) {
   c10::Stack stack;
   for (size_t i = 0; i < bound.size(); ++i) {
     c10::IValue value = bound[i].constant();
@@ -77,6 +95,11 @@ std::vector<at::Tensor> run_once(const Op& op, const std::vector<Arg>& bound, co
     }
     stack.push_back(std::move(value));
   }
+  return stack;
+}
+
+std::vector<at::Tensor> run_once(const Op& op, c10::Stack stack, const std::string& where) {
+  const at::NoGradGuard no_grad;
   check_call(op, stack, where);
   try {
     op.handle().callBoxed(stack);
@@ -89,6 +112,29 @@ std::vector<at::Tensor> run_once(const Op& op, const std::vector<Arg>& bound, co
     throw Error(where, str(op.text(), ": ", text));
   }
   return tensors_of(stack);
+}
+
+// What a call would give, by its sizes alone, before it takes any memory; nothing where ATen cannot tell.
+std::optional<std::vector<at::Tensor>> foreseen(const Op& op, c10::Stack stack) {
+  const at::NoGradGuard no_grad;
+  try {
+    for (c10::IValue& value : stack) {
+      if (value.isTensor() && value.toTensor().defined() &&
+          !value.toTensor().unsafeGetTensorImpl()->is_wrapped_number())
+        value = without_data(value.toTensor());
+      if (!value.isTensorList()) continue;
+      c10::List<at::Tensor> list;
+      for (const at::Tensor& each : value.toTensorVector()) list.push_back(without_data(each));
+      value = std::move(list);
+    }
+    op.handle().callBoxed(stack);
+    std::vector<at::Tensor> results = tensors_of(stack);
+    const auto has_no_data = [](const at::Tensor& tensor) { return tensor.defined() && tensor.is_meta(); };
+    if (!std::all_of(results.begin(), results.end(), has_no_data)) return std::nullopt;
+    return results;
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
 }
 
 TensorMeta meta_of(const at::Tensor& tensor) { return {tensor.scalar_type(), tensor.sizes().vec()}; }
@@ -128,19 +174,27 @@ std::vector<Value> Builder::run(const Place& place, std::string_view op_text, co
                                 bool several, bool fold) {
   const Op op = Op::find(op_text);
   const std::vector<Value> values = values_of(operands);
-  std::vector<Arg> examples = arguments(operands, [](const Value& value) { return Arg(example_of(value)); });
+  const auto example = [&](const Value& value) { return Arg(example_of(value, place.where)); };
+  std::vector<Arg> examples = arguments(operands, example);
   if (divides(op_text) && operands.at(1).value() != nullptr && !operands[1].value()->known())
-    examples[1] = Arg(at::ones_like(example_of(*operands[1].value())));
-  const std::vector<at::Tensor> results =
-      run_once(op, bind_arguments(op, std::move(examples), {}, place.where), place.where);
+    examples[1] = Arg(at::ones_like(example_of(*operands[1].value(), place.where)));
+  c10::Stack stack = stack_of(op, bind_arguments(op, std::move(examples), {}, place.where));
+  const bool folds =
+      fold && std::all_of(values.begin(), values.end(), [](const Value& value) { return value.known(); });
+  const std::optional<std::vector<at::Tensor>> sizes_only = foreseen(op, stack);
+  const bool reads_large =
+      std::any_of(values.begin(), values.end(), [&](const Value& value) { return is_large(value, place.where); });
+  const bool is_large_call = !folds && (reads_large || (sizes_only && bytes_of(*sizes_only) > kMostExample));
+  if (is_large_call && !sizes_only)
+    throw Error(place.where, "reads values of more than 64 MiB, of which octet cannot work out what it makes");
+  if (folds && sizes_only) budget_.charge(bytes_of(*sizes_only), "its constants");
+  const std::vector<at::Tensor> results = is_large_call ? *sizes_only : run_once(op, std::move(stack), place.where);
+  if (folds && !sizes_only) budget_.charge(bytes_of(results), "its constants");
   if (results.empty()) throw Error(place.where, op.text() + " gives no tensor");
 
   std::vector<Value> made;
-  if (fold && std::all_of(values.begin(), values.end(), [](const Value& value) { return value.known(); })) {
-    for (const at::Tensor& tensor : results) {
-      budget_.charge(static_cast<uint64_t>(tensor.nbytes()), "its constants");
-      made.push_back({nullptr, tensor, place.name, false});
-    }
+  if (folds) {
+    for (const at::Tensor& tensor : results) made.push_back({nullptr, tensor, place.name, false});
     // A view, a cast or a turn of a parameter is one; a sum of two is not.
     if (values.size() == 1 && results.size() == 1) made[0].learns = values[0].learns;
     if (values.size() == 1 && results.size() == 1 && !values[0].name.empty()) made[0].name = values[0].name;

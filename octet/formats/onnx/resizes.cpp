@@ -71,46 +71,46 @@ Resize read_resize(const Step& step) {
   return made;
 }
 
-// Which element of the input an element of the output comes from, in mode nearest.
-int64_t nearest_place(const Step& step, const Resize& resize, size_t dim, int64_t at) {
-  const double scale = resize.scales[dim];
-  const auto to = static_cast<double>(resize.to[dim]);
-  const auto from = static_cast<double>(resize.from[dim]);
-  const auto x = static_cast<double>(at);
-  double place = 0;
-  if (resize.coordinates == "half_pixel") {
-    place = (x + 0.5) / scale - 0.5;
-  } else if (resize.coordinates == "pytorch_half_pixel") {
-    place = to > 1 ? (x + 0.5) / scale - 0.5 : 0.0;
-  } else if (resize.coordinates == "asymmetric") {
-    place = x / scale;
-  } else if (resize.coordinates == "align_corners") {
-    place = to > 1 ? x * (from - 1) / (to - 1) : 0.0;
-  } else if (resize.coordinates == "half_pixel_symmetric") {
-    place = from / 2 * (1 - to / (scale * from)) + (x + 0.5) / scale - 0.5;
-  } else {
-    step.refuse("coordinate_transformation_mode", "half_pixel, asymmetric or align_corners", resize.coordinates,
-                "cut the part out by Slice first");
-  }
-  double rounded = 0;
-  if (resize.nearest == "floor") {
-    rounded = std::floor(place);
-  } else if (resize.nearest == "ceil") {
-    rounded = std::ceil(place);
-  } else if (resize.nearest == "round_prefer_ceil") {
-    rounded = std::floor(place + 0.5);
-  } else if (resize.nearest == "round_prefer_floor") {
-    rounded = std::ceil(place - 0.5);
-  } else {
-    step.refuse("nearest_mode", "floor, ceil, round_prefer_floor or round_prefer_ceil", resize.nearest);
-  }
-  return std::clamp(static_cast<int64_t>(rounded), int64_t{0}, resize.from[dim] - 1);
+// Where an element of the output comes from, between the elements of the input.
+using PlaceOf = double (*)(double at, double scale, double from, double to);
+
+PlaceOf place_rule(const Step& step, const Resize& resize) {
+  if (resize.coordinates == "half_pixel")
+    return [](double at, double scale, double, double) { return (at + 0.5) / scale - 0.5; };
+  if (resize.coordinates == "pytorch_half_pixel")
+    return [](double at, double scale, double, double to) { return to > 1 ? (at + 0.5) / scale - 0.5 : 0.0; };
+  if (resize.coordinates == "asymmetric") return [](double at, double scale, double, double) { return at / scale; };
+  if (resize.coordinates == "align_corners")
+    return [](double at, double, double from, double to) { return to > 1 ? at * (from - 1) / (to - 1) : 0.0; };
+  if (resize.coordinates == "half_pixel_symmetric")
+    return [](double at, double scale, double from, double to) {
+      return from / 2 * (1 - to / (scale * from)) + (at + 0.5) / scale - 0.5;
+    };
+  step.refuse("coordinate_transformation_mode", "half_pixel, asymmetric or align_corners", resize.coordinates,
+              "cut the part out by Slice first");
 }
 
-Sizes nearest_places(const Step& step, const Resize& resize, size_t dim) {
+using Round = double (*)(double place);
+
+Round rounding_rule(const Step& step, const Resize& resize) {
+  if (resize.nearest == "floor") return [](double place) { return std::floor(place); };
+  if (resize.nearest == "ceil") return [](double place) { return std::ceil(place); };
+  if (resize.nearest == "round_prefer_ceil") return [](double place) { return std::floor(place + 0.5); };
+  if (resize.nearest == "round_prefer_floor") return [](double place) { return std::ceil(place - 0.5); };
+  step.refuse("nearest_mode", "floor, ceil, round_prefer_floor or round_prefer_ceil", resize.nearest);
+}
+
+// Which element of the input each element of the output comes from, in mode nearest.
+Sizes nearest_places(Step& step, const Resize& resize, size_t dim) {
   step.charge_constant({resize.to[dim]}, at::kLong);
-  Sizes places;
-  for (int64_t at = 0; at < resize.to[dim]; ++at) places.push_back(nearest_place(step, resize, dim, at));
+  const PlaceOf place_of = place_rule(step, resize);
+  const Round round = rounding_rule(step, resize);
+  const auto from = static_cast<double>(resize.from[dim]), to = static_cast<double>(resize.to[dim]);
+  Sizes places(static_cast<size_t>(resize.to[dim]));
+  for (size_t at = 0; at < places.size(); ++at) {
+    const double place = round(place_of(static_cast<double>(at), resize.scales[dim], from, to));
+    places[at] = static_cast<int64_t>(std::clamp(place, 0.0, from - 1));
+  }
   return places;
 }
 

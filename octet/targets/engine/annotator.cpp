@@ -2,7 +2,6 @@
 
 #include <functional>
 #include <map>
-#include <set>
 #include <unordered_set>
 
 #include "octet/quantize/constant_fold.h"
@@ -11,6 +10,7 @@
 #include "octet/targets/engine/float_divisors.h"
 #include "octet/targets/engine/passes/rewrite.h"
 #include "octet/targets/engine/pattern_annotator.h"
+#include "octet/targets/engine/shared_rows.h"
 
 namespace octet::targets {
 namespace {
@@ -23,66 +23,6 @@ bool lends_parameters(const Node* producer) {
 bool normalizes(const Node& norm, const Node& input) {
   return norm.is_call("aten.batch_norm.default") && norm.arg("input").node() == &input;
 }
-
-const AnySpec* spec_at(const EdgeOrNode& place) {
-  if (place.node == nullptr) return nullptr;
-  const QuantizationAnnotation* note =
-      annotation(std::as_const(place.consumer != nullptr ? *place.consumer : *place.node));
-  if (note == nullptr) return nullptr;
-  if (place.consumer != nullptr) return note->input(place.node);
-  return note->output_qspec ? &*note->output_qspec : nullptr;
-}
-
-// Follows shared specs to the one that makes the observer. In a row of nodes each shares the one before it: where that
-// one's row ends is remembered, so that every step is made once. Nodes are asked about once they are decided.
-class SharedRows {
- public:
-  // The spec that makes the observer of the value, its own or one that it shares; nullptr where it has none.
-  const AnySpec* concrete_output(Node* producer) { return spec_at(end_of(EdgeOrNode(producer)).place); }
-
-  // The grid known beforehand that the value lies on, by its own spec or by the output that it shares; else nullptr.
-  const FixedQParamsQuantizationSpec* fixed_grid(Node* producer) {
-    const End end = end_of(EdgeOrNode(producer));
-    const AnySpec* spec = end.through_edge ? nullptr : spec_at(end.place);
-    return spec == nullptr ? nullptr : std::get_if<FixedQParamsQuantizationSpec>(spec);
-  }
-
- private:
-  struct End {
-    EdgeOrNode place;
-    bool through_edge = false;  // an edge lies on the way
-  };
-
-  End end_of(const EdgeOrNode& start) {
-    std::vector<EdgeOrNode> row;
-    std::set<EdgeOrNode> seen;
-    End end{start, false};
-    while (true) {
-      const auto known = ends_.find(end.place);
-      if (known != ends_.end()) {
-        end = known->second;
-        break;
-      }
-      const AnySpec* spec = spec_at(end.place);
-      const auto* shared = spec == nullptr ? nullptr : std::get_if<SharedQuantizationSpec>(spec);
-      if (shared == nullptr) break;
-      if (!seen.insert(end.place).second) {  // a circle, which resolve_sharing will tell
-        end = {};
-        break;
-      }
-      row.push_back(end.place);
-      end.place = shared->edge_or_node;
-    }
-    for (auto place = row.rbegin(); place != row.rend(); ++place) {
-      const auto& next = std::get<SharedQuantizationSpec>(*spec_at(*place)).edge_or_node;
-      end.through_edge = end.through_edge || next.consumer != nullptr;
-      ends_[*place] = end;
-    }
-    return end;
-  }
-
-  std::map<EdgeOrNode, End> ends_;  // of places that share another's spec
-};
 
 bool is_float_value(const Node& node) { return !node.meta() || at::isFloatingType(node.meta()->dtype); }
 

@@ -10,7 +10,7 @@ namespace {
 constexpr double kSmallestDivisor = 1e-12;
 
 // The divisor where it is constant, in the type of the division.
-at::Tensor divisor_of(const GraphModule& module, const Node& div) {
+at::Tensor known_divisor(const GraphModule& module, const Node& div) {
   const Arg& other = div.arg("other");
   if (is_static(other.node())) return module.attr(other.node()->target()).to(div.meta()->dtype);
   if (!other.is_constant()) return {};
@@ -30,7 +30,7 @@ bool convert_div_to_mul(GraphModule& module) {
     Node* dividend = div->arg("self").node();
     if (dividend == nullptr || !div->meta() || !at::isFloatingType(div->meta()->dtype)) continue;
     if (!dividend->meta() || !at::isFloatingType(dividend->meta()->dtype)) continue;
-    const at::Tensor divisor = divisor_of(module, *div);
+    const at::Tensor divisor = known_divisor(module, *div);
     if (!divisor.defined() || (divisor.abs() < kSmallestDivisor).any().item<bool>()) continue;
     const Node* attr = div->arg("other").node();
     const AttrKind kind = attr != nullptr ? module.attr_kind(attr->target()) : AttrKind::kConstant;
