@@ -2,7 +2,7 @@
 // half frozen; and what prepare and convert take. All in one process and in turn.
 // usage: qat_step [batch = 16] [threads = 2] [rounds = 5] [model = mobilenet_v2] [size = 224] [side = all]
 // As `qat_step 128 2 9 resnet8 32`. Side `float` or `qat` runs that step alone, and prints the process's peak of
-// memory.
+// memory; side `shares` holds a QAT step of all channels against steps that train a share of them.
 #include <ATen/Parallel.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <torch/optim/sgd.h>
@@ -18,6 +18,7 @@
 #include "octet/targets/neutron/neutron_quantizer.h"
 #include "octet/train/integer_prefix.h"
 #include "octet/train/optimizer.h"
+#include "octet/train/partial_update.h"
 
 namespace {
 
@@ -29,6 +30,7 @@ using Optimizer = std::shared_ptr<torch::optim::Optimizer>;
 struct Trainee {
   std::shared_ptr<octet::GraphModule> module;
   std::shared_ptr<octet::IntegerPrefix> prefix;  // null: all steps run
+  std::shared_ptr<octet::PartialUpdate> update;  // null: all channels are trained
   Optimizer optimizer;
 
   Trainee(std::shared_ptr<octet::GraphModule> graph,
@@ -44,7 +46,11 @@ struct Trainee {
     optimizer->zero_grad();
     const at::Tensor logits = prefix ? prefix->run({images}).at(0) : module->forward(images);
     at::cross_entropy_loss(logits, labels).backward();
-    optimizer->step();
+    if (update) {
+      update->step(*optimizer);
+    } else {
+      optimizer->step();
+    }
   }
 };
 
@@ -61,6 +67,47 @@ Optimizer octet_sgd(const std::vector<at::Tensor>& parameters) {
   return octet::make_optimizer(parameters, options, kRate);
 }
 
+// All in turn, `rounds` times.
+void compare_shares(const octet::GraphModule& prepared, const at::Tensor& images, int rounds) {
+  struct Side {
+    std::string name;
+    octet::PartialUpdateOptions update;
+    std::unique_ptr<Trainee> trainee = nullptr;
+    Figures step = {}, ratio = {};
+  };
+  std::vector<Side> sides;
+  sides.push_back({"all channels", {}});
+  for (const double share : {0.5, 0.25, 0.1}) sides.push_back({octet::str("share ", share, ", by layer"), {share}});
+  for (const double share : {0.5, 0.25, 0.1}) {
+    sides.push_back({octet::str("share ", share, ", whole layers"), {share, octet::UpdateScope::kWholeLayers}});
+  }
+  at::Tensor labels;
+  for (Side& side : sides) {
+    side.trainee = std::make_unique<Trainee>(prepared.copy(), octet_sgd);
+    if (side.update.share < 1) {
+      side.trainee->update = std::make_shared<octet::PartialUpdate>(*side.trainee->module, side.update);
+      side.trainee->update->choose();
+    }
+    if (!labels.defined()) {
+      labels = at::randint(side.trainee->module->forward(images).size(1), {images.size(0)}, at::kLong);
+    }
+    side.trainee->step(images, labels);
+  }
+  for (int round = 0; round < rounds; ++round) {
+    double whole = 0;
+    for (Side& side : sides) {
+      const double took = milliseconds([&] { side.trainee->step(images, labels); });
+      if (&side == &sides.front()) whole = took;
+      side.step.add(took);
+      side.ratio.add(took / whole);
+    }
+  }
+  for (const Side& side : sides) {
+    std::printf("  %-26s %8.1f ms (%.1f to %.1f), to all %.2f (%.2f to %.2f)\n", side.name.c_str(), side.step.median(),
+                side.step.at(0.25), side.step.at(0.75), side.ratio.median(), side.ratio.at(0.25), side.ratio.at(0.75));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -75,8 +122,14 @@ int main(int argc, char** argv) try {
   const auto exported = octet::benchmarks::exported_model(model, size);
   const at::Tensor images = at::randn({batch, 3, size, size}).contiguous(at::MemoryFormat::ChannelsLast);
   octet::NeutronQuantizer quantizer(octet::NeutronTargetSpec("imxrt700"), /*is_qat=*/true);
+  if (side == "shares") {
+    compare_shares(*octet::prepare_qat_pt2e(exported->copy(), quantizer), images, rounds);
+    return 0;
+  }
   if (side != "all") {
-    if (side != "float" && side != "qat") throw octet::expected("bench_qat_step", "side", "all, float or qat", side);
+    if (side != "float" && side != "qat") {
+      throw octet::expected("bench_qat_step", "side", "all, float, qat or shares", side);
+    }
     auto graph = exported->copy();
     if (side == "qat") graph = octet::prepare_qat_pt2e(graph, quantizer);
     Trainee alone(graph, side == "qat" ? octet_sgd : libtorch_sgd);

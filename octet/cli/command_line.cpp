@@ -157,6 +157,19 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
           "With --qat and --freeze: once ranges stop moving, what stands before the first trained layer runs in "
           "the device's integers: yes or no")
       ->default_str("yes");
+  verb.add_option("--update-share", arguments.update_share,
+                  "With --qat: the share of the output channels whose weights are trained, those with the greatest "
+                  "weights; the others stay as they are")
+      ->capture_default_str()
+      ->check(up_to_one());
+  verb.add_option("--update-by", arguments.update_by,
+                  "Among what that share is taken: the channels of each layer, those of the whole network, or "
+                  "whole-layers")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"layer", "network", "whole-layers"}));
+  verb.add_option("--update-every", arguments.update_every, "Steps behind which they are chosen anew")
+      ->capture_default_str()
+      ->check(positive());
   verb.add_option("--samples", arguments.samples, "At most this many samples; 0: all")->check(not_negative());
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");

@@ -102,6 +102,7 @@ void check_arguments(const TrainArguments& arguments) {
   }
   for_qat(arguments.freeze_observers_after >= 0, "--freeze-observers-after");
   for_qat(arguments.freeze_bn_after >= 0, "--freeze-bn-after");
+  for_qat(arguments.update_share != 1, "--update-share");
   for_qat(arguments.learn_scales, "--learn-scales");
   for_qat(arguments.warm_start > 0, "--warm-start");
   for_qat(arguments.distill && arguments.teacher.empty(), "--distill without --teacher");
@@ -149,6 +150,7 @@ QatOptions qat_options(const TrainArguments& arguments) {
   options.freeze_bn_after = arguments.freeze_bn_after;
   options.freeze = arguments.freeze;
   options.integer_prefix = arguments.integer_prefix;
+  options.update = {arguments.update_share, update_scope(arguments.update_by), arguments.update_every};
   TrainOptions& training = options.train;
   options.learn_scales = arguments.learn_scales;
   options.calibrated_samples = arguments.warm_start;

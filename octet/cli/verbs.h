@@ -155,6 +155,9 @@ struct TrainArguments {
   bool fused = true;
   std::string freeze;  ///< layers that are not trained: a share, or names
   bool integer_prefix = true;
+  double update_share = 1;  ///< of the channels, that are trained
+  std::string update_by = "layer";
+  int64_t update_every = 64;  ///< steps
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;

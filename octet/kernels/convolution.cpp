@@ -4,12 +4,15 @@
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "octet/kernels/depthwise.h"
 #include "octet/kernels/float_gemm.h"
+#include "octet/kernels/parallel.h"
 #include "octet/kernels/recycled_memory.h"
 #include "octet/kernels/reference_path.h"
 #include "octet/kernels/window_gradient.h"
@@ -26,6 +29,7 @@ constexpr const char* kConvWhere = "octet::conv2d";
 constexpr int64_t kFewChannels = 8;
 constexpr int64_t kLargeFilter = 25;
 constexpr int64_t kThinResult = 32;
+constexpr int64_t kCopyGrain = 1 << 14;  // floats of a thread
 
 enum class Way { kLibtorch, kDepthwise, kPointwise, kWindows, kWindowSums };
 enum class Pass { kForward, kInput, kWeight };
@@ -128,8 +132,9 @@ at::Tensor sizes_only(at::IntArrayRef sizes, const at::Tensor& like) {
   return at::empty(sizes, like.options().memory_format(like.suggest_memory_format()));
 }
 
+// Of the filters `chosen`, which no depthwise one has; undefined: of all.
 template <typename MakeRows, typename Depthwise>
-at::Tensor weight_gradient(Way way, const at::Tensor& gradient, at::IntArrayRef input_sizes,
+at::Tensor weight_gradient(Way way, const at::Tensor& gradient, const at::Tensor& chosen, at::IntArrayRef input_sizes,
                            at::IntArrayRef weight_sizes, const ConvGeometry& g, const MakeRows& rows,
                            const Depthwise& depthwise) {
   const at::Tensor dy = in_channels_last(gradient);
@@ -140,11 +145,33 @@ at::Tensor weight_gradient(Way way, const at::Tensor& gradient, at::IntArrayRef 
     return weight_of_taps(taps, weight_sizes);
   }
   at::Tensor result = empty_image(weight_sizes);
-  rows([&](const RowSource& source) {
-    multiply_transposed(PlainRows(dy.const_data_ptr<float>(), dy.size(1)), source, pixels_of(dy.sizes()),
-                        result.mutable_data_ptr<float>());
-  });
+  const auto multiply = [&](const RowSource& left) {
+    rows([&](const RowSource& right) {
+      multiply_transposed(left, right, pixels_of(dy.sizes()), result.mutable_data_ptr<float>());
+    });
+  };
+  const float* data = dy.const_data_ptr<float>();
+  if (chosen.defined()) {
+    multiply(ChosenColumns(data, dy.size(1), chosen.const_data_ptr<int64_t>(), chosen.numel()));
+  } else {
+    multiply(PlainRows(data, dy.size(1)));
+  }
   return result;
+}
+
+// The channels `chosen` of an image.
+at::Tensor channels_of(const at::Tensor& image, const at::Tensor& chosen) {
+  if (!is_float(image) || !image.device().is_cpu()) return image.index_select(1, chosen);
+  const at::Tensor from = in_channels_last(image);
+  at::Tensor to = empty_image({from.size(0), chosen.numel(), from.size(2), from.size(3)});
+  const ChosenColumns columns(from.const_data_ptr<float>(), from.size(1), chosen.const_data_ptr<int64_t>(),
+                              chosen.numel());
+  float* data = to.mutable_data_ptr<float>();
+  const int64_t count = chosen.numel();
+  parallel_for(0, pixels_of(from.sizes()), std::max<int64_t>(1, kCopyGrain / count), [&](int64_t begin, int64_t end) {
+    columns.copy(begin, end - begin, 0, count, data + begin * count, count);
+  });
+  return to;
 }
 
 }  // namespace
@@ -209,11 +236,16 @@ at::Tensor conv_backward_input(const at::Tensor& gradient, at::IntArrayRef input
   return dx;
 }
 
-at::Tensor conv_backward_weight(const at::Tensor& gradient, const at::Tensor& x, at::IntArrayRef weight_sizes,
-                                const ConvGeometry& g) {
-  if (x.dim() == 4 && weight_sizes.size() == 4) check_gradient(gradient, x.sizes(), weight_sizes, g);
+namespace {
+
+// Of the filters `chosen`, which are what `weight_sizes` counts; undefined: of all.
+at::Tensor backward_weight(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& chosen,
+                           at::IntArrayRef weight_sizes, const ConvGeometry& g) {
   const Way way = way_of(Pass::kWeight, x.sizes(), weight_sizes, g);
-  if (way == Way::kLibtorch || !is_float(x) || !is_float(gradient) || !lies_in_channels_last(x)) {
+  const bool own = way != Way::kLibtorch && is_float(x) && is_float(gradient) && lies_in_channels_last(x);
+  const bool reads_chosen = own && (way == Way::kPointwise || way == Way::kWindows);
+  if (chosen.defined() && !reads_chosen) return backward_weight(channels_of(gradient, chosen), x, {}, weight_sizes, g);
+  if (!own) {
     const at::Tensor weight = sizes_only(weight_sizes, gradient);
     return std::get<1>(libtorch_backward(gradient, x, weight, g, {false, true, false}));
   }
@@ -234,7 +266,33 @@ at::Tensor conv_backward_weight(const at::Tensor& gradient, const at::Tensor& x,
   const auto depthwise = [&](const DepthwiseShape& shape, const float* dy, float* taps) {
     depthwise_backward_weight(shape, x.const_data_ptr<float>(), dy, taps);
   };
-  return weight_gradient(way, gradient, x.sizes(), weight_sizes, g, rows, depthwise);
+  return weight_gradient(way, gradient, chosen, x.sizes(), weight_sizes, g, rows, depthwise);
+}
+
+}  // namespace
+
+at::Tensor conv_backward_weight(const at::Tensor& gradient, const at::Tensor& x, at::IntArrayRef weight_sizes,
+                                const ConvGeometry& g) {
+  if (x.dim() == 4 && weight_sizes.size() == 4) check_gradient(gradient, x.sizes(), weight_sizes, g);
+  return backward_weight(gradient, x, {}, weight_sizes, g);
+}
+
+at::Tensor conv_backward_chosen(const at::Tensor& gradient, const at::Tensor& x, at::IntArrayRef weight_sizes,
+                                const ConvGeometry& g, const at::Tensor& chosen) {
+  check_gradient(gradient, x.sizes(), weight_sizes, g);
+  at::Tensor all = at::empty(weight_sizes, gradient.options().memory_format(at::MemoryFormat::ChannelsLast)).zero_();
+  if (chosen.numel() == 0) return all;
+  std::vector<int64_t> sizes = weight_sizes.vec();
+  sizes[0] = chosen.numel();
+  if (g.groups == 1) return all.index_copy_(0, chosen, backward_weight(gradient, x, chosen, sizes, g));
+  const bool one_filter_each = g.groups == x.size(1) && weight_sizes[0] == x.size(1);
+  if (!one_filter_each) {
+    return all.index_copy_(0, chosen, backward_weight(gradient, x, {}, weight_sizes, g).index_select(0, chosen));
+  }
+  ConvGeometry of_chosen = g;
+  of_chosen.groups = chosen.numel();
+  return all.index_copy_(0, chosen,
+                         backward_weight(channels_of(gradient, chosen), channels_of(x, chosen), {}, sizes, of_chosen));
 }
 
 at::Tensor conv_backward_weight(const at::Tensor& gradient, const Int8Image& x, at::IntArrayRef weight_sizes,
@@ -252,16 +310,17 @@ at::Tensor conv_backward_weight(const at::Tensor& gradient, const Int8Image& x, 
   const auto depthwise = [&](const DepthwiseShape& shape, const float* dy, float* taps) {
     depthwise_backward_weight(shape, x.q.const_data_ptr<int8_t>(), x.zero_point, dy, taps);
   };
-  return weight_gradient(way, gradient, x.q.sizes(), weight_sizes, g, rows, depthwise).mul_(x.scale);
+  return weight_gradient(way, gradient, {}, x.q.sizes(), weight_sizes, g, rows, depthwise).mul_(x.scale);
 }
 
 namespace {
 
 struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias, const std::vector<int64_t>& numbers) {
+                            const std::optional<at::Tensor>& bias, const std::optional<at::Tensor>& trained,
+                            const std::vector<int64_t>& numbers) {
     const RecycledMemory recycled;
-    context->save_for_backward({x, weight});
+    context->save_for_backward({x, weight, trained.value_or(at::Tensor())});
     context->saved_data["numbers"] = numbers;
     context->saved_data["has_bias"] = bias.has_value();
     return conv_forward(x, weight, bias.value_or(at::Tensor()), geometry(numbers));
@@ -273,6 +332,7 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
     const torch::autograd::variable_list saved = context->get_saved_variables();
     const at::Tensor& x = saved[0];
     const at::Tensor& weight = saved[1];
+    const at::Tensor& trained = saved[2];
     const ConvGeometry g = geometry(context->saved_data["numbers"].toIntVector());
     at::Tensor dx;
     at::Tensor dweight;
@@ -280,15 +340,21 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
     const at::Tensor& dy = gradients[0];
     const std::array<bool, 3> wanted{context->needs_input_grad(0), context->needs_input_grad(1),
                                      context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)};
-    if (!dy.defined()) return {dx, dweight, dbias, at::Tensor()};
+    if (!dy.defined()) return {dx, dweight, dbias, at::Tensor(), at::Tensor()};
     if (torch::GradMode::is_enabled()) {  // a second derivative is asked for
       std::tie(dx, dweight, dbias) = libtorch_backward(dy, x, weight, g, wanted);
+      if (wanted[1] && trained.defined()) {
+        dweight = at::zeros_like(dweight).index_copy(0, trained, dweight.index_select(0, trained));
+      }
     } else {
       if (wanted[0]) dx = conv_backward_input(dy, x.sizes(), weight, g);
-      if (wanted[1]) dweight = conv_backward_weight(dy, x, weight.sizes(), g);
+      if (wanted[1]) {
+        dweight = trained.defined() ? conv_backward_chosen(dy, x, weight.sizes(), g, trained)
+                                    : conv_backward_weight(dy, x, weight.sizes(), g);
+      }
       if (wanted[2]) dbias = dy.sum({0, 2, 3});
     }
-    return {dx, dweight, dbias, at::Tensor()};
+    return {dx, dweight, dbias, at::Tensor(), at::Tensor()};
   }
 
   static std::vector<int64_t> numbers(const ConvGeometry& g) {
@@ -301,15 +367,16 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
 
 }  // namespace
 
-at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvGeometry& g) {
+at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvGeometry& g,
+                  const at::Tensor& trained) {
   const RecycledMemory recycled;
   const auto ours = [&](Pass pass) { return way_of(pass, x.sizes(), weight.sizes(), g) != Way::kLibtorch; };
-  const bool own = (ours(Pass::kForward) || ours(Pass::kWeight)) && is_float(x) && is_float(weight) &&
-                   lies_in_channels_last(x) && at::GradMode::is_enabled();
-  if (!own) return conv_forward(x, weight, bias, g);
+  const bool is_faster =
+      (ours(Pass::kForward) || ours(Pass::kWeight)) && is_float(x) && is_float(weight) && lies_in_channels_last(x);
+  if (!at::GradMode::is_enabled() || !(is_faster || trained.defined())) return conv_forward(x, weight, bias, g);
   // apply takes no undefined tensor
-  const std::optional<at::Tensor> added = bias.defined() ? std::optional(bias) : std::nullopt;
-  return Conv2dFunction::apply(x, weight, added, Conv2dFunction::numbers(g));
+  const auto given = [](const at::Tensor& value) { return value.defined() ? std::optional(value) : std::nullopt; };
+  return Conv2dFunction::apply(x, weight, given(bias), given(trained), Conv2dFunction::numbers(g));
 }
 
 }  // namespace octet

@@ -38,12 +38,17 @@ OCTET_API at::Tensor conv_backward_input(const at::Tensor& gradient, at::IntArra
 /// Gradient of the weight [weight_sizes].
 OCTET_API at::Tensor conv_backward_weight(const at::Tensor& gradient, const at::Tensor& x, at::IntArrayRef weight_sizes,
                                           const ConvGeometry& geometry);
-/// The same of an image of integers, which are read as they lie: a quarter of the traffic.
+/// Of the filters `chosen` alone, int64 in rising order: the others' is neither computed nor read, and zero in the
+/// result.
+OCTET_API at::Tensor conv_backward_chosen(const at::Tensor& gradient, const at::Tensor& x, at::IntArrayRef weight_sizes,
+                                          const ConvGeometry& geometry, const at::Tensor& chosen);
+/// The same as conv_backward_weight of an image of integers, which are read as they lie: a quarter of the traffic.
 OCTET_API at::Tensor conv_backward_weight(const at::Tensor& gradient, const Int8Image& x, at::IntArrayRef weight_sizes,
                                           const ConvGeometry& geometry);
 
-/// conv_forward with a gradient: what a graph calls.
+/// conv_forward with a gradient: what a graph calls. The weight's is that of the filters `trained` alone
+/// (conv_backward_chosen), where that is defined.
 OCTET_API at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                            const ConvGeometry& geometry);
+                            const ConvGeometry& geometry, const at::Tensor& trained = {});
 
 }  // namespace octet

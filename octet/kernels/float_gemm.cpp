@@ -180,6 +180,13 @@ void PlainRows::copy(int64_t row, int64_t rows, int64_t column, int64_t columns,
   }
 }
 
+void ChosenColumns::copy(int64_t row, int64_t rows, int64_t column, int64_t columns, float* to, int64_t to_step) const {
+  const float* from = rows_ + row * row_width_;
+  for (int64_t r = 0; r < rows; ++r, from += row_width_, to += to_step) {
+    for (int64_t c = 0; c < columns; ++c) to[c] = from[chosen_[column + c]];
+  }
+}
+
 void IntegerRows::copy(int64_t row, int64_t rows, int64_t column, int64_t columns, float* to, int64_t to_step) const {
   float_path().unpack(rows_ + row * width_ + column, width_, zero_point_, rows, columns, to, to_step);
 }

@@ -93,7 +93,7 @@ bool QatConvBn::bn_stats_frozen() const { return frozen_.item<uint8_t>() != 0; }
 at::Tensor QatConvBn::convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const {
   if (is_training() && x.dim() == 4 && weight.dim() == 4) {
     if (const std::optional<ConvGeometry> geometry = conv_geometry(op_, literals_)) {
-      return octet::conv2d(x, weight, bias, *geometry);
+      return octet::conv2d(x, weight, bias, *geometry, trained_);
     }
   }
   c10::Stack stack(literals_.begin(), literals_.end());
@@ -119,13 +119,21 @@ RoomMade QatConvBn::make_room(const at::Tensor& weight, const at::Tensor& bias) 
 at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs) {
   if (inputs.size() != 7) throw expected("conv-bn", "inputs", "7", std::to_string(inputs.size()));
   if (!normalizes_batch()) {
-    const at::Tensor weight = rounded_weight(inputs, /*divided=*/false);
-    at::Tensor bias = fold_bias(inputs[2], inputs[4], inputs[5], batch_norm_factor(inputs[3], inputs[6], eps_));
+    std::vector<at::Tensor> taken = inputs;
+    taken[3] = trained_only(inputs[3]);
+    const at::Tensor weight = rounded_weight(taken, /*divided=*/false);
+    at::Tensor bias = fold_bias(taken[2], taken[4], taken[5], batch_norm_factor(taken[3], taken[6], eps_));
     if (bias_fake_quant_) bias = bias_fake_quant_->forward(bias);
-    return convolve(inputs[0], weight, bias);
+    return convolve(taken[0], weight, bias);
   }
   return at::batch_norm(before_batch_norm(inputs), inputs[3], inputs[4], inputs[5], inputs[6], /*training=*/true,
                         momentum_, eps_, /*cudnn_enabled=*/true);
+}
+
+at::Tensor QatConvBn::trained_only(const at::Tensor& values) const {
+  if (!is_training() || !trained_.defined() || !values.defined()) return values;
+  const at::Tensor is_trained = at::zeros(values.sizes(), at::TensorOptions(values.device()).dtype(at::kBool));
+  return at::where(is_trained.index_fill_(0, trained_, true), values, values.detach());
 }
 
 at::Tensor QatConvBn::before_batch_norm(const std::vector<at::Tensor>& inputs) {

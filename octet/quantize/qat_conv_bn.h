@@ -41,6 +41,13 @@ class QatConvBn : public CallableModule, public RunListener {
   void freeze_bn_stats(bool on = true);
   bool bn_stats_frozen() const;
 
+  /// Channels of the result whose weights are trained, int64 in rising order; undefined: all. The others' weight has no
+  /// gradient, nor has, in the second form, their gamma, which is a part of the weight there. Of one training: copies
+  /// train all.
+  void set_trained_channels(at::Tensor channels) { trained_ = std::move(channels); }
+  /// True where the gradient of the others is not even computed.
+  bool leaves_out_channels() const { return conv_geometry(op_, literals_).has_value(); }
+
   /// True in the first form.
   bool normalizes_batch() const { return is_training() && !bn_stats_frozen(); }
   /// What the BatchNorm of the first form is given: conv(x, FQ(W * f) / f, b).
@@ -75,6 +82,8 @@ class QatConvBn : public CallableModule, public RunListener {
   /// The same in one call (kernels/round_weight.h), where fake quantizer and tensors are such as that takes.
   std::optional<at::Tensor> weight_in_one_call(const std::vector<at::Tensor>& inputs, bool divided) const;
   at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const;
+  /// `values`, a number a channel, with the gradient of the trained ones.
+  at::Tensor trained_only(const at::Tensor& values) const;
 
   Op op_;
   std::vector<c10::IValue> literals_;  ///< one for each argument; the first three are replaced
@@ -84,6 +93,7 @@ class QatConvBn : public CallableModule, public RunListener {
   std::shared_ptr<ObserverBase> weight_fake_quant_;
   std::shared_ptr<ObserverBase> bias_fake_quant_;
   at::Tensor frozen_;
+  at::Tensor trained_;
 };
 
 }  // namespace octet

@@ -11,6 +11,10 @@
 #include "octet/quantize/running_statistics.h"
 #include "octet/support/api.h"
 
+namespace torch::optim {
+class Optimizer;
+}
+
 namespace octet {
 
 /// What training and evaluation need of a model, whatever it is. Keeps the model alive.
@@ -38,6 +42,8 @@ struct ModelHandle {
   bool takes_channels_last = true;
   /// While its result lives, a forward in train mode leaves the statistics of its batch alone.
   std::function<std::shared_ptr<void>()> keep_last_batch_alone = {};
+  /// A step of the optimizer, where not all that it updates is to move; empty: its own.
+  std::function<void(torch::optim::Optimizer& optimizer)> step = {};
 };
 
 /// A graph: its first result counts.

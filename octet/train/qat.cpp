@@ -66,6 +66,29 @@ class FrozenBegin {
   std::shared_ptr<IntegerPrefix> prefix_;
 };
 
+// A share of the channels trains, chosen anew as the run goes on; a checkpoint keeps which.
+std::shared_ptr<PartialUpdate> train_partly(GraphModule& prepared, const PartialUpdateOptions& options,
+                                            ModelHandle& handle) {
+  if (options.share == 1) return nullptr;
+  auto update = std::make_shared<PartialUpdate>(prepared, options);
+  update->choose();
+  log::info("qat: ", update->trained_channels(), " of ", update->all_channels(), " channels of ", update->layers(),
+            " layers are trained at a time");
+  handle.step = [update](torch::optim::Optimizer& optimizer) { update->step(optimizer); };
+  handle.state = [update, all_of = handle.state] {
+    auto all = all_of();
+    all.merge(update->state());
+    return all;
+  };
+  handle.load_state = [update, load = handle.load_state](const std::map<std::string, at::Tensor>& state,
+                                                         const std::string& where) {
+    auto of_graph = state;
+    update->take_state(of_graph, where);
+    load(of_graph, where);
+  };
+  return update;
+}
+
 // Until when observers find ranges.
 struct Watching {
   int64_t observed_epochs;
@@ -114,6 +137,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
     }
   };
 
+  const std::shared_ptr<PartialUpdate> partly = train_partly(*prepared, options.update, handle);
   TrainOptions training = options.train;
   const int64_t reestimated = training.reestimate_batches;
   const bool freezes = options.freeze_bn_after >= 0 && options.freeze_bn_after < training.epochs;
@@ -146,6 +170,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   };
   // Grids of weights are known from the first step on.
   with_freezing.on_step = [&, told = false](const StepInfo& info) mutable {
+    if (partly && partly->is_due(info.index + 1)) partly->choose();
     if (hooks.on_step) hooks.on_step(info);
     if (std::exchange(told, true)) return;
     const DeadChannels found = dead_channels(*prepared);

@@ -6,6 +6,7 @@
 #include "octet/graph/graph_module.h"
 #include "octet/quantize/quantizer.h"
 #include "octet/support/api.h"
+#include "octet/train/partial_update.h"
 #include "octet/train/trainer.h"
 
 namespace octet {
@@ -27,6 +28,8 @@ struct QatOptions {
   /// Once ranges are frozen, what stands before the first trained layer runs in the device's integers where it can
   /// (integer_prefix.h).
   bool integer_prefix = true;
+  /// The output channels whose weights are trained; with the usual share of 1 all of them.
+  PartialUpdateOptions update;
 };
 
 struct QatResult {

@@ -29,14 +29,21 @@ struct SumOfRanks : torch::autograd::Function<SumOfRanks> {
   }
 };
 
-at::Tensor batch_norm(const at::Tensor& input, const std::optional<at::Tensor>& weight,
-                      const std::optional<at::Tensor>& bias, const std::optional<at::Tensor>& running_mean,
-                      const std::optional<at::Tensor>& running_var, bool training, double momentum, double eps,
-                      bool cudnn_enabled) {
-  const c10::impl::ExcludeDispatchKeyGuard below(kKey);
-  if (!training || meeting == nullptr) {
-    return at::batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled);
-  }
+using Values = std::optional<at::Tensor>;
+
+const at::Tensor& or_undefined(const Values& values) {
+  static const at::Tensor none;
+  return values ? *values : none;
+}
+
+struct Normalized {
+  at::Tensor result;
+  at::Tensor mean;      // of the channels, of all ranks
+  at::Tensor variance;  // biased
+  at::Tensor unbiased;
+};
+
+Normalized normalized(const at::Tensor& input, const at::Tensor& weight, const at::Tensor& bias, double eps) {
   std::vector<int64_t> others, shape(static_cast<size_t>(input.dim()), 1);
   for (int64_t i = 0; i < input.dim(); ++i) {
     if (i != 1) others.push_back(i);
@@ -49,20 +56,101 @@ at::Tensor batch_norm(const at::Tensor& input, const std::optional<at::Tensor>& 
   const at::Tensor mean = sums.narrow(0, 0, channels) / count;
   const at::Tensor centred = input - mean.view(shape);
   const at::Tensor variance = SumOfRanks::apply(centred.square().sum(others)) / count;
-  {
-    const at::NoGradGuard no_grad;
-    if (running_mean && running_mean->defined()) running_mean->lerp_(mean.detach(), momentum);
-    if (running_var && running_var->defined()) {
-      running_var->lerp_(variance.detach() * (count / (count - 1).clamp_min(1)), momentum);
-    }
-  }
   at::Tensor result = centred * (variance + eps).rsqrt().view(shape);
-  if (weight && weight->defined()) result = result * weight->view(shape);
-  if (bias && bias->defined()) result = result + bias->view(shape);
-  return result;
+  if (weight.defined()) result = result * weight.view(shape);
+  if (bias.defined()) result = result + bias.view(shape);
+  return {result, mean.detach(), variance.detach(), variance.detach() * (count / (count - 1).clamp_min(1))};
 }
 
-TORCH_LIBRARY_IMPL(aten, TESTING_ONLY_GenericWrapper, library) { library.impl("batch_norm", &batch_norm); }
+void move_towards(const at::Tensor& running, const at::Tensor& batch, double momentum) {
+  const at::NoGradGuard no_grad;
+  if (running.defined()) running.detach().lerp_(batch.to(running.scalar_type()), momentum);
+}
+
+bool meets(bool training) { return training && meeting != nullptr; }
+
+at::Tensor batch_norm(const at::Tensor& input, const Values& weight, const Values& bias, const Values& running_mean,
+                      const Values& running_var, bool training, double momentum, double eps, bool cudnn_enabled) {
+  const c10::impl::ExcludeDispatchKeyGuard below(kKey);
+  if (!meets(training)) {
+    return at::batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled);
+  }
+  const Normalized made = normalized(input, or_undefined(weight), or_undefined(bias), eps);
+  move_towards(or_undefined(running_mean), made.mean, momentum);
+  move_towards(or_undefined(running_var), made.unbiased, momentum);
+  return made.result;
+}
+
+// The forms that export leaves of it: the result, mean and 1 / deviation of the batch, and what some of them add.
+using Three = std::tuple<at::Tensor, at::Tensor, at::Tensor>;
+Three three(const Normalized& made, double eps) { return {made.result, made.mean, (made.variance + eps).rsqrt()}; }
+
+Three in_three(const at::Tensor& input, const Values& weight, const Values& bias, const Values& running_mean,
+               const Values& running_var, bool training, double momentum, double eps) {
+  const c10::impl::ExcludeDispatchKeyGuard below(kKey);
+  if (!meets(training)) {
+    return at::native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps);
+  }
+  const Normalized made = normalized(input, or_undefined(weight), or_undefined(bias), eps);
+  move_towards(or_undefined(running_mean), made.mean, momentum);
+  move_towards(or_undefined(running_var), made.unbiased, momentum);
+  return three(made, eps);
+}
+
+Three legit(const at::Tensor& input, const Values& weight, const Values& bias, at::Tensor& running_mean,
+            at::Tensor& running_var, bool training, double momentum, double eps) {
+  return in_three(input, weight, bias, running_mean, running_var, training, momentum, eps);
+}
+
+Three legit_no_stats(const at::Tensor& input, const Values& weight, const Values& bias, bool training, double momentum,
+                     double eps) {
+  return in_three(input, weight, bias, std::nullopt, std::nullopt, training, momentum, eps);
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> legit_functional(
+    const at::Tensor& input, const Values& weight, const Values& bias, const at::Tensor& running_mean,
+    const at::Tensor& running_var, bool training, double momentum, double eps) {
+  const at::Tensor mean = running_mean.clone(), variance = running_var.clone();
+  const auto [result, of_batch, inverse] = in_three(input, weight, bias, mean, variance, training, momentum, eps);
+  return {result, of_batch, inverse, mean, variance};
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> with_update(const at::Tensor& input, const Values& weight,
+                                                                       const Values& bias, at::Tensor& running_mean,
+                                                                       at::Tensor& running_var, double momentum,
+                                                                       double eps) {
+  const auto [result, mean, inverse] =
+      in_three(input, weight, bias, running_mean, running_var, /*training=*/true, momentum, eps);
+  return {result, mean, inverse, at::empty({0}, input.options().dtype(at::kByte))};
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor, at::Tensor> with_update_functional(
+    const at::Tensor& input, const Values& weight, const Values& bias, const at::Tensor& running_mean,
+    const at::Tensor& running_var, double momentum, double eps) {
+  at::Tensor mean = running_mean.clone(), variance = running_var.clone();
+  const auto [result, of_batch, inverse, reserve] = with_update(input, weight, bias, mean, variance, momentum, eps);
+  return {result, of_batch, inverse, reserve, mean, variance};
+}
+
+// Normalizes each sample by itself, by a batch_norm of libtorch's that must not meet others.
+at::Tensor instance_norm(const at::Tensor& input, const Values& weight, const Values& bias, const Values& running_mean,
+                         const Values& running_var, bool use_input_stats, double momentum, double eps,
+                         bool cudnn_enabled) {
+  const c10::impl::ExcludeDispatchKeyGuard below(kKey);
+  return at::instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps,
+                           cudnn_enabled);
+}
+
+TORCH_LIBRARY_IMPL(aten, TESTING_ONLY_GenericWrapper, library) {
+  library.impl("batch_norm", &batch_norm);
+  library.impl("native_batch_norm", &in_three);
+  library.impl("_native_batch_norm_legit", &legit);
+  library.impl("_native_batch_norm_legit.no_stats", &legit_no_stats);
+  library.impl("_native_batch_norm_legit_functional", &legit_functional);
+  library.impl("_batch_norm_with_update", &with_update);
+  library.impl("_batch_norm_with_update_functional", &with_update_functional);
+  library.impl("instance_norm", &instance_norm);
+}
 TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericWrapper, library) { library.fallback(torch::CppFunction::makeFallthrough()); }
 
 }  // namespace

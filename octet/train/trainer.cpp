@@ -305,7 +305,11 @@ StepInfo Trainer::step(TrainState& state, Tally& tally, GradientBuckets* buckets
   const bool is_sum = options_.accumulate > 1 || options_.group;  // of parts of the mean over full batches
   if (is_sum && samples != full) scale_gradients(model_.parameters, full, samples);
   if (options_.clip_norm > 0) clip_gradients(model_.parameters, options_.clip_norm);
-  state.optimizer->step();
+  if (model_.step) {
+    model_.step(*state.optimizer);
+  } else {
+    state.optimizer->step();
+  }
   const double loss = (tally.loss - state.tally.loss) / static_cast<double>(tally.batches - state.tally.batches);
   state.tally = tally;
   ++state.step;

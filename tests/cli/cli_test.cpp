@@ -144,6 +144,7 @@ TEST_F(Program, FlagsThatWouldDoNothingAreRefused) {
   refuses("--data npy:x --teacher t.pt2", "--teacher is for --distill");
   refuses("--data images:x --fill 1,2,3", "--fill is for --randaugment");
   refuses("--data npy:x --freeze-observers-after 1", "--freeze-observers-after is for --qat");
+  refuses("--data npy:x --update-share 0.5", "--update-share is for --qat");
   refuses("--data npy:x --nproc 3 --batch-size 4", "a multiple of --nproc 3, got 4");
   // Every verb that takes data.
   const std::string data = " --data npy:x --features mfcc", why = "--features is for audio:FOLDER";

@@ -54,7 +54,8 @@ TEST_F(Together, TwoGiveWhatOneGives) {
         Case{"linear_relu",
              "--float --class-weights 1,20,0.5,4 --distill --teacher " + golden("linear_relu/model.pt2")},
         Case{"linear_bn_relu", "--float --sync-bn"}, Case{"linear_bn_relu", "--float --sync-bn --reestimate-bn 5"},
-        Case{"linear_bn_relu", "--qat --sync-bn --freeze-bn-after 2"}}) {
+        Case{"linear_bn_relu", "--qat --sync-bn --freeze-bn-after 2"},
+        Case{"linear_bn_relu", "--qat --sync-bn --update-share 0.5 --update-every 2"}}) {
     prepare(model);
     const test::Outcome one = run(run_of(3, "one.octet", str(flags, " --json")));
     ASSERT_EQ(one.status, 0) << one.err;

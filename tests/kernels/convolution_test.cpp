@@ -150,6 +150,28 @@ TEST_P(Convolution, HasTheGradientOfItsFormula) {
   }
 }
 
+// Of none, one, every third, and all.
+TEST_P(Convolution, GivesTheChosenFiltersTheirGradientAndTheOthersNone) {
+  for (const ConvCase& c : kConvCases) {
+    const ConvGeometry& g = c.geometry;
+    const at::Tensor x = at::randn({c.images, c.in, c.height, c.width}).contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor weight = at::randn({c.out, c.in / g.groups, c.filter_height, c.filter_width});
+    const at::Tensor dy = at::randn_like(conv_forward(x, weight, {}, g));
+    const Reference wanted = in_double(x, weight, at::zeros({c.out}), dy, g);
+    for (const at::Tensor& chosen : {at::empty({0}, at::kLong), at::full({1}, c.out - 1, at::kLong),
+                                     at::arange(0, c.out, 3, at::kLong), at::arange(c.out, at::kLong)}) {
+      const at::Tensor of_chosen =
+          at::zeros_like(wanted.dweight).index_copy(0, chosen, wanted.dweight.index_select(0, chosen));
+      const std::string what = octet::str(c.name, ", ", chosen.numel(), " chosen");
+      expect_near(conv_backward_chosen(dy, x, weight.sizes(), g, chosen), of_chosen, what);
+      const at::Tensor in = x.detach().requires_grad_(true), trained = weight.detach().requires_grad_(true);
+      conv2d(in, trained, {}, g, chosen).backward(dy);
+      expect_near(trained.grad(), of_chosen, what);
+      expect_near(in.grad(), wanted.dx, what);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, Convolution, testing::Values(1, 2));
 
 TEST(ConvolutionCalls, GiveTheSameEveryTime) {

@@ -137,6 +137,20 @@ TEST(Checkpoints, ARunWithAFrozenBeginInIntegersEndsInTheSameBits) {
   EXPECT_EQ(undisturbed.epochs.at(2).loss, cut.epochs.at(2).loss);
 }
 
+// Which channels are trained is a part of the state, and is chosen anew behind every third step.
+TEST(Checkpoints, ARunThatTrainsAShareOfTheChannelsEndsInTheSameBits) {
+  for (const OptimizerKind optimizer : {OptimizerKind::kSgd, OptimizerKind::kAdamW}) {
+    const auto run = [&](const std::vector<int64_t>& cuts) {
+      TrainResult result;
+      return trained(true, optimizer, cuts, &result, [](QatOptions& choice) {
+        choice.update = {.share = 0.25, .scope = UpdateScope::kNetwork, .every = 3};
+        choice.train.optimizer.weight_decay = 0.01;
+      });
+    };
+    expect_equal(run({1, 4, 6, 9}), run({}), "a share of the channels");
+  }
+}
+
 // All that a recipe adds to the state: averages, the best epoch, learned scales, statistics found anew.
 TEST(Checkpoints, ARunByARecipeThatIsCutOffEndsInTheSameBits) {
   for (const bool learns_scales : {false, true}) {
