@@ -82,9 +82,12 @@ class GridFinder {
     return found != grids_.end() ? std::optional(found->second) : std::nullopt;
   }
 
+  // Whole numbers and bools, places and conditions, are on no grid.
+  static bool may_be_on_grid(const Node& value) { return !value.meta() || at::isFloatingType(value.meta()->dtype); }
+
   const Node* first_activation(const Node& node) const {
     for (const Node* input : node.inputs()) {
-      if (!is_constant_value(*input)) return input;
+      if (!is_constant_value(*input) && may_be_on_grid(*input)) return input;
     }
     throw Error(node.where(), "reads nothing but constants");
   }
@@ -102,6 +105,7 @@ class GridFinder {
       if (name == "other" && node.arg(i).is_constant()) return false;  // a number that never got a grid
       bool fits = true;
       node.arg(i).for_each_node([&](const Node* input) {
+        if (!may_be_on_grid(*input)) return;
         if (!is_constant_value(*input)) {
           any = true;
           fits = fits && known(*input).has_value();

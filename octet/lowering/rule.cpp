@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "octet/lowering/clip.h"
+#include "octet/lowering/operators/choices.h"
 #include "octet/lowering/operators/operators.h"
 
 namespace octet::lowering {
@@ -158,7 +159,7 @@ std::vector<OperatorRow> make_rules() {
       unary(both("aten.gelu.default"), "GELU", lower_gelu, kFloat),
       unary(both("aten.silu.default"), "LOGISTIC, MUL", lower_silu, kFloat),
       unary(both("aten.hardsigmoid.default"), "ADD, RELU6, MUL", lower_hardsigmoid, kFloat),
-      not_lowered(both("aten.elu.default"), samples::apart),
+      unary(both("aten.elu.default"), "ELU", lower_elu, kFloat),
 
       // Arithmetic.
       binary(both("aten.add.Tensor"), "ADD", lower_add),
@@ -174,12 +175,71 @@ std::vector<OperatorRow> make_rules() {
       unary({"aten.abs.default"}, "ABS", lower_unary<OpCode::kAbs>),
       unary({"aten.exp.default"}, "EXP", lower_unary<OpCode::kExp>),
       unary({"aten.neg.default"}, "SUB", lower_neg),
+      binary({"aten.pow.Tensor_Tensor", "aten.pow.Scalar"}, "POW", lower_power, kFloat),
+      unary({"aten.reciprocal.default"}, "DIV", lower_reciprocal, kFloat),
+      unary({"aten.square.default"}, "MUL", lower_square, kFloat),
+      unary({"aten.floor.default"}, "FLOOR", lower_unary<OpCode::kFloor>, kFloat),
+      unary({"aten.ceil.default"}, "NEG, FLOOR", lower_ceil, kFloat),
+      unary({"aten.round.default"}, "ROUND", lower_unary<OpCode::kRound>, kFloat),
+      unary({"aten.sign.default", "aten.sgn.default"}, "SIGN", lower_unary<OpCode::kSign>, kFloat),
+      unary({"aten.sin.default"}, "SIN", lower_unary<OpCode::kSin>, kFloat),
+      unary({"aten.cos.default"}, "COS", lower_unary<OpCode::kCos>, kFloat),
+      binary({"aten.floor_divide.default", "aten.floor_divide.Scalar", "aten.div.Tensor_mode", "aten.div.Scalar_mode"},
+             "FLOOR_DIV or DIV, CAST", lower_rounded_division, kFloat),
+      binary({"aten.remainder.Tensor", "aten.remainder.Scalar"}, "FLOOR_MOD", lower_remainder, kFloat),
+
+      // Comparisons and choices, in float and in whole numbers.
+      binary({"aten.eq.Tensor", "aten.eq.Scalar"}, "EQUAL", lower_comparison<OpCode::kEqual>, kFloat),
+      binary({"aten.ne.Tensor", "aten.ne.Scalar"}, "NOT_EQUAL", lower_comparison<OpCode::kNotEqual>, kFloat),
+      binary({"aten.lt.Tensor", "aten.lt.Scalar"}, "LESS", lower_comparison<OpCode::kLess>, kFloat),
+      binary({"aten.le.Tensor", "aten.le.Scalar"}, "LESS_EQUAL", lower_comparison<OpCode::kLessEqual>, kFloat),
+      binary({"aten.gt.Tensor", "aten.gt.Scalar"}, "GREATER", lower_comparison<OpCode::kGreater>, kFloat),
+      binary({"aten.ge.Tensor", "aten.ge.Scalar"}, "GREATER_EQUAL", lower_comparison<OpCode::kGreaterEqual>, kFloat),
+      unary({"aten.isnan.default"}, "NOT_EQUAL", lower_is_nan, kFloat),
+      binary({"aten.logical_and.default", "aten.bitwise_and.Tensor", "aten.__and__.Tensor"}, "LOGICAL_AND",
+             lower_logic<OpCode::kLogicalAnd>, kFloat),
+      binary({"aten.logical_or.default", "aten.bitwise_or.Tensor", "aten.__or__.Tensor"}, "LOGICAL_OR",
+             lower_logic<OpCode::kLogicalOr>, kFloat),
+      binary({"aten.logical_xor.default", "aten.bitwise_xor.Tensor", "aten.__xor__.Tensor"}, "NOT_EQUAL",
+             lower_logic<OpCode::kNotEqual>, kFloat),
+      unary({"aten.logical_not.default", "aten.bitwise_not.default"}, "LOGICAL_NOT", lower_logic<OpCode::kLogicalNot>,
+            kFloat),
+      binary({"aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar"}, "SELECT_V2",
+             lower_where, kFloat),
+      binary({"aten.masked_fill.Scalar", "aten.masked_fill.Tensor"}, "SELECT_V2", lower_masked_fill, kFloat),
+      unary({"aten.to.dtype", "aten.to.dtype_layout", "aten.to.other", "aten.to.device", "aten._to_copy.default",
+             "aten.type_as.default"},
+            "CAST", lower_cast, kFloat),
+      row({"aten.clamp.Tensor"}, kFloat, Layout::kAny, "MAXIMUM, MINIMUM", lower_clamp_by_tensors, samples::broadcast),
+      row({"aten.scatter.value"}, kFloat, Layout::kReshapes, "RESHAPE, EQUAL, REDUCE_ANY, SELECT_V2",
+          lower_scatter_of_number),
+      row({"aten.one_hot.default"}, kFloat, Layout::kReshapes, "EQUAL, CAST", lower_one_hot),
+
+      // What stands in order of size.
+      row({"aten.argmax.default"}, kFloat, Layout::kReshapes, "ARG_MAX", lower_place_of_extremum<OpCode::kArgMax>,
+          samples::along_dim),
+      row({"aten.argmin.default"}, kFloat, Layout::kReshapes, "ARG_MIN", lower_place_of_extremum<OpCode::kArgMin>,
+          samples::along_dim),
+      row({"aten.max.dim"}, kFloat, Layout::kReshapes, "REDUCE_MAX, ARG_MAX", lower_extremum<OpCode::kReduceMax>,
+          samples::along_dim),
+      row({"aten.min.dim"}, kFloat, Layout::kReshapes, "REDUCE_MIN, ARG_MIN", lower_extremum<OpCode::kReduceMin>,
+          samples::along_dim),
+      row({"aten.topk.default"}, kFloat, Layout::kReshapes, "TOPK_V2, CAST", lower_topk, samples::along_dim),
+      row({"aten.sort.default", "aten.sort.stable", "aten.argsort.default", "aten.argsort.stable"}, kFloat,
+          Layout::kReshapes, "NEG, TOPK_V2, CAST", lower_sort, samples::along_dim),
+      row({"aten.cumsum.default"}, kFloat, Layout::kAny, "CUMSUM", lower_cumulative_sum, samples::along_dim),
+      reduction({"aten.any.default", "aten.any.dim", "aten.any.dims"}, kFloat, "REDUCE_ANY",
+                lower_reduction<OpCode::kReduceAny>),
+      reduction({"aten.all.default", "aten.all.dim", "aten.all.dims"}, kFloat, "REDUCE_ALL",
+                lower_reduction<OpCode::kReduceAll>),
 
       // Reductions, pools, resizes.
-      reduction({"aten.amax.default"}, kMoves, "REDUCE_MAX", lower_reduction<OpCode::kReduceMax>),
-      reduction({"aten.amin.default"}, kMoves, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
+      reduction({"aten.amax.default", "aten.max.default"}, kMoves, "REDUCE_MAX", lower_reduction<OpCode::kReduceMax>),
+      reduction({"aten.amin.default", "aten.min.default"}, kMoves, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
       reduction({"aten.mean.dim", "aten.mean.default"}, kInteger, "MEAN", lower_reduction<OpCode::kMean>),
       reduction({"aten.sum.default", "aten.sum.dim_IntList"}, kInteger, "SUM", lower_reduction<OpCode::kSum>),
+      row({"aten.logsumexp.default"}, kFloat, Layout::kReshapes, "REDUCE_MAX, SUB, EXP, SUM, LOG, ADD", lower_log_sum_exp,
+          samples::over_dims),
       reduction({"aten.linalg_vector_norm.default"}, kFloat, "MUL, SUM, SQRT, or ABS, SUM or REDUCE_MAX",
                 lower_vector_norm),
       on_line({"aten.adaptive_avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
@@ -191,6 +251,9 @@ std::vector<OperatorRow> make_rules() {
       on_image({"aten.upsample_bilinear2d.vec"}, kMoves, "RESIZE_BILINEAR", lower_resize_bilinear),
       on_image({"aten.upsample_nearest2d.vec"}, kMoves, "RESIZE_NEAREST_NEIGHBOR, else GATHER", lower_resize_nearest),
       on_image({"aten._upsample_nearest_exact2d.vec"}, kMoves, "GATHER", lower_resize_by_places),
+      on_image({"aten.grid_sampler.default", "aten.grid_sampler_2d.default"}, kFloat,
+               "SLICE, RESHAPE, ADD, SUB, MUL, FLOOR, MAXIMUM, MINIMUM, EQUAL, CAST, GATHER", lower_grid_sampler),
+      row({"aten.affine_grid_generator.default"}, kFloat, Layout::kReshapes, "BATCH_MATMUL", lower_affine_grid),
       not_lowered({"aten.adaptive_max_pool2d.default"}, samples::apart),
 
       // Moving values.
@@ -209,6 +272,11 @@ std::vector<OperatorRow> make_rules() {
       view({"aten.permute.default", "aten.transpose.int", "aten.t.default"}, "TRANSPOSE", lower_permutation),
       row({"aten.slice.Tensor"}, kMoves, Layout::kAny, "SLICE", lower_slice),
       along_dim({"aten.index_select.default"}, kMoves, "GATHER", lower_index_select),
+      row({"aten.embedding.default"}, kFloat, Layout::kReshapes, "GATHER", lower_embedding),
+      row({"aten.gather.default"}, kMoves, Layout::kReshapes, "RESHAPE, MUL, ADD, GATHER", lower_gather),
+      row({"aten.index.Tensor"}, kMoves, Layout::kReshapes, "RESHAPE, MUL, ADD, GATHER", lower_index),
+      row({"aten.repeat.default"}, kMoves, Layout::kReshapes, "TILE", lower_repeat),
+      row({"aten.flip.default"}, kMoves, Layout::kAny, "REVERSE_V2", lower_flip),
       row({"aten.select.int"}, kMoves, Layout::kReshapes, "SLICE, RESHAPE", lower_select),
       row({"aten.split.Tensor", "aten.split_with_sizes.default", "aten.chunk.default"}, kMoves, Layout::kReshapes,
           "SLICE", lower_split),
