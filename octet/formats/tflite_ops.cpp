@@ -77,7 +77,7 @@ std::vector<OpFacts> make_ops() {
       {kQuantize, "QUANTIZE", kWith<fb::QuantizeOptions>, {1, 1}, one},
       {kHardSwish, "HARD_SWISH", kWith<fb::HardSwishOptions>, {1, 1}, one},
       {kBatchMatmul, "BATCH_MATMUL", kWith<fb::BatchMatMulOptions>, {2, 2}, two_for_int8},
-      {kBroadcastTo, "BROADCAST_TO", kWith<fb::BroadcastToOptions>, {2, 2}, two_for_int8},
+      {kBroadcastTo, "BROADCAST_TO", kWith<fb::BroadcastToOptions>, {2, 2}, two},
       {kGelu, "GELU", kWith<fb::GeluOptions>, {1, 1}, two_for_int8},
       {kRelu0To1, "RELU_0_TO_1", kNone, {1, 1}, one},
       {kFloor, "FLOOR", kNone, {1, 1}, one},

@@ -221,17 +221,23 @@ std::vector<ValueLoss> value_losses(GraphModule& float_model, GraphModule& quant
   for (const std::vector<at::Tensor>& inputs : samples) {
     std::unordered_map<std::string, at::Tensor> references;
     for (const Node* node : watch.order()) references[watch.find(*node)->float_name] = at::Tensor();
+    for (const Node* node : quantized.graph().nodes()) {
+      if (node->kind() == NodeKind::kGetItem) references.emplace(node->name(), at::Tensor());
+    }
     float_model.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
       const auto found = references.find(node.name());
       if (found != references.end() && value.isTensor()) found->second = value.toTensor().detach().clone();
     });
     quantized.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
       WatchedValue* watched = watch.find(node);
-      if (watched == nullptr || !value.isTensor()) return;
-      const at::Tensor& reference = references.at(watched->float_name);
+      const bool is_element = node.kind() == NodeKind::kGetItem;
+      if ((watched == nullptr && !is_element) || !value.isTensor()) return;
+      const at::Tensor& reference = references.at(watched != nullptr ? watched->float_name : node.name());
       const at::Tensor alone = value.toTensor();
-      if (!reference.defined() || !reference.is_floating_point() || reference.sizes() != alone.sizes()) return;
-      measure(*watched, reference, alone);
+      if (!reference.defined() || reference.sizes() != alone.sizes()) return;
+      const bool is_float = reference.is_floating_point();  // what follows goes by the float model's places, too
+      if (is_float && watched == nullptr) return;
+      if (is_float) measure(*watched, reference, alone);
       // What follows reads the float model's value, so that each operator is measured by itself.
       const bool own = node.kind() != NodeKind::kPlaceholder && alone.is_non_overlapping_and_dense();
       if (own && alone.scalar_type() == reference.scalar_type()) alone.copy_(reference);

@@ -63,7 +63,7 @@ bool with_activations(GraphModule& module) {
   return add_batch_to_convolutions(module, [](const Node& node) { return node.is_call("aten.relu.default"); });
 }
 
-std::vector<PassCase> cases() {
+std::vector<PassCase> window_cases() {
   return {
       fold("fold_side_by_side", {2, 12, 6}, {4, 6}, {2, 2}, {1, 1}, {0, 0}, {2, 2},
            "reshape.default pixel_shuffle.default relu.default"),
@@ -126,7 +126,7 @@ class WindowPassTest : public testing::TestWithParam<PassCase> {};
 
 TEST_P(WindowPassTest, KeepsResultsShapesAndRests) { test::expect_pass(GetParam()); }
 
-INSTANTIATE_TEST_SUITE_P(Cases, WindowPassTest, testing::ValuesIn(cases()),
+INSTANTIATE_TEST_SUITE_P(Cases, WindowPassTest, testing::ValuesIn(window_cases()),
                          [](const auto& each) { return each.param.name; });
 
 }  // namespace

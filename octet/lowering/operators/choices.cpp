@@ -200,6 +200,26 @@ void lower_cast(OperatorLowering& op) {
   op.emit(OpCode::kCast, {x}, options);
 }
 
+// One number everywhere.
+void lower_filled(OperatorLowering& op) {
+  const std::string_view name = op.node().op().short_name();
+  const bool is_one = name.find("ones") != std::string_view::npos;
+  const double number = name.find("full") != std::string_view::npos ? op.number("fill_value", 0.0) : is_one ? 1.0 : 0.0;
+  op.alias(op.plain_constant(
+      "filled", at::full(op.laid_out(op.node().sizes()), number, at::TensorOptions(integer::scalar_type(op.type())))));
+}
+
+// What depends on numbers alone.
+void lower_counted(OperatorLowering& op) {
+  torch::jit::Stack stack;
+  for (const Arg& arg : op.node().args()) {
+    if (!arg.is_constant()) op.refuse("sizes that the program computes");
+    stack.push_back(arg.constant());
+  }
+  op.node().op().handle().callBoxed(&stack);
+  give_as_given(op, op.plain_constant("counted", stack.front().toTensor().to(integer::scalar_type(op.type()))));
+}
+
 // FLOOR_DIV takes no whole numbers of 64 bits.
 void lower_rounded_division(OperatorLowering& op) {
   const std::string mode = op.text("rounding_mode", op.node().has_arg("rounding_mode") ? "" : "floor");
@@ -412,8 +432,8 @@ void lower_scatter_of_number(OperatorLowering& op) {
   const ValueId index = op.reshaped("wide", op.cast("index", op.input("index", false), Type::kInt64), wide);
   const ValueId own = op.plain_constant("own", at::arange(out[dim], at::kLong).reshape(line));
   const ValueId meets = op.step_of("meets", OpCode::kEqual, {index, own}, both, Type::kBool);
-  const ValueId any = op.step_of("any", OpCode::kReduceAny, {meets, op.indices("axes", {static_cast<int64_t>(dim)})},
-                                 out, Type::kBool);
+  const ValueId any =
+      op.step_of("any", OpCode::kReduceAny, {meets, op.indices("axes", {static_cast<int64_t>(dim)})}, out, Type::kBool);
   const ValueId self = op.cast("self", op.input("self", false), op.type());
   const ValueId value = op.operand("value");
   give_as_given(op, op.step("scattered", OpCode::kSelectV2, {any, value, self}, out));

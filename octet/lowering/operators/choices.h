@@ -34,6 +34,8 @@ void lower_where(OperatorLowering& op);
 void lower_masked_fill(OperatorLowering& op);
 void lower_is_nan(OperatorLowering& op);
 void lower_cast(OperatorLowering& op);
+void lower_filled(OperatorLowering& op);
+void lower_counted(OperatorLowering& op);
 void lower_rounded_division(OperatorLowering& op);
 void lower_remainder(OperatorLowering& op);
 void lower_power(OperatorLowering& op);

@@ -68,9 +68,9 @@ def main(folder):
     for name, code in (("floor_div", Code.FLOOR_DIV), ("floor_mod", Code.FLOOR_MOD)):
         how = options("FloorDivOptions" if name == "floor_div" else "FloorModOptions")
         if name == "floor_mod":
-            case(name + "_int64", code, [many, divisors], [], many.shape, how, gives=[np.int64])
+            case(name + "_int64", code, [many], [divisors], many.shape, how, gives=[np.int64])
         whole, by = many.astype(np.int32), divisors.astype(np.int32)
-        case(name + "_int32", code, [whole, by], [], many.shape, how, gives=[np.int32])
+        case(name + "_int32", code, [whole], [by], many.shape, how, gives=[np.int32])
         case(name, code, [x, np.abs(line) + np.float32(0.7)], [], x.shape, how)
     for name, code in (("add", Code.ADD), ("sub", Code.SUB), ("mul", Code.MUL), ("maximum", Code.MAXIMUM),
                        ("minimum", Code.MINIMUM)):
