@@ -47,6 +47,7 @@ enum class OpCode : int32_t {
   kDepthwiseConv2d = 4,
   kDepthToSpace = 5,
   kDequantize = 6,
+  kFloor = 8,
   kFullyConnected = 9,
   kLogistic = 14,
   kMaxPool2d = 17,
@@ -68,38 +69,64 @@ enum class OpCode : int32_t {
   kSqueeze = 43,
   kStridedSlice = 45,
   kExp = 47,
+  kTopkV2 = 48,
   kSplit = 49,
   kLogSoftmax = 50,
   kCast = 53,
   kPrelu = 54,
   kMaximum = 55,
+  kArgMax = 56,
   kMinimum = 57,
+  kLess = 58,
   kNeg = 59,
   kPadV2 = 60,
+  kGreater = 61,
+  kGreaterEqual = 62,
+  kLessEqual = 63,
   kSlice = 65,
+  kSin = 66,
   kTransposeConv = 67,
+  kTile = 69,
   kExpandDims = 70,
+  kEqual = 71,
+  kNotEqual = 72,
   kLog = 73,
   kSum = 74,
   kSqrt = 75,
   kRsqrt = 76,
   kShape = 77,
   kPow = 78,
+  kArgMin = 79,
   kReduceMax = 82,
   kPack = 83,
+  kLogicalOr = 84,
+  kLogicalAnd = 86,
+  kLogicalNot = 87,
   kReduceMin = 89,
+  kFloorDiv = 90,
+  kReduceAny = 91,
+  kFloorMod = 95,
   kResizeNearestNeighbor = 97,
   kLeakyRelu = 98,
   kSquaredDifference = 99,
   kMirrorPad = 100,
   kAbs = 101,
   kSplitV = 102,
+  kCeil = 104,
+  kReverseV2 = 105,
+  kCos = 108,
+  kElu = 111,
   kQuantize = 114,
+  kRound = 116,
   kHardSwish = 117,
+  kSelectV2 = 123,
   kBatchMatmul = 126,
+  kCumsum = 128,
   kBroadcastTo = 130,
+  kReduceAll = 140,
   kGelu = 150,
   kRelu0To1 = 152,
+  kSign = 158,
 };
 /// "CONV_2D"; "operator 999" for a code that the schema does not name.
 OCTET_API std::string op_name(OpCode code);
@@ -154,13 +181,14 @@ struct Options {
   float beta = 1.0F;           ///< SOFTMAX
   float alpha = 0.0F;          ///< LEAKY_RELU
   bool align_corners = false, half_pixel_centers = false;
-  bool adj_x = false, adj_y = false;  ///< BATCH_MATMUL
-  int8_t mirror_mode = 0;             ///< 0 reflect, 1 symmetric
-  bool approximate = false;           ///< GELU: by tanh
-  Type in_type = Type::kFloat32;      ///< CAST: of its input
-  Type out_type = Type::kFloat32;     ///< CAST: of its output
-  SliceMasks masks;                   ///< STRIDED_SLICE
-  std::vector<int32_t> new_shape;     ///< RESHAPE
+  bool adj_x = false, adj_y = false;        ///< BATCH_MATMUL
+  bool exclusive = false, reverse = false;  ///< CUMSUM
+  int8_t mirror_mode = 0;                   ///< 0 reflect, 1 symmetric
+  bool approximate = false;                 ///< GELU: by tanh
+  Type in_type = Type::kFloat32;            ///< CAST: of its input
+  Type out_type = Type::kFloat32;           ///< CAST, ARG_MAX, ARG_MIN: of the output
+  SliceMasks masks;                         ///< STRIDED_SLICE
+  std::vector<int32_t> new_shape;           ///< RESHAPE
   std::vector<int32_t> squeeze_dims;
   bool operator==(const Options&) const = default;
 };

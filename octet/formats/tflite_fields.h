@@ -35,6 +35,9 @@ namespace octet::tflite {
   FIELD(approximate, approximate)               \
   FIELD(in_type, in_type)                       \
   FIELD(out_type, out_type)                     \
+  FIELD(output_type, out_type)                  \
+  FIELD(exclusive, exclusive)                   \
+  FIELD(reverse, reverse)                       \
   FIELD(begin_mask, masks.begin)                \
   FIELD(end_mask, masks.end)                    \
   FIELD(ellipsis_mask, masks.ellipsis)          \

@@ -36,6 +36,8 @@ namespace versions {
 
 int32_t one(const OperatorUse&) { return 1; }
 
+int32_t two(const OperatorUse&) { return 2; }
+
 int32_t two_for_int8(const OperatorUse& use) { return use.is_int8() ? 2 : 1; }
 
 int32_t convolution(const OperatorUse& use) {

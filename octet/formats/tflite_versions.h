@@ -23,6 +23,7 @@ struct OperatorUse {
 namespace versions {
 
 int32_t one(const OperatorUse& use);           ///< the first has everything
+int32_t two(const OperatorUse& use);           ///< runtimes have no first one
 int32_t two_for_int8(const OperatorUse& use);  ///< 1 for float32
 int32_t convolution(const OperatorUse& use);
 int32_t depthwise(const OperatorUse& use);

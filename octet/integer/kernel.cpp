@@ -153,7 +153,9 @@ Kernel make_kernel(const KernelContext& context) {
   const KernelRow* row = kernel_table().find(context.op.code);
   if (row == nullptr) throw Error(context.where(), "is not an operator that octet's executor knows");
   if (row->any_type != nullptr) return writes_nothing(context) ? Kernel([](const Values&) {}) : row->any_type(context);
-  if (context.output().type == Type::kFloat32) return make_float(context, *row);
+  const Type type = context.output().type;
+  const bool is_whole = row->on_whole_numbers && (type == Type::kInt32 || type == Type::kInt64);
+  if (type == Type::kFloat32 || is_whole) return make_float(context, *row);
   if (row->int8 == nullptr) throw Error(context.where(), "octet's executor has no int8 kernel for it");
   return row->int8(context);
 }

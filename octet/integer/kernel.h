@@ -140,5 +140,14 @@ Kernel make_rescale(const KernelContext& context);
 Kernel make_dequantize(const KernelContext& context);
 Kernel make_cast(const KernelContext& context);
 Kernel make_shape(const KernelContext& context);
+Kernel make_comparison(const KernelContext& context);
+Kernel make_logic(const KernelContext& context);
+Kernel make_select(const KernelContext& context);
+Kernel make_place_of_extremum(const KernelContext& context);
+Kernel make_top_k(const KernelContext& context);
+Kernel make_cumulative_sum(const KernelContext& context);
+Kernel make_reduced_logic(const KernelContext& context);
+Kernel make_tile(const KernelContext& context);
+Kernel make_reverse(const KernelContext& context);
 
 }  // namespace octet::integer

@@ -19,6 +19,11 @@ KernelRow computes(tflite::OpCode code, MakeKernel int8, MakeFloat float32, size
   return {code, nullptr, int8, std::move(float32), indices};
 }
 
+KernelRow of_whole_numbers_too(KernelRow row) {
+  row.on_whole_numbers = true;
+  return row;
+}
+
 std::vector<KernelRow> make_rows() {
   using enum tflite::OpCode;
   using at::Tensor;
@@ -32,14 +37,19 @@ std::vector<KernelRow> make_rows() {
       computes(kBatchMatmul, make_batch_matmul, float_batch_matmul),
 
       // Two inputs.
-      computes(kAdd, make_addition, of_two([](const Tensor& a, const Tensor& b) { return a + b; })),
-      computes(kSub, make_addition, of_two([](const Tensor& a, const Tensor& b) { return a - b; })),
-      computes(kMul, make_multiplication, of_two([](const Tensor& a, const Tensor& b) { return a * b; })),
+      of_whole_numbers_too(
+          computes(kAdd, make_addition, of_two([](const Tensor& a, const Tensor& b) { return a + b; }))),
+      of_whole_numbers_too(
+          computes(kSub, make_addition, of_two([](const Tensor& a, const Tensor& b) { return a - b; }))),
+      of_whole_numbers_too(
+          computes(kMul, make_multiplication, of_two([](const Tensor& a, const Tensor& b) { return a * b; }))),
       computes(kDiv, kNone, of_two([](const Tensor& a, const Tensor& b) { return a / b; })),
       computes(kPow, kNone, of_two(power)),
       computes(kSquaredDifference, kNone, of_two([](const Tensor& a, const Tensor& b) { return (a - b).square(); })),
-      computes(kMaximum, make_extremum, of_two(at::maximum)),
-      computes(kMinimum, make_extremum, of_two(at::minimum)),
+      of_whole_numbers_too(computes(kMaximum, make_extremum, of_two(at::maximum))),
+      of_whole_numbers_too(computes(kMinimum, make_extremum, of_two(at::minimum))),
+      of_whole_numbers_too(computes(kFloorDiv, kNone, of_two(floor_division))),
+      of_whole_numbers_too(computes(kFloorMod, kNone, of_two(floor_remainder))),
       computes(kPrelu, make_prelu,
                of_two([](const Tensor& x, const Tensor& slope) { return at::where(x >= 0, x, x * slope); })),
 
@@ -59,15 +69,40 @@ std::vector<KernelRow> make_rows() {
       computes(kSqrt, kNone, each(std::sqrt)),
       computes(kRsqrt, make_rsqrt, of_one(at::rsqrt)),
       computes(kAbs, make_abs, of_one(at::abs)),
-      computes(kNeg, kNone, of_one(at::neg)),
+      of_whole_numbers_too(computes(kNeg, kNone, of_one(at::neg))),
+      computes(kFloor, kNone, of_one(at::floor)),
+      computes(kCeil, kNone, of_one(at::ceil)),
+      computes(kRound, kNone, of_one([](const Tensor& x) { return at::round(x); })),
+      computes(kSign, kNone, of_one(at::sign)),
+      computes(kSin, kNone, each(std::sin)),
+      computes(kCos, kNone, each(std::cos)),
+      computes(kElu, kNone, each([](float x) { return x < 0.0F ? std::expm1(x) : x; })),
+
+      // Of any numbers, as they are.
+      moves(kEqual, make_comparison),
+      moves(kNotEqual, make_comparison),
+      moves(kLess, make_comparison),
+      moves(kLessEqual, make_comparison),
+      moves(kGreater, make_comparison),
+      moves(kGreaterEqual, make_comparison),
+      moves(kLogicalAnd, make_logic),
+      moves(kLogicalOr, make_logic),
+      moves(kLogicalNot, make_logic),
+      moves(kSelectV2, make_select),
+      moves(kArgMax, make_place_of_extremum),
+      moves(kArgMin, make_place_of_extremum),
+      moves(kTopkV2, make_top_k),
+      moves(kCumsum, make_cumulative_sum),
+      moves(kReduceAny, make_reduced_logic),
+      moves(kReduceAll, make_reduced_logic),
 
       // Along an axis.
       computes(kSoftmax, make_softmax, with_options(softmax)),
       computes(kLogSoftmax, kNone, of_one(log_softmax)),
       computes(kMean, make_sum, float_reduction, kAxes),
-      computes(kSum, make_sum, float_reduction, kAxes),
-      computes(kReduceMax, make_reduced_extremum, float_reduction, kAxes),
-      computes(kReduceMin, make_reduced_extremum, float_reduction, kAxes),
+      of_whole_numbers_too(computes(kSum, make_sum, float_reduction, kAxes)),
+      of_whole_numbers_too(computes(kReduceMax, make_reduced_extremum, float_reduction, kAxes)),
+      of_whole_numbers_too(computes(kReduceMin, make_reduced_extremum, float_reduction, kAxes)),
 
       // On images.
       computes(kAveragePool2d, make_pool, float_pool),
@@ -93,6 +128,8 @@ std::vector<KernelRow> make_rows() {
       moves(kBroadcastTo, make_broadcast_to),
       moves(kSpaceToDepth, make_block_move),
       moves(kDepthToSpace, make_block_move),
+      moves(kTile, make_tile),
+      moves(kReverseV2, make_reverse),
 
       // From type to type.
       moves(kQuantize, make_quantize),

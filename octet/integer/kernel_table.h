@@ -15,6 +15,7 @@ struct KernelRow {
   MakeKernel int8 = nullptr;  ///< nullptr: it has none
   MakeFloat float32;          ///< empty: it has none
   size_t indices = SIZE_MAX;  ///< of float32: the input that is no number to compute with: axes, sizes, an output shape
+  bool on_whole_numbers = false;  ///< what computes float32 computes int32 and int64 too
 };
 
 /// A row for each operator of `.tflite`.

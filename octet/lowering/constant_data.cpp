@@ -55,11 +55,20 @@ tflite::Type type_of(at::ScalarType type, const std::string& name) {
       return tflite::Type::kInt16;
     case at::kInt:
       return tflite::Type::kInt32;
+    case at::kLong:
+      return tflite::Type::kInt64;
+    case at::kBool:
+      return tflite::Type::kBool;
     case at::kFloat:
       return tflite::Type::kFloat32;
     default:
-      throw expected(name, "type of a constant", "int8, uint8, int16, int32 or float32", c10::toString(type));
+      throw expected(name, "type of a constant", "int8, uint8, int16, int32, int64, bool or float32",
+                     c10::toString(type));
   }
+}
+
+tflite::Type type_without_grid(at::ScalarType type, const std::string& name) {
+  return at::isFloatingType(type) ? tflite::Type::kFloat32 : type_of(type, name);
 }
 
 }  // namespace octet::lowering

@@ -26,7 +26,9 @@ struct ConstantData {
 ConstantData permuted(const ConstantData& constant, const std::vector<int64_t>& order);
 
 /// A program's type of a tensor's; `name` is that of the constant, for the octet::Error where there is none: levels,
-/// int32 and float32 have one.
+/// whole numbers, bool and float32 have one.
 tflite::Type type_of(at::ScalarType type, const std::string& name);
+/// The same of what is on no grid: floats of every width are float32.
+tflite::Type type_without_grid(at::ScalarType type, const std::string& name);
 
 }  // namespace octet::lowering

@@ -58,7 +58,10 @@ std::optional<Constant> constant_of(const GraphModule& module, const Node& node)
       return source;
     }
   }
-  return Constant{constant_value(module, node).cpu().to(at::kFloat), {}};
+  const at::Tensor value = constant_value(module, node).cpu();
+  const at::ScalarType type = value.scalar_type();
+  const bool stays = type == at::kLong || type == at::kInt || type == at::kBool;
+  return Constant{stays ? value : value.to(at::kFloat), {}};
 }
 
 Constant quantized(const at::Tensor& values, const Grid& grid) {

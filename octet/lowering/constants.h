@@ -8,7 +8,7 @@
 namespace octet::lowering {
 
 /// The constant that a node stands for: the integers behind its dequantize, with their grid, through permutations and
-/// views; float32 for others. nullopt where the node depends on an input.
+/// views; whole numbers and bool as they are, float32 for others. nullopt where the node depends on an input.
 std::optional<Constant> constant_of(const GraphModule& module, const Node& node);
 
 /// Numbers on a grid, rounded to it.

@@ -2,6 +2,7 @@
 
 #include "octet/graph/constant_value.h"
 #include "octet/lowering/batch.h"
+#include "octet/lowering/constant_data.h"
 #include "octet/lowering/constants.h"
 #include "octet/lowering/grids.h"
 #include "octet/lowering/layout.h"
@@ -91,7 +92,7 @@ ValueId GraphLowering::transposed(ValueId value, const std::vector<int64_t>& ord
   const auto known = transposed_.find({value, order});
   // The reference gives each reader of an input a transposition of its own.
   if (known != transposed_.end() && !(options_.is_plain() && program_.is_input(value))) return known->second;
-  const ValueId result = program_.value(name, reordered(program_.at(value).shape, order), program_.at(value).grid());
+  const ValueId result = program_.value_like(value, name, reordered(program_.at(value).shape, order));
   program_.emit(OpCode::kTranspose, {value, program_.integers(name + "_order", order)}, {result});
   return transposed_[{value, order}] = result;
 }
@@ -136,8 +137,11 @@ void GraphLowering::place_inputs() {
     if (!node->meta()) throw Error(node->where(), "the input's shape is not known");
     const bool is_image = options_.nhwc_io && channels_last(*node) && node->meta()->rank() > 2;
     const std::vector<int64_t>& sizes = node->sizes();
-    const ValueId value = program_.value(
-        node->target(), is_image ? reordered(sizes, to_channels_last(sizes.size())) : sizes, at_the_edge(grid(*node)));
+    const std::vector<int64_t> shape = is_image ? reordered(sizes, to_channels_last(sizes.size())) : sizes;
+    const std::optional<Grid> outside = at_the_edge(grid(*node));
+    const ValueId value =
+        outside ? program_.value(node->target(), shape, outside)
+                : program_.value(node->target(), shape, type_without_grid(node->meta()->dtype, node->where()));
     program_.set_value_source(value, {node->name(), is_image});
     program_.add_input(node->target(), value);
     values_[node] = {converted(value, grid(*node)), is_image};
@@ -184,7 +188,7 @@ void GraphLowering::require_int8(const Node& node) const {
 // TFLite takes a tensor for an input or for a result, not for both.
 ValueId GraphLowering::copied(ValueId value) {
   const Program::Value source = program_.at(value);
-  const ValueId result = program_.value(source.name + "_result", source.shape, source.grid());
+  const ValueId result = program_.value_like(value, source.name + "_result", source.shape);
   tflite::Options options;
   options.new_shape.assign(source.shape.begin(), source.shape.end());
   program_.emit(OpCode::kReshape, {value, program_.integers(source.name + "_shape", source.shape)}, {result}, options);

@@ -82,9 +82,12 @@ class GridFinder {
     return found != grids_.end() ? std::optional(found->second) : std::nullopt;
   }
 
+  // Whole numbers and bools, places and conditions, are on no grid.
+  static bool may_be_on_grid(const Node& value) { return !value.meta() || at::isFloatingType(value.meta()->dtype); }
+
   const Node* first_activation(const Node& node) const {
     for (const Node* input : node.inputs()) {
-      if (!is_constant_value(*input)) return input;
+      if (!is_constant_value(*input) && may_be_on_grid(*input)) return input;
     }
     throw Error(node.where(), "reads nothing but constants");
   }
@@ -102,12 +105,16 @@ class GridFinder {
       if (name == "other" && node.arg(i).is_constant()) return false;  // a number that never got a grid
       bool fits = true;
       node.arg(i).for_each_node([&](const Node* input) {
+        if (!may_be_on_grid(*input)) {  // of an operator that computes, it becomes floats
+          fits = fits && moves_values(node);
+          return;
+        }
         if (!is_constant_value(*input)) {
           any = true;
           fits = fits && known(*input).has_value();
           return;
         }
-        if (is_bias || !input->meta() || !at::isFloatingType(input->meta()->dtype)) return;
+        if (is_bias || !input->meta()) return;
         const std::optional<Constant> constant = constant_of(module_, *input);
         fits = fits && constant && constant->is_quantized();
       });

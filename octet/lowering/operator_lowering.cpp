@@ -1,6 +1,8 @@
 #include "octet/lowering/operator_lowering.h"
 
 #include "octet/graph/constant_value.h"
+#include "octet/integer/executor.h"
+#include "octet/lowering/constant_data.h"
 #include "octet/lowering/layout.h"
 #include "octet/lowering/rule.h"
 #include "octet/support/error.h"
@@ -23,6 +25,9 @@ OperatorLowering::OperatorLowering(GraphLowering& graph, const Node& node)
     : graph_(graph), node_(node), grid_(graph.grid(node)), channels_last_(graph.channels_last(node)) {
   const OperatorRow* rule = find_lowering_rule(node);
   on_one_grid_ = rule != nullptr && rule->arithmetic == Arithmetic::kOneGrid;
+  const TensorMeta* meta = node.meta() ? &*node.meta() : nullptr;
+  if (meta == nullptr && !node.element_metas().empty()) meta = &node.element_metas().front();
+  if (meta != nullptr) type_ = type_without_grid(meta->dtype, node.where());
 }
 
 const Node* OperatorLowering::argument_node(std::string_view argument) const {
@@ -81,6 +86,10 @@ std::optional<Constant> OperatorLowering::constant(std::string_view argument) co
   return constant_of(graph_.module(), *source);
 }
 
+std::optional<Constant> OperatorLowering::constant(const Node& value) const {
+  return constant_of(graph_.module(), value);
+}
+
 ValueId OperatorLowering::input(std::string_view argument) { return input(argument, channels_last_); }
 
 ValueId OperatorLowering::input(std::string_view argument, bool channels_last) {
@@ -96,26 +105,57 @@ ValueId OperatorLowering::input(const Node& value, bool channels_last) {
   return graph_.value_of(value, channels_last, graph_.grid(value));
 }
 
-ValueId OperatorLowering::operand(std::string_view argument) {
+tflite::Type OperatorLowering::type_of_argument(std::string_view argument) const {
+  if (const Node* source = argument_node(argument)) {
+    if (!source->meta()) refuse(octet::str("argument '", argument, "' is no single tensor"));
+    return type_without_grid(source->meta()->dtype, source->where());
+  }
+  const c10::IValue& number = node_.arg(argument).constant();
+  return number.isBool() ? tflite::Type::kBool : number.isInt() ? tflite::Type::kInt64 : tflite::Type::kFloat32;
+}
+
+ValueId OperatorLowering::operand(std::string_view argument, tflite::Type type) {
   const Node* source = argument_node(argument);
   const auto wanted = static_cast<size_t>(rank());
   if (source == nullptr) {
     if (is_none(argument)) refuse(octet::str("argument '", argument, "' is missing"));
-    return numbers(std::string(argument), at::scalar_tensor(number(argument, 0.0), at::kFloat), std::nullopt);
+    const at::Scalar number = node_.arg(argument).constant().toScalar();
+    return plain_constant(std::string(argument), at::scalar_tensor(number, integer::scalar_type(type)));
   }
   const std::vector<int64_t>& sizes = source->sizes();
   std::vector<int64_t> full(wanted - std::min(wanted, sizes.size()), 1);
   full.insert(full.end(), sizes.begin(), sizes.end());
   if (std::optional<Constant> value = constant(argument)) {
-    if (!grid_) *value = {dequantized(*value), {}};
+    if (!grid_) *value = {dequantized(*value).to(integer::scalar_type(type)), {}};
     value->values = value->values.reshape(full);
     if (channels_last_) value->values = value->values.permute(to_channels_last(wanted)).contiguous();
     return constant_tensor(std::string(argument), *value);
   }
-  if (sizes.size() == wanted) return input(argument);
-  const ValueId plain = input(argument, false);
+  const auto in_type = [&](ValueId value) {
+    return grid_of(value) ? value : cast(octet::str(argument, "_cast"), value, type);
+  };
+  if (sizes.size() == wanted) return in_type(input(argument));
+  const ValueId plain = in_type(input(argument, false));
   const ValueId widened = reshaped(octet::str(argument, "_wide"), plain, full);
   return channels_last_ ? transposed(octet::str(argument, "_nhwc"), widened, to_channels_last(wanted)) : widened;
+}
+
+ValueId OperatorLowering::cast(const std::string& name, ValueId value, tflite::Type type) {
+  if (type_of(value) == type) return value;
+  Options options;
+  options.in_type = type_of(value);
+  options.out_type = type;
+  return step_of(name, OpCode::kCast, {value}, shape_of(value), type, options);
+}
+
+ValueId OperatorLowering::levels(std::string_view argument) {
+  const Node* source = argument_node(argument);
+  if (source == nullptr) refuse(octet::str("argument '", argument, "' is no tensor"));
+  return graph_.value_of(*source, false, graph_.grid(*source));
+}
+
+ValueId OperatorLowering::plain_constant(const std::string& name, const at::Tensor& values) {
+  return constant_tensor(name, {values, {}});
 }
 
 ValueId OperatorLowering::constant_tensor(const std::string& name, const Constant& constant) {
@@ -153,7 +193,8 @@ void OperatorLowering::emit(OpCode code, std::vector<ValueId> inputs, const Opti
          {before_quantize("result", code, std::move(inputs), laid_out(node_.sizes()), *grid_, options)});
     return;
   }
-  const ValueId out = program.value(node_.name(), laid_out(node_.sizes()), grid_);
+  const std::vector<int64_t> shape = laid_out(node_.sizes());
+  const ValueId out = grid_ ? program.value(node_.name(), shape, grid_) : program.value(node_.name(), shape, type_);
   program.set_value_source(out, {node_.name(), channels_last_ && node_.sizes().size() > 2});
   program.emit(code, std::move(inputs), {out}, options);
   graph_.set_value(node_, out);
@@ -161,7 +202,25 @@ void OperatorLowering::emit(OpCode code, std::vector<ValueId> inputs, const Opti
 
 ValueId OperatorLowering::step(const std::string& name, OpCode code, std::vector<ValueId> inputs,
                                std::vector<int64_t> shape, const Options& options) {
-  return step_on(name, code, std::move(inputs), std::move(shape), grid_, options);
+  return grid_ ? step_on(name, code, std::move(inputs), std::move(shape), grid_, options)
+               : step_of(name, code, std::move(inputs), std::move(shape), type_, options);
+}
+
+ValueId OperatorLowering::step_of(const std::string& name, OpCode code, std::vector<ValueId> inputs,
+                                  std::vector<int64_t> shape, tflite::Type type, const Options& options) {
+  return steps_of(name, code, std::move(inputs), shape, {type}, options).front();
+}
+
+std::vector<ValueId> OperatorLowering::steps_of(const std::string& name, OpCode code, std::vector<ValueId> inputs,
+                                                const std::vector<int64_t>& shape,
+                                                const std::vector<tflite::Type>& types, const Options& options) {
+  std::vector<ValueId> made;
+  for (size_t i = 0; i < types.size(); ++i) {
+    const std::string each = types.size() == 1 ? name : octet::str(name, "_", i);
+    made.push_back(graph_.program().value(octet::str(node_.name(), "/", each), shape, types[i]));
+  }
+  graph_.program().emit(code, std::move(inputs), made, options);
+  return made;
 }
 
 ValueId OperatorLowering::step_on(const std::string& name, OpCode code, std::vector<ValueId> inputs,
@@ -191,7 +250,9 @@ ValueId OperatorLowering::reshaped(const std::string& name, ValueId from, const 
   Options options;
   options.new_shape.assign(shape.begin(), shape.end());
   const ValueId sizes = indices(name + "_shape", shape);
-  return step_on(name, OpCode::kReshape, {from, sizes}, shape, grid_of(from), options);
+  const std::optional<Grid> grid = grid_of(from);
+  return grid ? step_on(name, OpCode::kReshape, {from, sizes}, shape, grid, options)
+              : step_of(name, OpCode::kReshape, {from, sizes}, shape, type_of(from), options);
 }
 
 ValueId OperatorLowering::transposed(const std::string& name, ValueId from, const std::vector<int64_t>& order) {

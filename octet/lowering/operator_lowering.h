@@ -16,6 +16,8 @@ class OperatorLowering {
   /// In integers; else in float32.
   bool is_quantized() const { return grid_.has_value(); }
   const std::optional<Grid>& grid() const { return grid_; }
+  /// Of the result, where it is on no grid; of the first, where there are several.
+  tflite::Type type() const { return type_; }
   /// The result is kept as NHWC.
   bool channels_last() const { return channels_last_; }
 
@@ -34,14 +36,23 @@ class OperatorLowering {
   int64_t dimension(std::string_view argument, int64_t missing, int64_t rank) const;
   /// The constant that the argument stands for; nullopt where it depends on an input, or is None.
   std::optional<Constant> constant(std::string_view argument) const;
+  std::optional<Constant> constant(const Node& value) const;
 
   // Values that it reads, in the order of the result or another.
   ValueId input(std::string_view argument = {});
   ValueId input(std::string_view argument, bool channels_last);
   /// The same for a node of a list.
   ValueId input(const Node& value, bool channels_last);
-  /// An input of an operator that works element by element: of the result's rank, a number as a constant.
-  ValueId operand(std::string_view argument);
+  /// An input of an operator that works element by element: of the result's rank, a number as a constant; of the
+  /// result's type, or another.
+  ValueId operand(std::string_view argument) { return operand(argument, type_); }
+  ValueId operand(std::string_view argument, tflite::Type type);
+  /// What the argument is on no grid: of a tensor or a number, as the schema has it.
+  tflite::Type type_of_argument(std::string_view argument) const;
+  /// The value in another type, by CAST; itself where it has that.
+  ValueId cast(const std::string& name, ValueId value, tflite::Type type);
+  /// The levels of an input, where it has a grid, for an operator whose result depends on their order alone.
+  ValueId levels(std::string_view argument);
   /// A constant on the operator's side: weights, slopes. `name` is appended to the node's.
   ValueId constant_tensor(const std::string& name, const Constant& constant);
   /// Numbers on a grid (rounded to it), or float32 where the operator is.
@@ -52,6 +63,7 @@ class OperatorLowering {
   std::vector<int64_t> shape_of(ValueId value) const { return graph_.program().at(value).shape; }
   /// Its grid; nullopt where it is float.
   std::optional<Grid> grid_of(ValueId value) const { return graph_.program().at(value).grid(); }
+  tflite::Type type_of(ValueId value) const { return graph_.program().at(value).type; }
 
   /// The graph's sizes in the order of the result.
   std::vector<int64_t> laid_out(const std::vector<int64_t>& sizes) const;
@@ -69,6 +81,14 @@ class OperatorLowering {
   /// The same on another grid; nullopt: float32.
   ValueId step_on(const std::string& name, tflite::OpCode code, std::vector<ValueId> inputs, std::vector<int64_t> shape,
                   const std::optional<Grid>& grid, const tflite::Options& options = {});
+  /// The same of a type without a grid; of several results, the values in their order.
+  ValueId step_of(const std::string& name, tflite::OpCode code, std::vector<ValueId> inputs, std::vector<int64_t> shape,
+                  tflite::Type type, const tflite::Options& options = {});
+  std::vector<ValueId> steps_of(const std::string& name, tflite::OpCode code, std::vector<ValueId> inputs,
+                                const std::vector<int64_t>& shape, const std::vector<tflite::Type>& types,
+                                const tflite::Options& options = {});
+  /// A constant of whole numbers or bools, as the tensor has them.
+  ValueId plain_constant(const std::string& name, const at::Tensor& values);
   ValueId reshaped(const std::string& name, ValueId tensor, const std::vector<int64_t>& shape);
   ValueId transposed(const std::string& name, ValueId tensor, const std::vector<int64_t>& order);
   /// The node's value is this one: nothing to compute.
@@ -90,6 +110,7 @@ class OperatorLowering {
   GraphLowering& graph_;
   const Node& node_;
   std::optional<Grid> grid_;
+  tflite::Type type_ = tflite::Type::kFloat32;
   bool channels_last_;
   bool on_one_grid_ = false;
 };

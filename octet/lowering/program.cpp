@@ -41,6 +41,19 @@ ValueId Program::value(const std::string& name, std::vector<int64_t> shape, cons
   return add(std::move(added));
 }
 
+ValueId Program::value(const std::string& name, std::vector<int64_t> shape, Type type) {
+  Value added;
+  added.name = name;
+  added.shape = std::move(shape);
+  added.type = type;
+  return add(std::move(added));
+}
+
+ValueId Program::value_like(ValueId other, const std::string& name, std::vector<int64_t> shape) {
+  const std::optional<Grid> grid = at(other).grid();
+  return grid ? value(name, std::move(shape), grid) : value(name, std::move(shape), at(other).type);
+}
+
 ValueId Program::constant(const std::string& name, const Constant& constant) {
   const at::Tensor values = constant.values.contiguous();
   std::vector<uint8_t> data(values.nbytes());
@@ -292,9 +305,9 @@ tflite::Model Program::to_model() const {
     made.outputs = indices_of(from.outputs);
     model.operators.push_back(std::move(made));
     facts.operators.push_back(from.source);
-    const bool in_float = std::any_of(from.outputs.begin(), from.outputs.end(),
-                                      [&](ValueId value) { return at(value).type == tflite::Type::kFloat32; });
-    const bool is_part = in_float ? from.code != tflite::OpCode::kDequantize : from.code == tflite::OpCode::kGather;
+    const bool no_levels =
+        std::any_of(from.outputs.begin(), from.outputs.end(), [&](ValueId value) { return !at(value).grid(); });
+    const bool is_part = no_levels ? from.code != tflite::OpCode::kDequantize : from.code == tflite::OpCode::kGather;
     if (!is_part) facts.operators.back().op.clear();
   }
   model.outputs = indices_of(outputs_);

@@ -60,6 +60,10 @@ class Program {
   // New values; names are made unique.
   /// What an operator computes or the program is given: on a grid, or float32.
   ValueId value(const std::string& name, std::vector<int64_t> shape, const std::optional<Grid>& grid);
+  /// Of a type without a grid: float32, whole numbers, bool.
+  ValueId value(const std::string& name, std::vector<int64_t> shape, tflite::Type type);
+  /// Of the type and on the grid of another.
+  ValueId value_like(ValueId other, const std::string& name, std::vector<int64_t> shape);
   ValueId constant(const std::string& name, const Constant& constant);
   ValueId constant(const std::string& name, ConstantData constant);
   /// A vector of int32: axes, sizes, permutations. Throws octet::Error where one does not fit.

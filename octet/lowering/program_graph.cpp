@@ -27,14 +27,6 @@ namespace {
 
 using Ints = std::vector<int64_t>;
 
-// Levels, int32 and float32 are what octet's graphs of programs hold.
-at::ScalarType scalar_type_of(const Tensor& tensor) {
-  if (!integer::is_level_type(tensor.type) && tensor.type != Type::kInt32 && tensor.type != Type::kFloat32) {
-    throw expected(tensor.name, "type", "int8, uint8, int16, int32 or float32", tflite::type_name(tensor.type));
-  }
-  return integer::scalar_type(tensor.type);
-}
-
 // TFLite's converter joins the names of all that became one operator by semicolons: the first is the last of them.
 std::string plain_name(const std::string& name) {
   std::string text = name.substr(0, name.find(';'));
@@ -53,6 +45,14 @@ std::pair<Node*, Ints> before_permutes(Node* node, Ints order) {
 }
 
 }  // namespace
+
+// float16 is of constants alone, which are floats by now.
+at::ScalarType scalar_type_of(const Tensor& tensor) {
+  if (tensor.type == Type::kFloat16) {
+    throw expected(tensor.name, "type", "levels, whole numbers, bool or float32", tflite::type_name(tensor.type));
+  }
+  return integer::scalar_type(tensor.type);
+}
 
 WayBack::WayBack(const tflite::Model& program, GraphUse use) : use_(use), facts_(facts_of(program)) {
   integer::Folded folded = integer::folded(program);
@@ -246,7 +246,7 @@ Node* WayBack::step(const std::string& op, std::vector<Arg> args) {
 
 void WayBack::note_source(Node& node) const {
   if (use_ == GraphUse::kModel) return;
-  if (output().type == Type::kFloat32) node.notes()[kInFloatNote] = true;
+  if (!integer::grid_of(output())) node.notes()[kInFloatNote] = true;
   if (!facts_) return;
   const OperatorSource& source = facts_->operators.at(static_cast<size_t>(op_ - program_.operators.data()));
   if (source.op.empty()) return;
@@ -255,7 +255,8 @@ void WayBack::note_source(Node& node) const {
 }
 
 Node* WayBack::on_grid(Node* node, const Tensor& tensor) {
-  if (!integer::is_level_type(tensor.type)) return node;
+  const bool is_plain = tensor.type == Type::kUInt8 && tensor.quantization.scale.empty();  // pixels, as they came
+  if (!integer::is_level_type(tensor.type) || is_plain) return node;
   const std::optional<integer::Grid> grid = integer::grid_of(tensor);
   if (!grid) {
     throw expected(tensor.name, "grid", "one scale", octet::str(tensor.quantization.scale.size(), " scales"));
@@ -342,6 +343,18 @@ Node* WayBack::plain_value(size_t i) {
   if (input(i).is_constant) return constant(i);
   Node* node = value(i);
   return is_image(input(i)) ? on_grid(as_it_lies(node, input(i)), input(i)) : node;
+}
+
+Node* WayBack::element(Node* node, size_t index) {
+  Node* element = graph().get_item(node, static_cast<int64_t>(index), plain_name(at(op_->outputs.at(index)).name));
+  note_source(*element);
+  return element;
+}
+
+void WayBack::set_plain(size_t output, Node* node) {
+  const Tensor& tensor = at(op_->outputs.at(output));
+  if (is_image(tensor) && integer::grid_of(tensor)) refuse("several results on grids, of which one is an image");
+  values_[op_->outputs[output]] = on_grid(is_image(tensor) ? from_nhwc(node) : node, tensor);
 }
 
 void WayBack::give_plain(Node* node) { give(is_image(output()) ? from_nhwc(node) : node); }

@@ -9,7 +9,8 @@
 
 namespace octet {
 
-/// Note on a node of graph_of: the program computes it in float32, whatever grids lie before and behind.
+/// Note on a node of graph_of: the program computes it on no grid (in float32, whole numbers or bools), whatever grids
+/// lie before and behind.
 inline const NoteKey<bool> kInFloatNote("in_float");
 /// Where the file says so, of what the NPU does not take: the node that it is a part of, and what that called.
 inline const NoteKey<std::string> kPartOfNodeNote("part_of_node");

@@ -66,6 +66,9 @@ class WayBack {
   void give(Node* node);
   /// The value of a tensor, as it is.
   void set(int32_t tensor, Node* node) { values_[tensor] = node; }
+  /// Of an operator of several results: this one of the node's, and the value of an output from the program's order.
+  Node* element(Node* node, size_t index);
+  void set_plain(size_t output, Node* node);
 
   /// Throws octet::Error naming the operator.
   [[noreturn]] void refuse(const std::string& why) const;
@@ -115,8 +118,14 @@ struct WayBackRow {
 /// A row for each operator of `.tflite`.
 const tflite::OpTable<WayBackRow>& way_back_table();
 
-// One function a family, in way_back/.
+/// torch's type of a tensor's elements. Throws octet::Error for those that octet's graphs of programs do not hold.
+at::ScalarType scalar_type_of(const tflite::Tensor& tensor);
+
+// One function a family, in way_back_*.cpp.
 namespace way_back {
+
+/// An input of an operator that works element by element, of its result's rank.
+Node* operand(WayBack& g, size_t i);
 
 void convolution(WayBack& g);
 void depthwise_convolution(WayBack& g);
@@ -143,6 +152,11 @@ void depth_to_space(WayBack& g);
 void prelu(WayBack& g);
 void softmax(WayBack& g);
 void cast(WayBack& g);
+void select(WayBack& g);
+void top_k(WayBack& g);
+void cumulative_sum(WayBack& g);
+void tile(WayBack& g);
+void reverse(WayBack& g);
 void squared_difference(WayBack& g);
 /// Calls of this op.
 Translate unary(const std::string& op);
@@ -150,6 +164,7 @@ Translate binary(const std::string& op);
 Translate reduction(const std::string& op);
 Translate along_channels(const std::string& op);
 Translate clip(double low, double high);
+Translate place_of_extremum(const std::string& op);
 
 }  // namespace way_back
 

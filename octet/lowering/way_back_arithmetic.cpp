@@ -31,28 +31,9 @@ void make_reduction(WayBack& g, const std::string& op) {
   g.give(node);
 }
 
-// Broadcasting follows the program's order of axes: ranks are made equal first.
-std::pair<Node*, Node*> operands(WayBack& g) {
-  const auto operand = [&](size_t i) {
-    const tflite::Tensor& tensor = g.input(i);
-    if (!g.is_image(g.output())) return g.plain_value(i);
-    if (tensor.shape.size() == 4 || tensor.numel() == 1) return g.value(i);
-    if (tensor.shape.size() > 4) g.refuse("inputs of more dimensions than its result");
-    Ints shape(4 - tensor.shape.size(), 1);
-    shape.insert(shape.end(), tensor.shape.begin(), tensor.shape.end());
-    // All of a constant lies along one axis, or it is turned as a whole.
-    const bool is_line = tensor.numel() == *std::max_element(shape.begin(), shape.end());
-    if (tensor.is_constant && is_line) return g.constant(i, {}, reordered(shape, to_channels_first(4)));
-    Node* wide = g.on_grid(g.step("aten.reshape.default", {g.value(i), shape}), tensor);
-    return g.on_grid(g.permuted(wide, to_channels_first(4)), tensor);
-  };
-  Node* left = operand(0);
-  return {left, operand(1)};
-}
-
 void make_binary(WayBack& g, const std::string& op) {
-  const auto [left, right] = operands(g);
-  g.give(g.call(op, {left, right}));
+  Node* left = operand(g, 0);
+  g.give(g.call(op, {left, operand(g, 1)}));
 }
 
 void make_along_channels(WayBack& g, const std::string& op) {
@@ -61,6 +42,21 @@ void make_along_channels(WayBack& g, const std::string& op) {
 }
 
 }  // namespace
+
+// Broadcasting follows the program's order of axes: ranks are made equal first.
+Node* operand(WayBack& g, size_t i) {
+  const tflite::Tensor& tensor = g.input(i);
+  if (!g.is_image(g.output())) return g.plain_value(i);
+  if (tensor.shape.size() == 4 || tensor.numel() == 1) return g.value(i);
+  if (tensor.shape.size() > 4) g.refuse("inputs of more dimensions than its result");
+  Ints shape(4 - tensor.shape.size(), 1);
+  shape.insert(shape.end(), tensor.shape.begin(), tensor.shape.end());
+  // All of a constant lies along one axis, or it is turned as a whole.
+  const bool is_line = tensor.numel() == *std::max_element(shape.begin(), shape.end());
+  if (tensor.is_constant && is_line) return g.constant(i, {}, reordered(shape, to_channels_first(4)));
+  Node* wide = g.on_grid(g.step("aten.reshape.default", {g.value(i), shape}), tensor);
+  return g.on_grid(g.permuted(wide, to_channels_first(4)), tensor);
+}
 
 void fully_connected(WayBack& g) {
   Node* x = g.value(0);
@@ -93,8 +89,8 @@ void matmul(WayBack& g) {
 }
 
 void squared_difference(WayBack& g) {
-  const auto [left, right] = operands(g);
-  Node* difference = g.step("aten.sub.Tensor", {left, right});
+  Node* left = operand(g, 0);
+  Node* difference = g.step("aten.sub.Tensor", {left, operand(g, 1)});
   g.give(g.call("aten.mul.Tensor", {difference, difference}));
 }
 

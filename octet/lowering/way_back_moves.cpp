@@ -80,14 +80,6 @@ void transpose(WayBack& g) {
   g.give(g.permuted(g.value(0), order));
 }
 
-void cast(WayBack& g) {
-  if (g.input(0).type != g.output().type) {
-    g.refuse(
-        octet::str("a cast from ", tflite::type_name(g.input(0).type), " to ", tflite::type_name(g.output().type)));
-  }
-  g.give(g.value(0));
-}
-
 void pad(WayBack& g) {
   const Ints paddings = g.integers(1);
   const size_t rank = g.input(0).shape.size();
@@ -165,14 +157,6 @@ void strided_slice(WayBack& g) {
     node = g.on_grid(g.step("aten.permute.default", {node, to_channels_last(4)}), g.input(0));
   }
   g.give_plain(g.call("aten.reshape.default", {node, g.output().shape}));
-}
-
-void gather(WayBack& g) {
-  if (!g.input(1).is_constant || g.input(1).shape.size() != 1 || g.op().options.batch_dims != 0) {
-    g.refuse("a gather by other than a line of constants");
-  }
-  g.give(
-      g.call("aten.index_select.default", {g.value(0), g.graph_axis(g.op().options.axis, g.input(0)), g.constant(1)}));
 }
 
 void pack(WayBack& g) {

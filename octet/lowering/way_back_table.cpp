@@ -40,6 +40,8 @@ std::vector<WayBackRow> make_rows() {
       {kPrelu, prelu, kNeeds},
       {kPow, binary("aten.pow.Tensor_Tensor")},
       {kSquaredDifference, squared_difference},
+      {kFloorDiv, binary("aten.floor_divide.default")},
+      {kFloorMod, binary("aten.remainder.Tensor")},
 
       // One input, each number by itself.
       {kRelu, unary("aten.relu.default")},
@@ -57,6 +59,29 @@ std::vector<WayBackRow> make_rows() {
       {kRsqrt, unary("aten.rsqrt.default")},
       {kAbs, unary("aten.abs.default")},
       {kNeg, unary("aten.neg.default")},
+      {kFloor, unary("aten.floor.default")},
+      {kCeil, unary("aten.ceil.default")},
+      {kRound, unary("aten.round.default")},
+      {kSign, unary("aten.sign.default")},
+      {kSin, unary("aten.sin.default")},
+      {kCos, unary("aten.cos.default")},
+      {kElu, unary("aten.elu.default")},
+
+      // Comparisons and choices.
+      {kEqual, binary("aten.eq.Tensor")},
+      {kNotEqual, binary("aten.ne.Tensor")},
+      {kLess, binary("aten.lt.Tensor")},
+      {kLessEqual, binary("aten.le.Tensor")},
+      {kGreater, binary("aten.gt.Tensor")},
+      {kGreaterEqual, binary("aten.ge.Tensor")},
+      {kLogicalAnd, binary("aten.logical_and.default")},
+      {kLogicalOr, binary("aten.logical_or.default")},
+      {kLogicalNot, unary("aten.logical_not.default")},
+      {kSelectV2, select},
+      {kArgMax, place_of_extremum("aten.argmax.default"), kEnds},
+      {kArgMin, place_of_extremum("aten.argmin.default"), kEnds},
+      {kTopkV2, top_k, kEnds},
+      {kCumsum, cumulative_sum},
 
       // Along an axis.
       {kSoftmax, softmax},
@@ -65,6 +90,8 @@ std::vector<WayBackRow> make_rows() {
       {kSum, reduction("aten.sum.dim_IntList")},
       {kReduceMax, reduction("aten.amax.default")},
       {kReduceMin, reduction("aten.amin.default")},
+      {kReduceAny, reduction("aten.any.dims")},
+      {kReduceAll, reduction("aten.all.dims")},
 
       // On images.
       {kAveragePool2d, average_pool, kNeeds},
@@ -88,6 +115,8 @@ std::vector<WayBackRow> make_rows() {
       {kPadV2, pad},
       {kMirrorPad, pad},
       {kBroadcastTo, broadcast_to, kEnds},
+      {kTile, tile, kEnds},
+      {kReverseV2, reverse},
       {kSpaceToDepth, space_to_depth, kNeeds},
       {kDepthToSpace, depth_to_space, kNeeds},
 

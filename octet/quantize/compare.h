@@ -60,6 +60,7 @@ struct ValueLoss {
   std::string where;                ///< of it, for messages
   double sqnr_db = 0.0;             ///< of the value on the grid that its readers see
   double inputs_sqnr_db = 0.0;      ///< of the worst input that is rounded to a grid; infinite where there is none
+  double readers_sqnr_db = 0.0;     ///< of the worst that reads it, or of what reads that; -infinite for results
   double low = 0.0, high = 0.0;     ///< of the float value
   double clipped = 0.0;             ///< share of it that lies more than a step beyond the grid
   std::optional<QuantRecord> grid;  ///< the one that cuts off the most, and what reads it

@@ -169,8 +169,11 @@ size_t fold_batch_norms(GraphModule& module) {
   size_t folded = 0;
   for (const ConvBatchNorm& pair : find_conv_batch_norms(module.graph())) {
     if (pair.training()) {
+      const bool keeps_statistics = !pair.batch_norm->arg("running_mean").is_none();
       log::warn(pair.batch_norm->where(),
-                " stays: it is in train mode; switch the model to eval before it is prepared");
+                keeps_statistics ? " stays: it is in train mode; switch the model to eval before it is prepared"
+                                 : " stays: it keeps no statistics and normalizes by those of each batch; give it "
+                                   "track_running_stats=True");
       continue;
     }
     const auto value = [&](const char* name) { return static_value(module, pair.batch_norm->arg(name)); };

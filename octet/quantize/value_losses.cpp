@@ -49,13 +49,15 @@ struct WatchedValue {
   Reading reading = Reading::kPlain;   // what the float model makes of it
   std::optional<QuantRecord> read_on;  // the grid that all its readers see it on
   std::vector<Destination> destinations;
-  std::vector<const WatchedValue*> inputs;
+  std::vector<const WatchedValue*> inputs, readers;
+  bool read_elsewhere = false;  // by what is not watched, or as a result of the model
   std::string shares_with;
   // Sums over the samples.
   double signal = 0, noise = 0, rounding = 0;
   double low = kUnbounded, high = -kUnbounded;
   int64_t elements = 0;
 
+  double db() const { return decibel(signal, noise); }
   double rounded_db() const { return read_on ? decibel(signal, rounding) : kUnbounded; }
 };
 
@@ -87,6 +89,9 @@ class WatchedValues {
         if (value != read && found != watched_.end()) watched.inputs.push_back(&found->second);
       }
     }
+    for (const Node* node : order_) {
+      for (const Node* user : node->users()) note_reader(watched_.at(node), *user);
+    }
   }
 
   const std::vector<const Node*>& order() const { return order_; }
@@ -99,6 +104,16 @@ class WatchedValues {
   static const Node* behind_grids(const Node* node) {
     while (node != nullptr && (node->is(Trait::kQuantize) || node->is(Trait::kDequantize))) node = node->arg(0).node();
     return node;
+  }
+
+  void note_reader(WatchedValue& watched, const Node& user) {
+    if (user.is(Trait::kQuantize) || user.is(Trait::kDequantize)) {
+      for (const Node* next : user.users()) note_reader(watched, *next);
+    } else if (const auto found = watched_.find(&user); found != watched_.end()) {
+      watched.readers.push_back(&found->second);
+    } else {
+      watched.read_elsewhere = true;
+    }
   }
 
   // Every quantize behind the value, dequantizes looked through.
@@ -178,7 +193,7 @@ ValueLoss loss_of(const WatchedValue& watched) {
   ValueLoss loss;
   loss.name = watched.node->name();
   loss.where = watched.node->where();
-  loss.sqnr_db = decibel(watched.signal, watched.noise);
+  loss.sqnr_db = watched.db();
   loss.inputs_sqnr_db = kUnbounded;
   for (const WatchedValue* input : watched.inputs)
     loss.inputs_sqnr_db = std::min(loss.inputs_sqnr_db, input->rounded_db());
@@ -206,26 +221,44 @@ std::vector<ValueLoss> value_losses(GraphModule& float_model, GraphModule& quant
   for (const std::vector<at::Tensor>& inputs : samples) {
     std::unordered_map<std::string, at::Tensor> references;
     for (const Node* node : watch.order()) references[watch.find(*node)->float_name] = at::Tensor();
+    for (const Node* node : quantized.graph().nodes()) {
+      if (node->kind() == NodeKind::kGetItem) references.emplace(node->name(), at::Tensor());
+    }
     float_model.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
       const auto found = references.find(node.name());
       if (found != references.end() && value.isTensor()) found->second = value.toTensor().detach().clone();
     });
     quantized.run_observed(inputs, [&](const Node& node, const c10::IValue& value) {
       WatchedValue* watched = watch.find(node);
-      if (watched == nullptr || !value.isTensor()) return;
-      const at::Tensor& reference = references.at(watched->float_name);
+      const bool is_element = node.kind() == NodeKind::kGetItem;
+      if ((watched == nullptr && !is_element) || !value.isTensor()) return;
+      const at::Tensor& reference = references.at(watched != nullptr ? watched->float_name : node.name());
       const at::Tensor alone = value.toTensor();
-      if (!reference.defined() || !reference.is_floating_point() || reference.sizes() != alone.sizes()) return;
-      measure(*watched, reference, alone);
+      if (!reference.defined() || reference.sizes() != alone.sizes()) return;
+      const bool is_float = reference.is_floating_point();  // what follows goes by the float model's places, too
+      if (is_float && watched == nullptr) return;
+      if (is_float) measure(*watched, reference, alone);
       // What follows reads the float model's value, so that each operator is measured by itself.
       const bool own = node.kind() != NodeKind::kPlaceholder && alone.is_non_overlapping_and_dense();
       if (own && alone.scalar_type() == reference.scalar_type()) alone.copy_(reference);
     });
   }
+  // What an operator loses by the values that it reads shows in its own, or further behind.
+  std::unordered_map<const WatchedValue*, double> behind;
+  for (auto node = watch.order().rbegin(); node != watch.order().rend(); ++node) {
+    const WatchedValue& watched = *watch.find(**node);
+    double& worst = behind[&watched];
+    worst = watched.read_elsewhere || watched.readers.empty() ? -kUnbounded : kUnbounded;
+    for (const WatchedValue* reader : watched.readers) {
+      worst = std::min(worst, reader->elements > 0 ? std::max(reader->db(), behind.at(reader)) : -kUnbounded);
+    }
+  }
   std::vector<ValueLoss> losses;
   for (const Node* node : watch.order()) {
     const WatchedValue& watched = *watch.find(*node);
-    if (watched.elements > 0 && watched.signal > 0) losses.push_back(loss_of(watched));
+    if (watched.elements == 0 || !(watched.signal > 0)) continue;
+    losses.push_back(loss_of(watched));
+    losses.back().readers_sqnr_db = behind.at(&watched);
   }
   return losses;
 }

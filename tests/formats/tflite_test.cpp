@@ -274,6 +274,34 @@ const std::vector<OptionCase>& option_cases() {
       {OpCode::kSquaredDifference, "SQUARED_DIFFERENCE", 2, set_nothing},
       {OpCode::kBroadcastTo, "BROADCAST_TO", 2, set_nothing},
       {OpCode::kGelu, "GELU", 1, [](tflite::Options& o) { o.approximate = true; }},
+      {OpCode::kFloor, "FLOOR", 1, set_nothing},
+      {OpCode::kCeil, "CEIL", 1, set_nothing},
+      {OpCode::kRound, "ROUND", 1, set_nothing},
+      {OpCode::kSign, "SIGN", 1, set_nothing},
+      {OpCode::kSin, "SIN", 1, set_nothing},
+      {OpCode::kCos, "COS", 1, set_nothing},
+      {OpCode::kElu, "ELU", 1, set_nothing},
+      {OpCode::kFloorDiv, "FLOOR_DIV", 2, set_nothing},
+      {OpCode::kFloorMod, "FLOOR_MOD", 2, set_nothing},
+      {OpCode::kEqual, "EQUAL", 2, set_nothing},
+      {OpCode::kNotEqual, "NOT_EQUAL", 2, set_nothing},
+      {OpCode::kLess, "LESS", 2, set_nothing},
+      {OpCode::kLessEqual, "LESS_EQUAL", 2, set_nothing},
+      {OpCode::kGreater, "GREATER", 2, set_nothing},
+      {OpCode::kGreaterEqual, "GREATER_EQUAL", 2, set_nothing},
+      {OpCode::kLogicalAnd, "LOGICAL_AND", 2, set_nothing},
+      {OpCode::kLogicalOr, "LOGICAL_OR", 2, set_nothing},
+      {OpCode::kLogicalNot, "LOGICAL_NOT", 1, set_nothing},
+      {OpCode::kSelectV2, "SELECT_V2", 3, set_nothing},
+      {OpCode::kArgMax, "ARG_MAX", 2, [](tflite::Options& o) { o.out_type = tflite::Type::kInt64; }},
+      {OpCode::kArgMin, "ARG_MIN", 2, [](tflite::Options& o) { o.out_type = tflite::Type::kInt32; }},
+      {OpCode::kTopkV2, "TOPK_V2", 2, set_nothing, 2},
+      {OpCode::kCumsum, "CUMSUM", 2, [](tflite::Options& o) { o.exclusive = true; }},
+      {OpCode::kCumsum, "CUMSUM", 2, [](tflite::Options& o) { o.reverse = true; }},
+      {OpCode::kReduceAny, "REDUCE_ANY", 2, set_keep_dims},
+      {OpCode::kReduceAll, "REDUCE_ALL", 2, set_keep_dims},
+      {OpCode::kTile, "TILE", 2, set_nothing},
+      {OpCode::kReverseV2, "REVERSE_V2", 2, set_nothing},
   };
   return cases;
 }
@@ -290,7 +318,7 @@ TEST(Tflite, EveryOperatorKeepsItsOptionsAndItsVersion) {
     EXPECT_TRUE(again == model) << entry.name;
     seen.insert(entry.code);
   }
-  EXPECT_EQ(seen.size(), 59U);
+  EXPECT_EQ(seen.size(), 86U);
   EXPECT_EQ(tflite::op_name(static_cast<OpCode>(199)), "STABLEHLO_SORT");
   EXPECT_EQ(tflite::op_name(static_cast<OpCode>(999)), "operator 999");
 }

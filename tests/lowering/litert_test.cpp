@@ -87,6 +87,19 @@ TEST(LiteRtFloat, OperatorsGiveTheSameBits) {
   }
 }
 
+// What is compared, chosen and counted, in floats, whole numbers and bools.
+TEST(LiteRtChoices, OperatorsGiveTheSameBits) {
+  const std::vector<std::string> names = all_litert_cases("choices/");
+  ASSERT_FALSE(names.empty());
+  for (const std::string& name : names) {
+    const integer::Executor executor(tflite::read(litert_file(name, ".tflite")));
+    const std::vector<at::Tensor> got = executor.run(litert_arrays(name, "_in_"));
+    const std::vector<at::Tensor> wanted = litert_arrays(name, "_out_");
+    ASSERT_EQ(got.size(), wanted.size()) << name;
+    for (size_t j = 0; j < got.size(); ++j) EXPECT_TRUE(at::equal(got[j], wanted[j])) << name << ", result " << j;
+  }
+}
+
 // Every golden case that lowers has a file, but for the two whose SUM LiteRT's reference kernel gets wrong; they are
 // held to the exact sum by IntegerSum.
 TEST(LiteRtFiles, AllAreThere) {

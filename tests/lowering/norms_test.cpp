@@ -127,11 +127,29 @@ TEST(VectorNorms, OfAnotherOrderAreRefused) {
   EXPECT_TRUE(test::fails_with([&] { lower(*model); }, "a norm of order 3"));
 }
 
-TEST(Norms, WithRunningStatisticsAreRefused) {
-  std::vector<at::Tensor> inputs;
-  const NormCase running{"", {1, 6, 5, 4}, [](GraphBuilder& g, Node* x) { return instance_norm(g, x, false, false); }};
-  const auto network = quantized_norm(running, inputs);
-  EXPECT_TRUE(test::fails_with([&] { lower(*network); }, "instance norm with running statistics"));
+TEST(Norms, ByRunningStatisticsAreFactorsAndOffsets) {
+  for (const bool is_known : {true, false}) {
+    GraphBuilder g;
+    const auto stated = [&](const char* name) { return is_known ? Arg(g.tensor(name, at::rand({6}) + 0.5)) : Arg(); };
+    const Arg mean = stated("mean"), variance = stated("variance");
+    Node* x = g.input({1, 6, 5, 4});
+    const auto model = g.finish({g.call("aten.instance_norm.default", {x, g.parameter("w", {6}), g.parameter("b", {6}),
+                                                                       mean, variance, !is_known, 0.1, 1e-3, false})});
+    const at::Tensor wanted = model->run(g.inputs()).at(0);
+    const tflite::Model program = lower(*model);
+    EXPECT_TRUE(at::allclose(integer::Executor(program).run(g.inputs()).at(0), wanted, 1e-4, 1e-5));
+    EXPECT_EQ(program.operators.size(), is_known ? 2U : 9U);
+  }
+}
+
+// A BatchNorm that keeps none: over its batch.
+TEST(Norms, OfTheirBatchAreLowered) {
+  GraphBuilder g;
+  Node* x = g.conv2d("c", g.input({2, 3, 5, 4}), 3, 6);
+  const auto model = g.finish({g.call("aten.batch_norm.default", {x, g.parameter("w", {6}), g.parameter("b", {6}),
+                                                                  Arg(), Arg(), true, 0.1, 1e-3, false})});
+  const at::Tensor wanted = model->run(g.inputs()).at(0);
+  EXPECT_TRUE(at::allclose(integer::Executor(lower(*model)).run(g.inputs()).at(0), wanted, 1e-4, 1e-5));
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ at::Tensor bias_of(const std::vector<at::Tensor>& inputs, size_t index) {
 namespace {
 
 using Inputs = std::vector<at::Tensor>;
+using Shape = std::vector<int64_t>;
 
 at::Tensor view(const Values& values, const Tensor& tensor, int32_t index) {
   return at::from_blob(values.at<void>(index), tensor.shape, at::TensorOptions(scalar_type(tensor.type)));
@@ -144,50 +145,65 @@ FloatFunction float_batch_matmul(const KernelContext& context) {
   };
 }
 
+namespace {
+
+template <typename Number>
+at::Tensor reduced(const Reduction& reduction, tflite::OpCode code, const at::Tensor& x, const Shape& shape) {
+  using Limits = std::numeric_limits<Number>;
+  constexpr Number kMost = Limits::has_infinity ? Limits::infinity() : Limits::max();
+  constexpr Number kLeast = Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
+  const auto folded = [&](Number start, auto fold) {
+    at::Tensor result = at::full(shape, start, x.options());
+    reduce(reduction, x.const_data_ptr<Number>(), result.mutable_data_ptr<Number>(), fold);
+    return result;
+  };
+  switch (code) {
+    case tflite::OpCode::kReduceMax:
+      return folded(kLeast, [](Number most, Number value) { return std::max(most, value); });
+    case tflite::OpCode::kReduceMin:
+      return folded(kMost, [](Number least, Number value) { return std::min(least, value); });
+    default:
+      return folded(0, [](Number sum, Number value) { return wrapping_plus(sum, value); });
+  }
+}
+
+}  // namespace
+
 FloatFunction float_reduction(const KernelContext& context) {
   const Reduction reduction(context);
   const tflite::OpCode code = context.op.code;
   return [=, shape = context.output().shape](const Inputs& inputs) {
     const at::Tensor x = inputs[0].contiguous();
-    const auto* from = x.const_data_ptr<float>();
-    const auto folded = [&](float start, auto fold) {
-      at::Tensor result = at::full(shape, start, x.options());
-      reduce(reduction, from, result.mutable_data_ptr<float>(), fold);
-      return result;
-    };
-    constexpr float kInfinity = std::numeric_limits<float>::infinity();
-    switch (code) {
-      case tflite::OpCode::kReduceMax:
-        return folded(-kInfinity, [](float most, float value) { return std::max(most, value); });
-      case tflite::OpCode::kReduceMin:
-        return folded(kInfinity, [](float least, float value) { return std::min(least, value); });
-      default:
-        break;
-    }
-    at::Tensor sums = folded(0, [](float sum, float value) { return sum + value; });
-    return code == tflite::OpCode::kMean ? sums / static_cast<double>(reduction.count()) : sums;
+    if (x.scalar_type() == at::kInt) return reduced<int32_t>(reduction, code, x, shape);
+    if (x.scalar_type() == at::kLong) return reduced<int64_t>(reduction, code, x, shape);
+    const at::Tensor result = reduced<float>(reduction, code, x, shape);
+    return code == tflite::OpCode::kMean ? result / static_cast<double>(reduction.count()) : result;
   };
 }
 
-Kernel make_float(const KernelContext& context, const KernelRow& row) {
+void require_broadcast(const KernelContext& context, std::initializer_list<size_t> inputs) {
+  require_output(context, explained(context.where(), [&] {
+                   std::vector<int64_t> shape;
+                   for (const size_t index : inputs) shape = at::infer_size(shape, context.input(index).shape);
+                   return shape;
+                 }));
+}
+
+Kernel make_of_tensors(const KernelContext& context, FloatFunction function, size_t skipped) {
   std::vector<std::pair<int32_t, Tensor>> operands;  // shape and type of each, without data
   for (size_t i = 0; i < context.input_count(); ++i) {
     operands.emplace_back(-1, Tensor{});
-    if (i == row.indices || !context.has_input(i)) continue;
-    const Tensor& input = context.input(i);
-    context.require_type(input, Type::kFloat32);
+    if (i == skipped || !context.has_input(i)) continue;
     operands[i].first = context.input_index(i);
-    operands[i].second.type = input.type;
-    operands[i].second.shape = input.shape;
+    operands[i].second.type = context.input(i).type;
+    operands[i].second.shape = context.input(i).shape;
   }
-  if (!row.float32) throw Error(context.where(), "octet's executor has no float32 kernel for it");
-  const FloatFunction function = row.float32(context);
   const std::string where = context.where();
   Tensor output;
-  output.type = Type::kFloat32;
+  output.type = context.output().type;
   output.shape = context.output().shape;
   const auto out = context.output_index();
-  return [=](const Values& values) {
+  return [=, function = std::move(function)](const Values& values) {
     explained(where, [&] {
       Inputs inputs;
       for (const auto& [index, tensor] : operands) {
@@ -198,6 +214,14 @@ Kernel make_float(const KernelContext& context, const KernelRow& row) {
       view(values, output, out).copy_(result);
     });
   };
+}
+
+Kernel make_float(const KernelContext& context, const KernelRow& row) {
+  for (size_t i = 0; i < context.input_count(); ++i) {
+    if (i != row.indices && context.has_input(i)) context.require_type(context.input(i), context.output().type);
+  }
+  if (!row.float32) throw Error(context.where(), "octet's executor has no float32 kernel for it");
+  return make_of_tensors(context, row.float32(context), row.indices);
 }
 
 Kernel make_cast(const KernelContext& context) {

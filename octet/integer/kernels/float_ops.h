@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <type_traits>
 #include <vector>
 
 #include "octet/integer/kernel.h"
@@ -24,6 +25,25 @@ struct KernelRow;
 /// Arithmetic on float32: what a program leaves between DEQUANTIZE and QUANTIZE.
 Kernel make_float(const KernelContext& context, const KernelRow& row);
 
+/// Kernel of a function of an operator's inputs, each a tensor of its type; the one at `skipped` is undefined.
+Kernel make_of_tensors(const KernelContext& context, FloatFunction function, size_t skipped = SIZE_MAX);
+/// Throws octet::Error where these inputs do not broadcast to the output's shape.
+void require_broadcast(const KernelContext& context, std::initializer_list<size_t> inputs);
+
+/// a + b, of whole numbers without the trap of an overflow.
+template <typename Number>
+Number wrapping_plus(Number a, Number b) {
+  if constexpr (std::is_integral_v<Number>) {
+    using Wrapping = std::make_unsigned_t<Number>;
+    return static_cast<Number>(static_cast<Wrapping>(a) + static_cast<Wrapping>(b));
+  } else {
+    return a + b;
+  }
+}
+/// a / b rounded down, and what is left of a then: of floats, and of whole numbers.
+at::Tensor floor_division(const at::Tensor& a, const at::Tensor& b);
+at::Tensor floor_remainder(const at::Tensor& a, const at::Tensor& b);
+
 /// The activation that is computed with the operator.
 at::Tensor activated(const at::Tensor& x, tflite::Activation activation);
 
@@ -37,7 +57,6 @@ FloatFunction float_convolution(const KernelContext& context);
 FloatFunction float_depthwise_convolution(const KernelContext& context);
 FloatFunction float_transposed_convolution(const KernelContext& context);
 FloatFunction float_pool(const KernelContext& context);
-FloatFunction float_reduction(const KernelContext& context);
 FloatFunction float_reduction(const KernelContext& context);
 FloatFunction float_resize(const KernelContext& context);
 

@@ -96,8 +96,24 @@ void lower_hardsigmoid(OperatorLowering& op) {
   op.emit(OpCode::kMul, {cut, number_tensor(op, "sixth", 1.0 / 6.0)});
 }
 
+namespace {
+
+// By the mean and variance of what it reads: a BatchNorm that never gathered statistics (track_running_stats=False).
+void lower_batch_norm_of_its_batch(OperatorLowering& op) {
+  if (!op.is_none("running_mean")) op.refuse("BatchNorm in training mode", "switch the model to eval");
+  const std::vector<int64_t> sizes = op.node().sizes();
+  std::vector<int64_t> axes;
+  for (int64_t d = 0; d < op.rank(); ++d) {
+    if (d != 1) axes.push_back(d);
+  }
+  const ValueId x = normalized(op, op.input("input", false), axes);
+  give_as_given(op, with_affine(op, x, channel_shape(sizes)));
+}
+
+}  // namespace
+
 void lower_batch_norm(OperatorLowering& op) {
-  if (op.flag("training")) op.refuse("BatchNorm in training mode", "switch the model to eval");
+  if (op.flag("training")) return lower_batch_norm_of_its_batch(op);
   const int64_t channels = op.node().sizes().at(1);
   const at::Tensor one = at::ones({channels}, at::kFloat);
   const at::Tensor zero = at::zeros({channels}, at::kFloat);
@@ -130,7 +146,7 @@ void lower_group_norm(OperatorLowering& op) {
 }
 
 void lower_instance_norm(OperatorLowering& op) {
-  if (!op.flag("use_input_stats")) op.refuse("instance norm with running statistics", "use BatchNorm in eval mode");
+  if (!op.flag("use_input_stats")) return lower_batch_norm(op);
   const std::vector<int64_t> sizes = op.node().sizes();
   if (sizes.size() < 3) op.refuse("instance norm of less than three dimensions");
   const ValueId x = normalized(op, op.input("input", false), last_axes(op, sizes.size() - 2));
@@ -144,6 +160,25 @@ void lower_rms_norm(OperatorLowering& op) {
   const ValueId squares = op.step("squares", OpCode::kMul, {x, x}, op.shape_of(x));
   const ValueId factor = inverse_root(op, squares, axes, std::numeric_limits<float>::epsilon());
   give_as_given(op, with_affine(op, op.step("normalized", OpCode::kMul, {x, factor}, op.shape_of(x)), shape));
+}
+
+// The greatest plus the log of the sum of exponentials of what lies below it.
+void lower_log_sum_exp(OperatorLowering& op) {
+  const auto rank = static_cast<int64_t>(op.sizes("self").size());
+  std::vector<int64_t> axes = op.integers("dim"), reduced = op.sizes("self");
+  if (rank == 0) op.refuse("a number without dimensions");
+  for (int64_t& axis : axes) axis = axis < 0 ? axis + rank : axis;
+  for (const int64_t axis : axes) reduced[static_cast<size_t>(axis)] = 1;
+  Options keep;
+  keep.keep_dims = true;
+  const ValueId x = op.input("self", false);
+  const ValueId most = op.step("most", OpCode::kReduceMax, {x, op.indices("axes", axes)}, reduced, keep);
+  const ValueId below = op.step("below", OpCode::kSub, {x, most}, op.shape_of(x));
+  const ValueId powers = op.step("powers", OpCode::kExp, {below}, op.shape_of(x));
+  const ValueId sum = op.step("sum", OpCode::kSum, {powers, op.indices("axes", axes)}, reduced, keep);
+  const ValueId log = op.step("log", OpCode::kLog, {sum}, reduced);
+  const ValueId result = op.step("result", OpCode::kAdd, {log, most}, reduced);
+  give_as_given(op, op.reshaped("narrow", result, op.node().sizes()));
 }
 
 }  // namespace octet::lowering

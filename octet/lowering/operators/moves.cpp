@@ -99,11 +99,11 @@ void lower_permutation(OperatorLowering& op) {
 
 void lower_index_select(OperatorLowering& op) {
   const std::optional<Constant> index = op.constant("index");
-  if (!index) op.refuse("indices that the program computes");
-  const at::Tensor places = index->values.to(at::kLong).contiguous();
   const auto rank = static_cast<int64_t>(op.sizes("self").size());
   Options options;
   options.axis = static_cast<int32_t>(op.axis(op.dimension("dim", 0, rank), rank));
+  if (!index) return op.emit(OpCode::kGather, {op.input("self"), op.input("index", false)}, options);
+  const at::Tensor places = index->values.to(at::kLong).contiguous();
   const std::vector<int64_t> numbers(places.const_data_ptr<int64_t>(),
                                      places.const_data_ptr<int64_t>() + places.numel());
   op.emit(OpCode::kGather, {op.input("self"), op.indices("indices", numbers)}, options);

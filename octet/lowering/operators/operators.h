@@ -50,6 +50,7 @@ void lower_layer_norm(OperatorLowering& op);
 void lower_group_norm(OperatorLowering& op);
 void lower_instance_norm(OperatorLowering& op);
 void lower_rms_norm(OperatorLowering& op);
+void lower_log_sum_exp(OperatorLowering& op);
 
 // windows.cpp
 void lower_max_pool(OperatorLowering& op);

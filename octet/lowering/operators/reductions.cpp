@@ -67,13 +67,16 @@ void emit_reduction(OperatorLowering& op, OpCode code, const std::function<Value
 
 template <OpCode code>
 void lower_reduction(OperatorLowering& op) {
-  emit_reduction(op, code);
+  if (op.is_quantized()) return emit_reduction(op, code);
+  emit_reduction(op, code, [&](ValueId x) { return op.cast("in_type", x, op.type()); });
 }
 
 template void lower_reduction<OpCode::kMean>(OperatorLowering&);
 template void lower_reduction<OpCode::kSum>(OperatorLowering&);
 template void lower_reduction<OpCode::kReduceMax>(OperatorLowering&);
 template void lower_reduction<OpCode::kReduceMin>(OperatorLowering&);
+template void lower_reduction<OpCode::kReduceAny>(OperatorLowering&);
+template void lower_reduction<OpCode::kReduceAll>(OperatorLowering&);
 
 void lower_vector_norm(OperatorLowering& op) {
   const double ord = op.number("ord", 2.0);

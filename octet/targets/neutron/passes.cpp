@@ -25,6 +25,7 @@ void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOp
   passes.push_back({"decompose_windows", targets::decompose_windows});
   passes.push_back({"decompose_copies", targets::decompose_copies});
   passes.push_back({"decompose_resizes", targets::decompose_resizes});
+  passes.push_back({"decompose_uneven_averages", targets::decompose_uneven_averages});
   passes.push_back({"decompose_volume_pools", targets::decompose_volume_pools});
   passes.push_back({"decompose_variances", targets::decompose_variances});
   passes.push_back({"decompose_strided_slices", targets::decompose_strided_slices});
@@ -57,6 +58,12 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
   };
   // In front of what joins convolutions with BatchNorms; the reference leaves them in float.
   if (with_products) passes.push_back({"decompose_volumes", targets::decompose_volumes});
+  if (with_products && !is_qat) passes.push_back({"rename_instance_norms", targets::rename_instance_norms});
+  if (with_products) {
+    passes.push_back({"decompose_adaptive_maxima", targets::decompose_adaptive_maxima});
+    passes.push_back({"add_batch_to_convolutions",
+                      [joins](GraphModule& module) { return targets::add_batch_to_convolutions(module, joins); }});
+  }
   passes.insert(
       passes.end(),
       {
@@ -99,6 +106,12 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
                         return targets::split_group_convolutions(module, limits.min_split_groups,
                                                                  limits.max_split_groups, limits.max_joined_groups);
                       }});
+    if (with_products) {
+      passes.push_back({"split_transposed_groups", [limits](GraphModule& module) {
+                          return targets::split_transposed_groups(module, limits.max_split_groups,
+                                                                  limits.max_joined_groups);
+                        }});
+    }
   }
   return passes;
 }

@@ -15,6 +15,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 rng = np.random.default_rng(1)
 Code = schema.BuiltinOperator
+TYPES = {"float32": schema.TensorType.FLOAT32, "int32": schema.TensorType.INT32, "int64": schema.TensorType.INT64,
+         "bool": schema.TensorType.BOOL, "int8": schema.TensorType.INT8}
 
 
 def normal(*shape, scale=1.0):
@@ -32,7 +34,15 @@ def options(kind, **values):
     return made
 
 
-def write(folder, name, code, inputs, constants, shape, how=None, order=None):
+def runtime_of(path):
+    try:
+        return Interpreter(model_path=path, num_threads=1, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    except ValueError:  # CEIL, ROUND and ELU have no reference kernel
+        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        return Interpreter(model_path=path, num_threads=1, experimental_op_resolver_type=resolver)
+
+
+def write(folder, name, code, inputs, constants, shape, how=None, order=None, gives=(np.float32,)):
     model, graph, op = schema.ModelT(), schema.SubGraphT(), schema.OperatorT()
     kind = schema.OperatorCodeT()
     kind.builtinCode, kind.deprecatedBuiltinCode = code, min(code, 127)
@@ -43,7 +53,7 @@ def write(folder, name, code, inputs, constants, shape, how=None, order=None):
     def tensor(sizes, dtype, data=None):
         made = schema.TensorT()
         made.shape, made.name = np.array(sizes, np.int32), f"t{len(graph.tensors)}".encode()
-        made.type = schema.TensorType.INT32 if dtype == np.int32 else schema.TensorType.FLOAT32
+        made.type = TYPES[np.dtype(dtype).name]
         if data is not None:
             buffer = schema.BufferT()
             buffer.data = np.frombuffer(data.tobytes(), np.uint8)
@@ -54,7 +64,7 @@ def write(folder, name, code, inputs, constants, shape, how=None, order=None):
 
     given = [tensor(x.shape, x.dtype) for x in inputs]
     every = given + [tensor(x.shape, x.dtype, x) for x in constants]
-    op.inputs, op.outputs = [every[i] for i in order] if order else every, [tensor(shape, np.float32)]
+    op.inputs, op.outputs = [every[i] for i in order] if order else every, [tensor(shape, each) for each in gives]
     if how is not None:
         op.builtinOptions, op.builtinOptionsType = how, getattr(schema.BuiltinOptions, type(how).__name__[:-1])
     graph.inputs, graph.outputs = given, op.outputs
@@ -63,14 +73,14 @@ def write(folder, name, code, inputs, constants, shape, how=None, order=None):
     path = os.path.join(folder, name)
     with open(path + ".tflite", "wb") as file:
         file.write(builder.Output())
-    runtime = Interpreter(model_path=path + ".tflite", num_threads=1,
-                          experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    runtime = runtime_of(path + ".tflite")
     runtime.allocate_tensors()
     for j, (place, x) in enumerate(zip(runtime.get_input_details(), inputs)):
         np.save(f"{path}_in_{j}.npy", x)
         runtime.set_tensor(place["index"], x)
     runtime.invoke()
-    np.save(path + "_out_0.npy", runtime.get_tensor(runtime.get_output_details()[0]["index"]))
+    for j, place in enumerate(runtime.get_output_details()):
+        np.save(f"{path}_out_{j}.npy", runtime.get_tensor(place["index"]))
 
 
 def main(folder):

@@ -4,36 +4,74 @@
 namespace octet::targets {
 namespace {
 
+using Sizes = std::vector<int64_t>;
+
 bool is_pool(const Node& node) {
   return node.is_call("aten.adaptive_avg_pool2d.default") || node.is_call("aten.avg_pool2d.default") ||
          node.is_call("aten.max_pool2d.default");
 }
 
+bool slides_over_images(const Node& node) {
+  return node.is_call("aten.conv2d.default") || node.is_call("aten.conv2d.padding") ||
+         node.is_call("aten.conv_transpose2d.input");
+}
+
+Sizes with_batch(Sizes sizes) {
+  sizes.insert(sizes.begin(), 1);
+  return sizes;
+}
+
+// An image without a batch, [C, H, W], as one of a batch of one: what it was before it lost it, where it had one.
+Node* batched(Node* image, const Node& reader) {
+  const Sizes sizes = with_batch(image->sizes());
+  if (image->is_call("aten.reshape.default")) {
+    Node* source = image->arg(size_t{0}).node();
+    if (source != nullptr && source->meta() && source->sizes() == sizes) return source;
+  }
+  return add_call("aten.reshape.default", {image, sizes}, sizes, reader);
+}
+
+// From `first`, which reads an image, to `last`, all that reads it in between: on a batch of one.
+void add_batch(Graph& graph, Node* first, const char* argument, Node* last) {
+  Node* input = first->arg(argument).node();
+  const Sizes result = last->sizes();
+  {
+    const auto here = graph.inserting_before(first);
+    first->set_arg(argument, batched(input, *first));
+  }
+  for (Node* node = first;; node = only_user(*node)) {
+    node->set_meta(TensorMeta{node->meta()->dtype, with_batch(node->sizes())});
+    if (node == last) break;
+  }
+  const auto here = graph.inserting_after(last);
+  Node* image = add_call("aten.reshape.default", {last, result}, result, *last);
+  last->replace_all_uses_with(image);
+  if (input->is_call("aten.reshape.default") && input->user_count() == 0) graph.erase(input);
+}
+
+bool lacks_batch(const Node& node, const char* argument) {
+  const Node* input = node.arg(argument).node();
+  return input != nullptr && input->meta() && input->meta()->rank() == 3 && node.meta() && node.meta()->rank() == 3;
+}
+
 }  // namespace
 
 bool add_batch_to_pools(GraphModule& module) {
-  Graph& graph = module.graph();
   bool changed = false;
-  for (Node* pool : graph.nodes()) {
-    if (!is_pool(*pool)) continue;
-    Node* input = pool->arg("self").node();
-    if (input == nullptr || !input->meta() || input->meta()->rank() != 3 || !pool->meta()) continue;
-    const std::vector<int64_t> out = pool->sizes();
-    const auto with_batch = [](std::vector<int64_t> sizes) {
-      sizes.insert(sizes.begin(), 1);
-      return sizes;
-    };
-    Node* batched = nullptr;
-    {
-      const auto here = graph.inserting_before(pool);
-      const std::vector<int64_t> sizes = with_batch(input->sizes());
-      batched = add_call("aten.reshape.default", {input, sizes}, sizes, *pool);
-    }
-    pool->set_arg("self", batched);
-    pool->set_meta(TensorMeta{pool->meta()->dtype, with_batch(out)});
-    const auto here = graph.inserting_after(pool);
-    Node* result = add_call("aten.reshape.default", {pool, out}, out, *pool);
-    pool->replace_all_uses_with(result);
+  for (Node* pool : calls_where(module.graph(), [](const Node& each) { return is_pool(each); })) {
+    if (!lacks_batch(*pool, "self")) continue;
+    add_batch(module.graph(), pool, "self", pool);
+    changed = true;
+  }
+  return changed;
+}
+
+bool add_batch_to_convolutions(GraphModule& module, const std::function<bool(const Node&)>& joins) {
+  bool changed = false;
+  for (Node* conv : calls_where(module.graph(), [](const Node& each) { return slides_over_images(each); })) {
+    if (!lacks_batch(*conv, "input")) continue;
+    Node* user = only_user(*conv);
+    add_batch(module.graph(), conv, "input", user != nullptr && user->meta() && joins(*user) ? user : conv);
     changed = true;
   }
   return changed;

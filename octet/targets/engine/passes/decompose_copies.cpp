@@ -146,12 +146,40 @@ Node* repeat(const Node& node, int64_t repeats) {
   return add_reshape(add_call("aten.cat.default", {Arg(copies), dim + 1}, rows, node), node.sizes(), 0, node);
 }
 
+// ---- repeat --------------------------------------------------------------------------------------------------------
+
+// Times along each dimension of the result; empty for other nodes, along samples, and for more copies than are worth
+// it.
+Sizes times_of(const Node& node) {
+  if (!node.is_call("aten.repeat.default") || !is_known(node) || !node.arg("repeats").is_constant()) return {};
+  const Node* x = node.arg("self").node();
+  if (x == nullptr || !x->meta() || is_constant_value(*x)) return {};
+  Sizes times = node.arg("repeats").to_ints();
+  if (times.size() != x->sizes().size()) return {};
+  size_t most = 1;
+  for (const int64_t each : times) most *= static_cast<size_t>(std::clamp<int64_t>(each, 1, kLongest));
+  const bool is_worth_it = most > 1 && most <= kMostPieces && times.front() == 1;
+  return is_worth_it ? times : Sizes();
+}
+
+Node* repeat_whole(const Node& node, const Sizes& times) {
+  Node* x = node.arg("self").node();
+  for (size_t dim = times.size(); dim-- > 0;) {
+    if (times[dim] == 1) continue;
+    Sizes sizes = x->sizes();
+    sizes[dim] *= times[dim];
+    const std::vector<Arg> copies(static_cast<size_t>(times[dim]), Arg(x));
+    x = add_call("aten.cat.default", {Arg(copies), static_cast<int64_t>(dim)}, sizes, node);
+  }
+  return x;
+}
+
 }  // namespace
 
 bool decompose_copies(GraphModule& module) {
   bool changed = false;
   for (Node* node : calls_where(module.graph(), [&](const Node& each) {
-         return !padding_of(each).empty() || index_of(module, each) || repeats_of(each) > 0;
+         return !padding_of(each).empty() || index_of(module, each) || repeats_of(each) > 0 || !times_of(each).empty();
        })) {
     const auto here = module.graph().inserting_before(node);
     Node* value = node->arg("self").node();
@@ -159,6 +187,8 @@ bool decompose_copies(GraphModule& module) {
       value = take_by_index(module, *node, *copy);
     } else if (const int64_t repeats = repeats_of(*node)) {
       value = repeat(*node, repeats);
+    } else if (const Sizes times = times_of(*node); !times.empty()) {
+      value = repeat_whole(*node, times);
     } else {
       for (const Copy& each : padding_of(*node)) value = put_together(value, each, *node);
     }

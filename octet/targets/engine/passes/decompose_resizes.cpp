@@ -4,6 +4,7 @@
 #include <ATen/ops/eye.h>
 #include <ATen/ops/upsample_bicubic2d.h>
 #include <ATen/ops/upsample_bilinear2d.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <array>
@@ -77,6 +78,36 @@ at::Tensor shares_along(const Node& node, const ResizeRow& row, size_t dim) {
   return resized.reshape({from, to}).t().contiguous();
 }
 
+// ---- averages over windows of different sizes ----------------------------------------------------------------------
+
+// Of lines and images.
+bool averages_unevenly(const Node& node) {
+  const bool is_line = node.is_call("aten.adaptive_avg_pool1d.default");
+  if (!is_line && !node.is_call("aten.adaptive_avg_pool2d.default")) return false;
+  const Node* x = node.arg("self").node();
+  const size_t rank = is_line ? 3 : 4;
+  if (x == nullptr || !x->meta() || x->sizes().size() != rank || x->meta()->dtype != at::kFloat || !node.meta() ||
+      node.meta()->numel() == 0) {
+    return false;
+  }
+  bool is_even = true;
+  for (size_t dim = 2; dim < rank; ++dim) {
+    if (x->sizes()[dim] > kMostShares / std::max(x->sizes()[dim], node.sizes()[dim])) return false;
+    is_even = is_even && x->sizes()[dim] % node.sizes()[dim] == 0;
+  }
+  return !is_even;
+}
+
+at::Tensor shares_of_average(const Node& node, size_t dim) {
+  const int64_t from = node.arg("self").node()->sizes()[dim], to = node.sizes()[dim];
+  at::Tensor shares = at::zeros({to, from});
+  for (int64_t i = 0; i < to; ++i) {
+    const int64_t begin = i * from / to, end = ((i + 1) * from + to - 1) / to;
+    shares.select(0, i).slice(0, begin, end).fill_(1.0 / static_cast<double>(end - begin));
+  }
+  return shares;
+}
+
 Node* resize_last(GraphModule& module, Node* x, const at::Tensor& shares, const Node& like) {
   Node* weight = add_attr(module, octet::str("shares_", like.name()), shares, AttrKind::kConstant);
   Sizes sizes = x->sizes();
@@ -85,6 +116,23 @@ Node* resize_last(GraphModule& module, Node* x, const at::Tensor& shares, const 
 }
 
 }  // namespace
+
+bool decompose_uneven_averages(GraphModule& module) {
+  const at::NoGradGuard no_grad;
+  const std::vector<Node*> found = calls_where(module.graph(), averages_unevenly);
+  for (Node* node : found) {
+    const auto here = module.graph().inserting_before(node);
+    Node* x = node->arg("self").node();
+    const size_t last = x->sizes().size() - 1;
+    x = resize_last(module, x, shares_of_average(*node, last), *node);
+    if (last == 3) {
+      x = resize_last(module, add_permute(x, {0, 1, 3, 2}, *node), shares_of_average(*node, 2), *node);
+      x = add_permute(x, {0, 1, 3, 2}, *node);
+    }
+    replace_by_parts(node, x);
+  }
+  return !found.empty();
+}
 
 bool decompose_resizes(GraphModule& module) {
   bool changed = false;

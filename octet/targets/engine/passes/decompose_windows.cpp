@@ -1,3 +1,6 @@
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/eye.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -29,7 +32,8 @@ Node* put_side_by_side(std::vector<Arg> parts, size_t dim, const Node& like) {
 
 struct Windows {
   Sizes kernel, dilation, padding, stride;
-  Sizes counts;  // along height and width
+  Sizes counts;     // along height and width
+  Sizes rest = {};  // rows and columns at the end that no window reaches
 };
 
 Sizes numbers_of(const Node& node, const char* argument) {
@@ -86,6 +90,45 @@ Node* take_windows(const Node& node, const Windows& w) {
     }
   }
   return add_reshape(put_side_by_side(std::move(places), 2, node), node.sizes(), 0, node);
+}
+
+// ---- col2im: [N, C k k, windows] to [N, C, H, W] -------------------------------------------------------------------
+
+// Weights that a fold may become: a number for each place of a window of each pair of channels.
+constexpr int64_t kMostWeights = int64_t{1} << 20;
+
+std::optional<Windows> folded_windows_of(const Node& node) {
+  if (!node.is_call("aten.col2im.default") || !node.meta() || node.meta()->numel() == 0) return std::nullopt;
+  const Node* x = node.arg("self").node();
+  if (x == nullptr || !x->meta() || x->sizes().size() != 3 || node.sizes().size() != 4) return std::nullopt;
+  Windows w{numbers_of(node, "kernel_size"),
+            numbers_of(node, "dilation"),
+            numbers_of(node, "padding"),
+            numbers_of(node, "stride"),
+            {}};
+  for (size_t i = 0; i < 2; ++i) {
+    const int64_t room = node.sizes()[i + 2] + 2 * w.padding[i] - (w.dilation[i] * (w.kernel[i] - 1) + 1);
+    w.counts.push_back(room / w.stride[i] + 1);
+    w.rest.push_back(room % w.stride[i]);
+  }
+  const int64_t channels = node.sizes()[1];
+  const bool is_small = w.kernel[0] * w.kernel[1] <= kMostParts &&
+                        channels <= kMostWeights / (w.kernel[0] * w.kernel[1] * w.kernel[0] * w.kernel[1]) / channels;
+  return is_small ? std::optional(w) : std::nullopt;
+}
+
+// Each element goes to the place that it was taken from, sums where windows overlap: a transposed convolution whose
+// weights are 1 there.
+Node* put_windows_back(GraphModule& module, const Node& node, const Windows& w) {
+  const Sizes& image = node.sizes();
+  const int64_t places = w.kernel[0] * w.kernel[1], channels = image[1];
+  Node* x = add_reshape(node.arg("self").node(), {image[0], channels * places, w.counts[0], w.counts[1]}, 0, node);
+  if (tiles(w, image)) return add_call("aten.pixel_shuffle.default", {x, w.kernel[0]}, image, node);
+  const at::NoGradGuard no_grad;
+  const at::Tensor ones = at::eye(channels * places).reshape({channels * places, channels, w.kernel[0], w.kernel[1]});
+  Node* weight = add_attr(module, octet::str("places_", node.name()), ones, AttrKind::kConstant);
+  return add_call("aten.conv_transpose2d.input",
+                  {x, weight, Arg(), w.stride, w.padding, w.rest, int64_t{1}, w.dilation}, image, node);
 }
 
 // ---- unfold: windows of a dimension, their places behind the others ------------------------------------------------
@@ -146,14 +189,19 @@ Node* take_frames(const Node& node, const Frames& f) {
 
 bool decompose_windows(GraphModule& module) {
   std::vector<Node*> found = calls_where(
-      module.graph(), [](const Node& node) { return windows_of(node).has_value() || frames_of(node).has_value(); });
+      module.graph(), [](const Node& node) { return windows_of(node) || folded_windows_of(node) || frames_of(node); });
   if (found.empty()) return false;
   const Memory memory(module.graph());
   std::erase_if(found, [&](const Node* node) { return frames_of(*node) && memory.is_written_behind(*node, *node); });
   for (Node* node : found) {
     const auto here = module.graph().inserting_before(node);
-    const auto windows = windows_of(*node);
-    replace_by_parts(node, windows ? take_windows(*node, *windows) : take_frames(*node, *frames_of(*node)));
+    if (const auto windows = windows_of(*node)) {
+      replace_by_parts(node, take_windows(*node, *windows));
+    } else if (const auto folded = folded_windows_of(*node)) {
+      replace_by_parts(node, put_windows_back(module, *node, *folded));
+    } else {
+      replace_by_parts(node, take_frames(*node, *frames_of(*node)));
+    }
   }
   return !found.empty();
 }

@@ -13,6 +13,9 @@ namespace octet::targets {
 
 /// A 2-D pool over [C, H, W] becomes reshape to [1, C, H, W], pool, reshape back.
 bool add_batch_to_pools(GraphModule& module);
+/// The same for conv2d and conv_transpose2d, with an activation behind, for which `joins` holds, in four dimensions
+/// too.
+bool add_batch_to_convolutions(GraphModule& module, const std::function<bool(const Node&)>& joins);
 
 /// What is written in place becomes a value of its own, and all that reads the memory behind it reads that: copies,
 /// writes into a slice or a select (y[:, 2:10] = x becomes a cat of what stays and what is written), and operators in
@@ -81,18 +84,29 @@ bool recompose_pixel_unshuffle(GraphModule& module);
 /// Declined by a factor of 1.
 bool decompose_pixel_shuffles(GraphModule& module);
 
+/// fold of torch.nn.functional (col2im) becomes pixel_shuffle where windows lie side by side, else a transposed
+/// convolution by ones; declined above a million weights.
 /// unfold of torch.nn.functional (im2col) and of tensors become slices, one for each place of a window or for each
 /// window, that are joined; windows that lie side by side become pixel_unshuffle, or one reshape and a permutation.
 /// Declined along samples, for more than 256 parts, and for an unfold whose memory is written later.
 bool decompose_windows(GraphModule& module);
 
-/// index by a row of constants, repeat_interleave, pad by the nearest element or around become cats of slices; an index
-/// of more than 32 pieces, or of one, becomes index_select. Declined along samples.
+/// index by a row of constants, repeat, repeat_interleave, pad by the nearest element or around become cats of slices;
+/// an index of more than 32 pieces, or of one, becomes index_select. Declined along samples.
 bool decompose_copies(GraphModule& module);
 
 /// Bicubic resizes, those with antialiasing, and bilinear ones by a scale that is not the ratio of the sizes, become
 /// two linears, whose weights are the shares of each row and column. Declined where these are more than 16 million.
 bool decompose_resizes(GraphModule& module);
+
+/// adaptive_max_pool1d and adaptive_max_pool2d become amax, max_pool1d and max_pool2d, or slices, an amax of each, and
+/// a cat where windows differ in size. Declined where their places are read, and for more than 32 windows along a
+/// dimension that differ in size.
+bool decompose_adaptive_maxima(GraphModule& module);
+
+/// adaptive_avg_pool1d and adaptive_avg_pool2d whose windows differ in size become one linear or two, whose weights are
+/// the shares of each row and column.
+bool decompose_uneven_averages(GraphModule& module);
 
 /// conv3d becomes one conv2d over images whose channels are what the depth of a filter sees; a BatchNorm and an
 /// activation that alone read it go with it.
@@ -161,6 +175,11 @@ int64_t group_parts(int64_t groups, int64_t most, int64_t joined);
 /// convert_conv1d_to_conv2d made it a 2-D one.
 bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most, int64_t joined);
 
+/// A transposed convolution of several groups becomes one of one group, whose weights are zero between what was apart;
+/// above `joined` groups, slices of the input, a convolution for so many, and a concatenation. Declined above `most`
+/// times `joined` groups, and where weight or bias is computed.
+bool split_transposed_groups(GraphModule& module, int64_t most, int64_t joined);
+
 /// lstm_cell, gru_cell, rnn_tanh_cell and rnn_relu_cell on matrices become linear, slices, sigmoid, tanh, products and
 /// sums.
 bool decompose_recurrent_cells(GraphModule& module);
@@ -217,6 +236,9 @@ bool add_biases_before_batch_norms(GraphModule& module);
 /// BatchNorm behind a convolution, a transposed one, or a linear with a matrix as result, that it alone reads, goes
 /// into weight and bias. Declined in train mode.
 bool fuse_batch_norms(GraphModule& module);
+
+/// instance_norm by statistics that were gathered (track_running_stats, in eval mode) becomes batch_norm.
+bool rename_instance_norms(GraphModule& module);
 
 /// A BatchNorm of its own, behind no convolution or linear that it alone reads, gets a depthwise 1x1 convolution of
 /// ones in front of it, with which it then folds or trains. For values of two to four dimensions; those of two and

@@ -1,4 +1,5 @@
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
 
 #include <functional>
 #include <numeric>
@@ -61,6 +62,62 @@ void split(GraphModule& module, Node* conv, int64_t groups, int64_t parts) {
   replace_node(conv, add_call("aten.cat.default", {Arg(std::move(pieces)), int64_t{1}}, conv->sizes(), *conv));
 }
 
+// ---- transposed convolutions: weights of [in, out / groups, h, w] --------------------------------------------------
+
+int64_t transposed_groups_to_split(const Node& conv) {
+  if (!conv.is_call("aten.conv_transpose2d.input")) return 0;
+  const Node* input = conv.arg("input").node();
+  const Node* weight = conv.arg("weight").node();
+  if (input == nullptr || !input->meta() || input->meta()->rank() != 4 || !conv.meta() || !is_static(weight) ||
+      !weight->meta() || !is_static_or_none(conv.arg("bias"))) {
+    return 0;
+  }
+  const int64_t groups = conv.arg("groups").to_int();
+  return groups > 1 && input->sizes()[1] % groups == 0 ? groups : 0;
+}
+
+// [in, out / groups, h, w] of as many groups as one of one group: zero between what was apart.
+at::Tensor joined_transposed(const at::Tensor& weight, int64_t groups) {
+  const int64_t inputs = weight.size(0) / groups, outputs = weight.size(1);
+  at::Tensor whole = at::zeros({weight.size(0), outputs * groups, weight.size(2), weight.size(3)}, weight.options());
+  for (int64_t group = 0; group < groups; ++group) {
+    whole.narrow(0, group * inputs, inputs)
+        .narrow(1, group * outputs, outputs)
+        .copy_(weight.narrow(0, group * inputs, inputs));
+  }
+  return whole;
+}
+
+void split_transposed(GraphModule& module, Node* conv, int64_t groups, int64_t parts) {
+  const at::NoGradGuard no_grad;
+  const auto here = module.graph().inserting_before(conv);
+  Node* input = conv->arg("input").node();
+  const Node* weight = conv->arg("weight").node();
+  const Node* bias = conv->arg("bias").node();
+  const int64_t inputs = input->sizes()[1] / groups, outputs = weight->sizes()[1];
+  const auto piece_of = [&](const Node* attr, const at::Tensor& values, int64_t part) {
+    return add_attr(module, octet::str(attr->target(), "_group_", part), values, module.attr_kind(attr->target()));
+  };
+  std::vector<Arg> pieces;
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t first = part * groups / parts, count = (part + 1) * groups / parts - first;
+    std::vector<int64_t> sizes = conv->sizes();
+    sizes[1] = count * outputs;
+    std::vector<Arg> args = conv->args();
+    args[0] = add_slice(input, 1, first * inputs, (first + count) * inputs, *conv);
+    const at::Tensor own = module.attr(weight->target()).detach().narrow(0, first * inputs, count * inputs);
+    args[1] = piece_of(weight, joined_transposed(own, count), part);
+    if (bias != nullptr) {
+      args[2] = piece_of(bias, module.attr(bias->target()).detach().narrow(0, first * outputs, sizes[1]), part);
+    }
+    Node* piece = add_call(conv->target(), std::move(args), sizes, *conv, octet::str(conv->name(), "_group"));
+    piece->set_arg("groups", int64_t{1});
+    pieces.emplace_back(piece);
+  }
+  if (parts == 1) return replace_node(conv, pieces.front().node());
+  replace_node(conv, add_call("aten.cat.default", {Arg(std::move(pieces)), int64_t{1}}, conv->sizes(), *conv));
+}
+
 // How many filters each channel has in a convolution of as many groups as input channels.
 int64_t filters_a_channel(const Node& conv, int64_t groups) {
   const bool one_channel = conv.arg("input").node()->sizes()[1] == groups;
@@ -117,6 +174,18 @@ bool split_group_convolutions(GraphModule& module, int64_t least, int64_t most, 
     } else {
       continue;
     }
+    changed = true;
+  }
+  return changed;
+}
+
+bool split_transposed_groups(GraphModule& module, int64_t most, int64_t joined) {
+  bool changed = false;
+  for (Node* node :
+       calls_where(module.graph(), [](const Node& each) { return transposed_groups_to_split(each) > 0; })) {
+    const int64_t groups = transposed_groups_to_split(*node);
+    if (most * joined < groups) continue;
+    split_transposed(module, node, groups, groups <= joined ? 1 : group_parts(groups, most, joined));
     changed = true;
   }
   return changed;

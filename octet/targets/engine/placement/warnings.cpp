@@ -222,6 +222,7 @@ class Finder {
 constexpr double kClippedShare = 0.01;
 constexpr double kLeastSqnr = 10.0;
 constexpr double kInherited = 3.0;  // dB: what an operator adds to what its inputs lack already
+constexpr double kHarmless = 20.0;  // dB that what reads a value has in spite of what that lacks
 
 // Three figures, as people read them.
 std::string figures(double value) {
@@ -281,7 +282,7 @@ std::vector<Warning> loss_warnings(const std::vector<ValueLoss>& losses, const T
     if (loss.grid && loss.clipped > kClippedShare && range(*loss.grid)) {
       if (clipped.insert(loss.reader).second) found.push_back(clipping(loss, narrow));
     } else if (loss.sqnr_db < kLeastSqnr && loss.sqnr_db < loss.inputs_sqnr_db - kInherited &&
-               clipped.count(loss.where) == 0) {
+               loss.readers_sqnr_db < kHarmless && clipped.count(loss.where) == 0) {
       found.push_back(noise(loss));
     }
   }

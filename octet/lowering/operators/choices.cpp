@@ -1,0 +1,452 @@
+// Comparisons, logic, choices by a condition, places of extremes, and what takes values by computed places.
+
+#include "octet/lowering/operators/choices.h"
+
+#include <ATen/ExpandUtils.h>
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "octet/integer/executor.h"
+#include "octet/lowering/layout.h"
+#include "octet/lowering/operators/operators.h"
+#include "octet/support/error.h"
+
+namespace octet::lowering {
+
+using tflite::OpCode;
+using tflite::Options;
+using tflite::Type;
+
+namespace {
+
+using Sizes = std::vector<int64_t>;
+
+int64_t count_of(const Sizes& sizes, size_t begin, size_t end) {
+  int64_t count = 1;
+  for (size_t d = begin; d < end; ++d) count *= sizes[d];
+  return count;
+}
+
+ValueId number(OperatorLowering& op, const std::string& name, int64_t value) { return op.indices(name, {value}, {}); }
+
+// What both arguments become before they are compared.
+Type common_type(const OperatorLowering& op, std::string_view a, std::string_view b) {
+  const Type first = op.type_of_argument(a), second = op.type_of_argument(b);
+  for (const Type wide : {Type::kFloat32, Type::kInt64, Type::kInt32}) {
+    if (first == wide || second == wide) return wide;
+  }
+  return first == Type::kBool && second == Type::kBool ? Type::kBool : Type::kInt32;
+}
+
+// As whole numbers of 64 bits; `op` computes them.
+ValueId computed(OperatorLowering& op, const std::string& name, OpCode code, ValueId a, ValueId b, const Sizes& shape) {
+  return op.step_of(name, code, {a, b}, shape, Type::kInt64);
+}
+
+// LiteRT's kernels of these broadcast four dimensions at most: with more, each operand is written out.
+void emit_on_few_dimensions(OperatorLowering& op, OpCode code, std::vector<ValueId> operands) {
+  constexpr size_t kMost = 4;
+  const Sizes shape = op.laid_out(op.node().sizes());
+  for (size_t i = 0; shape.size() > kMost && i < operands.size(); ++i) {
+    if (op.shape_of(operands[i]) == shape) continue;
+    const std::string name = octet::str("whole_", i);
+    operands[i] = op.step_of(name, OpCode::kBroadcastTo, {operands[i], op.indices(name + "_shape", shape)}, shape,
+                             op.type_of(operands[i]));
+  }
+  op.emit(code, std::move(operands));
+}
+
+// ---- in order of size ----------------------------------------------------------------------------------------------
+
+struct Ordered {
+  ValueId values, places;
+};
+
+// The `count` greatest along a dimension of the graph, or the least; of equals the first ones.
+Ordered ordered(OperatorLowering& op, int64_t dim, int64_t count, bool greatest) {
+  Sizes shape = op.sizes("self");
+  const size_t last = shape.size() - 1;
+  ValueId x = op.input("self", false);
+  const Type type = op.type_of(x);
+  Sizes swap(shape.size());
+  std::iota(swap.begin(), swap.end(), 0);
+  std::swap(swap[static_cast<size_t>(dim)], swap[last]);
+  const auto turned = [&](const std::string& name, ValueId value) {
+    return static_cast<size_t>(dim) == last ? value : op.transposed(name, value, swap);
+  };
+  const auto negated = [&](const std::string& name, ValueId value) {
+    return greatest ? value : op.step_of(name, OpCode::kNeg, {value}, op.shape_of(value), type);
+  };
+  x = negated("negative", turned("turned", x));
+  shape = op.shape_of(x);
+  shape.back() = count;
+  const std::vector<ValueId> best =
+      op.steps_of("ordered", OpCode::kTopkV2, {x, number(op, "count", count)}, shape, {type, Type::kInt32});
+  return {turned("values", negated("positive", best[0])),
+          turned("places", op.cast("places_wide", best[1], Type::kInt64))};
+}
+
+void give_element(OperatorLowering& op, const Node& element, ValueId value) {
+  const size_t rank = op.shape_of(value).size();
+  const bool is_nhwc = op.keeps_channels_last(element) && rank > 2;
+  op.set_element(element, is_nhwc ? op.transposed("nhwc", value, to_channels_last(rank)) : value);
+}
+
+void give_elements(OperatorLowering& op, const Ordered& found) {
+  for (const Node* element : op.node().users()) {
+    give_element(op, *element, element->arg(size_t{1}).to_int() == 0 ? found.values : found.places);
+  }
+}
+
+// The dimension along which the operator looks, and what it looks at: all of it in a row without one.
+struct Along {
+  ValueId x;
+  int64_t axis;
+};
+
+Along along(OperatorLowering& op, ValueId x) {
+  const auto rank = static_cast<int64_t>(op.shape_of(x).size());
+  if (op.is_none("dim")) return {op.reshaped("flat", x, {count_of(op.shape_of(x), 0, op.shape_of(x).size())}), 0};
+  return {rank == 0 ? op.reshaped("line", x, {1}) : x, op.dimension("dim", 0, std::max<int64_t>(rank, 1))};
+}
+
+ValueId place_of_extremum(OperatorLowering& op, OpCode code, const Along& what) {
+  Sizes shape = op.shape_of(what.x);
+  shape.erase(shape.begin() + what.axis);
+  Options options;
+  options.out_type = Type::kInt64;
+  return op.step_of("place", code, {what.x, number(op, "axis", what.axis)}, shape, Type::kInt64, options);
+}
+
+// ---- by computed places --------------------------------------------------------------------------------------------
+
+ValueId gathered(OperatorLowering& op, ValueId x, ValueId places, int64_t axis) {
+  Sizes shape = op.shape_of(x);
+  const Sizes inner = op.shape_of(places);
+  shape.erase(shape.begin() + axis);
+  shape.insert(shape.begin() + axis, inner.begin(), inner.end());
+  Options options;
+  options.axis = static_cast<int32_t>(axis);
+  return op.step("gathered", OpCode::kGather, {x, places}, shape, options);
+}
+
+// Places of what stands somewhere: never negative.
+bool counts_from_the_front(const Node& places) {
+  const Node& source = places.kind() == NodeKind::kGetItem ? *places.arg(size_t{0}).node() : places;
+  if (!source.is_call()) return false;
+  constexpr std::array<std::string_view, 7> kFinding = {"argmax", "argmin", "argsort", "topk", "sort", "max", "min"};
+  return std::find(kFinding.begin(), kFinding.end(), source.op().short_name()) != kFinding.end();
+}
+
+// One tensor of an index: 64 bits, counted from the front.
+ValueId places_of(OperatorLowering& op, const Node& node, int64_t size, size_t number_of_it) {
+  const std::string name = octet::str("index_", number_of_it);
+  if (const std::optional<Constant> known = op.constant(node)) {
+    const at::Tensor values = known->values.to(at::kLong);
+    return op.plain_constant(name, at::where(values < 0, values + size, values));
+  }
+  const ValueId places = op.cast(name + "_wide", op.input(node, false), Type::kInt64);
+  if (counts_from_the_front(node)) return places;
+  const Sizes shape = op.shape_of(places);
+  const ValueId zero = op.plain_constant(name + "_zero", at::zeros({}, at::kLong));
+  const ValueId length = op.plain_constant(name + "_length", at::scalar_tensor(size, at::kLong));
+  const ValueId behind = op.step_of(name + "_counts_back", OpCode::kLess, {places, zero}, shape, Type::kBool);
+  const ValueId moved = computed(op, name + "_moved", OpCode::kAdd, places, length, shape);
+  return op.step_of(name + "_place", OpCode::kSelectV2, {behind, moved, places}, shape, Type::kInt64);
+}
+
+}  // namespace
+
+// ---- element by element --------------------------------------------------------------------------------------------
+
+void emit_comparison(OperatorLowering& op, OpCode code) {
+  Type type = common_type(op, "self", "other");
+  const bool orders = code != OpCode::kEqual && code != OpCode::kNotEqual;
+  if (type == Type::kBool && orders) type = Type::kInt32;
+  emit_on_few_dimensions(op, code, {op.operand("self", type), op.operand("other", type)});
+}
+
+void emit_logic(OperatorLowering& op, OpCode code) {
+  if (op.node().op().packet().find("logical") == std::string_view::npos && op.type() != Type::kBool) {
+    op.refuse("the bits of whole numbers");
+  }
+  std::vector<ValueId> operands = {op.operand("self", Type::kBool)};
+  if (code != OpCode::kLogicalNot) operands.push_back(op.operand("other", Type::kBool));
+  emit_on_few_dimensions(op, code, std::move(operands));
+}
+
+void lower_where(OperatorLowering& op) {
+  op.emit(OpCode::kSelectV2, {op.operand("condition", Type::kBool), op.operand("self"), op.operand("other")});
+}
+
+void lower_masked_fill(OperatorLowering& op) {
+  op.emit(OpCode::kSelectV2, {op.operand("mask", Type::kBool), op.operand("value"), op.operand("self")});
+}
+
+void lower_is_nan(OperatorLowering& op) {
+  const ValueId x = op.input("self");
+  op.emit(OpCode::kNotEqual, {x, x});
+}
+
+void lower_cast(OperatorLowering& op) {
+  const ValueId x = op.input("self");
+  if (op.type_of(x) == op.type()) return op.alias(x);
+  Options options;
+  options.in_type = op.type_of(x);
+  options.out_type = op.type();
+  op.emit(OpCode::kCast, {x}, options);
+}
+
+// One number everywhere.
+void lower_filled(OperatorLowering& op) {
+  const std::string_view name = op.node().op().short_name();
+  const bool is_one = name.find("ones") != std::string_view::npos;
+  const double number = name.find("full") != std::string_view::npos ? op.number("fill_value", 0.0) : is_one ? 1.0 : 0.0;
+  op.alias(op.plain_constant(
+      "filled", at::full(op.laid_out(op.node().sizes()), number, at::TensorOptions(integer::scalar_type(op.type())))));
+}
+
+// What depends on numbers alone.
+void lower_counted(OperatorLowering& op) {
+  torch::jit::Stack stack;
+  for (const Arg& arg : op.node().args()) {
+    if (!arg.is_constant()) op.refuse("sizes that the program computes");
+    stack.push_back(arg.constant());
+  }
+  op.node().op().handle().callBoxed(&stack);
+  give_as_given(op, op.plain_constant("counted", stack.front().toTensor().to(integer::scalar_type(op.type()))));
+}
+
+// FLOOR_DIV takes no whole numbers of 64 bits.
+void lower_rounded_division(OperatorLowering& op) {
+  const std::string mode = op.text("rounding_mode", op.node().has_arg("rounding_mode") ? "" : "floor");
+  if (mode != "floor" && !mode.empty()) op.refuse(octet::str("division with rounding_mode ", mode), "floor");
+  const OpCode code = mode.empty() ? OpCode::kDiv : OpCode::kFloorDiv;
+  if (op.type() != Type::kInt64) {
+    return emit_on_few_dimensions(op, code, {op.operand("self"), op.operand("other")});
+  }
+  const ValueId quotient =
+      op.step_of("narrow", code, {op.operand("self", Type::kInt32), op.operand("other", Type::kInt32)},
+                 op.laid_out(op.node().sizes()), Type::kInt32);
+  Options options;
+  options.in_type = Type::kInt32;
+  options.out_type = Type::kInt64;
+  op.emit(OpCode::kCast, {quotient}, options);
+}
+
+void lower_remainder(OperatorLowering& op) {
+  emit_on_few_dimensions(op, OpCode::kFloorMod, {op.operand("self"), op.operand("other")});
+}
+
+void lower_power(OperatorLowering& op) {
+  emit_on_few_dimensions(op, OpCode::kPow, {op.operand("self"), op.operand("exponent")});
+}
+
+// Between bounds that are tensors.
+void lower_clamp_by_tensors(OperatorLowering& op) {
+  ValueId x = op.operand("self");
+  const bool has_high = !op.is_none("max");
+  if (!op.is_none("min")) {
+    const std::vector<ValueId> both = {x, op.operand("min")};
+    if (!has_high) return op.emit(OpCode::kMaximum, both);
+    x = op.step("raised", OpCode::kMaximum, both, op.laid_out(op.node().sizes()));
+  }
+  if (!has_high) return op.alias(x);
+  op.emit(OpCode::kMinimum, {x, op.operand("max")});
+}
+
+void lower_reciprocal(OperatorLowering& op) {
+  op.emit(OpCode::kDiv, {op.plain_constant("one", at::ones({}, at::kFloat)), op.operand("self")});
+}
+
+void lower_square(OperatorLowering& op) {
+  const ValueId x = op.operand("self");
+  op.emit(OpCode::kMul, {x, x});
+}
+
+// As LiteRT's reference kernels, which lack CEIL, can compute it.
+void lower_ceil(OperatorLowering& op) {
+  const ValueId x = op.input("self");
+  const ValueId negative = op.step("negative", OpCode::kNeg, {x}, op.shape_of(x));
+  op.emit(OpCode::kNeg, {op.step("below", OpCode::kFloor, {negative}, op.shape_of(x))});
+}
+
+void lower_elu(OperatorLowering& op) {
+  const bool is_plain =
+      op.number("alpha", 1.0) == 1.0 && op.number("scale", 1.0) == 1.0 && op.number("input_scale", 1.0) == 1.0;
+  if (!is_plain) op.refuse("elu with factors other than 1");
+  op.emit(OpCode::kElu, {op.input("self")});
+}
+
+// ---- along a dimension ---------------------------------------------------------------------------------------------
+
+void emit_place_of_extremum(OperatorLowering& op, OpCode code) {
+  const ValueId place = place_of_extremum(op, code, along(op, op.levels("self")));
+  give_as_given(op, op.reshaped("places", place, op.node().sizes()));
+}
+
+// Values and their places.
+void emit_extremum(OperatorLowering& op, OpCode code) {
+  const Along what = along(op, op.input("self", false));
+  const Sizes& shape = op.node().element_metas().at(0).sizes;
+  Options options;
+  options.keep_dims = op.flag("keepdim");
+  const OpCode place = code == OpCode::kReduceMax ? OpCode::kArgMax : OpCode::kArgMin;
+  for (const Node* element : op.node().users()) {
+    if (element->arg(size_t{1}).to_int() == 0) {
+      give_element(op, *element, op.step("values", code, {what.x, op.indices("axes", {what.axis})}, shape, options));
+    } else {
+      give_element(op, *element, op.reshaped("places", place_of_extremum(op, place, what), shape));
+    }
+  }
+}
+
+void lower_topk(OperatorLowering& op) {
+  const auto rank = static_cast<int64_t>(op.sizes("self").size());
+  if (rank == 0) op.refuse("a number without dimensions");
+  give_elements(
+      op, ordered(op, op.dimension("dim", -1, rank), op.integer("k", 1), op.is_none("largest") || op.flag("largest")));
+}
+
+void lower_sort(OperatorLowering& op) {
+  const Sizes& sizes = op.sizes("self");
+  if (sizes.empty()) op.refuse("a number without dimensions");
+  const int64_t dim = op.dimension("dim", -1, static_cast<int64_t>(sizes.size()));
+  const Ordered found = ordered(op, dim, sizes[static_cast<size_t>(dim)], op.flag("descending"));
+  if (op.node().meta()) return give_as_given(op, found.places);  // argsort
+  give_elements(op, found);
+}
+
+void lower_cumulative_sum(OperatorLowering& op) {
+  const ValueId x = op.cast("in_type", op.input("self"), op.type());
+  if (op.rank() == 0) return op.alias(x);
+  op.emit(OpCode::kCumsum, {x, number(op, "axis", op.axis(op.dimension("dim", 0, op.rank()), op.rank()))});
+}
+
+void lower_repeat(OperatorLowering& op) {
+  const Sizes& in = op.sizes("self");
+  const Sizes& out = op.node().sizes();
+  Sizes full(out.size() - in.size(), 1);
+  full.insert(full.end(), in.begin(), in.end());
+  Sizes times;
+  for (size_t d = 0; d < out.size(); ++d) {
+    if (full[d] == 0 || out[d] == 0) op.refuse("a tensor without elements");
+    times.push_back(out[d] / full[d]);
+  }
+  const ValueId x = op.reshaped("widened", op.input("self", false), full);
+  give_as_given(op, full == out ? x : op.step("repeated", OpCode::kTile, {x, op.indices("times", times)}, out));
+}
+
+void lower_flip(OperatorLowering& op) {
+  ValueId x = op.input("self");
+  for (const int64_t dim : op.integers("dims")) {
+    const int64_t axis = op.axis(dim, op.rank());
+    x = op.step(octet::str("flipped_", axis), OpCode::kReverseV2, {x, op.indices("axis", {axis})}, op.shape_of(x));
+  }
+  op.alias(x);
+}
+
+// ---- by places -----------------------------------------------------------------------------------------------------
+
+void lower_embedding(OperatorLowering& op) {
+  give_as_given(op, gathered(op, op.input("weight", false), op.input("indices", false), 0));
+}
+
+// Places in all of the values, one behind the other: those along `dim` are computed, the others known.
+void lower_gather(OperatorLowering& op) {
+  const Sizes in = op.sizes("self"), out = op.node().sizes();
+  if (in.empty() || out.size() != in.size()) op.refuse("a number without dimensions");
+  const auto dim = static_cast<size_t>(op.dimension("dim", 0, static_cast<int64_t>(in.size())));
+  ValueId places = op.cast("index_wide", op.input("index", false), Type::kInt64);
+  const int64_t step = count_of(in, dim + 1, in.size());
+  if (step != 1) {
+    const ValueId factor = op.plain_constant("step", at::scalar_tensor(step, at::kLong));
+    places = computed(op, "scaled_index", OpCode::kMul, places, factor, out);
+  }
+  at::Tensor rest = at::zeros(Sizes(in.size(), 1), at::kLong);
+  for (size_t d = 0; d < in.size(); ++d) {
+    if (d == dim) continue;
+    Sizes line(in.size(), 1);
+    line[d] = out[d];
+    rest = rest + (at::arange(out[d], at::kLong) * count_of(in, d + 1, in.size())).reshape(line);
+  }
+  if (rest.numel() > 1) places = computed(op, "places", OpCode::kAdd, places, op.plain_constant("rest", rest), out);
+  const ValueId flat = op.reshaped("flat", op.input("self", false), {count_of(in, 0, in.size())});
+  give_as_given(op, gathered(op, flat, places, 0));
+}
+
+// Tensors of places for neighbouring dimensions.
+void lower_index(OperatorLowering& op) {
+  const Sizes in = op.sizes("self");
+  const std::vector<Arg>& indices = op.node().arg("indices").list();
+  size_t first = in.size(), end = 0, given = 0;
+  for (size_t d = 0; d < indices.size(); ++d) {
+    if (!indices[d].is_node()) continue;
+    if (indices[d].node()->meta() && indices[d].node()->meta()->dtype == at::kBool) {
+      op.refuse("an index by a mask, whose size no program knows", "multiply by the mask");
+    }
+    first = std::min(first, d);
+    end = d + 1;
+    ++given;
+  }
+  if (given == 0 || end - first != given) op.refuse("an index of dimensions that are not neighbours");
+  ValueId places = kNoValue;
+  Sizes shape;
+  for (size_t d = first; d < end; ++d) {
+    const ValueId each = places_of(op, *indices[d].node(), in[d], d);
+    if (places == kNoValue) {
+      places = each;
+      shape = op.shape_of(each);
+      continue;
+    }
+    const std::string name = octet::str("places_", d);
+    const ValueId size = op.plain_constant(name + "_size", at::scalar_tensor(in[d], at::kLong));
+    const ValueId scaled = computed(op, name + "_scaled", OpCode::kMul, places, size, shape);
+    shape = at::infer_size(shape, op.shape_of(each));
+    places = computed(op, name, OpCode::kAdd, scaled, each, shape);
+  }
+  Sizes joined(in.begin(), in.begin() + static_cast<int64_t>(first));
+  joined.push_back(count_of(in, first, end));
+  joined.insert(joined.end(), in.begin() + static_cast<int64_t>(end), in.end());
+  const ValueId x = op.reshaped("joined", op.input("self", false), joined);
+  give_as_given(op, gathered(op, x, places, static_cast<int64_t>(first)));
+}
+
+// A number at computed places along a dimension: where one of them is the element's own.
+void lower_scatter_of_number(OperatorLowering& op) {
+  const Sizes out = op.node().sizes(), places = op.sizes("index");
+  const auto rank = static_cast<int64_t>(out.size());
+  if (rank == 0 || places.size() != out.size()) op.refuse("a number without dimensions");
+  if (rank > 3) op.refuse("places among values of more than three dimensions");
+  const auto dim = static_cast<size_t>(op.dimension("dim", 0, rank));
+  Sizes wide = places, line(out.size() + 1, 1), both = places;
+  for (size_t d = 0; d < out.size(); ++d) {
+    if (d != dim && places[d] != out[d]) op.refuse("places for a part of the other dimensions");
+  }
+  wide.insert(wide.begin() + static_cast<int64_t>(dim) + 1, 1);
+  both.insert(both.begin() + static_cast<int64_t>(dim) + 1, out[dim]);
+  line[dim + 1] = out[dim];
+  const ValueId index = op.reshaped("wide", op.cast("index", op.input("index", false), Type::kInt64), wide);
+  const ValueId own = op.plain_constant("own", at::arange(out[dim], at::kLong).reshape(line));
+  const ValueId meets = op.step_of("meets", OpCode::kEqual, {index, own}, both, Type::kBool);
+  const ValueId any =
+      op.step_of("any", OpCode::kReduceAny, {meets, op.indices("axes", {static_cast<int64_t>(dim)})}, out, Type::kBool);
+  const ValueId self = op.cast("self", op.input("self", false), op.type());
+  const ValueId value = op.operand("value");
+  give_as_given(op, op.step("scattered", OpCode::kSelectV2, {any, value, self}, out));
+}
+
+void lower_one_hot(OperatorLowering& op) {
+  const Sizes& out = op.node().sizes();
+  Sizes wide = op.sizes("self");
+  wide.push_back(1);
+  const ValueId places = op.reshaped("wide", op.cast("index", op.input("self", false), Type::kInt64), wide);
+  const ValueId classes = op.plain_constant("classes", at::arange(out.back(), at::kLong));
+  const ValueId is_there = op.step_of("is_there", OpCode::kEqual, {places, classes}, out, Type::kBool);
+  give_as_given(op, op.cast("one_hot", is_there, op.type()));
+}
+
+}  // namespace octet::lowering

@@ -1,0 +1,133 @@
+// Passes that write folds, pools by the size of their result, copies, and what has no batch, in operators of the NPU.
+
+#include <gtest/gtest.h>
+
+#include "octet/targets/engine/passes/passes.h"
+#include "tests/engine/graph_builder.h"
+#include "tests/engine/pass_case.h"
+
+namespace octet::targets {
+namespace {
+
+using test::GraphBuilder;
+using test::PassCase;
+using Sizes = std::vector<int64_t>;
+using Nodes = std::vector<Arg>;
+using Build = std::function<std::shared_ptr<GraphModule>(GraphBuilder&)>;
+
+Build read_by_relu(const std::string& op, Sizes sizes, Nodes rest) {
+  return [=](GraphBuilder& g) {
+    Nodes args = {g.input(sizes)};
+    args.insert(args.end(), rest.begin(), rest.end());
+    return g.finish({g.call("aten.relu.default", {g.call(op, std::move(args))})});
+  };
+}
+
+// The values of a pool that gives their places too.
+Build first_of(const std::string& op, Sizes sizes, Sizes out, bool reads_places = false) {
+  return [=](GraphBuilder& g) {
+    Node* both = g.call(op, {g.input(sizes), out});
+    std::vector<Arg> results = {g.call("aten.relu.default", {g.item(both, 0)})};
+    if (reads_places) results.emplace_back(g.item(both, 1));
+    return g.finish(results);
+  };
+}
+
+PassCase fold(const std::string& name, Sizes sizes, Sizes image, Sizes kernel, Sizes dilation, Sizes padding,
+              Sizes stride, const std::string& ops) {
+  return {name, read_by_relu("aten.col2im.default", std::move(sizes), {image, kernel, dilation, padding, stride}),
+          decompose_windows, ops};
+}
+
+Build unbatched(bool activates) {
+  return [=](GraphBuilder& g) {
+    Node* x = g.conv2d("first", g.input({3, 8, 6}), 3, 4);
+    if (activates) x = g.call("aten.relu.default", {x});
+    return g.finish({g.conv2d("second", x, 4, 2)});
+  };
+}
+
+Build transposed(int64_t groups, int64_t in, int64_t out, bool has_bias) {
+  return [=](GraphBuilder& g) {
+    Node* x = g.input({2, in, 4, 3});
+    Arg bias;
+    if (has_bias) bias = g.parameter("bias", {out});
+    return g.finish(
+        {g.call("aten.conv_transpose2d.input", {x, g.parameter("weight", {in, out / groups, 3, 3}), bias, Sizes{2, 2},
+                                                Sizes{1, 1}, Sizes{0, 0}, groups, Sizes{1, 1}})});
+  };
+}
+
+bool split_in_parts_of_four(GraphModule& module) { return split_transposed_groups(module, 4, 4); }
+bool with_activations(GraphModule& module) {
+  return add_batch_to_convolutions(module, [](const Node& node) { return node.is_call("aten.relu.default"); });
+}
+
+std::vector<PassCase> window_cases() {
+  return {
+      fold("fold_side_by_side", {2, 12, 6}, {4, 6}, {2, 2}, {1, 1}, {0, 0}, {2, 2},
+           "reshape.default pixel_shuffle.default relu.default"),
+      fold("fold_with_sums", {1, 18, 20}, {4, 5}, {3, 3}, {1, 1}, {1, 1}, {1, 1},
+           "reshape.default conv_transpose2d.input relu.default"),
+      fold("fold_apart", {2, 4, 4}, {5, 5}, {2, 2}, {2, 1}, {0, 1}, {2, 5},
+           "reshape.default conv_transpose2d.input relu.default"),
+      fold("fold_with_a_rest", {1, 8, 4}, {5, 5}, {2, 2}, {1, 1}, {0, 0}, {2, 2},
+           "reshape.default conv_transpose2d.input relu.default"),
+      {"uneven_average", read_by_relu("aten.adaptive_avg_pool2d.default", {2, 3, 7, 8}, {Sizes{3, 5}}),
+       decompose_uneven_averages, "linear.default permute.default linear.default permute.default relu.default"},
+      {"uneven_average_of_a_line", read_by_relu("aten.adaptive_avg_pool1d.default", {2, 3, 7}, {Sizes{3}}),
+       decompose_uneven_averages, "linear.default relu.default"},
+      {"even_average_declines", read_by_relu("aten.adaptive_avg_pool2d.default", {2, 3, 6, 8}, {Sizes{3, 4}}),
+       decompose_uneven_averages, ""},
+      {"greatest_of_all", first_of("aten.adaptive_max_pool2d.default", {2, 3, 7, 8}, {1, 1}), decompose_adaptive_maxima,
+       "amax.default relu.default"},
+      {"greatest_of_even_windows", first_of("aten.adaptive_max_pool2d.default", {2, 3, 6, 8}, {3, 2}),
+       decompose_adaptive_maxima, "max_pool2d.default relu.default"},
+      {"greatest_of_uneven_windows", first_of("aten.adaptive_max_pool2d.default", {2, 3, 5, 4}, {2, 4}),
+       decompose_adaptive_maxima, "slice.Tensor amax.default slice.Tensor amax.default cat.default relu.default"},
+      {"greatest_of_a_line", first_of("aten.adaptive_max_pool1d.default", {2, 3, 6}, {2}), decompose_adaptive_maxima,
+       "max_pool1d.default relu.default"},
+      {"greatest_whose_places_are_read_declines",
+       first_of("aten.adaptive_max_pool2d.default", {2, 3, 6, 8}, {3, 2}, true), decompose_adaptive_maxima, ""},
+      {"repeat", read_by_relu("aten.repeat.default", {2, 3, 4}, {Sizes{1, 3, 2}}), decompose_copies,
+       "cat.default cat.default relu.default"},
+      {"repeat_of_samples_declines", read_by_relu("aten.repeat.default", {2, 3}, {Sizes{2, 1}}), decompose_copies, ""},
+      {"repeat_often_declines", read_by_relu("aten.repeat.default", {2, 3}, {Sizes{1, 40}}), decompose_copies, ""},
+      {"repeat_with_more_dimensions_declines", read_by_relu("aten.repeat.default", {2, 3}, {Sizes{1, 1, 4}}),
+       decompose_copies, ""},
+      {"convolutions_without_batch", unbatched(false), with_activations,
+       "reshape.default conv2d.default conv2d.default reshape.default"},
+      {"convolutions_without_batch_and_activations", unbatched(true), with_activations,
+       "reshape.default conv2d.default relu.default conv2d.default reshape.default"},
+      {"transposed_groups_in_one", transposed(2, 4, 6, true), split_in_parts_of_four, "conv_transpose2d.input"},
+      {"transposed_groups_in_parts", transposed(8, 8, 8, true), split_in_parts_of_four,
+       "slice.Tensor conv_transpose2d.input slice.Tensor conv_transpose2d.input slice.Tensor conv_transpose2d.input "
+       "slice.Tensor conv_transpose2d.input cat.default"},
+      {"transposed_groups_without_bias", transposed(2, 2, 2, false), split_in_parts_of_four, "conv_transpose2d.input"},
+      {"transposed_groups_beyond_the_limit_decline", transposed(17, 17, 17, false), split_in_parts_of_four, ""},
+      {"instance_norm_by_statistics",
+       [](GraphBuilder& g) {
+         return g.finish(
+             {g.call("aten.instance_norm.default", {g.input({2, 3, 4, 4}), g.parameter("w", {3}), g.parameter("b", {3}),
+                                                    g.tensor("mean", at::randn({3})),
+                                                    g.tensor("var", at::rand({3}) + 0.5), false, 0.1, 1e-3, false})});
+       },
+       rename_instance_norms, "batch_norm.default"},
+      {"instance_norm_of_its_own_declines",
+       [](GraphBuilder& g) {
+         return g.finish({g.call("aten.instance_norm.default",
+                                 {g.input({2, 3, 4, 4}), Arg(), Arg(), Arg(), Arg(), true, 0.1, 1e-3, false})});
+       },
+       rename_instance_norms, ""},
+  };
+}
+
+class WindowPassTest : public testing::TestWithParam<PassCase> {};
+
+TEST_P(WindowPassTest, KeepsResultsShapesAndRests) { test::expect_pass(GetParam()); }
+
+INSTANTIATE_TEST_SUITE_P(Cases, WindowPassTest, testing::ValuesIn(window_cases()),
+                         [](const auto& each) { return each.param.name; });
+
+}  // namespace
+}  // namespace octet::targets
