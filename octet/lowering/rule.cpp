@@ -168,6 +168,7 @@ std::vector<OperatorRow> make_rules() {
       binary({"aten.maximum.default"}, "MAXIMUM", lower_binary<OpCode::kMaximum>, kOneGrid),
       binary({"aten.minimum.default"}, "MINIMUM", lower_binary<OpCode::kMinimum>, kOneGrid),
       unary({"aten.pow.Tensor_Scalar"}, "POW", lower_pow, kFloat),
+      binary({"aten.pow.Tensor_Tensor"}, "POW", lower_power, kFloat),
       unary({"aten.sqrt.default"}, "SQRT", lower_unary<OpCode::kSqrt>, kFloat),
       unary({"aten.log.default"}, "LOG", lower_unary<OpCode::kLog>),
       unary({"aten.rsqrt.default"}, "RSQRT", lower_unary<OpCode::kRsqrt>),
@@ -176,20 +177,20 @@ std::vector<OperatorRow> make_rules() {
       unary({"aten.neg.default"}, "SUB", lower_neg),
 
       // Reductions, pools, resizes.
-      reduction({"aten.amax.default"}, kMoves, "REDUCE_MAX", lower_reduction<OpCode::kReduceMax>),
-      reduction({"aten.amin.default"}, kMoves, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
+      reduction({"aten.amax.default"}, kPicks, "REDUCE_MAX", lower_reduction<OpCode::kReduceMax>),
+      reduction({"aten.amin.default"}, kPicks, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
       reduction({"aten.mean.dim", "aten.mean.default"}, kInteger, "MEAN", lower_reduction<OpCode::kMean>),
       reduction({"aten.sum.default", "aten.sum.dim_IntList"}, kInteger, "SUM", lower_reduction<OpCode::kSum>),
       reduction({"aten.linalg_vector_norm.default"}, kFloat, "MUL, SUM, SQRT, or ABS, SUM or REDUCE_MAX",
                 lower_vector_norm),
-      on_line({"aten.adaptive_avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
-      on_image({"aten.adaptive_avg_pool2d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
-      on_line({"aten.avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_average_pool),
-      on_image({"aten.avg_pool2d.default"}, kMoves, "AVERAGE_POOL_2D", lower_average_pool),
-      on_line({"aten.max_pool1d.default"}, kMoves, "MAX_POOL_2D", lower_max_pool),
-      on_image({"aten.max_pool2d.default"}, kMoves, "MAX_POOL_2D", lower_max_pool),
-      on_image({"aten.upsample_bilinear2d.vec"}, kMoves, "RESIZE_BILINEAR", lower_resize_bilinear),
-      on_image({"aten.upsample_nearest2d.vec"}, kMoves, "RESIZE_NEAREST_NEIGHBOR, else GATHER", lower_resize_nearest),
+      on_line({"aten.adaptive_avg_pool1d.default"}, kPicks, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
+      on_image({"aten.adaptive_avg_pool2d.default"}, kPicks, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
+      on_line({"aten.avg_pool1d.default"}, kPicks, "AVERAGE_POOL_2D", lower_average_pool),
+      on_image({"aten.avg_pool2d.default"}, kPicks, "AVERAGE_POOL_2D", lower_average_pool),
+      on_line({"aten.max_pool1d.default"}, kPicks, "MAX_POOL_2D", lower_max_pool),
+      on_image({"aten.max_pool2d.default"}, kPicks, "MAX_POOL_2D", lower_max_pool),
+      on_image({"aten.upsample_bilinear2d.vec"}, kPicks, "RESIZE_BILINEAR", lower_resize_bilinear),
+      on_image({"aten.upsample_nearest2d.vec"}, kPicks, "RESIZE_NEAREST_NEIGHBOR, else GATHER", lower_resize_nearest),
       on_image({"aten._upsample_nearest_exact2d.vec"}, kMoves, "GATHER", lower_resize_by_places),
       not_lowered({"aten.adaptive_max_pool2d.default"}, samples::apart),
 
@@ -253,9 +254,14 @@ const OperatorRow* find_lowering_rule(OpName op) {
 bool moves_values(const Node& node) {
   const OperatorRow* rule = find_lowering_rule(node);
   if (rule == nullptr) return false;
-  if (rule->arithmetic != kClip) return rule->arithmetic == kMoves;
+  if (rule->arithmetic != kClip) return rule->arithmetic == kMoves || rule->arithmetic == kPicks;
   const std::optional<ActivationBounds> bounds = clipping_bounds(node);
   return bounds && !activation_of(*bounds);
+}
+
+bool computes_in_int8(const Node& node) {
+  const OperatorRow* rule = find_lowering_rule(node);
+  return rule != nullptr && rule->arithmetic != kMoves && rule->arithmetic != kFloat;
 }
 
 bool is_auxiliary(const Node& node) {

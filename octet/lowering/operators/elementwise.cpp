@@ -59,6 +59,8 @@ void lower_pow(OperatorLowering& op) {
   op.emit(OpCode::kPow, {x, op.numbers("exponent", at::scalar_tensor(exponent, at::kFloat), std::nullopt)});
 }
 
+void lower_power(OperatorLowering& op) { op.emit(OpCode::kPow, {op.operand("self"), op.operand("exponent")}); }
+
 // 0 - x: NEG has no int8 kernel everywhere.
 void lower_neg(OperatorLowering& op) {
   const ValueId x = op.input();

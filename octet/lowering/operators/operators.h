@@ -21,6 +21,7 @@ void lower_prelu(OperatorLowering& op);
 void lower_add(OperatorLowering& op);
 void lower_sub(OperatorLowering& op);
 void lower_pow(OperatorLowering& op);
+void lower_power(OperatorLowering& op);
 void lower_neg(OperatorLowering& op);
 void lower_clip(OperatorLowering& op);
 /// RELU, RELU6, ... where the bounds are those of one.
