@@ -33,12 +33,8 @@ bool computes_in_uint8(const GraphModule& converted) {
   const std::vector<Node*> nodes = converted.graph().nodes();
   return std::any_of(nodes.begin(), nodes.end(), [](const Node* node) {
     if (!is_on_uint8(*node)) return false;
-    const auto computes = [](const Node* other) {
-      const OperatorRow* rule = other->is_call() ? find_lowering_rule(*other) : nullptr;
-      return rule != nullptr && rule->arithmetic != Arithmetic::kFloat && !moves_values(*other);
-    };
     const std::vector<Node*> around = node->is(Trait::kQuantize) ? node->inputs() : node->users();
-    return std::any_of(around.begin(), around.end(), computes);
+    return std::any_of(around.begin(), around.end(), [](const Node* other) { return computes_in_int8(*other); });
   });
 }
 

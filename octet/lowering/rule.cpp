@@ -241,22 +241,22 @@ std::vector<OperatorRow> make_rules() {
                 lower_reduction<OpCode::kReduceAll>),
 
       // Reductions, pools, resizes.
-      reduction({"aten.amax.default", "aten.max.default"}, kMoves, "REDUCE_MAX", lower_reduction<OpCode::kReduceMax>),
-      reduction({"aten.amin.default", "aten.min.default"}, kMoves, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
+      reduction({"aten.amax.default", "aten.max.default"}, kPicks, "REDUCE_MAX", lower_reduction<OpCode::kReduceMax>),
+      reduction({"aten.amin.default", "aten.min.default"}, kPicks, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
       reduction({"aten.mean.dim", "aten.mean.default"}, kInteger, "MEAN", lower_reduction<OpCode::kMean>),
       reduction({"aten.sum.default", "aten.sum.dim_IntList"}, kInteger, "SUM", lower_reduction<OpCode::kSum>),
       row({"aten.logsumexp.default"}, kFloat, Layout::kReshapes, "REDUCE_MAX, SUB, EXP, SUM, LOG, ADD",
           lower_log_sum_exp, samples::over_dims),
       reduction({"aten.linalg_vector_norm.default"}, kFloat, "MUL, SUM, SQRT, or ABS, SUM or REDUCE_MAX",
                 lower_vector_norm),
-      on_line({"aten.adaptive_avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
-      on_image({"aten.adaptive_avg_pool2d.default"}, kMoves, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
-      on_line({"aten.avg_pool1d.default"}, kMoves, "AVERAGE_POOL_2D", lower_average_pool),
-      on_image({"aten.avg_pool2d.default"}, kMoves, "AVERAGE_POOL_2D", lower_average_pool),
-      on_line({"aten.max_pool1d.default"}, kMoves, "MAX_POOL_2D", lower_max_pool),
-      on_image({"aten.max_pool2d.default"}, kMoves, "MAX_POOL_2D", lower_max_pool),
-      on_image({"aten.upsample_bilinear2d.vec"}, kMoves, "RESIZE_BILINEAR", lower_resize_bilinear),
-      on_image({"aten.upsample_nearest2d.vec"}, kMoves, "RESIZE_NEAREST_NEIGHBOR, else GATHER", lower_resize_nearest),
+      on_line({"aten.adaptive_avg_pool1d.default"}, kPicks, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
+      on_image({"aten.adaptive_avg_pool2d.default"}, kPicks, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
+      on_line({"aten.avg_pool1d.default"}, kPicks, "AVERAGE_POOL_2D", lower_average_pool),
+      on_image({"aten.avg_pool2d.default"}, kPicks, "AVERAGE_POOL_2D", lower_average_pool),
+      on_line({"aten.max_pool1d.default"}, kPicks, "MAX_POOL_2D", lower_max_pool),
+      on_image({"aten.max_pool2d.default"}, kPicks, "MAX_POOL_2D", lower_max_pool),
+      on_image({"aten.upsample_bilinear2d.vec"}, kPicks, "RESIZE_BILINEAR", lower_resize_bilinear),
+      on_image({"aten.upsample_nearest2d.vec"}, kPicks, "RESIZE_NEAREST_NEIGHBOR, else GATHER", lower_resize_nearest),
       on_image({"aten._upsample_nearest_exact2d.vec"}, kMoves, "GATHER", lower_resize_by_places),
       on_image({"aten.grid_sampler.default", "aten.grid_sampler_2d.default"}, kFloat,
                "SLICE, RESHAPE, ADD, SUB, MUL, FLOOR, MAXIMUM, MINIMUM, EQUAL, CAST, GATHER", lower_grid_sampler),
@@ -328,9 +328,14 @@ const OperatorRow* find_lowering_rule(OpName op) {
 bool moves_values(const Node& node) {
   const OperatorRow* rule = find_lowering_rule(node);
   if (rule == nullptr) return false;
-  if (rule->arithmetic != kClip) return rule->arithmetic == kMoves;
+  if (rule->arithmetic != kClip) return rule->arithmetic == kMoves || rule->arithmetic == kPicks;
   const std::optional<ActivationBounds> bounds = clipping_bounds(node);
   return bounds && !activation_of(*bounds);
+}
+
+bool computes_in_int8(const Node& node) {
+  const OperatorRow* rule = find_lowering_rule(node);
+  return rule != nullptr && rule->arithmetic != kMoves && rule->arithmetic != kFloat;
 }
 
 bool is_auxiliary(const Node& node) {

@@ -25,6 +25,7 @@ enum class Layout {
 enum class Arithmetic {
   kInteger,  ///< int8, from its inputs' grids to that of the quantize behind it
   kMoves,    ///< values pass unchanged: the result is on the grid of the first input, whatever that is
+  kPicks,    ///< the same by a kernel of int8 that compares or averages them: pools, resizes, the greatest of some
   kOneGrid,  ///< int8, all inputs on the grid of the result
   kClip,     ///< as kInteger at an activation's bounds, as kMoves at others
   kFloat,    ///< float32 alone
@@ -53,6 +54,8 @@ const OperatorRow* find_lowering_rule(OpName op);
 
 /// True where values pass unchanged through the node, on the grid that they come on.
 bool moves_values(const Node& node);
+/// True where its kernel of integers is one of int8; false too of what is computed in float alone.
+bool computes_in_int8(const Node& node);
 
 /// Views, permutations and activations, which may stand between an operator and its quantize or dequantize.
 bool is_auxiliary(const Node& node);

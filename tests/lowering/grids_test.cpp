@@ -124,6 +124,51 @@ TEST(TypedGrids, OfUint8BecomeInt8WhereTheyAreComputedOn) {
   EXPECT_EQ(bytes.tensors[static_cast<size_t>(bytes.inputs[0])].quantization.zero_point.at(0), 131);
 }
 
+// They pass values on, but have kernels of int8 alone.
+TEST(TypedGrids, OfUint8BecomeInt8BeforePoolsAndClips) {
+  at::manual_seed(11);
+  const std::vector<int64_t> two = {2, 2};
+  const std::vector<std::pair<std::string, std::vector<Arg>>> operators = {
+      {"aten.max_pool2d.default", {two}},
+      {"aten.avg_pool2d.default", {two}},
+      {"aten.adaptive_avg_pool2d.default", {std::vector<int64_t>{1, 1}}},
+      {"aten.upsample_nearest2d.vec", {std::vector<int64_t>{8, 8}, Arg()}},
+      {"aten.amax.default", {std::vector<int64_t>{1}}},
+      {"aten.clamp.default", {-0.5, 1.5}}};
+  for (const auto& [op, literals] : operators) {
+    GraphBuilder g;
+    std::vector<Arg> args = {on_uint8(g, g.input({1, 3, 4, 4}))};
+    args.insert(args.end(), literals.begin(), literals.end());
+    const auto model = g.finish({on_uint8(g, g.call(op, args))});
+    const tflite::Model program = lower(*model);
+    for (const tflite::Tensor& tensor : program.tensors) EXPECT_NE(tensor.type, tflite::Type::kUInt8) << op;
+    const at::Tensor wanted = model->run(g.inputs()).at(0);
+    const at::Tensor got = integer::Executor(program).run_dequantized(g.inputs()).at(0);
+    EXPECT_TRUE(at::allclose(got, wanted, 0, 0.0501)) << op;  // a mean may round the other way
+  }
+}
+
+TEST(TypedGrids, FactorsOffTheirMiddleAreNoWeights) {
+  at::manual_seed(12);
+  GraphBuilder g;
+  Node* factor = g.call("quantized_decomposed.dequantize_per_tensor.default",
+                        {g.tensor("f", at::randint(0, 256, {5, 4}).to(at::kByte), AttrKind::kConstant), 0.01,
+                         int64_t{100}, int64_t{0}, int64_t{255}, static_cast<int64_t>(at::kByte)});
+  const auto model = g.finish({on_uint8(g, g.call("aten.mm.default", {on_uint8(g, g.input({3, 5})), factor}))});
+  const at::Tensor wanted = model->run(g.inputs()).at(0);
+  EXPECT_TRUE(at::allclose(integer::Executor(lower(*model)).run_dequantized(g.inputs()).at(0), wanted, 0, 0.0501));
+}
+
+// QNN has the exponent as a tensor.
+TEST(TypedGrids, PowersOfTensorsAreComputedInFloat) {
+  GraphBuilder g;
+  Node* x = on_uint8(g, g.call("aten.relu.default", {on_uint8(g, g.input({2, 3, 4}))}));
+  Node* exponent = g.tensor("e", at::scalar_tensor(3.0), AttrKind::kConstant);
+  const auto model = g.finish({on_uint8(g, g.call("aten.pow.Tensor_Tensor", {x, exponent}))});
+  const at::Tensor wanted = model->run(g.inputs()).at(0);
+  EXPECT_TRUE(at::allclose(integer::Executor(lower(*model)).run_dequantized(g.inputs()).at(0), wanted, 0, 0.0501));
+}
+
 TEST(TypedGrids, OfResultsThatAKernelFixesAreTurnedByQuantize) {
   for (const auto& [op, axis] : {std::pair("aten.softmax.int", 1), std::pair("aten.softmax.int", 3),
                                  std::pair("aten.sigmoid.default", 0), std::pair("aten.tanh.default", 0)}) {

@@ -72,6 +72,11 @@ Constant per_tensor(const Constant& weight) {
           {{largest}, {0}, 0}};
 }
 
+bool is_centred(const Constant& constant) {
+  const std::vector<int64_t>& points = constant.quantization.zero_point;
+  return std::all_of(points.begin(), points.end(), [](int64_t point) { return point == 0; });
+}
+
 Constant weight_of(const OperatorLowering& op, std::string_view argument) {
   std::optional<Constant> weight = op.constant(argument);
   if (!weight) op.refuse("the weight is no constant");
@@ -300,7 +305,9 @@ void lower_addmm(OperatorLowering& op) {
 
 void lower_matmul(OperatorLowering& op) {
   const std::string_view right = op.node().has_arg("mat2") ? "mat2" : "other";
-  if (op.constant(right) && op.sizes(right).size() == 2) {
+  // A weight's levels stand around 0; BATCH_MATMUL takes any factor as it is.
+  const std::optional<Constant> factor = op.constant(right);
+  if (factor && op.sizes(right).size() == 2 && (!op.is_quantized() || is_centred(*factor))) {
     const Constant weight = weight_of(op, right);
     ValueId turned = kNoValue;
     if (op.options().is_plain())
