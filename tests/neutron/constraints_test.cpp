@@ -95,7 +95,10 @@ Build conv(Ints input, Ints weight, Ints stride = {1, 1}, Ints padding = {0, 0},
 }
 
 TEST(Refusals, Convolution) {
-  expect_refused(conv({3, 8, 8}, {4, 3, 3, 3}), kConv, "rank of input: expected 4, got 3");
+  NeutronOptions without;
+  without.without_passes = {"add_batch_to_convolutions"};
+  expect_refused(conv({3, 8, 8}, {4, 3, 3, 3}), kConv, "rank of input: expected 4, got 3", without);
+  expect_taken(conv({3, 8, 8}, {4, 3, 3, 3}), kConv);
   expect_refused(conv({1, 1, 4100, 1}, {2, 1, 4097, 1}), kConv, "kernel: expected <= 4096, got 4097");
   expect_taken(conv({1, 1, 4100, 1}, {2, 1, 4096, 1}), kConv);
   expect_refused(conv({1, 1, 8, 8}, {2, 1, 1, 1}, {4097, 1}), kConv, "stride: expected <= 4096, got 4097");
@@ -186,7 +189,10 @@ Build transposed(Ints weight, Ints stride, Ints padding = {0, 0}, int64_t groups
 
 TEST(Refusals, TransposedConvolution) {
   expect_taken(transposed({4, 2, 3, 3}, {2, 2}, {2, 2}), kTransposed);
-  expect_refused(transposed({4, 2, 3, 3}, {2, 2}, {0, 0}, 2), kTransposed, "groups: expected 1, got 2");
+  NeutronOptions without;
+  without.without_passes = {"split_transposed_groups"};
+  expect_refused(transposed({4, 2, 3, 3}, {2, 2}, {0, 0}, 2), kTransposed, "groups: expected 1, got 2", without);
+  expect_taken(transposed({4, 2, 3, 3}, {2, 2}, {0, 0}, 2), kTransposed);
   expect_refused(transposed({4, 2, 3, 3}, {2, 2}, {0, 0}, 1, {2, 2}), kTransposed, "dilation: expected 1, got 2");
   expect_refused(transposed({4, 2, 3, 3}, {3, 3}), kTransposed, "stride: expected <= 2, got 3");
   expect_refused(transposed({4, 2, 1, 1}, {2, 2}), kTransposed, "stride: expected <= kernel, got stride 2x2");
@@ -293,7 +299,7 @@ TEST(Refusals, Pools) {
   expect_refused(after_conv(max, {Ints{1, 1}, Ints{4097, 1}}), max, "stride: expected <= 4096, got 4097");
   // Passes pad what hangs over, count what is not counted, and multiply by constants.
   NeutronOptions without;
-  without.without_passes = {"pad_overhanging_maxima", "scale_padded_averages"};
+  without.without_passes = {"pad_overhanging_maxima", "scale_padded_averages", "decompose_uneven_averages"};
   const auto expect_changed = [&](const std::string& op, const std::vector<Arg>& more, const std::string& reason) {
     expect_taken(after_conv(op, more), op);
     expect_refused(after_conv(op, more), op, reason, without);
@@ -307,7 +313,8 @@ TEST(Refusals, Pools) {
   expect_refused(after_conv(avg, {Ints{1, 1}, Ints{4097, 1}}), avg, "stride: expected <= 4096, got 4097");
   expect_refused(after_conv(avg, {Ints{4097, 1}, Ints{1, 1}}, {1, 3, 4100, 1}), avg,
                  "kernel: expected <= 4096, got 4097");
-  expect_refused(after_conv(adaptive, {Ints{3, 3}}), adaptive, "width: expected a multiple of the output's 3, got 8");
+  expect_refused(after_conv(adaptive, {Ints{3, 3}}), adaptive, "width: expected a multiple of the output's 3, got 8",
+                 without);
   expect_taken(after_conv(adaptive, {Ints{4, 4}}), adaptive);
 }
 
