@@ -57,6 +57,12 @@ std::atomic<bool> fusing = true;
 
 // One line, as errors of octet are.
 std::string one_line(std::string text) {
+  // libtorch's own words name a line of its allocator.
+  constexpr std::string_view kAsked = "can't allocate memory: you tried to allocate ";
+  if (const size_t at = text.find(kAsked); at != std::string::npos) {
+    const std::string bytes = text.substr(at + kAsked.size(), text.find(' ', at + kAsked.size()) - at - kAsked.size());
+    return "asks for " + bytes + " bytes of memory, which there are not";
+  }
   for (char& c : text) {
     if (c == '\n') c = ' ';
   }

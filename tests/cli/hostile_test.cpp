@@ -96,7 +96,7 @@ TEST_F(Hostile, TensorsBeyondTheMachineAreAnError) {
   graph.output({graph.call("aten.add.Tensor", {x, graph.call("aten.select.int", {large, 0, 0})})});
   save_octet(module, file("large.octet"));
   write_npy(file("x.npy"), at::zeros({1}));
-  EXPECT_TRUE(is_refused("run large.octet --input x.npy --output y.npy", "memory"));
+  EXPECT_TRUE(is_refused("run large.octet --input x.npy --output y.npy", "bytes of memory, which there are not"));
 }
 
 TEST_F(Hostile, DocumentsOfManyValuesAreRefused) {

@@ -73,6 +73,21 @@ TEST(Extremes, TensorsWithoutElements) {
   EXPECT_EQ(integer::Executor(program.model()).run({filled({1, 0}, 0)}).at(0).sizes(), (std::vector<int64_t>{1, 0}));
 }
 
+TEST(Extremes, ReductionsSayTheShapeThatTheyHave) {
+  for (const bool keeps : {false, true}) {
+    test::Program program(OpCode::kReduceMax);
+    program.options().keep_dims = keeps;
+    program.input(filled({1, 3}, 0), per_tensor(1.0F));
+    program.constant(test::integers({1}));
+    program.output({1, 1}, Type::kInt8, per_tensor(1.0F));
+    if (keeps) {
+      EXPECT_NO_THROW(integer::Executor{program.model()});
+    } else {
+      EXPECT_THROW(integer::Executor{program.model()}, Error);
+    }
+  }
+}
+
 TEST(Extremes, ResizesToNothing) {
   for (const OpCode code : {OpCode::kResizeBilinear, OpCode::kResizeNearestNeighbor}) {
     test::Program program(code);

@@ -48,8 +48,8 @@ struct Place {
   std::string module_path;  ///< of Python's module, where the name says it
 };
 
-/// Writes calls of ATen operators into a graph, each run once on zeros so that shapes are known (on no data at all where
-/// the values are large), and works out at once what depends on constants alone, charged before it is computed.
+/// Writes calls of ATen operators into a graph, each run once on zeros so that shapes are known (on no data at all
+/// where the values are large), and works out at once what depends on constants alone, charged before it is computed.
 class Builder {
  public:
   Builder(GraphModule& module, Budget& budget) : module_(module), budget_(budget) {}

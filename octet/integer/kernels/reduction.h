@@ -6,6 +6,7 @@
 
 #include "octet/integer/kernel.h"
 #include "octet/integer/kernels/places.h"
+#include "octet/support/error.h"
 
 namespace octet::integer {
 
@@ -16,7 +17,14 @@ class Reduction {
     const std::vector<int64_t>& sizes = context.input(0).shape;
     std::vector<bool> reduced(sizes.size(), false);
     for (const int64_t axis : context.integers(1)) reduced[dimension(context, axis, sizes.size())] = true;
-    std::vector<int64_t> steps(sizes.size(), 0);
+    std::vector<int64_t> steps(sizes.size(), 0), shape;
+    for (size_t d = 0; d < sizes.size(); ++d) {
+      if (!reduced[d] || context.op.options.keep_dims) shape.push_back(reduced[d] ? 1 : sizes[d]);
+    }
+    if (context.output().shape != shape) {
+      context.fail("output shape", octet::str("[", join(", ", shape), "]"),
+                   octet::str("[", join(", ", context.output().shape), "]"));
+    }
     int64_t kept = 1;
     for (size_t d = sizes.size(); d-- > 0;) {
       if (reduced[d]) {
@@ -25,9 +33,6 @@ class Reduction {
         steps[d] = kept;
         kept *= sizes[d];
       }
-    }
-    if (context.output().numel() != kept) {
-      context.fail("elements of the output", std::to_string(kept), std::to_string(context.output().numel()));
     }
     elements_ = context.input(0).numel();
     for (size_t d = 0; d < sizes.size(); ++d) {
