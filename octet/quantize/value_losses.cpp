@@ -189,6 +189,12 @@ void measure(WatchedValue& watched, const at::Tensor& reference, const at::Tenso
   }
 }
 
+// What a reader has, or what follows it. One that lays values side by side tells of the largest of them alone.
+double db_from(const WatchedValue& reader, double behind) {
+  const bool lays_side_by_side = reader.node->is_call("aten.cat.default") || reader.node->is_call("aten.stack.default");
+  return lays_side_by_side ? behind : std::max(reader.db(), behind);
+}
+
 ValueLoss loss_of(const WatchedValue& watched) {
   ValueLoss loss;
   loss.name = watched.node->name();
@@ -250,7 +256,7 @@ std::vector<ValueLoss> value_losses(GraphModule& float_model, GraphModule& quant
     double& worst = behind[&watched];
     worst = watched.read_elsewhere || watched.readers.empty() ? -kUnbounded : kUnbounded;
     for (const WatchedValue* reader : watched.readers) {
-      worst = std::min(worst, reader->elements > 0 ? std::max(reader->db(), behind.at(reader)) : -kUnbounded);
+      worst = std::min(worst, reader->elements > 0 ? db_from(*reader, behind.at(reader)) : -kUnbounded);
     }
   }
   std::vector<ValueLoss> losses;
