@@ -38,11 +38,11 @@ class Mutator {
     constexpr int64_t kEdges[] = {std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::min(), 1 << 16, 0};
     switch (below(4)) {
       case 0:
-        return old + static_cast<int64_t>(below(5)) - 2;
+        return octet::fuzz::wrapping_sum(old, static_cast<int64_t>(below(5)) - 2);
       case 1:
         return static_cast<int64_t>(below(12)) - 3;
       case 2:
-        return old * 2;
+        return octet::fuzz::wrapping_sum(old, old);
       default:
         return kEdges[below(4)];
     }

@@ -32,6 +32,11 @@ inline std::shared_ptr<const ByteSource> source(std::string_view bytes) {
   return memory_source("input", std::string(bytes));
 }
 
+/// The sum of what a mutator makes up: beyond int64 it begins anew.
+inline int64_t wrapping_sum(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+
 /// Members of an archive: name, bytes.
 using Members = std::vector<std::pair<std::string, std::string_view>>;
 

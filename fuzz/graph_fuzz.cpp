@@ -70,9 +70,9 @@ class Mutator {
                                   0};
     switch (below(4)) {
       case 0:
-        return old + static_cast<int64_t>(below(5)) - 2;
+        return octet::fuzz::wrapping_sum(old, static_cast<int64_t>(below(5)) - 2);
       case 1:
-        return old * 2;
+        return octet::fuzz::wrapping_sum(old, old);
       case 2:
         return kEdges[below(std::size(kEdges))];
       default:
