@@ -68,6 +68,15 @@ TEST(Choices, LogicAndSelections) {
                  "GREATER LESS LOGICAL_AND LOGICAL_NOT SELECT_V2 SELECT_V2 REDUCE_ANY REDUCE_ALL CAST SUM");
 }
 
+// As a padding mask of a transformer is made.
+TEST(Choices, MasksInPlace) {
+  GraphBuilder g;
+  Node* x = g.input({2, 5, 6});
+  Node* padded = g.call("aten.lt.Scalar", {x, -0.5});
+  Node* scores = g.call("aten.neg.default", {x});
+  expect_lowered(g, {g.call("aten.masked_fill_.Scalar", {scores, padded, -7})}, "LESS SUB SELECT_V2");
+}
+
 TEST(Choices, PlacesOfExtremes) {
   GraphBuilder g;
   Node* x = g.input({2, 5, 3, 4});
