@@ -107,7 +107,7 @@ struct Panels {
 void cover(const TileRows& rows, Panels& panels) {
   constexpr int64_t kWorthTwice = 8;
   const int64_t bytes_of_panel = rows.segment_count * rows.groups / kGroups * kTile;
-  const int64_t most_gathered = rows.row_count / kRows + 2;
+  const int64_t most_gathered = rows.row_count / kRows + 2;  // all rows, the last ones twice
   uint8_t* memory = nullptr;
   int64_t row = 0;
   while (rows.row_count - row >= kFewRows) {
@@ -130,9 +130,12 @@ void cover(const TileRows& rows, Panels& panels) {
   constexpr int64_t kDeep = 512;
   const int64_t last = rows.row_count - kRows;
   if (row < rows.row_count && last >= 0 && rows.segment_count * rows.groups * 4 >= kDeep) {
-    const bool apart = run_of(rows, last) < kRows;
-    if (apart && memory == nullptr) memory = own_memory(bytes_of_panel, OwnMemory::kTiles);
-    panels.push(apart ? gathered(rows, last, kRows, memory) : where_they_stand(rows, last));
+    if (run_of(rows, last) >= kRows) {
+      panels.push(where_they_stand(rows, last));
+    } else {
+      if (memory == nullptr) memory = own_memory(bytes_of_panel, OwnMemory::kTiles);
+      panels.push(gathered(rows, last, kRows, memory));
+    }
     row = rows.row_count;
   }
   panels.rest = row;

@@ -150,11 +150,11 @@ at::Tensor weight_gradient(Way way, const at::Tensor& gradient, const at::Tensor
       multiply_transposed(left, right, pixels_of(dy.sizes()), result.mutable_data_ptr<float>());
     });
   };
-  const float* data = dy.const_data_ptr<float>();
+  const PlainRows filters(dy.const_data_ptr<float>(), dy.size(1));
   if (chosen.defined()) {
-    multiply(ChosenColumns(data, dy.size(1), chosen.const_data_ptr<int64_t>(), chosen.numel()));
+    multiply(ChosenColumns(filters, chosen.const_data_ptr<int64_t>(), chosen.numel()));
   } else {
-    multiply(PlainRows(data, dy.size(1)));
+    multiply(filters);
   }
   return result;
 }
@@ -164,8 +164,8 @@ at::Tensor channels_of(const at::Tensor& image, const at::Tensor& chosen) {
   if (!is_float(image) || !image.device().is_cpu()) return image.index_select(1, chosen);
   const at::Tensor from = in_channels_last(image);
   at::Tensor to = empty_image({from.size(0), chosen.numel(), from.size(2), from.size(3)});
-  const ChosenColumns columns(from.const_data_ptr<float>(), from.size(1), chosen.const_data_ptr<int64_t>(),
-                              chosen.numel());
+  const PlainRows pixels(from.const_data_ptr<float>(), from.size(1));
+  const ChosenColumns columns(pixels, chosen.const_data_ptr<int64_t>(), chosen.numel());
   float* data = to.mutable_data_ptr<float>();
   const int64_t count = chosen.numel();
   parallel_for(0, pixels_of(from.sizes()), std::max<int64_t>(1, kCopyGrain / count), [&](int64_t begin, int64_t end) {

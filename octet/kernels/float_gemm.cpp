@@ -181,8 +181,8 @@ void PlainRows::copy(int64_t row, int64_t rows, int64_t column, int64_t columns,
 }
 
 void ChosenColumns::copy(int64_t row, int64_t rows, int64_t column, int64_t columns, float* to, int64_t to_step) const {
-  const float* from = rows_ + row * row_width_;
-  for (int64_t r = 0; r < rows; ++r, from += row_width_, to += to_step) {
+  const float* from = rows_.floats() + row * rows_.width();
+  for (int64_t r = 0; r < rows; ++r, from += rows_.width(), to += to_step) {
     for (int64_t c = 0; c < columns; ++c) to[c] = from[chosen_[column + c]];
   }
 }

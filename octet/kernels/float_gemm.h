@@ -49,17 +49,14 @@ class PlainRows : public RowSource {
 /// Columns `chosen` of such rows, `count` of them.
 class ChosenColumns : public RowSource {
  public:
-  ChosenColumns(const float* rows, int64_t row_width, const int64_t* chosen, int64_t count)
-      : rows_(rows), row_width_(row_width), chosen_(chosen), count_(count) {}
+  ChosenColumns(const PlainRows& rows, const int64_t* chosen, int64_t count)
+      : rows_(rows), chosen_(chosen), count_(count) {}
   int64_t width() const override { return count_; }
   void copy(int64_t row, int64_t rows, int64_t column, int64_t columns, float* to, int64_t to_step) const override;
-  Memory memory(int64_t row, int64_t rows) const override {
-    return {rows_ + row * row_width_, rows * row_width_ * static_cast<int64_t>(sizeof(float))};
-  }
+  Memory memory(int64_t row, int64_t rows) const override { return rows_.memory(row, rows); }
 
  private:
-  const float* rows_;
-  int64_t row_width_;
+  PlainRows rows_;
   const int64_t* chosen_;
   int64_t count_;
 };

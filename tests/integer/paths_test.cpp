@@ -3,7 +3,11 @@
 
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
 
+#include <array>
 #include <cmath>
 #include <random>
 
@@ -48,6 +52,38 @@ TEST(Paths, ThePortableOneIsThereAndTheReferenceTakesIt) {
   EXPECT_EQ(integer::best_path(), integer::available_paths().back());
   set_reference_path(before);
 }
+
+#if defined(__x86_64__) && defined(__GNUC__)
+// How a thread's tiles are set up: 64 bytes.
+using TileSetup = std::array<uint8_t, 64>;
+__attribute__((target("amx-tile"))) void set_tiles(const TileSetup& setup) { _tile_loadconfig(setup.data()); }
+__attribute__((target("amx-tile"))) TileSetup tiles_now() {
+  TileSetup setup{};
+  _tile_storeconfig(setup.data());
+  return setup;
+}
+
+// oneDNN sets its tiles up once and believes that they stay.
+TEST(Paths, AmxLeavesTilesAsOthersSetThemUp) {
+  if (integer::available_paths().back() != Path::kAmx) GTEST_SKIP() << "no AMX here";
+  TileSetup others{};
+  others[0] = 1;                    // the palette
+  others[16] = 12, others[48] = 3;  // tile 0: bytes of a row, rows
+  others[16 + 2] = 64, others[48 + 1] = 16;
+  constexpr int64_t kRows = 40, kDepth = 70, kChannels = 20;
+  const at::Tensor weights = levels({kChannels, kDepth}), x = levels({kRows, kDepth});
+  const integer::PackedWeights packed(Path::kAmx, weights.const_data_ptr<int8_t>(), kChannels, 1, kDepth);
+  std::vector<uint8_t> image(static_cast<size_t>(kRows * kDepth + integer::kReadAhead), 0);
+  packed.ops().pack(x.const_data_ptr<int8_t>(), kRows * kDepth, image.data());
+  for (const TileSetup& before : {others, TileSetup{}}) {
+    set_tiles(before);
+    packed.multiply(
+        0, kRows, [&](int64_t row) { return image.data() + row * kDepth; }, {0},
+        [](int64_t, int64_t, int64_t, const int32_t*) {});
+    EXPECT_EQ(tiles_now(), before);
+  }
+}
+#endif
 
 // Rows that overlap, as a window's do, and segments apart.
 TEST(Paths, ProductsAreExact) {

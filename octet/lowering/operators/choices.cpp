@@ -258,29 +258,6 @@ void lower_clamp_by_tensors(OperatorLowering& op) {
   op.emit(OpCode::kMinimum, {x, op.operand("max")});
 }
 
-void lower_reciprocal(OperatorLowering& op) {
-  op.emit(OpCode::kDiv, {op.plain_constant("one", at::ones({}, at::kFloat)), op.operand("self")});
-}
-
-void lower_square(OperatorLowering& op) {
-  const ValueId x = op.operand("self");
-  op.emit(OpCode::kMul, {x, x});
-}
-
-// As LiteRT's reference kernels, which lack CEIL, can compute it.
-void lower_ceil(OperatorLowering& op) {
-  const ValueId x = op.input("self");
-  const ValueId negative = op.step("negative", OpCode::kNeg, {x}, op.shape_of(x));
-  op.emit(OpCode::kNeg, {op.step("below", OpCode::kFloor, {negative}, op.shape_of(x))});
-}
-
-void lower_elu(OperatorLowering& op) {
-  const bool is_plain =
-      op.number("alpha", 1.0) == 1.0 && op.number("scale", 1.0) == 1.0 && op.number("input_scale", 1.0) == 1.0;
-  if (!is_plain) op.refuse("elu with factors other than 1");
-  op.emit(OpCode::kElu, {op.input("self")});
-}
-
 // ---- along a dimension ---------------------------------------------------------------------------------------------
 
 void emit_place_of_extremum(OperatorLowering& op, OpCode code) {

@@ -52,11 +52,31 @@ void lower_sub(OperatorLowering& op) { lower_sum<OpCode::kSub>(op); }
 void lower_pow(OperatorLowering& op) {
   const ValueId x = op.input("self");
   const double exponent = op.number("exponent", 1.0);
-  if (exponent == 2.0) {
-    op.emit(OpCode::kMul, {x, x});
-    return;
-  }
+  if (exponent == 2.0) return op.emit(OpCode::kMul, {x, x});
   op.emit(OpCode::kPow, {x, op.numbers("exponent", at::scalar_tensor(exponent, at::kFloat), std::nullopt)});
+}
+
+void lower_reciprocal(OperatorLowering& op) {
+  op.emit(OpCode::kDiv, {op.plain_constant("one", at::ones({}, at::kFloat)), op.operand("self")});
+}
+
+void lower_square(OperatorLowering& op) {
+  const ValueId x = op.operand("self");
+  op.emit(OpCode::kMul, {x, x});
+}
+
+// As LiteRT's reference kernels, which lack CEIL, can compute it.
+void lower_ceil(OperatorLowering& op) {
+  const ValueId x = op.input("self");
+  const ValueId negative = op.step("negative", OpCode::kNeg, {x}, op.shape_of(x));
+  op.emit(OpCode::kNeg, {op.step("below", OpCode::kFloor, {negative}, op.shape_of(x))});
+}
+
+void lower_elu(OperatorLowering& op) {
+  const bool is_plain =
+      op.number("alpha", 1.0) == 1.0 && op.number("scale", 1.0) == 1.0 && op.number("input_scale", 1.0) == 1.0;
+  if (!is_plain) op.refuse("elu with factors other than 1");
+  op.emit(OpCode::kElu, {op.input("self")});
 }
 
 // 0 - x: NEG has no int8 kernel everywhere.

@@ -21,6 +21,10 @@ void lower_prelu(OperatorLowering& op);
 void lower_add(OperatorLowering& op);
 void lower_sub(OperatorLowering& op);
 void lower_pow(OperatorLowering& op);
+void lower_reciprocal(OperatorLowering& op);
+void lower_square(OperatorLowering& op);
+void lower_ceil(OperatorLowering& op);
+void lower_elu(OperatorLowering& op);
 void lower_neg(OperatorLowering& op);
 void lower_clip(OperatorLowering& op);
 /// RELU, RELU6, ... where the bounds are those of one.
