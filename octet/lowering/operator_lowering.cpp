@@ -114,6 +114,11 @@ tflite::Type OperatorLowering::type_of_argument(std::string_view argument) const
   return number.isBool() ? tflite::Type::kBool : number.isInt() ? tflite::Type::kInt64 : tflite::Type::kFloat32;
 }
 
+std::optional<Grid> OperatorLowering::grid_of_argument(std::string_view argument) const {
+  const Node* source = argument_node(argument);
+  return source == nullptr ? std::nullopt : graph_.grid(*source);
+}
+
 ValueId OperatorLowering::operand(std::string_view argument, tflite::Type type) {
   const Node* source = argument_node(argument);
   const auto wanted = static_cast<size_t>(rank());

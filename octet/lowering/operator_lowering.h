@@ -49,6 +49,8 @@ class OperatorLowering {
   ValueId operand(std::string_view argument, tflite::Type type);
   /// What the argument is on no grid: of a tensor or a number, as the schema has it.
   tflite::Type type_of_argument(std::string_view argument) const;
+  /// The grid that the graph gives a tensor that it reads; nullopt where it is float.
+  std::optional<Grid> grid_of_argument(std::string_view argument) const;
   /// The value in another type, by CAST; itself where it has that.
   ValueId cast(const std::string& name, ValueId value, tflite::Type type);
   /// The levels of an input, where it has a grid, for an operator whose result depends on their order alone.

@@ -22,6 +22,12 @@ Ops both(const std::string& op) {
   return {op, op.substr(0, overload) + "_" + op.substr(overload)};
 }
 
+Ops all_of(std::initializer_list<Ops> parts) {
+  Ops all;
+  for (const Ops& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
 // ---- kinds of rows --------------------------------------------------------------------------------------------------
 
 OperatorRow row(Ops ops, Arithmetic arithmetic, Layout layout, std::string_view builtins, Lower lower,
@@ -143,6 +149,10 @@ std::vector<OperatorRow> make_rules() {
       not_lowered({"aten.baddbmm.default"}, nullptr, macs_of::added_product),
       not_lowered({"aten._native_batch_norm_legit_no_training.default"}, samples::apart),
 
+      // Along a sequence.
+      row({"aten.lstm.input", "aten.gru.input", "aten.rnn_tanh.input", "aten.rnn_relu.input"}, kFloat,
+          Layout::kReshapes, "FULLY_CONNECTED, ADD, LOGISTIC, TANH, MUL, SLICE, CONCATENATION", lower_recurrent),
+
       // Activations.
       activation(both("aten.relu.default"), "RELU", lower_clip),
       activation(both("aten.relu6.default"), "RELU6", lower_clip),
@@ -159,7 +169,15 @@ std::vector<OperatorRow> make_rules() {
       unary(both("aten.gelu.default"), "GELU", lower_gelu, kFloat),
       unary(both("aten.silu.default"), "LOGISTIC, MUL", lower_silu, kFloat),
       unary(both("aten.hardsigmoid.default"), "ADD, RELU6, MUL", lower_hardsigmoid, kFloat),
-      unary(both("aten.elu.default"), "ELU", lower_elu, kFloat),
+      unary(both("aten.elu.default"), "ELU or EXP, SUB, MUL, MAXIMUM, MINIMUM, ADD", lower_function, kFloat),
+      unary(all_of({both("aten.selu.default"), both("aten.celu.default"), both("aten.rrelu.default")}),
+            "EXP, SUB, MUL, MAXIMUM, MINIMUM, ADD", lower_function, kFloat),
+      unary({"aten.softplus.default", "aten.log_sigmoid.default"}, "EXP, LOG, ABS, NEG, MAXIMUM, ADD", lower_function,
+            kFloat),
+      unary(both("aten.mish.default"), "EXP, LOG, ABS, NEG, MAXIMUM, ADD, TANH, MUL", lower_function, kFloat),
+      unary(all_of({both("aten.threshold.default"), {"aten.hardshrink.default"}}), "GREATER, SELECT_V2", lower_function,
+            kFloat),
+      unary({"aten.softshrink.default"}, "MINIMUM, MAXIMUM, SUB", lower_function, kFloat),
 
       // Arithmetic.
       binary(both("aten.add.Tensor"), "ADD", lower_add),
@@ -184,8 +202,17 @@ std::vector<OperatorRow> make_rules() {
       unary({"aten.sign.default", "aten.sgn.default"}, "SIGN", lower_unary<OpCode::kSign>, kFloat),
       unary({"aten.sin.default"}, "SIN", lower_unary<OpCode::kSin>, kFloat),
       unary({"aten.cos.default"}, "COS", lower_unary<OpCode::kCos>, kFloat),
+      unary({"aten.log2.default", "aten.log10.default", "aten.log1p.default", "aten.exp2.default", "aten.expm1.default",
+             "aten.special_expm1.default"},
+            "LOG or EXP, MUL, ADD, SUB", lower_function, kFloat),
+      unary({"aten.tan.default", "aten.sinh.default", "aten.cosh.default", "aten.asinh.default", "aten.acosh.default",
+             "aten.atanh.default"},
+            "SIN, COS, EXP, LOG, SQRT, MUL, DIV, ADD, SUB", lower_function, kFloat),
+      unary({"aten.trunc.default", "aten.fix.default", "aten.frac.default"}, "SIGN, FLOOR, ABS, MUL, SUB",
+            lower_function, kFloat),
+      binary({"aten.fmod.Tensor", "aten.fmod.Scalar"}, "DIV, SIGN, FLOOR, ABS, MUL, SUB", lower_fmod, kFloat),
       binary({"aten.floor_divide.default", "aten.floor_divide.Scalar", "aten.div.Tensor_mode", "aten.div.Scalar_mode"},
-             "FLOOR_DIV or DIV, CAST", lower_rounded_division, kFloat),
+             "FLOOR_DIV or DIV, SIGN, FLOOR, ABS, MUL, or with LESS, NOT_EQUAL, CAST", lower_rounded_division, kFloat),
       binary({"aten.remainder.Tensor", "aten.remainder.Scalar"}, "FLOOR_MOD", lower_remainder, kFloat),
 
       // Comparisons and choices, in float and in whole numbers.
@@ -246,11 +273,18 @@ std::vector<OperatorRow> make_rules() {
       reduction({"aten.amax.default", "aten.max.default"}, kPicks, "REDUCE_MAX", lower_reduction<OpCode::kReduceMax>),
       reduction({"aten.amin.default", "aten.min.default"}, kPicks, "REDUCE_MIN", lower_reduction<OpCode::kReduceMin>),
       reduction({"aten.mean.dim", "aten.mean.default"}, kInteger, "MEAN", lower_reduction<OpCode::kMean>),
-      reduction({"aten.sum.default", "aten.sum.dim_IntList"}, kInteger, "SUM", lower_reduction<OpCode::kSum>),
+      reduction({"aten.sum.default", "aten.sum.dim_IntList"}, kInteger, "SUM, or FULLY_CONNECTED", lower_sum_of_all),
       row({"aten.logsumexp.default"}, kFloat, Layout::kReshapes, "REDUCE_MAX, SUB, EXP, SUM, LOG, ADD",
           lower_log_sum_exp, samples::over_dims),
       reduction({"aten.linalg_vector_norm.default"}, kFloat, "MUL, SUM, SQRT, or ABS, SUM or REDUCE_MAX",
                 lower_vector_norm),
+      row({"aten.prod.default", "aten.prod.dim_int"}, kFloat, Layout::kReshapes, "SLICE, MUL", lower_product_of_all),
+      row({"aten.cosine_similarity.default"}, kFloat, Layout::kReshapes, "MUL, SUM, SQRT, MAXIMUM, DIV",
+          lower_cosine_similarity),
+      row({"aten.pairwise_distance.default"}, kFloat, Layout::kReshapes, "SUB, ADD, MUL, SUM, SQRT, or ABS, REDUCE_MAX",
+          lower_pairwise_distance),
+      row({"aten.cdist.default"}, kFloat, Layout::kReshapes, "SUB, MUL, SUM, SQRT, or ABS, REDUCE_MAX",
+          lower_distances),
       on_line({"aten.adaptive_avg_pool1d.default"}, kPicks, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
       on_image({"aten.adaptive_avg_pool2d.default"}, kPicks, "AVERAGE_POOL_2D", lower_adaptive_average_pool),
       on_line({"aten.avg_pool1d.default"}, kPicks, "AVERAGE_POOL_2D", lower_average_pool),
@@ -282,6 +316,8 @@ std::vector<OperatorRow> make_rules() {
       row({"aten.slice.Tensor"}, kMoves, Layout::kAny, "SLICE", lower_slice),
       along_dim({"aten.index_select.default"}, kMoves, "GATHER", lower_index_select),
       row({"aten.embedding.default"}, kFloat, Layout::kReshapes, "GATHER", lower_embedding),
+      row({"aten.embedding_bag.default", "aten.embedding_bag.padding_idx"}, kFloat, Layout::kReshapes,
+          "GATHER, MUL, SUM, MEAN or REDUCE_MAX", lower_embedding_bag),
       row({"aten.gather.default"}, kMoves, Layout::kReshapes, "RESHAPE, MUL, ADD, GATHER", lower_gather),
       row({"aten.index.Tensor"}, kMoves, Layout::kReshapes, "RESHAPE, MUL, ADD, GATHER", lower_index),
       row({"aten.repeat.default"}, kMoves, Layout::kReshapes, "TILE", lower_repeat),

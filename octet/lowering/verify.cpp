@@ -1,5 +1,7 @@
 #include "octet/lowering/verify.h"
 
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <cmath>
@@ -12,6 +14,7 @@
 #include "octet/lowering/constants.h"
 #include "octet/lowering/facts.h"
 #include "octet/lowering/layout.h"
+#include "octet/lowering/operators/choices.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/sqnr.h"
 #include "octet/support/error.h"
@@ -75,7 +78,13 @@ class Verifier {
     const auto kept = [changes](const at::Tensor& value) { return changes ? value.clone() : value; };
     std::vector<at::Tensor> given;
     for (const at::Tensor& input : inputs) given.push_back(kept(input));
+    std::unordered_set<const Node*> ordered;  // what places are found in
+    for (const Node* node : converted.graph().nodes()) {
+      const Node* finder = lowering::finder_of_places(*node);
+      if (finder != nullptr && finder->arg(size_t{0}).is_node()) ordered.insert(finder->arg(size_t{0}).node());
+    }
     wanted_ = converted.run_observed(given, [&](const Node& node, const c10::IValue& value) {
+      if (value.isTensor() && ordered.count(&node) != 0) ordered_[&node] = kept(value.toTensor());
       if (!value.isTensor() || node.is(Trait::kDequantize) || node.is_get_attr()) return;
       values_[&node] = kept(value.toTensor());
     });
@@ -103,21 +112,24 @@ class Verifier {
     for (size_t j = 0; j < got.size(); ++j) {
       const tflite::Tensor& tensor = at(traced[j]);
       const at::Tensor& floats = j < results ? wanted_[j] : *value_at(traced[j]);
-      const std::optional<at::Tensor> integers = in_graph_order(traced[j], got[j], floats);
+      const Node* node = node_at(traced[j]).node;
+      std::optional<at::Tensor> integers = in_graph_order(traced[j], got[j], floats);
       if (!integers) {
         if (j >= results) continue;
         throw expected("verify", octet::str("shape of output ", j), octet::str(floats.sizes()),
                        octet::str(got[j].sizes()));
       }
+      *integers = among_equals(node, *integers, floats);
       ValueDeviation value;
-      const Node* node = node_at(traced[j]).node;
       value.name = node != nullptr ? node->name() : tensor.name;
       const auto last = producers_.find(traced[j]);
       value.op = last != producers_.end() ? tflite::op_name(program_.operators[last->second].code) : "";
       value.elements = integers->numel();
       value.whole = deviation(tensor, *integers, floats);
       value.alone = value.whole;
-      if (const auto alone = run_alone(traced[j], floats)) value.alone = deviation(tensor, *alone, floats);
+      if (const auto alone = run_alone(traced[j], floats)) {
+        value.alone = deviation(tensor, among_equals(node, *alone, floats), floats);
+      }
       (j < results ? found.outputs : found.layers).push_back(std::move(value));
     }
     return found;
@@ -130,6 +142,26 @@ class Verifier {
   const at::Tensor* value_at(int32_t index) const {
     const auto found = values_.find(node_at(index).node);
     return found != values_.end() ? &found->second : nullptr;
+  }
+
+  // Places with the float program's in their stead where equal values stand at both: none of these is the right one.
+  at::Tensor among_equals(const Node* node, const at::Tensor& got, const at::Tensor& wanted) const {
+    const Node* finder = node == nullptr ? nullptr : lowering::finder_of_places(*node);
+    const auto found = finder == nullptr ? ordered_.end() : ordered_.find(finder->arg(size_t{0}).node());
+    if (found == ordered_.end() || got.sizes() != wanted.sizes() || got.numel() == 0) return got;
+    at::Tensor x = found->second;
+    const bool of_all = finder->has_arg("dim") && finder->arg("dim").is_none();
+    if (of_all) x = x.reshape({-1});
+    const int64_t dim = of_all || !finder->has_arg("dim") ? -1 : finder->arg("dim").to_int();
+    const auto in_place = [&](const at::Tensor& places) {
+      const at::Tensor whole = places.to(at::kLong);
+      return of_all ? whole.reshape({-1}) : whole.dim() < x.dim() ? whole.unsqueeze(dim) : whole;
+    };
+    const at::Tensor mine = in_place(got), theirs = in_place(wanted);
+    if (x.dim() == 0 || mine.dim() != x.dim()) return got;
+    if (mine.min().item<int64_t>() < 0 || mine.max().item<int64_t>() >= x.size(dim)) return got;
+    const at::Tensor are_equal = x.gather(dim, mine).eq(x.gather(dim, theirs)).reshape(got.sizes());
+    return at::where(are_equal, wanted.to(got.scalar_type()), got);
   }
 
   // A value of the graph, in the order and type that the tensor has.
@@ -214,7 +246,7 @@ class Verifier {
   const tflite::Model& program_;
   std::vector<lowering::NodeValue> nodes_;         // of each tensor
   std::unordered_map<int32_t, size_t> producers_;  // number of the operator that computes a tensor
-  std::unordered_map<const Node*, at::Tensor> values_;
+  std::unordered_map<const Node*, at::Tensor> values_, ordered_;
   std::vector<at::Tensor> wanted_;
   std::vector<at::Tensor> given_;
 };

@@ -10,37 +10,17 @@
 #include "octet/lowering/lowering.h"
 #include "octet/lowering/program_graph.h"
 #include "tests/engine/graph_builder.h"
-#include "tests/lowering/program_diff.h"
+#include "tests/lowering/expect_lowered.h"
 #include "tests/support/error_test.h"
 #include "tests/support/test_data.h"
 
 namespace octet {
 namespace {
 
+using test::expect_equal;
+using test::expect_lowered;
 using test::GraphBuilder;
 using Ints = std::vector<int64_t>;
-
-void expect_equal(const at::Tensor& got, const at::Tensor& wanted, const std::string& where) {
-  ASSERT_EQ(got.sizes(), wanted.sizes()) << where;
-  ASSERT_EQ(got.scalar_type(), wanted.scalar_type()) << where;
-  EXPECT_TRUE(at::allclose(got.to(at::kDouble), wanted.to(at::kDouble), 1e-5, 1e-6, true)) << where;
-}
-
-// The program gives what the graph gives, in its types; so does the graph that comes back of it.
-void expect_lowered(GraphBuilder& g, std::vector<Arg> results, const std::string& operators) {
-  const auto module = g.finish(std::move(results));
-  const tflite::Model program = lower(*module);
-  EXPECT_EQ(test::operators_of(program), operators);
-  const std::vector<at::Tensor> wanted = module->run(g.inputs());
-  const std::vector<at::Tensor> got = integer::Executor(program).run(g.inputs());
-  ASSERT_EQ(got.size(), wanted.size());
-  const auto back = model_of(program);
-  const std::vector<at::Tensor> again = back->run(g.inputs());
-  for (size_t i = 0; i < got.size(); ++i) {
-    expect_equal(got[i], wanted[i], octet::str("result ", i, " of ", operators));
-    expect_equal(again[i], wanted[i], octet::str("result ", i, " of the graph that comes back of ", operators));
-  }
-}
 
 TEST(Choices, Comparisons) {
   GraphBuilder g;
@@ -124,6 +104,15 @@ TEST(Choices, WholeNumbers) {
                   g.call("aten.div.Tensor", {place, 4}), g.call("aten.one_hot.default", {place, 12}),
                   g.call("aten.add.Tensor", {place, 1}), g.call("aten.to.dtype", {place, at::kFloat})},
                  "ARG_MAX FLOOR_MOD CAST FLOOR_DIV CAST CAST DIV RESHAPE EQUAL CAST ADD CAST");
+}
+
+TEST(Choices, WholeNumbersCutOffAndNegated) {
+  GraphBuilder g;
+  Node* place = g.call("aten.argmax.default", {g.input({2, 3, 12}), 2});
+  expect_lowered(g,
+                 {g.call("aten.clamp.default", {place, 2, 7}), g.call("aten.clamp.default", {place, 3}),
+                  g.call("aten.clamp.default", {place, 0, 6}), g.call("aten.neg.default", {place})},
+                 "ARG_MAX MINIMUM MAXIMUM MAXIMUM MINIMUM MAXIMUM SUB");
 }
 
 TEST(Choices, SumsRepetitionsAndTurns) {

@@ -18,7 +18,6 @@ namespace {
 // Programs that TFLite has no operator for.
 const std::map<std::string, std::string>& not_lowered() {
   static const std::map<std::string, std::string> cases = {
-      {"gru_2_layers", "TFLite has no operator for aten.gru.input"},
       {"limit_conv3d", "aten.conv3d.default is not written by octet, though TFLite has CONV_3D"},
   };
   return cases;

@@ -1,4 +1,4 @@
-// Comparisons, logic, choices by a condition, places of extremes, and what takes values by computed places.
+// Comparisons, logic, choices by a condition, what stands in order of size.
 
 #include "octet/lowering/operators/choices.h"
 
@@ -11,6 +11,7 @@
 
 #include "octet/integer/executor.h"
 #include "octet/lowering/layout.h"
+#include "octet/lowering/operators/float_steps.h"
 #include "octet/lowering/operators/operators.h"
 #include "octet/support/error.h"
 
@@ -39,11 +40,6 @@ Type common_type(const OperatorLowering& op, std::string_view a, std::string_vie
     if (first == wide || second == wide) return wide;
   }
   return first == Type::kBool && second == Type::kBool ? Type::kBool : Type::kInt32;
-}
-
-// As whole numbers of 64 bits; `op` computes them.
-ValueId computed(OperatorLowering& op, const std::string& name, OpCode code, ValueId a, ValueId b, const Sizes& shape) {
-  return op.step_of(name, code, {a, b}, shape, Type::kInt64);
 }
 
 // LiteRT's kernels of these broadcast four dimensions at most: with more, each operand is written out.
@@ -89,12 +85,6 @@ Ordered ordered(OperatorLowering& op, int64_t dim, int64_t count, bool greatest)
           turned("places", op.cast("places_wide", best[1], Type::kInt64))};
 }
 
-void give_element(OperatorLowering& op, const Node& element, ValueId value) {
-  const size_t rank = op.shape_of(value).size();
-  const bool is_nhwc = op.keeps_channels_last(element) && rank > 2;
-  op.set_element(element, is_nhwc ? op.transposed("nhwc", value, to_channels_last(rank)) : value);
-}
-
 void give_elements(OperatorLowering& op, const Ordered& found) {
   for (const Node* element : op.node().users()) {
     give_element(op, *element, element->arg(size_t{1}).to_int() == 0 ? found.values : found.places);
@@ -121,44 +111,13 @@ ValueId place_of_extremum(OperatorLowering& op, OpCode code, const Along& what) 
   return op.step_of("place", code, {what.x, number(op, "axis", what.axis)}, shape, Type::kInt64, options);
 }
 
-// ---- by computed places --------------------------------------------------------------------------------------------
-
-ValueId gathered(OperatorLowering& op, ValueId x, ValueId places, int64_t axis) {
-  Sizes shape = op.shape_of(x);
-  const Sizes inner = op.shape_of(places);
-  shape.erase(shape.begin() + axis);
-  shape.insert(shape.begin() + axis, inner.begin(), inner.end());
-  Options options;
-  options.axis = static_cast<int32_t>(axis);
-  return op.step("gathered", OpCode::kGather, {x, places}, shape, options);
-}
-
-// Places of what stands somewhere: never negative.
-bool counts_from_the_front(const Node& places) {
-  const Node& source = places.kind() == NodeKind::kGetItem ? *places.arg(size_t{0}).node() : places;
-  if (!source.is_call()) return false;
-  constexpr std::array<std::string_view, 7> kFinding = {"argmax", "argmin", "argsort", "topk", "sort", "max", "min"};
-  return std::find(kFinding.begin(), kFinding.end(), source.op().short_name()) != kFinding.end();
-}
-
-// One tensor of an index: 64 bits, counted from the front.
-ValueId places_of(OperatorLowering& op, const Node& node, int64_t size, size_t number_of_it) {
-  const std::string name = octet::str("index_", number_of_it);
-  if (const std::optional<Constant> known = op.constant(node)) {
-    const at::Tensor values = known->values.to(at::kLong);
-    return op.plain_constant(name, at::where(values < 0, values + size, values));
-  }
-  const ValueId places = op.cast(name + "_wide", op.input(node, false), Type::kInt64);
-  if (counts_from_the_front(node)) return places;
-  const Sizes shape = op.shape_of(places);
-  const ValueId zero = op.plain_constant(name + "_zero", at::zeros({}, at::kLong));
-  const ValueId length = op.plain_constant(name + "_length", at::scalar_tensor(size, at::kLong));
-  const ValueId behind = op.step_of(name + "_counts_back", OpCode::kLess, {places, zero}, shape, Type::kBool);
-  const ValueId moved = computed(op, name + "_moved", OpCode::kAdd, places, length, shape);
-  return op.step_of(name + "_place", OpCode::kSelectV2, {behind, moved, places}, shape, Type::kInt64);
-}
-
 }  // namespace
+
+void give_element(OperatorLowering& op, const Node& element, ValueId value) {
+  const size_t rank = op.shape_of(value).size();
+  const bool is_nhwc = op.keeps_channels_last(element) && rank > 2;
+  op.set_element(element, is_nhwc ? op.transposed("nhwc", value, to_channels_last(rank)) : value);
+}
 
 // ---- element by element --------------------------------------------------------------------------------------------
 
@@ -220,17 +179,48 @@ void lower_counted(OperatorLowering& op) {
   give_as_given(op, op.plain_constant("counted", stack.front().toTensor().to(integer::scalar_type(op.type()))));
 }
 
+namespace {
+
+// In float: sign(q) floor(|q|).
+void emit_truncated_quotient(OperatorLowering& op) {
+  FloatSteps steps(op, op.laid_out(op.node().sizes()));
+  const ValueId quotient = steps.two(OpCode::kDiv, op.operand("self"), op.operand("other"));
+  const ValueId size = steps.one(OpCode::kFloor, steps.one(OpCode::kAbs, quotient));
+  op.emit(OpCode::kMul, {steps.one(OpCode::kSign, quotient), size});
+}
+
+// Of whole numbers: one more than the floor where that is negative and leaves a rest.
+ValueId truncated_quotient(OperatorLowering& op, ValueId a, ValueId b, ValueId floor, const Sizes& shape) {
+  const auto whole = [&](const std::string& name, OpCode code, ValueId x, ValueId y) {
+    return op.step_of(name, code, {x, y}, shape, Type::kInt32);
+  };
+  const auto truth = [&](const std::string& name, OpCode code, ValueId x, ValueId y) {
+    return op.step_of(name, code, {x, y}, shape, Type::kBool);
+  };
+  const ValueId zero = op.plain_constant("zero", at::zeros({}, at::kInt));
+  const ValueId rest = whole("rest", OpCode::kSub, a, whole("multiple", OpCode::kMul, floor, b));
+  const ValueId is_below = truth("is_below", OpCode::kLess, floor, zero);
+  const ValueId is_lower =
+      truth("is_lower", OpCode::kLogicalAnd, is_below, truth("has_rest", OpCode::kNotEqual, rest, zero));
+  return whole("truncated", OpCode::kAdd, floor, op.cast("one_more", is_lower, Type::kInt32));
+}
+
+}  // namespace
+
 // FLOOR_DIV takes no whole numbers of 64 bits.
 void lower_rounded_division(OperatorLowering& op) {
   const std::string mode = op.text("rounding_mode", op.node().has_arg("rounding_mode") ? "" : "floor");
-  if (mode != "floor" && !mode.empty()) op.refuse(octet::str("division with rounding_mode ", mode), "floor");
+  const bool truncates = mode == "trunc";
   const OpCode code = mode.empty() ? OpCode::kDiv : OpCode::kFloorDiv;
-  if (op.type() != Type::kInt64) {
+  if (truncates && op.type() == Type::kFloat32) return emit_truncated_quotient(op);
+  if (op.type() != Type::kInt64 && !truncates) {
     return emit_on_few_dimensions(op, code, {op.operand("self"), op.operand("other")});
   }
-  const ValueId quotient =
-      op.step_of("narrow", code, {op.operand("self", Type::kInt32), op.operand("other", Type::kInt32)},
-                 op.laid_out(op.node().sizes()), Type::kInt32);
+  const Sizes shape = op.laid_out(op.node().sizes());
+  const ValueId a = op.operand("self", Type::kInt32), b = op.operand("other", Type::kInt32);
+  ValueId quotient = op.step_of("narrow", code, {a, b}, shape, Type::kInt32);
+  if (truncates) quotient = truncated_quotient(op, a, b, quotient, shape);
+  if (op.type() == Type::kInt32) return op.alias(quotient);
   Options options;
   options.in_type = Type::kInt32;
   options.out_type = Type::kInt64;
@@ -324,106 +314,6 @@ void lower_flip(OperatorLowering& op) {
     x = op.step(octet::str("flipped_", axis), OpCode::kReverseV2, {x, op.indices("axis", {axis})}, op.shape_of(x));
   }
   op.alias(x);
-}
-
-// ---- by places -----------------------------------------------------------------------------------------------------
-
-void lower_embedding(OperatorLowering& op) {
-  give_as_given(op, gathered(op, op.input("weight", false), op.input("indices", false), 0));
-}
-
-// Places in all of the values, one behind the other: those along `dim` are computed, the others known.
-void lower_gather(OperatorLowering& op) {
-  const Sizes in = op.sizes("self"), out = op.node().sizes();
-  if (in.empty() || out.size() != in.size()) op.refuse("a number without dimensions");
-  const auto dim = static_cast<size_t>(op.dimension("dim", 0, static_cast<int64_t>(in.size())));
-  ValueId places = op.cast("index_wide", op.input("index", false), Type::kInt64);
-  const int64_t step = count_of(in, dim + 1, in.size());
-  if (step != 1) {
-    const ValueId factor = op.plain_constant("step", at::scalar_tensor(step, at::kLong));
-    places = computed(op, "scaled_index", OpCode::kMul, places, factor, out);
-  }
-  at::Tensor rest = at::zeros(Sizes(in.size(), 1), at::kLong);
-  for (size_t d = 0; d < in.size(); ++d) {
-    if (d == dim) continue;
-    Sizes line(in.size(), 1);
-    line[d] = out[d];
-    rest = rest + (at::arange(out[d], at::kLong) * count_of(in, d + 1, in.size())).reshape(line);
-  }
-  if (rest.numel() > 1) places = computed(op, "places", OpCode::kAdd, places, op.plain_constant("rest", rest), out);
-  const ValueId flat = op.reshaped("flat", op.input("self", false), {count_of(in, 0, in.size())});
-  give_as_given(op, gathered(op, flat, places, 0));
-}
-
-// Tensors of places for neighbouring dimensions.
-void lower_index(OperatorLowering& op) {
-  const Sizes in = op.sizes("self");
-  const std::vector<Arg>& indices = op.node().arg("indices").list();
-  size_t first = in.size(), end = 0, given = 0;
-  for (size_t d = 0; d < indices.size(); ++d) {
-    if (!indices[d].is_node()) continue;
-    if (indices[d].node()->meta() && indices[d].node()->meta()->dtype == at::kBool) {
-      op.refuse("an index by a mask, whose size no program knows", "multiply by the mask");
-    }
-    first = std::min(first, d);
-    end = d + 1;
-    ++given;
-  }
-  if (given == 0 || end - first != given) op.refuse("an index of dimensions that are not neighbours");
-  ValueId places = kNoValue;
-  Sizes shape;
-  for (size_t d = first; d < end; ++d) {
-    const ValueId each = places_of(op, *indices[d].node(), in[d], d);
-    if (places == kNoValue) {
-      places = each;
-      shape = op.shape_of(each);
-      continue;
-    }
-    const std::string name = octet::str("places_", d);
-    const ValueId size = op.plain_constant(name + "_size", at::scalar_tensor(in[d], at::kLong));
-    const ValueId scaled = computed(op, name + "_scaled", OpCode::kMul, places, size, shape);
-    shape = at::infer_size(shape, op.shape_of(each));
-    places = computed(op, name, OpCode::kAdd, scaled, each, shape);
-  }
-  Sizes joined(in.begin(), in.begin() + static_cast<int64_t>(first));
-  joined.push_back(count_of(in, first, end));
-  joined.insert(joined.end(), in.begin() + static_cast<int64_t>(end), in.end());
-  const ValueId x = op.reshaped("joined", op.input("self", false), joined);
-  give_as_given(op, gathered(op, x, places, static_cast<int64_t>(first)));
-}
-
-// A number at computed places along a dimension: where one of them is the element's own.
-void lower_scatter_of_number(OperatorLowering& op) {
-  const Sizes out = op.node().sizes(), places = op.sizes("index");
-  const auto rank = static_cast<int64_t>(out.size());
-  if (rank == 0 || places.size() != out.size()) op.refuse("a number without dimensions");
-  if (rank > 3) op.refuse("places among values of more than three dimensions");
-  const auto dim = static_cast<size_t>(op.dimension("dim", 0, rank));
-  Sizes wide = places, line(out.size() + 1, 1), both = places;
-  for (size_t d = 0; d < out.size(); ++d) {
-    if (d != dim && places[d] != out[d]) op.refuse("places for a part of the other dimensions");
-  }
-  wide.insert(wide.begin() + static_cast<int64_t>(dim) + 1, 1);
-  both.insert(both.begin() + static_cast<int64_t>(dim) + 1, out[dim]);
-  line[dim + 1] = out[dim];
-  const ValueId index = op.reshaped("wide", op.cast("index", op.input("index", false), Type::kInt64), wide);
-  const ValueId own = op.plain_constant("own", at::arange(out[dim], at::kLong).reshape(line));
-  const ValueId meets = op.step_of("meets", OpCode::kEqual, {index, own}, both, Type::kBool);
-  const ValueId any =
-      op.step_of("any", OpCode::kReduceAny, {meets, op.indices("axes", {static_cast<int64_t>(dim)})}, out, Type::kBool);
-  const ValueId self = op.cast("self", op.input("self", false), op.type());
-  const ValueId value = op.operand("value");
-  give_as_given(op, op.step("scattered", OpCode::kSelectV2, {any, value, self}, out));
-}
-
-void lower_one_hot(OperatorLowering& op) {
-  const Sizes& out = op.node().sizes();
-  Sizes wide = op.sizes("self");
-  wide.push_back(1);
-  const ValueId places = op.reshaped("wide", op.cast("index", op.input("self", false), Type::kInt64), wide);
-  const ValueId classes = op.plain_constant("classes", at::arange(out.back(), at::kLong));
-  const ValueId is_there = op.step_of("is_there", OpCode::kEqual, {places, classes}, out, Type::kBool);
-  give_as_given(op, op.cast("one_hot", is_there, op.type()));
 }
 
 }  // namespace octet::lowering

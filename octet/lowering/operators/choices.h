@@ -4,8 +4,17 @@
 
 namespace octet::lowering {
 
-// How operators that compare, choose and take by computed places become TFLite's (choices.cpp): as the functions of
-// operators.h.
+// How operators that compare, choose and take by computed places become TFLite's, and what gives several results: as
+// the functions of operators.h.
+
+/// The value of a getitem, its axes in the graph's order: transposed where the element is kept as NHWC.
+void give_element(OperatorLowering& op, const Node& element, ValueId value);
+
+/// The operator that finds these places (argmax, the second of what topk gives), which are never negative; else
+/// nullptr.
+const Node* finder_of_places(const Node& places);
+
+// choices.cpp
 
 void emit_comparison(OperatorLowering& op, tflite::OpCode code);
 void emit_logic(OperatorLowering& op, tflite::OpCode code);
@@ -45,11 +54,24 @@ void lower_sort(OperatorLowering& op);
 void lower_cumulative_sum(OperatorLowering& op);
 void lower_repeat(OperatorLowering& op);
 void lower_flip(OperatorLowering& op);
+
+// places.cpp
 void lower_embedding(OperatorLowering& op);
+void lower_embedding_bag(OperatorLowering& op);
 void lower_gather(OperatorLowering& op);
 void lower_index(OperatorLowering& op);
 void lower_scatter_of_number(OperatorLowering& op);
 void lower_one_hot(OperatorLowering& op);
+
+// functions.cpp: functions of one number by their name, and of two.
+void lower_function(OperatorLowering& op);
+void lower_fmod(OperatorLowering& op);
+void lower_cosine_similarity(OperatorLowering& op);
+void lower_pairwise_distance(OperatorLowering& op);
+void lower_distances(OperatorLowering& op);
+
+// recurrent.cpp
+void lower_recurrent(OperatorLowering& op);
 
 // sampling.cpp
 void lower_grid_sampler(OperatorLowering& op);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "octet/integer/executor.h"
 #include "octet/lowering/clip.h"
 #include "octet/lowering/operators/operators.h"
 
@@ -24,6 +25,12 @@ void lower_sum(OperatorLowering& op) {
     other = op.step("scaled", OpCode::kMul, {other, factor}, op.shape_of(other));
   }
   op.emit(code, {self, other});
+}
+
+// On the grid, or in the result's own type.
+ValueId number_like(OperatorLowering& op, const std::string& name, double value, const std::optional<Grid>& grid) {
+  if (grid) return op.numbers(name, at::full({1}, value, at::kFloat), grid);
+  return op.plain_constant(name, at::full({1}, value, at::TensorOptions(integer::scalar_type(op.type()))));
 }
 
 // Along one axis of the graph, which TFLite's kernel wants innermost.
@@ -72,24 +79,18 @@ void lower_ceil(OperatorLowering& op) {
   op.emit(OpCode::kNeg, {op.step("below", OpCode::kFloor, {negative}, op.shape_of(x))});
 }
 
-void lower_elu(OperatorLowering& op) {
-  const bool is_plain =
-      op.number("alpha", 1.0) == 1.0 && op.number("scale", 1.0) == 1.0 && op.number("input_scale", 1.0) == 1.0;
-  if (!is_plain) op.refuse("elu with factors other than 1");
-  op.emit(OpCode::kElu, {op.input("self")});
-}
-
 // 0 - x: NEG has no int8 kernel everywhere.
 void lower_neg(OperatorLowering& op) {
   const ValueId x = op.input();
-  op.emit(OpCode::kSub, {op.numbers("zero", at::zeros({1}, at::kFloat), op.grid_of(x)), x});
+  op.emit(OpCode::kSub, {number_like(op, "zero", 0.0, op.grid_of(x)), x});
 }
 
 void lower_clip(OperatorLowering& op) {
   const std::optional<ActivationBounds> bounds = clipping_bounds(op.node());
   if (!bounds) op.refuse("bounds that the program computes");
   const ValueId x = op.input("self");
-  if (const std::optional<OpCode> activation = activation_of(*bounds)) {
+  const bool is_whole = !op.is_quantized() && op.type() != tflite::Type::kFloat32;
+  if (const std::optional<OpCode> activation = activation_of(*bounds); activation && !is_whole) {
     op.emit(*activation, {x});
     return;
   }
@@ -103,8 +104,7 @@ void lower_clip(OperatorLowering& op) {
   ValueId value = x;
   for (size_t i = 0; i < cuts.size(); ++i) {
     const auto& [code, bound] = cuts[i];
-    const ValueId limit =
-        op.numbers(i == 0 && bounds->high ? "max" : "min", at::full({1}, bound, at::kFloat), op.grid());
+    const ValueId limit = number_like(op, i == 0 && bounds->high ? "max" : "min", bound, op.grid());
     if (i + 1 == cuts.size()) {
       op.emit(code, {value, limit});
     } else {

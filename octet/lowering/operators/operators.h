@@ -24,7 +24,6 @@ void lower_pow(OperatorLowering& op);
 void lower_reciprocal(OperatorLowering& op);
 void lower_square(OperatorLowering& op);
 void lower_ceil(OperatorLowering& op);
-void lower_elu(OperatorLowering& op);
 void lower_neg(OperatorLowering& op);
 void lower_clip(OperatorLowering& op);
 /// RELU, RELU6, ... where the bounds are those of one.
@@ -67,7 +66,9 @@ void lower_resize_by_places(OperatorLowering& op);
 // reductions.cpp
 template <tflite::OpCode code>
 void lower_reduction(OperatorLowering& op);
+void lower_sum_of_all(OperatorLowering& op);
 void lower_vector_norm(OperatorLowering& op);
+void lower_product_of_all(OperatorLowering& op);
 
 // moves.cpp
 void lower_alias(OperatorLowering& op);

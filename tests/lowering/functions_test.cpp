@@ -1,0 +1,205 @@
+// What TFLite has no operator for, by others in float: functions, distances, bags, layers along a sequence.
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "tests/engine/graph_builder.h"
+#include "tests/lowering/expect_lowered.h"
+#include "tests/support/error_test.h"
+
+namespace octet {
+namespace {
+
+using test::expect_lowered;
+using test::GraphBuilder;
+using Ints = std::vector<int64_t>;
+
+TEST(Functions, Activations) {
+  at::manual_seed(1);
+  GraphBuilder g;
+  Node* x = g.input({2, 3, 40});
+  expect_lowered(g,
+                 {g.call("aten.threshold.default", {x, 0.1, -2.0}), g.call("aten.hardshrink.default", {x, 0.4}),
+                  g.call("aten.softshrink.default", {x, 0.4})},
+                 "GREATER SELECT_V2 ABS GREATER SELECT_V2 MINIMUM MAXIMUM SUB");
+  GraphBuilder soft;
+  x = soft.input({2, 3, 40});
+  expect_lowered(soft,
+                 {soft.call("aten.log_sigmoid.default", {x}), soft.call("aten.softplus.default", {x, 2.0, 1.0}),
+                  soft.call("aten.mish.default", {x})},
+                 "NEG ABS NEG EXP ADD LOG MAXIMUM ADD NEG MUL ABS NEG EXP ADD LOG MAXIMUM ADD MUL GREATER SELECT_V2 "
+                 "ABS NEG EXP ADD LOG MAXIMUM ADD TANH MUL");
+  GraphBuilder steep;
+  x = steep.input({2, 3, 40});
+  const std::string one = "MINIMUM MUL EXP SUB MUL MAXIMUM MUL ADD";
+  expect_lowered(steep,
+                 {steep.call("aten.selu.default", {x}), steep.call("aten.celu.default", {x, 0.5}),
+                  steep.call("aten.elu.default", {x, 0.7})},
+                 one + " " + one + " " + one);
+}
+
+TEST(Functions, OfOneNumber) {
+  at::manual_seed(2);
+  GraphBuilder g;
+  Node* x = g.input({2, 30});
+  Node* above = g.call("aten.add.Tensor", {g.call("aten.abs.default", {x}), 1.5});
+  Node* within = g.call("aten.tanh.default", {x});
+  std::vector<Arg> results;
+  for (const char* name : {"sinh", "cosh", "asinh", "expm1", "exp2", "tan", "trunc", "frac"}) {
+    results.emplace_back(g.call(octet::str("aten.", name, ".default"), {within}));
+  }
+  for (const char* name : {"acosh", "log2", "log10", "log1p"}) {
+    results.emplace_back(g.call(octet::str("aten.", name, ".default"), {above}));
+  }
+  results.emplace_back(g.call("aten.atanh.default", {g.call("aten.mul.Tensor", {within, 0.9})}));
+  const auto module = g.finish(std::move(results));
+  const std::vector<at::Tensor> wanted = module->run(g.inputs());
+  const std::vector<at::Tensor> got = integer::Executor(lower(*module)).run(g.inputs());
+  for (size_t i = 0; i < wanted.size(); ++i) test::expect_equal(got[i], wanted[i], octet::str("result ", i));
+}
+
+TEST(Functions, QuotientsThatAreCut) {
+  GraphBuilder g;
+  Node* x = g.input({2, 3, 12});
+  Node* place = g.call("aten.sub.Tensor", {g.call("aten.argmax.default", {x, 2}), 5});
+  expect_lowered(g,
+                 {g.call("aten.div.Tensor_mode", {place, 4}, {{"rounding_mode", Arg("trunc")}}),
+                  g.call("aten.div.Scalar_mode", {x, 0.3}, {{"rounding_mode", Arg("trunc")}}),
+                  g.call("aten.fmod.Scalar", {x, 0.3})},
+                 "ARG_MAX SUB CAST FLOOR_DIV MUL SUB LESS NOT_EQUAL LOGICAL_AND CAST ADD CAST DIV ABS FLOOR SIGN MUL "
+                 "DIV ABS FLOOR SIGN MUL MUL SUB");
+}
+
+TEST(Functions, Distances) {
+  at::manual_seed(3);
+  GraphBuilder g;
+  Node* a = g.input({2, 5, 6});
+  Node* b = g.input({2, 4, 6});
+  Node* c = g.input({2, 6});
+  Node* d = g.input({2, 6});
+  const auto module =
+      g.finish({g.call("aten.cdist.default", {a, b, 2.0}), g.call("aten.cdist.default", {a, b, 1.0}),
+                g.call("aten.cosine_similarity.default", {c, d, 1, 1e-8}),
+                g.call("aten.cosine_similarity.default", {a, g.call("aten.slice.Tensor", {b, 1, 0, 1}), -1}),
+                g.call("aten.pairwise_distance.default", {c, d}),
+                g.call("aten.pairwise_distance.default", {c, d, 1.0, 1e-6, true})});
+  const std::vector<at::Tensor> wanted = module->run(g.inputs());
+  const std::vector<at::Tensor> got = integer::Executor(lower(*module)).run(g.inputs());
+  for (size_t i = 0; i < wanted.size(); ++i) test::expect_equal(got[i], wanted[i], octet::str("result ", i));
+}
+
+TEST(Functions, ProductsOfAll) {
+  at::manual_seed(4);
+  GraphBuilder g;
+  Node* x = g.input({2, 7, 3});
+  const auto module = g.finish({g.call("aten.prod.dim_int", {x, 1}), g.call("aten.prod.dim_int", {x, -1, true}),
+                                g.call("aten.prod.default", {x})});
+  const std::vector<at::Tensor> wanted = module->run(g.inputs());
+  const std::vector<at::Tensor> got = integer::Executor(lower(*module)).run(g.inputs());
+  for (size_t i = 0; i < wanted.size(); ++i) test::expect_equal(got[i], wanted[i], octet::str("result ", i));
+}
+
+TEST(Functions, BagsOfWords) {
+  at::manual_seed(5);
+  GraphBuilder g;
+  Node* places = g.item(g.call("aten.topk.default", {g.input({1, 12}), 6}), 1);
+  Node* words = g.call("aten.reshape.default", {places, Ints{6}});
+  Node* table = g.parameter("table", {12, 5});
+  Node* offsets = g.tensor("offsets", at::arange(0, 6, 3, at::kLong));
+  std::vector<Arg> results;
+  for (const int64_t mode : {0, 1, 2}) {
+    results.emplace_back(g.item(
+        g.call("aten.embedding_bag.padding_idx", {table, words, offsets, false, mode, false, Arg(), false, Arg()}), 0));
+  }
+  expect_lowered(g, std::move(results),
+                 "TOPK_V2 CAST RESHAPE GATHER RESHAPE SUM GATHER RESHAPE MEAN GATHER RESHAPE REDUCE_MAX");
+}
+
+TEST(Functions, BagsOfDifferentSizesAreRefused) {
+  GraphBuilder g;
+  Node* places = g.item(g.call("aten.topk.default", {g.input({1, 12}), 6}), 1);
+  Node* words = g.call("aten.reshape.default", {places, Ints{6}});
+  Node* offsets = g.tensor("offsets", at::tensor({0, 2}, at::kLong));
+  const auto module =
+      g.finish({g.item(g.call("aten.embedding_bag.padding_idx",
+                              {g.parameter("table", {12, 5}), words, offsets, false, 0, false, Arg(), false, Arg()}),
+                       0)});
+  EXPECT_TRUE(test::fails_with([&] { lower(*module); }, "cannot be written as TFLite: bags of different sizes"));
+}
+
+// Indexed dimensions that are no neighbours come first in the result.
+TEST(Functions, AnIndexOfDimensionsApart) {
+  at::manual_seed(6);
+  GraphBuilder g;
+  Node* x = g.input({4, 3, 5, 2});
+  Node* places =
+      g.call("aten.reshape.default", {g.item(g.call("aten.topk.default", {g.input({1, 4}), 3}), 1), Ints{3}});
+  expect_lowered(g, {g.call("aten.index.Tensor", {x, Arg(std::vector<Arg>{Arg(places), Arg(), Arg(places)})})},
+                 "TOPK_V2 CAST RESHAPE LESS ADD SELECT_V2 LESS ADD SELECT_V2 MUL ADD TRANSPOSE RESHAPE GATHER");
+}
+
+TEST(Functions, SamplesOfAnImage) {
+  at::manual_seed(7);
+  for (const int64_t mode : {0, 1}) {
+    for (const int64_t padding : {0, 1, 2}) {
+      for (const bool aligned : {false, true}) {
+        GraphBuilder g;
+        Node* image = g.input({2, 3, 6, 5});
+        Node* grid = g.call("aten.mul.Tensor", {g.input({2, 4, 7, 2}), 1.4});
+        const auto module = g.finish({g.call("aten.grid_sampler.default", {image, grid, mode, padding, aligned})});
+        const std::vector<at::Tensor> wanted = module->run(g.inputs());
+        const std::vector<at::Tensor> got = integer::Executor(lower(*module)).run(g.inputs());
+        EXPECT_TRUE(at::allclose(got[0], wanted[0], 1e-4, 1e-4)) << mode << padding << aligned;
+      }
+    }
+  }
+}
+
+struct Sequence {
+  std::string op;
+  int64_t gates;
+  int64_t layers;
+  bool bidirectional, batch_first, biases;
+};
+
+class AlongASequence : public testing::TestWithParam<Sequence> {};
+
+TEST_P(AlongASequence, GivesWhatTheLayersGive) {
+  at::manual_seed(8);
+  const Sequence& of = GetParam();
+  constexpr int64_t kIn = 3, kHidden = 4, kSteps = 5;
+  const int64_t directions = of.bidirectional ? 2 : 1;
+  GraphBuilder g;
+  std::vector<Arg> params;
+  for (int64_t i = 0; i < of.layers * directions; ++i) {
+    const int64_t in = i < directions ? kIn : kHidden * directions;
+    params.emplace_back(g.parameter(octet::str("w", i), {of.gates * kHidden, in}));
+    params.emplace_back(g.parameter(octet::str("v", i), {of.gates * kHidden, kHidden}));
+    if (!of.biases) continue;
+    params.emplace_back(g.parameter(octet::str("b", i), {of.gates * kHidden}));
+    params.emplace_back(g.parameter(octet::str("c", i), {of.gates * kHidden}));
+  }
+  Node* x = g.input(of.batch_first ? Ints{2, kSteps, kIn} : Ints{kSteps, 2, kIn});
+  const auto state = [&] { return Arg(g.input({of.layers * directions, 2, kHidden})); };
+  Arg hx = state();
+  if (of.op == "lstm") hx = Arg(std::vector<Arg>{hx, state()});
+  Node* all = g.call("aten." + of.op + ".input",
+                     {x, hx, Arg(params), of.biases, of.layers, 0.0, false, of.bidirectional, of.batch_first});
+  std::vector<Arg> results = {g.item(all, 0), g.item(all, 1)};
+  if (of.op == "lstm") results.emplace_back(g.item(all, 2));
+  const auto module = g.finish(std::move(results));
+  const std::vector<at::Tensor> wanted = module->run(g.inputs());
+  const std::vector<at::Tensor> got = integer::Executor(lower(*module)).run(g.inputs());
+  for (size_t i = 0; i < wanted.size(); ++i) test::expect_equal(got[i], wanted[i], octet::str("result ", i));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Functions, AlongASequence,
+    testing::Values(Sequence{"lstm", 4, 1, false, true, true}, Sequence{"lstm", 4, 2, true, false, true},
+                    Sequence{"lstm", 4, 2, false, false, false}, Sequence{"gru", 3, 2, true, true, true},
+                    Sequence{"gru", 3, 1, false, false, false}, Sequence{"rnn_tanh", 1, 2, false, true, true},
+                    Sequence{"rnn_relu", 1, 1, true, true, true}),
+    [](const auto& test) { return octet::str(test.param.op, "_", test.index); });
+
+}  // namespace
+}  // namespace octet
