@@ -352,6 +352,13 @@ std::vector<PassCase> arithmetic() {
       {"clip", of_input("aten.clip.default", {2, 3}, {-0.5, 0.5}), decompose_arithmetic, "clamp.default relu.default"},
       {"special_softmax", of_input("aten.special_softmax.default", {2, 3}, {int64_t{1}}), decompose_arithmetic,
        "softmax.int relu.default"},
+      {"stack_of_whole_numbers",
+       [](GraphBuilder& g) {
+         Node* place = g.call("aten.argmax.default", {g.input({2, 3}), 1});
+         Node* rest = g.call("aten.rsub.Scalar", {place, 3});
+         return g.finish({g.call("aten.stack.default", {Arg(Nodes{place, rest}), int64_t{1}})});
+       },
+       decompose_arithmetic, "argmax.default sub.Tensor unsqueeze.default unsqueeze.default cat.default"},
       {"hstack", joined("aten.hstack.default", {2, 3}, {2, 4}), decompose_arithmetic, "cat.default"},
       {"hstack_of_vectors", joined("aten.hstack.default", {3}, {4}), decompose_arithmetic, "cat.default"},
       {"vstack", joined("aten.vstack.default", {2, 3}, {4, 3}), decompose_arithmetic, "cat.default"},

@@ -435,6 +435,14 @@ TEST(Refusals, FloatNeighbours) {
   expect_refused(behind_gelu, "aten.view.default", "inputs: expected all quantized, got float from gelu");
 }
 
+TEST(Refusals, WholeNumbers) {
+  const auto places = [](GraphBuilder& b) {
+    Node* x = b.call("aten.argmax.default", {b.call("aten.relu.default", {b.input({1, 4, 5})}), 2});
+    return b.call("aten.slice.Tensor", {x, 1, 1, 3});
+  };
+  expect_refused(places, "aten.slice.Tensor", "its result is int64, which is never quantized");
+}
+
 // A fused activation goes with its convolution.
 TEST(Refusals, FusedActivations) {
   expect_refused(

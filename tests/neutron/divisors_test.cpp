@@ -66,6 +66,23 @@ TEST(Divisors, AGuardedSumIsDividedByInFloat) {
   expect_finite_and_near(model, g.inputs(), 15.0);
 }
 
+// E[x^2] - E[x]^2 of rows that vary little around numbers far from 0.
+TEST(Divisors, ADifferenceOfSquaresStaysInFloat) {
+  at::manual_seed(4);
+  GraphBuilder g;
+  const at::Tensor weights = at::softmax(at::randn({1, 5, 24}), 2);
+  Node* middle = g.call("aten.add.Tensor", {g.call("aten.mul.Tensor", {g.input({1, 5, 24}), 0.3}), 1.5});
+  Node* x = g.call("aten.abs.default", {middle});
+  Node* shares = g.tensor("shares", weights);
+  const auto mean = [&](Node* value) {
+    return g.call("aten.sum.dim_IntList", {g.call("aten.mul.Tensor", {value, shares}), Sizes{2}});
+  };
+  Node* of_squares = mean(g.call("aten.pow.Tensor_Scalar", {x, 2}));
+  Node* variance = g.call("aten.sub.Tensor", {of_squares, g.call("aten.pow.Tensor_Scalar", {mean(x), 2})});
+  const auto model = g.finish({g.call("aten.sqrt.default", {g.call("aten.clamp.default", {variance, 1e-4})})});
+  expect_finite_and_near(model, g.inputs(), 20.0);
+}
+
 // q @ (k' @ [v, 1]): a sum of keys that is far below the largest may not become 0 in front of the divisor.
 TEST(Divisors, SumsInAProductThatIsDividedByStayInFloat) {
   at::manual_seed(5);

@@ -75,11 +75,20 @@ bool is_product(const Node& node) {
   return is_any_of(node, {"aten.bmm.default", "aten.matmul.default", "aten.mm.default"});
 }
 
+bool is_mean(const Node& node) { return is_any_of(node, {"aten.sum.dim_IntList", "aten.mean.dim"}); }
+
 // A product or a sum, moved: some of its elements may be far smaller than others.
 bool is_of_sums(const Node& node) {
   const Node* at = &node;
   while (is_moved(*at)) at = at->inputs().front();
-  return is_product(*at) || is_any_of(*at, {"aten.sum.dim_IntList", "aten.mean.dim"});
+  return is_product(*at) || is_mean(*at);
+}
+
+// A sum or a mean, moved.
+bool is_of_means(const Node& node) {
+  const Node* at = &node;
+  while (is_moved(*at)) at = at->inputs().front();
+  return is_mean(*at);
 }
 
 // Values without which the node's value near 0 is lost: what is 0, or next to it, where that is.
@@ -102,6 +111,9 @@ std::vector<Node*> sources_of_zeros(const GraphModule& module, const Node& node)
     return guards && node.arg("max").is_none() ? one(node.arg(size_t{0}).node()) : std::vector<Node*>{};
   }
   if (is_any_of(node, {"aten.mul.Tensor", "aten.mul_.Tensor"})) {
+    if (node.arg("self").node() == node.arg("other").node() && is_of_means(*node.inputs().front())) {
+      return {node.inputs().front()};
+    }
     return one(beside_constant(module, node, [](double) { return true; }));
   }
   // q @ (k @ 1): where a sum of keys became 0, so did the divisor, beside a dividend that did not.
@@ -109,6 +121,13 @@ std::vector<Node*> sources_of_zeros(const GraphModule& module, const Node& node)
     std::vector<Node*> sums = node.inputs();
     std::erase_if(sums, [](const Node* input) { return !is_of_sums(*input); });
     return sums;
+  }
+  if (node.is_call("aten.cat.default")) return node.inputs();
+  // E[x^2] - E[x]^2
+  if (is_any_of(node, {"aten.sub.Tensor", "aten.sub_.Tensor"})) {
+    std::vector<Node*> terms = node.inputs();
+    std::erase_if(terms, [](const Node* term) { return !is_of_squares(*term); });
+    return terms.size() == 2 ? terms : std::vector<Node*>{};
   }
   const bool keeps_zero = is_any_of(node, {"aten.abs.default", "aten.neg.default", "aten.sqrt.default"});
   return is_moved(node) || keeps_zero ? one(node.inputs().front()) : std::vector<Node*>{};

@@ -40,7 +40,9 @@ Node* reversed_difference(GraphModule& module, Node* node) {
   Node* self = node->arg("self").node();
   const Arg& other = node->arg("other");
   const auto alpha = factor_of(*node, "alpha");
-  if (!is_float_node(self) || !alpha) return nullptr;
+  const bool is_scaled = alpha && *alpha != 1.0;
+  if (self == nullptr || !self->meta() || !alpha || (is_scaled && !is_float_node(node))) return nullptr;
+  if (self->meta()->dtype != node->meta()->dtype) return nullptr;
   Node* from = other.node();
   if (from == nullptr) {
     if (!other.is_constant() || other.constant().isTensor()) return nullptr;
@@ -185,17 +187,25 @@ constexpr ArithmeticRow kPowers[] = {
 };
 
 constexpr ArithmeticRow kArithmetic[] = {
-    {"aten.rsub.Scalar", reversed_difference},
-    {"aten.rsub.Tensor", reversed_difference},
     {"aten.baddbmm.default", batched_product_added},
     {"aten.addmm.default", computed_product_added},
+    {"aten.divide.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.div.Tensor"); }},
+    {"aten.true_divide.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.div.Tensor"); }},
+    {"aten.absolute.default", [](GraphModule&, Node* node) { return renamed(node, "aten.abs.default"); }},
+    {"aten.special_expit.default", [](GraphModule&, Node* node) { return renamed(node, "aten.sigmoid.default"); }},
+    {"aten.special_softmax.default", [](GraphModule&, Node* node) { return renamed(node, "aten.softmax.int"); }},
+    {"aten.linalg_matmul.default", [](GraphModule&, Node* node) { return renamed(node, "aten.matmul.default"); }},
+};
+
+// Of whole numbers too.
+constexpr ArithmeticRow kOfAnyNumbers[] = {
+    {"aten.rsub.Scalar", reversed_difference},
+    {"aten.rsub.Tensor", reversed_difference},
     {"aten.stack.default", stacked},
     {"aten.clamp_min.default", [](GraphModule&, Node* node) { return bounded(node, "min"); }},
     {"aten.clamp_max.default", [](GraphModule&, Node* node) { return bounded(node, "max"); }},
     {"aten.multiply.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.mul.Tensor"); }},
     {"aten.subtract.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.sub.Tensor"); }},
-    {"aten.divide.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.div.Tensor"); }},
-    {"aten.true_divide.Tensor", [](GraphModule&, Node* node) { return renamed(node, "aten.div.Tensor"); }},
     {"aten.concat.default", [](GraphModule&, Node* node) { return renamed(node, "aten.cat.default"); }},
     {"aten.concatenate.default", [](GraphModule&, Node* node) { return renamed(node, "aten.cat.default"); }},
     {"aten.hstack.default", [](GraphModule&, Node* node) { return stacked_along(node, node->sizes().size() > 1); }},
@@ -203,12 +213,8 @@ constexpr ArithmeticRow kArithmetic[] = {
     {"aten.vstack.default", [](GraphModule&, Node* node) { return stacked_along(node, 0); }},
     {"aten.row_stack.default", [](GraphModule&, Node* node) { return stacked_along(node, 0); }},
     {"aten.dstack.default", [](GraphModule&, Node* node) { return stacked_along(node, 2); }},
-    {"aten.absolute.default", [](GraphModule&, Node* node) { return renamed(node, "aten.abs.default"); }},
     {"aten.negative.default", [](GraphModule&, Node* node) { return renamed(node, "aten.neg.default"); }},
     {"aten.clip.default", [](GraphModule&, Node* node) { return renamed(node, "aten.clamp.default"); }},
-    {"aten.special_expit.default", [](GraphModule&, Node* node) { return renamed(node, "aten.sigmoid.default"); }},
-    {"aten.special_softmax.default", [](GraphModule&, Node* node) { return renamed(node, "aten.softmax.int"); }},
-    {"aten.linalg_matmul.default", [](GraphModule&, Node* node) { return renamed(node, "aten.matmul.default"); }},
     {"aten.max.other", [](GraphModule&, Node* node) { return renamed(node, "aten.maximum.default"); }},
     {"aten.min.other", [](GraphModule&, Node* node) { return renamed(node, "aten.minimum.default"); }},
 };
@@ -226,16 +232,18 @@ const ArithmeticRow* arithmetic_row(Rows rows, const Node& node) {
 }
 
 // What is computed from constants alone is folded.
-bool is_taken_apart(Rows rows, const Node& node) {
-  if (arithmetic_row(rows, node) == nullptr || !is_float_node(&node)) return false;
+bool is_taken_apart(Rows rows, const Node& node, bool of_any_numbers) {
+  if (arithmetic_row(rows, node) == nullptr || !node.meta()) return false;
+  if (!of_any_numbers && !is_float_node(&node)) return false;
   const std::vector<Node*> inputs = node.inputs();
   return !std::all_of(inputs.begin(), inputs.end(), [](const Node* input) { return is_static(input); });
 }
 
-bool take_apart(GraphModule& module, Rows rows) {
+bool take_apart(GraphModule& module, Rows rows, bool of_any_numbers = false) {
   const at::NoGradGuard no_grad;
   bool changed = false;
-  for (Node* node : calls_where(module.graph(), [&](const Node& each) { return is_taken_apart(rows, each); })) {
+  for (Node* node :
+       calls_where(module.graph(), [&](const Node& each) { return is_taken_apart(rows, each, of_any_numbers); })) {
     const auto here = module.graph().inserting_before(node);
     Node* parts = arithmetic_row(rows, *node)->parts(module, node);
     if (parts == nullptr) continue;
@@ -247,7 +255,10 @@ bool take_apart(GraphModule& module, Rows rows) {
 
 }  // namespace
 
-bool decompose_arithmetic(GraphModule& module) { return take_apart(module, kArithmetic); }
+bool decompose_arithmetic(GraphModule& module) {
+  const bool changed = take_apart(module, kArithmetic);
+  return take_apart(module, kOfAnyNumbers, true) || changed;
+}
 
 bool decompose_powers(GraphModule& module) { return take_apart(module, kPowers); }
 

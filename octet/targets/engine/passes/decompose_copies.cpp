@@ -148,6 +148,12 @@ Node* repeat(const Node& node, int64_t repeats) {
 
 // ---- repeat --------------------------------------------------------------------------------------------------------
 
+size_t copies_of(const Sizes& times) {
+  size_t copies = 1;
+  for (const int64_t each : times) copies *= static_cast<size_t>(std::clamp<int64_t>(each, 1, kLongest));
+  return copies;
+}
+
 // Times along each dimension of the result; empty for other nodes, along samples, and for more copies than are worth
 // it.
 Sizes times_of(const Node& node) {
@@ -156,14 +162,12 @@ Sizes times_of(const Node& node) {
   if (x == nullptr || !x->meta() || is_constant_value(*x)) return {};
   Sizes times = node.arg("repeats").to_ints();
   if (times.size() != x->sizes().size()) return {};
-  size_t most = 1;
-  for (const int64_t each : times) most *= static_cast<size_t>(std::clamp<int64_t>(each, 1, kLongest));
-  const bool is_worth_it = most > 1 && most <= kMostPieces && times.front() == 1;
+  const size_t copies = copies_of(times);
+  const bool is_worth_it = copies > 1 && copies <= kMostPieces && times.front() == 1;
   return is_worth_it ? times : Sizes();
 }
 
-Node* repeat_whole(const Node& node, const Sizes& times) {
-  Node* x = node.arg("self").node();
+Node* repeat_whole(Node* x, const Sizes& times, const Node& node) {
   for (size_t dim = times.size(); dim-- > 0;) {
     if (times[dim] == 1) continue;
     Sizes sizes = x->sizes();
@@ -174,12 +178,48 @@ Node* repeat_whole(const Node& node, const Sizes& times) {
   return x;
 }
 
+// ---- expand, and repeats of single elements
+// --------------------------------------------------------------------------
+
+// The input's sizes in the rank of a result that holds elements of it many times side by side; empty for other nodes
+// and along samples.
+Sizes spread_sizes(const Node& node) {
+  constexpr int64_t kMostElements = int64_t{1} << 22;  // of a constant of the result's size
+  const bool expands = node.is_call("aten.expand.default") || node.is_call("aten.expand_as.default");
+  if ((!expands && !node.is_call("aten.repeat.default")) || !is_known(node)) return {};
+  const Node* x = node.arg("self").node();
+  if (x == nullptr || !x->meta() || is_constant_value(*x) || !at::isFloatingType(x->meta()->dtype)) return {};
+  const Sizes& out = node.sizes();
+  if (out.size() < x->sizes().size() || out.empty() || node.meta()->numel() > kMostElements) return {};
+  Sizes from(out.size() - x->sizes().size(), 1);
+  from.insert(from.end(), x->sizes().begin(), x->sizes().end());
+  if (from == out || from[0] != out[0]) return {};
+  for (size_t d = 0; d < out.size(); ++d) {
+    if (from[d] != out[d] && from[d] != 1) return {};
+  }
+  return from;
+}
+
+// A row of copies, or a product with ones where there are too many.
+Node* spread(GraphModule& module, const Node& node, const Sizes& from) {
+  const Sizes& out = node.sizes();
+  Node* x = node.arg("self").node();
+  if (from != x->sizes()) x = add_reshape(x, from, 0, node);
+  Sizes times(out.size(), 1);
+  for (size_t d = 0; d < out.size(); ++d) times[d] = out[d] / from[d];
+  if (copies_of(times) <= kMostPieces) return repeat_whole(x, times, node);
+  const at::Tensor ones = at::ones(out, at::TensorOptions(node.meta()->dtype));
+  Node* whole = add_attr(module, octet::str("ones_", node.name()), ones, AttrKind::kConstant);
+  return add_call("aten.mul.Tensor", {x, whole}, out, node);
+}
+
 }  // namespace
 
 bool decompose_copies(GraphModule& module) {
   bool changed = false;
   for (Node* node : calls_where(module.graph(), [&](const Node& each) {
-         return !padding_of(each).empty() || index_of(module, each) || repeats_of(each) > 0 || !times_of(each).empty();
+         return !padding_of(each).empty() || index_of(module, each) || repeats_of(each) > 0 ||
+                !times_of(each).empty() || !spread_sizes(each).empty();
        })) {
     const auto here = module.graph().inserting_before(node);
     Node* value = node->arg("self").node();
@@ -188,7 +228,9 @@ bool decompose_copies(GraphModule& module) {
     } else if (const int64_t repeats = repeats_of(*node)) {
       value = repeat(*node, repeats);
     } else if (const Sizes times = times_of(*node); !times.empty()) {
-      value = repeat_whole(*node, times);
+      value = repeat_whole(value, times, *node);
+    } else if (const Sizes from = spread_sizes(*node); !from.empty()) {
+      value = spread(module, *node, from);
     } else {
       for (const Copy& each : padding_of(*node)) value = put_together(value, each, *node);
     }

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "octet/formats/dtype.h"
 #include "octet/graph/constant_value.h"
 #include "octet/graph/match.h"
 #include "octet/lowering/layout.h"
@@ -122,6 +123,15 @@ class Placer {
     return op ? *op : node.op();
   }
 
+  // Of a result that no grid is for: whole numbers, bools.
+  static std::optional<at::ScalarType> type_off_grids(const Node& node) {
+    if (!node.meta() || at::isFloatingType(node.meta()->dtype) || node.meta()->dtype == at::kChar) return std::nullopt;
+    return node.meta()->dtype;
+  }
+  static Verdict whole_numbers(at::ScalarType type) {
+    return {octet::str("its result is ", dtype_name(type), ", which is never quantized"), ""};
+  }
+
   // What a .tflite computes in float stays so.
   Verdict why_float_in_file(const Node& node) const {
     const Op op = whole_op(node);
@@ -132,6 +142,7 @@ class Placer {
         if (const auto refusal = constraint.check(view(node))) return verdict(*refusal);
       }
     }
+    if (const auto type = type_off_grids(node)) return whole_numbers(*type);
     return {"it computes in float in this file", ""};
   }
 
@@ -147,6 +158,7 @@ class Placer {
         if (const auto refusal = constraint.check(view(node))) return verdict(*refusal);
       }
     }
+    if (const auto type = type_off_grids(node)) return whole_numbers(*type);
     const FloatEdge edge = clusters_.float_edge(node);
     if (edge.producer != nullptr && is_constant_value(*edge.producer)) {
       // A weight or bias in float: its own rule says more, and what to do.
