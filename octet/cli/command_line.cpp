@@ -412,6 +412,7 @@ class Program {
       if constexpr (requires { complete(*verb, *arguments, globals_); }) complete(*verb, *arguments, globals_);
       if constexpr (requires { arguments->seed; }) arguments->seed = globals_.seed;
       run(*arguments);
+      say_held_warnings();
     });
   }
 
