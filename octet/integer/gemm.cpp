@@ -27,22 +27,30 @@ PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels,
       magnitudes_(static_cast<size_t>(channels), 0) {
   const int64_t group = ops_->depth_group, block = ops_->channel_block, bytes = ops_->weight_bytes;
   for (int64_t c = 0; c < channels; ++c) {
-    uint32_t sum = 0;
     uint8_t* to_block = data_.data() + c / block * block_bytes_;
     for (int64_t s = 0; s < segments; ++s) {
-      for (int64_t d = 0; d < depth; ++d, ++weights) {
-        const int64_t at = ((s * groups_ + d / group) * block + c % block) * group + d % group;
-        const int16_t wide = *weights;
+      // Groups of depth lie a block of channels apart.
+      uint8_t* to = to_block + (s * groups_ * block + c % block) * group * bytes;
+      for (int64_t d = 0; d < depth; d += group, to += block * group * bytes) {
+        const int64_t count = std::min(group, depth - d);
         if (bytes == 1) {
-          to_block[at] = static_cast<uint8_t>(wide);
+          std::memcpy(to, weights + s * depth + d, static_cast<size_t>(count));
         } else {
-          std::memcpy(to_block + at * bytes, &wide, sizeof(wide));
+          for (int64_t i = 0; i < count; ++i) {
+            const int16_t wide = weights[s * depth + d + i];
+            std::memcpy(to + i * bytes, &wide, sizeof(wide));
+          }
         }
-        sum += static_cast<uint32_t>(static_cast<int32_t>(wide));
-        magnitudes_[static_cast<size_t>(c)] += std::abs(static_cast<int64_t>(wide));
       }
     }
-    sums_[static_cast<size_t>(c)] = static_cast<int32_t>(sum);
+    int64_t sum = 0, magnitude = 0;
+    for (int64_t i = 0; i < segments * depth; ++i) {
+      sum += weights[i];
+      magnitude += std::abs(static_cast<int64_t>(weights[i]));
+    }
+    sums_[static_cast<size_t>(c)] = static_cast<int32_t>(static_cast<uint32_t>(sum));
+    magnitudes_[static_cast<size_t>(c)] = magnitude;
+    weights += segments * depth;
   }
 }
 
