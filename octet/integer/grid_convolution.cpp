@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
+#include <cmath>
 #include <vector>
 
 #include "octet/integer/gemm.h"
@@ -40,6 +40,21 @@ OCTET_MULTI_ISA(find_levels, (const float* x, int64_t count, const Levels& grid,
                   *fits = *fits && wrong == 0;
                 })
 
+OCTET_MULTI_ISA(round_multiples, (const float* x, int64_t count, float step, int8_t* to, bool* fits),
+                (x, count, step, to, fits), {
+                  constexpr float kWhole = 12582912.0F;
+                  constexpr float kOff = 1e-3F;
+                  const float inverse = 1.0F / step;
+                  int32_t wrong = 0;
+                  for (int64_t i = 0; i < count; ++i) {
+                    const float steps = x[i] * inverse;
+                    const float whole = (steps + kWhole) - kWhole;
+                    wrong |= static_cast<int32_t>(!(std::abs(steps - whole) <= kOff && std::abs(whole) <= 127.0F));
+                    to[i] = static_cast<int8_t>(static_cast<int32_t>(std::min(std::max(whole, -127.0F), 127.0F)));
+                  }
+                  *fits = wrong == 0;
+                })
+
 // Sums of a pixel less `offset`, as values.
 OCTET_MULTI_ISA(scale_sums,
                 (const int32_t* sums, const int32_t* offset, const float* factors, const float* bias, int64_t count,
@@ -66,12 +81,12 @@ Window window_of(const GridConvolution& c) {
 class Product {
  public:
   Product(const GridConvolution& c, const ValueGrid& grid, const int8_t* weights, const float* factors,
-          const float* bias)
+          const float* bias, Path path)
       : window_(window_of(c)),
         levels_{grid.scale, 1.0F / grid.scale, static_cast<int32_t>(grid.zero_point - grid.least - 128)},
         products_(c.filter[0] * c.filter[1] * c.channels),
         segment_count_(segments_of_window(window_)),
-        packed_(best_path(), weights, c.out_channels, segment_count_, products_ / segment_count_),
+        packed_(path, weights, c.out_channels, segment_count_, products_ / segment_count_),
         image_(window_, packed_.ops(), static_cast<int8_t>(levels_.zero_point)),
         segments_(segments_of(window_, image_)),
         factors_(factors, factors + c.out_channels),
@@ -115,7 +130,7 @@ class Product {
     const int64_t most = std::min({band_, h.out, end - begin}), reach = (h.filter - 1) * h.dilation + 1;
     const int64_t framed_rows = (most - 1) * h.stride + reach;
     // The last windows that hang over read up to a row more.
-    std::vector<uint8_t> framed(static_cast<size_t>((framed_rows + 1) * image_.row_bytes() + 2 * kReadAhead));
+    uint8_t* framed = own_memory((framed_rows + 1) * image_.row_bytes() + kReadAhead);
     std::vector<int8_t> line(static_cast<size_t>(w.in * channels));
     bool fits = true;
     const Places at = places();
@@ -126,7 +141,7 @@ class Product {
         find_levels(image + iy * w.in * channels, w.in * channels, levels_, line.data(), &fits);
         return line.data();
       };
-      image_.pack_lines(line_of, oy * h.stride, (oy + count - 1) * h.stride + reach, framed.data());
+      image_.pack_lines(line_of, oy * h.stride, (oy + count - 1) * h.stride + reach, framed);
       float* to = y + row * w.out * out_channels;
       const auto result = [&](int64_t i, int64_t first, int64_t width, const int32_t* sums) {
         const int64_t ox = i % at.per_row;
@@ -137,7 +152,7 @@ class Product {
       const int64_t results = (count - 1) * at.per_row + w.out;
       packed_.multiply(
           0, results,
-          [&](int64_t i) { return framed.data() + i / at.per_row * at.row_step + i % at.per_row * at.step; },
+          [&](int64_t i) { return framed + i / at.per_row * at.row_step + i % at.per_row * at.step; },
           segments_, result);
       row += count;
     }
@@ -164,9 +179,15 @@ bool is_worth_integers(const GridConvolution& c) {
   return products >= kFewProducts && products <= INT32_MAX / kMostProduct && window_of(c).is_reasonable();
 }
 
+bool find_multiples(const float* values, int64_t count, float step, int8_t* to) {
+  bool fits = true;
+  round_multiples(values, count, step, to, &fits);
+  return fits;
+}
+
 bool convolve_on_grid(const GridConvolution& convolution, const float* x, const ValueGrid& grid, const int8_t* weights,
-                      const float* factors, const float* bias, float* y) {
-  return Product(convolution, grid, weights, factors, bias).run(x, y);
+                      const float* factors, const float* bias, float* y, Path path) {
+  return Product(convolution, grid, weights, factors, bias, path).run(x, y);
 }
 
 }  // namespace octet::integer

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 
+#include "octet/integer/path.h"
 #include "octet/support/api.h"
 
 namespace octet::integer {
@@ -24,10 +25,15 @@ struct GridConvolution {
 /// leave int32.
 OCTET_API bool is_worth_integers(const GridConvolution& convolution);
 
+/// The whole numbers of which `values` are multiples, `step` each; false where one is off by more than a thousandth of a
+/// step (what float arithmetic moves a weight by on its way through a BatchNorm and back) or beyond 127.
+OCTET_API bool find_multiples(const float* values, int64_t count, float step, int8_t* to);
+
 /// y[n, oy, ox, o] = sum * factors[o] + bias[o], the sum over (q of x - zero_point) * weights[o, fy, fx, c] taken in
 /// int32: what the device sums. Padding is the value 0; `bias` may be null. False, and nothing to be read in y, where a
 /// value of x is not, to the bit, one of the grid.
 OCTET_API bool convolve_on_grid(const GridConvolution& convolution, const float* x, const ValueGrid& grid,
-                                const int8_t* weights, const float* factors, const float* bias, float* y);
+                                const int8_t* weights, const float* factors, const float* bias, float* y,
+                                Path path = best_path());
 
 }  // namespace octet::integer
