@@ -25,7 +25,8 @@ namespace octet::cli {
 
 namespace {
 
-// libtorch warns wherever it is called, often once a call: a line each, once, and none beside an error, which stands alone.
+// libtorch warns wherever it is called, often once a call: a line each, once, and none beside an error, which stands
+// alone.
 class HeldWarnings : public c10::WarningHandler {
  public:
   void process(const c10::Warning& warning) override {

@@ -151,8 +151,7 @@ class Product {
       };
       const int64_t results = (count - 1) * at.per_row + w.out;
       packed_.multiply(
-          0, results,
-          [&](int64_t i) { return framed + i / at.per_row * at.row_step + i % at.per_row * at.step; },
+          0, results, [&](int64_t i) { return framed + i / at.per_row * at.row_step + i % at.per_row * at.step; },
           segments_, result);
       row += count;
     }

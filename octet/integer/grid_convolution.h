@@ -25,8 +25,8 @@ struct GridConvolution {
 /// leave int32.
 OCTET_API bool is_worth_integers(const GridConvolution& convolution);
 
-/// The whole numbers of which `values` are multiples, `step` each; false where one is off by more than a thousandth of a
-/// step (what float arithmetic moves a weight by on its way through a BatchNorm and back) or beyond 127.
+/// The whole numbers of which `values` are multiples, `step` each; false where one is off by more than a thousandth of
+/// a step (what float arithmetic moves a weight by on its way through a BatchNorm and back) or beyond 127.
 OCTET_API bool find_multiples(const float* values, int64_t count, float step, int8_t* to);
 
 /// y[n, oy, ox, o] = sum * factors[o] + bias[o], the sum over (q of x - zero_point) * weights[o, fy, fx, c] taken in

@@ -54,8 +54,7 @@ std::optional<integer::GridConvolution> convolution_of(const at::Tensor& x, cons
 
 }  // namespace
 
-bool takes_integers(const at::Tensor& x, const RoundingGrid& grid, const RoundedWeight& weight,
-                    const ConvGeometry& g) {
+bool takes_integers(const at::Tensor& x, const RoundingGrid& grid, const RoundedWeight& weight, const ConvGeometry& g) {
   const at::Tensor& w = weight.values;
   const bool is_known = !grid.is_none && grid.quant_max - grid.quant_min < kLevels && weight.steps.defined();
   if (!is_known || g.groups != 1 || !is_image_of_floats(x)) return false;
@@ -74,10 +73,10 @@ std::optional<at::Tensor> convolve_in_integers(const at::Tensor& x, const Roundi
   const at::Tensor added = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
   at::Tensor y = at::empty({x.size(0), convolution.out_channels, convolution.out[0], convolution.out[1]},
                            x.options().memory_format(at::MemoryFormat::ChannelsLast));
-  const bool fits = integer::convolve_on_grid(
-      convolution, x.const_data_ptr<float>(), {grid.scale, grid.zero_point, grid.quant_min},
-      levels.data(), factors.const_data_ptr<float>(),
-      added.defined() ? added.const_data_ptr<float>() : nullptr, y.mutable_data_ptr<float>());
+  const bool fits =
+      integer::convolve_on_grid(convolution, x.const_data_ptr<float>(), {grid.scale, grid.zero_point, grid.quant_min},
+                                levels.data(), factors.const_data_ptr<float>(),
+                                added.defined() ? added.const_data_ptr<float>() : nullptr, y.mutable_data_ptr<float>());
   return fits ? std::optional(y) : std::nullopt;
 }
 

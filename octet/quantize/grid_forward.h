@@ -19,8 +19,8 @@ struct RoundedWeight {
 bool takes_integers(const at::Tensor& x, const RoundingGrid& grid, const RoundedWeight& weight,
                     const ConvGeometry& geometry);
 
-/// conv2d(x, weight, bias), summed in int32 as the device sums, of what takes_integers(); nullopt where x or weight turn
-/// out not to lie on their grids, to the bit. No autograd.
+/// conv2d(x, weight, bias), summed in int32 as the device sums, of what takes_integers(); nullopt where x or weight
+/// turn out not to lie on their grids, to the bit. No autograd.
 std::optional<at::Tensor> convolve_in_integers(const at::Tensor& x, const RoundingGrid& grid,
                                                const RoundedWeight& weight, const at::Tensor& bias,
                                                const ConvGeometry& geometry);

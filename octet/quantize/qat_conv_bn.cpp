@@ -131,8 +131,8 @@ at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs, const Rounding
     if (bias_fake_quant_) bias = bias_fake_quant_->forward(bias);
     return convolve(taken[0], weight, bias, grid_of_x);
   }
-  return at::batch_norm(before_batch_norm(inputs, grid_of_x), inputs[3], inputs[4], inputs[5], inputs[6], /*training=*/true,
-                        momentum_, eps_, /*cudnn_enabled=*/true);
+  return at::batch_norm(before_batch_norm(inputs, grid_of_x), inputs[3], inputs[4], inputs[5], inputs[6],
+                        /*training=*/true, momentum_, eps_, /*cudnn_enabled=*/true);
 }
 
 at::Tensor QatConvBn::trained_only(const at::Tensor& values) const {
@@ -171,7 +171,8 @@ std::optional<RoundedWeight> QatConvBn::weight_in_one_call(const std::vector<at:
     const at::Tensor low = by_channel ? scaled.low : scaled.low.min();
     const at::Tensor high = by_channel ? scaled.high : scaled.high.max();
     const QParams grid = rounding->watch(low, high, [&] { return scaled.values; });
-    if (rounding->has_data()) steps = divided ? grid.scale / scaled.factor : grid.scale.expand_as(scaled.factor).clone();
+    if (rounding->has_data())
+      steps = divided ? grid.scale / scaled.factor : grid.scale.expand_as(scaled.factor).clone();
     return WeightGrid{grid.scale, grid.zero_point, rounding->quant_min, rounding->quant_max, !rounding->has_data()};
   });
   return RoundedWeight{rounded, steps};

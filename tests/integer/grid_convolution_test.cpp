@@ -55,7 +55,8 @@ struct Tensors {
 Tensors tensors(const Case& each) {
   const GridConvolution& c = each.convolution;
   Tensors made;
-  made.levels = at::randint(each.grid.least, each.grid.least + 256, {c.samples, c.in[0], c.in[1], c.channels}, at::kLong);
+  made.levels =
+      at::randint(each.grid.least, each.grid.least + 256, {c.samples, c.in[0], c.in[1], c.channels}, at::kLong);
   made.x = (made.levels - each.grid.zero_point).to(at::kFloat) * each.grid.scale;
   made.weights = at::randint(-127, 128, {c.out_channels, c.filter[0], c.filter[1], c.channels}, at::kChar);
   made.factors = at::rand({c.out_channels}) - 0.5;
@@ -68,8 +69,8 @@ bool convolve(const Case& each, const Tensors& from, at::Tensor& y, integer::Pat
   y = at::full({c.samples, c.out[0], c.out[1], c.out_channels}, std::numeric_limits<float>::quiet_NaN());
   return integer::convolve_on_grid(c, from.x.const_data_ptr<float>(), each.grid, from.weights.const_data_ptr<int8_t>(),
                                    from.factors.const_data_ptr<float>(),
-                                   with_bias ? from.bias.const_data_ptr<float>() : nullptr,
-                                   y.mutable_data_ptr<float>(), path);
+                                   with_bias ? from.bias.const_data_ptr<float>() : nullptr, y.mutable_data_ptr<float>(),
+                                   path);
 }
 
 TEST(GridConvolution, SumsExactlyOnEveryPath) {
@@ -78,11 +79,10 @@ TEST(GridConvolution, SumsExactlyOnEveryPath) {
   for (const Case& each : cases()) {
     const GridConvolution& c = each.convolution;
     const Tensors from = tensors(each);
-    const at::Tensor sums =
-        at::convolution((from.levels - each.grid.zero_point).to(at::kDouble).permute({0, 3, 1, 2}),
-                        from.weights.to(at::kDouble).permute({0, 3, 1, 2}), std::nullopt, c.stride, c.padding,
-                        c.dilation, false, {0, 0}, 1)
-            .permute({0, 2, 3, 1});
+    const at::Tensor sums = at::convolution((from.levels - each.grid.zero_point).to(at::kDouble).permute({0, 3, 1, 2}),
+                                            from.weights.to(at::kDouble).permute({0, 3, 1, 2}), std::nullopt, c.stride,
+                                            c.padding, c.dilation, false, {0, 0}, 1)
+                                .permute({0, 2, 3, 1});
     const at::Tensor scaled = sums.to(at::kFloat) * from.factors;
     for (const integer::Path path : integer::available_paths()) {
       for (const int threads : {1, 2}) {

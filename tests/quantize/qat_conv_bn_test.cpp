@@ -374,7 +374,8 @@ TEST(QatConvBn, SumsInIntegersWhatLiesOnGrids) {
     const auto run = [&](const at::Tensor& of, const RoundingGrid* known) {
       inputs[0] = of.detach().requires_grad_();
       inputs[1].mutable_grad() = at::Tensor();
-      at::Tensor y = product->normalizes_batch() ? product->before_batch_norm(inputs, known) : product->call(inputs, known);
+      at::Tensor y =
+          product->normalizes_batch() ? product->before_batch_norm(inputs, known) : product->call(inputs, known);
       y.square().mean().backward();
       return std::vector<at::Tensor>{y.detach(), inputs[0].grad(), inputs[1].grad()};
     };
