@@ -80,6 +80,8 @@ Window transposed_window(const KernelContext& context, tflite::Type type) {
     if (stride < 1) context.fail("stride", "at least 1", "0 or less");
     const int64_t in = input.shape[d], out = output.shape[d], filter = weight.shape[d];
     const bool same = options.padding == Padding::kSame;
+    const int64_t pixels = same ? tflite::same_places(out, stride) : tflite::valid_places(out, filter, stride);
+    if (in != pixels) context.fail("input size", octet::str(pixels, " for an output of ", out), std::to_string(in));
     return {in, out, filter, stride, 1, same ? tflite::same_padding(out, in, filter, stride).before : 0};
   };
   return {axis(1, options.stride_h), axis(2, options.stride_w), input.shape[0], input.shape[3], output.shape[3]};
