@@ -14,7 +14,7 @@ namespace octet::integer {
 namespace {
 
 constexpr int64_t kBandBytes = 96 << 10;  // of packed activations: they stay in the cache while all channels pass by
-constexpr int64_t kFewProducts = 64;      // fewer take less time than writing their sum
+constexpr int64_t kFewOperations = 8192;  // products of a pixel: fewer take floats no longer than finding the levels
 constexpr int64_t kGrain = 1 << 18;       // products of a thread
 constexpr int64_t kMostProduct = 255 * 128;
 
@@ -175,7 +175,8 @@ bool is_worth_integers(const GridConvolution& c) {
   const Path path = best_path();
   if (path != Path::kVnni && path != Path::kAmx) return false;
   const int64_t products = c.filter[0] * c.filter[1] * c.channels;
-  return products >= kFewProducts && products <= INT32_MAX / kMostProduct && window_of(c).is_reasonable();
+  return products * c.out_channels >= kFewOperations && products <= INT32_MAX / kMostProduct &&
+         window_of(c).is_reasonable();
 }
 
 bool find_multiples(const float* values, int64_t count, float step, int8_t* to) {

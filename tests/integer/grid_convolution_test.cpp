@@ -131,8 +131,8 @@ TEST(GridConvolution, FindsTheMultiplesOfAStep) {
 TEST(GridConvolution, IsWorthItWhereThereAreProductsOf8BitsAndRoom) {
   const integer::Path best = integer::best_path();
   const bool is_fast = best == integer::Path::kVnni || best == integer::Path::kAmx;
-  EXPECT_EQ(integer::is_worth_integers(convolution(1, 64, 8, {8, 8}, {3, 3})), is_fast);
-  EXPECT_FALSE(integer::is_worth_integers(convolution(1, 4, 8, {8, 8}, {3, 3})));
+  EXPECT_EQ(integer::is_worth_integers(convolution(1, 64, 16, {8, 8}, {3, 3})), is_fast);
+  EXPECT_FALSE(integer::is_worth_integers(convolution(1, 16, 24, {8, 8}, {3, 3})));
   EXPECT_FALSE(integer::is_worth_integers(convolution(1, 70000, 8, {1, 1}, {1, 1})));
 }
 

@@ -151,12 +151,12 @@ TEST(FusedTraining, FindsSumsAndActivationsBehindOtherProducts) {
 TEST(FusedTraining, AgreesWithTheStepsWhereAProductReadsAGrid) {
   at::manual_seed(8);
   test::Net net({4, 16, 14, 14});
-  net.conv2d("first", 16, 16, false);
-  net.batch_norm("bn0", 16);
+  net.conv2d("first", 16, 32, false);
+  net.batch_norm("bn0", 32);
   net.relu();
   net.call("aten.max_pool2d.default", {Arg(net.last), ints({2, 2}), ints({2, 2})});
-  net.conv2d("second", 16, 24, true);
-  net.batch_norm("bn1", 24);
+  net.conv2d("second", 32, 40, true);
+  net.batch_norm("bn1", 40);
   net.relu();
   auto module = prepared_for_training(net.finish());
   EXPECT_EQ(fused_groups(*module), 2);

@@ -354,7 +354,7 @@ TEST(QatConvBn, AConvolutionReadByOthersIsNotFused) {
 // gradients; what only looks like a grid is computed as ever.
 TEST(QatConvBn, SumsInIntegersWhatLiesOnGrids) {
   at::manual_seed(12);
-  const Kind kind = {"aten.conv2d.default", {3, 16, 9, 11}, {24, 16, 3, 3}, 24, {{"padding", ints({1, 1})}}};
+  const Kind kind = {"aten.conv2d.default", {3, 32, 9, 11}, {40, 32, 3, 3}, 40, {{"padding", ints({1, 1})}}};
   const RoundingGrid grid{0.031F, 7};
   for (const bool frozen_statistics : {false, true}) {
     test::SimpleQuantizer quantizer(/*qat=*/true);
@@ -386,7 +386,7 @@ TEST(QatConvBn, SumsInIntegersWhatLiesOnGrids) {
     }
     const auto path = integer::best_path();
     const bool sums = path == integer::Path::kVnni || path == integer::Path::kAmx;
-    EXPECT_NE(in_integers[0].equal(in_floats[0]), sums) << "float sums of 144 products are not exact";
+    EXPECT_NE(in_integers[0].equal(in_floats[0]), sums) << "float sums of 288 products are not exact";
     at::Tensor off = x.clone();
     off[1][2][3][4] += 0.01;
     EXPECT_TRUE(run(off, &grid)[0].equal(run(off, nullptr)[0]));
