@@ -44,6 +44,18 @@ TEST(QnnQuantizer, CastsAreQuantizedOnTheirFloatSideAlone) {
   }
 }
 
+// As torch.tensor(0.3) within forward is exported.
+TEST(QnnQuantizer, ConstantsMadeInForwardAreFolded) {
+  test::GraphBuilder g;
+  Node* fresh = g.call("aten.lift_fresh_copy.default", {g.tensor("c", at::full({}, 0.3), AttrKind::kConstant)});
+  Node* limit = g.call("aten.detach_.default", {fresh});
+  const auto model = g.finish({g.call("aten.minimum.default", {g.input({2, 3}), limit})});
+  QnnQuantizer quantizer;
+  const auto converted = calibrate_and_quantize(model, {g.inputs()}, quantizer);
+  EXPECT_FALSE(rows_of(*converted, "aten.detach_.default").at(0).output);
+  EXPECT_TRUE(rows_of(*converted, "aten.minimum.default").at(0).inputs.at(1));
+}
+
 TEST(QnnQuantizer, TheFirstPredicateThatHoldsGivesTheConfig) {
   QnnQuantizer quantizer;
   quantizer.set_default_quant_config({.is_conv_per_channel = true});
