@@ -204,6 +204,18 @@ std::vector<test::PassCase> function_cases() {
          return g.finish({g.call("aten.pad.default", {g.input({1, 2, 5, 6}), Ints{1, 2, 0, 3}})});
        },
        decompose_functions, ""},
+      {"arange",
+       [](auto& g) {
+         Node* line = g.call("aten.arange.default", {4.0});
+         return g.finish({g.call("aten.mul.Tensor", {g.input({2, 3, 4}), line})});
+       },
+       decompose_functions, "arange.start_step mul.Tensor"},
+      {"arange_of_whole_numbers_declines",
+       [](auto& g) {
+         Node* line = g.call("aten.arange.default", {int64_t{4}});
+         return g.finish({g.call("aten.mul.Tensor", {g.input({2, 3, 4}), line})});
+       },
+       decompose_functions, ""},
       {"remainder_of_integers_declines",
        [](auto& g) {
          Node* whole = g.call("aten.to.dtype", {g.input({2, 3}), at::kLong});
