@@ -7,6 +7,9 @@
 namespace octet {
 namespace {
 
+// detach_, which constants in forward are exported with, cuts from the gradient and leaves the numbers.
+bool keeps_numbers(const Node& node) { return !node.op().mutates() || node.is_call("aten.detach_.default"); }
+
 // What the program itself writes, directly or through a view: values, and tensors of the module by their names.
 struct Written {
   std::unordered_set<const Node*> values;
@@ -27,7 +30,9 @@ Written written_in(const Graph& graph) {
     if (is_traced && node.is_get_attr()) written.attrs.insert(node.target());
     for (size_t i = 0; i < node.args().size(); ++i) {
       const bool is_view = !node.is_call() || node.op().schema().arguments()[i].alias_info() != nullptr;
-      if ((is_traced && is_view) || (node.is_call() && node.op().writes_argument(i))) trace(node.arg(i));
+      if ((is_traced && is_view) || (node.is_call() && !keeps_numbers(node) && node.op().writes_argument(i))) {
+        trace(node.arg(i));
+      }
     }
   }
   return written;
@@ -72,7 +77,7 @@ std::unordered_set<const Node*> constant_nodes(const Graph& graph) {
   for (const Node* node : graph.nodes()) {
     if (node->is_get_attr() && !written.attrs.count(node->target())) constant.insert(node);
     const bool computes =
-        node->is_call() && !node->op().mutates() && !node->is(Trait::kRandom) && written.values.count(node) == 0;
+        node->is_call() && keeps_numbers(*node) && !node->is(Trait::kRandom) && written.values.count(node) == 0;
     if ((!computes && node->kind() != NodeKind::kGetItem) || node->is(Trait::kDequantize)) continue;
     const std::vector<Node*> inputs = node->inputs();
     const bool fixed =

@@ -160,5 +160,19 @@ TEST(CoreML, TrainsConvolutionsAsOneWithABatchNormAndLinearsNot) {
   EXPECT_TRUE(row_of(*trained, "relu_1").output);
 }
 
+TEST(CoreML, LeavesABatchNormBehindAConvolutionOfVolumesInTraining) {
+  at::manual_seed(7);
+  GraphBuilder g;
+  const std::vector<int64_t> ones = {1, 1, 1};
+  Node* conv = g.call("aten.conv3d.default", {g.input({2, 3, 4, 4, 4}), g.parameter("c.weight", {4, 3, 3, 3, 3}),
+                                              g.parameter("c.bias", {4}), ones, ones, ones, 1});
+  const auto model = g.finish({g.call("aten.relu.default", {g.batch_norm("n", conv, 4)})});
+  targets::TableQuantizer quantizer(all_targets().find("coreml"), {.scheme = "qat-symmetric"});
+  const auto trained = calibrate_and_quantize(model, {g.inputs()}, quantizer);
+  EXPECT_NE(test::ops_of(*trained).find("batch_norm.default"), std::string::npos);
+  EXPECT_FALSE(row_of(*trained, "conv3d").output);
+  EXPECT_TRUE(row_of(*trained, "conv3d").inputs.at(1) && row_of(*trained, "relu").output);
+}
+
 }  // namespace
 }  // namespace octet::coreml

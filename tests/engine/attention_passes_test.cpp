@@ -75,7 +75,7 @@ std::vector<PassCase> products() {
 bool to_the_end(GraphModule& module) { return run_passes(module, {{"decompose_products", decompose_products}}) > 0; }
 
 PassCase attention(const std::string& name, NamedArgs named, const std::string& ops, Dims mask = {},
-                   bool boolean = false) {
+                   bool boolean = false, bool (*pass)(GraphModule&) = decompose_attention) {
   return {name,
           [=](GraphBuilder& g) {
             NamedArgs rest = named;
@@ -87,7 +87,7 @@ PassCase attention(const std::string& name, NamedArgs named, const std::string& 
             return g.finish({g.call("aten.scaled_dot_product_attention.default",
                                     {g.input({2, 3, 4, 5}), g.input({2, 3, 4, 5}), g.input({2, 3, 4, 6})}, rest)});
           },
-          decompose_attention, ops};
+          pass, ops};
 }
 
 // Four heads of queries on fewer keys.
@@ -105,6 +105,9 @@ std::vector<PassCase> attentions() {
   const auto in_a_row = [](const std::string& ops) {
     return "reshape.default reshape.default reshape.default " + ops + " reshape.default";
   };
+  const std::string in_rows = "expand.default view.default expand.default view.default bmm.default ";
+  const auto scores = [&](const std::string& view) { return "mul.Scalar transpose.int mul.Scalar " + in_rows + view; };
+  const auto weighted = [&](const std::string& view) { return "_safe_softmax.default " + in_rows + view; };
   const std::string plain = "mul.Tensor transpose.int matmul.default softmax.int matmul.default";
   const std::string masked = "mul.Tensor transpose.int matmul.default add.Tensor softmax.int matmul.default";
   return {
@@ -122,6 +125,19 @@ std::vector<PassCase> attentions() {
                                  {g.input({2, 4, 5}), g.input({2, 6, 5}), g.input({2, 6, 3})})});
        },
        decompose_attention, plain},
+      attention("traced", {{"scale", 0.3}}, scores("_unsafe_view.default") + " " + weighted("_unsafe_view.default"), {},
+                false, trace_attention),
+      attention("traced_mask", {}, scores("_unsafe_view.default") + " add.Tensor " + weighted("_unsafe_view.default"),
+                {4, 4}, false, trace_attention),
+      attention("traced_booleans_decline", {}, "", {4, 4}, true, trace_attention),
+      attention("traced_causal_declines", {{"is_causal", true}}, "", {}, false, trace_attention),
+      {"traced_kernel",
+       [](auto& g) {
+         Node* x = g.input({2, 3, 4, 5});
+         return g.finish({g.call("aten.scaled_dot_product_attention.default", {x, x, x})});
+       },
+       trace_attention,
+       scores("view.default") + " " + weighted("view.default") + " permute.default clone.default permute.default"},
       {"dropout_declines",
        [](auto& g) {
          Node* x = g.input({2, 3, 4, 5});

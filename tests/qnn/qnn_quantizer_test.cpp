@@ -30,6 +30,32 @@ TEST(QnnQuantizer, DiscardsStayInFloat) {
   EXPECT_FALSE(rows_of(*converted, "aten.sigmoid.default").at(0).output);
 }
 
+TEST(QnnQuantizer, CastsAreQuantizedOnTheirFloatSideAlone) {
+  for (const at::ScalarType other : {at::kDouble, at::kInt}) {
+    test::GraphBuilder g;
+    Node* there = g.call("aten.to.dtype", {g.input({2, 3}), static_cast<int64_t>(other)});
+    const auto model = g.finish({g.call("aten.to.dtype", {there, static_cast<int64_t>(at::kFloat)})});
+    QnnQuantizer quantizer;
+    const auto converted = calibrate_and_quantize(model, {g.inputs()}, quantizer);
+    const std::vector<QuantRow> casts = rows_of(*converted, "aten.to.dtype");
+    ASSERT_EQ(casts.size(), 2U);
+    EXPECT_TRUE(casts[0].inputs.at(0).has_value() && !casts[0].output) << other;
+    EXPECT_TRUE(!casts[1].inputs.at(0).has_value() && casts[1].output.has_value()) << other;
+  }
+}
+
+// As torch.tensor(0.3) within forward is exported.
+TEST(QnnQuantizer, ConstantsMadeInForwardAreFolded) {
+  test::GraphBuilder g;
+  Node* fresh = g.call("aten.lift_fresh_copy.default", {g.tensor("c", at::full({}, 0.3), AttrKind::kConstant)});
+  Node* limit = g.call("aten.detach_.default", {fresh});
+  const auto model = g.finish({g.call("aten.minimum.default", {g.input({2, 3}), limit})});
+  QnnQuantizer quantizer;
+  const auto converted = calibrate_and_quantize(model, {g.inputs()}, quantizer);
+  EXPECT_FALSE(rows_of(*converted, "aten.detach_.default").at(0).output);
+  EXPECT_TRUE(rows_of(*converted, "aten.minimum.default").at(0).inputs.at(1));
+}
+
 TEST(QnnQuantizer, TheFirstPredicateThatHoldsGivesTheConfig) {
   QnnQuantizer quantizer;
   quantizer.set_default_quant_config({.is_conv_per_channel = true});

@@ -12,7 +12,8 @@ using targets::Role;
 using Ops = std::vector<std::string_view>;
 
 constexpr std::string_view kLinear = "aten.linear.default";
-constexpr std::string_view kConvs[] = {"aten.conv1d.default", "aten.conv2d.default", "aten.conv3d.default"};
+constexpr std::string_view kConv3d = "aten.conv3d.default";
+constexpr std::string_view kConvs[] = {"aten.conv1d.default", "aten.conv2d.default", kConv3d};
 
 // relu6 and what computes it are never negative, as relu is; at other bounds a hardtanh may be.
 const std::vector<ActivationBounds> kRelu6 = {{0.0, 6.0}};
@@ -58,7 +59,7 @@ QuantizationPattern weighted(const std::string& name, std::string_view op) {
   return pattern;
 }
 
-// The reference trains a convolution as one with its BatchNorm, a linear not.
+// The reference trains a convolution of lines and of images as one with its BatchNorm, of volumes and a linear not.
 QuantizationPattern with_batch_norm(QuantizationPattern pattern, bool trains_batch_norm) {
   pattern.batch_norm = true;
   pattern.trains_batch_norm = trains_batch_norm;
@@ -114,7 +115,7 @@ PatternTable patterns(bool finds_pools) {
   const auto convs = [](const std::string& name, bool batch_norm) {
     std::vector<QuantizationPattern> made;
     for (const std::string_view op : kConvs) {
-      made.push_back(batch_norm ? with_batch_norm(weighted(name, op), true) : weighted(name, op));
+      made.push_back(batch_norm ? with_batch_norm(weighted(name, op), op != kConv3d) : weighted(name, op));
     }
     return made;
   };

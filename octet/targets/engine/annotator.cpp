@@ -24,14 +24,17 @@ bool normalizes(const Node& norm, const Node& input) {
   return norm.is_call("aten.batch_norm.default") && norm.arg("input").node() == &input;
 }
 
-bool is_float_value(const Node& node) { return !node.meta() || at::isFloatingType(node.meta()->dtype); }
+// What can be quantized: float64 is not.
+bool is_float_type(at::ScalarType type) { return at::isFloatingType(type) && type != at::kDouble; }
+
+bool is_float_value(const Node& node) { return !node.meta() || is_float_type(node.meta()->dtype); }
 
 // The type of an element of a result, where it is known.
 bool is_float_element(const Node& element) {
-  if (element.meta()) return at::isFloatingType(element.meta()->dtype);
+  if (element.meta()) return is_float_type(element.meta()->dtype);
   const std::vector<TensorMeta>& all = element.arg(size_t{0}).node()->element_metas();
   const auto index = static_cast<size_t>(element.arg(1).to_int());
-  return index < all.size() && at::isFloatingType(all[index].dtype);
+  return index < all.size() && is_float_type(all[index].dtype);
 }
 
 // True where a value of these numbers may lie on the fixed grid as it is.
@@ -197,7 +200,7 @@ class Annotator {
       reasons_[&node] = kDivides;
     } else if (rule->qat_only && !is_qat()) {
       reasons_[&node] = "no rule after training";
-    } else if (rule->reads_floats ? !reads_float(node, *rule) : !is_float_value(node)) {
+    } else if (!is_float_value(node) && !(rule->reads_floats && reads_float(node, *rule))) {
       reasons_[&node] = rule->reads_floats ? "reads no float tensor" : "its value is no float tensor";
     } else {
       annotate_by(node, *rule, config_of(node));

@@ -95,6 +95,7 @@ std::vector<targets::Pass> passes(QuantizationMode mode) {
       {"recompose_pixel_unshuffle", targets::recompose_pixel_unshuffle},
       {"decompose_addmm", targets::decompose_addmm},
       {"decompose_alpha", targets::decompose_alpha},
+      {"trace_attention", targets::trace_attention},
       {"decompose_attention", targets::decompose_attention},
       {"decompose_rolls", targets::decompose_rolls},
       {"decompose_silu", targets::decompose_silu},

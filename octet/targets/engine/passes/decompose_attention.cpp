@@ -146,7 +146,70 @@ Node* decomposed(GraphModule& module, Node* node) {
   return add_reshape(result, node->sizes(), 0, *node);
 }
 
+// Without a mask or with one of floats, and as many heads on each side.
+bool is_traceable(const Node& node) {
+  if (!is_attention(node) || node.arg("is_causal").to_bool()) return false;
+  const Node* mask = node.arg("attn_mask").node();
+  const Sizes& query = node.arg("query").node()->sizes();
+  const Sizes& key = node.arg("key").node()->sizes();
+  const Sizes& value = node.arg("value").node()->sizes();
+  return query.size() >= 3 && (mask == nullptr || is_float_tensor(mask)) &&
+         std::equal(query.begin(), query.end() - 2, key.begin()) &&
+         std::equal(query.begin(), query.end() - 2, value.begin());
+}
+
+// What ATen's matmul calls.
+Node* traced_product(Node* first, Node* second, const std::string& view_back, const Node& node) {
+  const auto in_a_row = [&](Node* x) {
+    Node* spread = add_call("aten.expand.default", {x, Sizes(x->sizes().size(), -1)}, x->sizes(), node);
+    const Sizes& sizes = x->sizes();
+    const int64_t matrices = std::accumulate(sizes.begin(), sizes.end() - 2, int64_t{1}, std::multiplies<>());
+    return add_call("aten.view.default", {spread, Sizes{-1, sizes[sizes.size() - 2], sizes.back()}},
+                    {matrices, sizes[sizes.size() - 2], sizes.back()}, node);
+  };
+  Node* left = in_a_row(first);
+  Node* right = in_a_row(second);
+  Node* product =
+      add_call("aten.bmm.default", {left, right}, {left->sizes()[0], left->sizes()[1], right->sizes()[2]}, node);
+  Sizes sizes = first->sizes();
+  sizes.back() = second->sizes().back();
+  Sizes open = sizes;
+  open.front() = -1;
+  return add_call(view_back, {product, open}, sizes, node);
+}
+
+// What ATen calls: by its kernel for the CPU where that takes the sizes, whose result lies as if it came from there.
+Node* traced_attention(const Node& node) {
+  Node* query = node.arg("query").node();
+  Node* key = node.arg("key").node();
+  Node* value = node.arg("value").node();
+  const bool by_kernel = query->sizes().size() == 4 && query->sizes().back() == value->sizes().back();
+  const std::string view_back = by_kernel ? "aten.view.default" : "aten._unsafe_view.default";
+  const double root = std::sqrt(scale_of(node));
+  query = add_call("aten.mul.Scalar", {query, root}, query->sizes(), node);
+  key = add_matrix_transpose(key, node);
+  key = add_call("aten.mul.Scalar", {key, root}, key->sizes(), node);
+  Node* weights = traced_product(query, key, view_back, node);
+  if (Node* mask = node.arg("attn_mask").node(); mask != nullptr) {
+    weights = add_call("aten.add.Tensor", {weights, mask}, weights->sizes(), node);
+  }
+  weights = add_call("aten._safe_softmax.default", {weights, int64_t{-1}}, weights->sizes(), node);
+  Node* result = traced_product(weights, value, view_back, node);
+  if (!by_kernel) return result;
+  Node* rows_first = add_permute(result, {2, 0, 1, 3}, node);
+  return add_permute(add_call("aten.clone.default", {rows_first}, rows_first->sizes(), node), {1, 2, 0, 3}, node);
+}
+
 }  // namespace
+
+bool trace_attention(GraphModule& module) {
+  const std::vector<Node*> found = calls_where(module.graph(), is_traceable);
+  for (Node* node : found) {
+    const auto here = module.graph().inserting_before(node);
+    replace_by_parts(node, traced_attention(*node));
+  }
+  return !found.empty();
+}
 
 bool decompose_attention(GraphModule& module) {
   const std::vector<Node*> found = calls_where(module.graph(), is_attention);

@@ -221,6 +221,12 @@ Node* gated(Function& f) {
   return f.mul(value, f.unary("sigmoid", gate));
 }
 
+// Counted in floats, which says so where no type is given: by 1.0.
+Node* counted(Function& f) {
+  if (f.node().meta()->dtype != at::kFloat) return nullptr;
+  return f.call("aten.arange.start_step", {int64_t{0}, f.node().arg("end"), 1.0});
+}
+
 // ---- images ---------------------------------------------------------------------------------------------------------
 
 Node* reflected(Function& f) {
@@ -287,6 +293,7 @@ struct FunctionRow {
 // What an earlier row makes, later ones take apart.
 constexpr FunctionRow kFunctions[] = {
     {"aten.acos.default", arc_cosine},
+    {"aten.arange.default", counted},
     {"aten.atan2.default", angle},
     {"aten.div.Tensor_mode", rounded_quotient},
     {"aten.max_pool3d.default", flat_maxima},

@@ -77,6 +77,9 @@ bool decompose_gates(GraphModule& module);
 /// var, and std as its root, alone: means of squares of differences.
 bool decompose_variances(GraphModule& module);
 
+/// gelu written out, x / 2 times 1 + erf(x / sqrt 2) in any order of its products, becomes gelu.
+bool recompose_gelu(GraphModule& module);
+
 /// view, permute, reshape that take the pixels of an image apart become pixel_unshuffle.
 bool recompose_pixel_unshuffle(GraphModule& module);
 
@@ -135,6 +138,9 @@ bool decompose_rolls(GraphModule& module);
 /// booleans become constants of 0 and -inf; heads that read one key (enable_gqa) become rows of one matrix. Declined
 /// with dropout, where a mask of booleans is computed, and where heads that read one key have masks of their own.
 bool decompose_attention(GraphModule& module);
+/// scaled_dot_product_attention becomes what a tracer sees ATen call for it: query and key times the root of the scale,
+/// products by bmm between views, _safe_softmax. Declined with a mask of booleans or a causal one, and with enable_gqa.
+bool trace_attention(GraphModule& module);
 
 /// masked_fill and where by a constant mask, of a constant and a computed value, become a product with 0 and 1 and a
 /// sum with what stands in the masked places; the sum alone where that is -inf, or so low that the softmax which alone
