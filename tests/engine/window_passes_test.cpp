@@ -33,6 +33,15 @@ Build first_of(const std::string& op, Sizes sizes, Sizes out, bool reads_places 
   };
 }
 
+Build along_a_dimension(const std::string& op, bool reads_places) {
+  return [=](GraphBuilder& g) {
+    Node* both = g.call(op, {g.input({2, 3, 5}), int64_t{-1}, true});
+    std::vector<Arg> results = {g.call("aten.relu.default", {g.item(both, 0)})};
+    if (reads_places) results.emplace_back(g.item(both, 1));
+    return g.finish(results);
+  };
+}
+
 PassCase fold(const std::string& name, Sizes sizes, Sizes image, Sizes kernel, Sizes dilation, Sizes padding,
               Sizes stride, const std::string& ops) {
   return {name, read_by_relu("aten.col2im.default", std::move(sizes), {image, kernel, dilation, padding, stride}),
@@ -87,6 +96,12 @@ std::vector<PassCase> window_cases() {
        decompose_adaptive_maxima, "slice.Tensor amax.default slice.Tensor amax.default cat.default relu.default"},
       {"greatest_of_a_line", first_of("aten.adaptive_max_pool1d.default", {2, 3, 6}, {2}), decompose_adaptive_maxima,
        "max_pool1d.default relu.default"},
+      {"greatest_along_a_dimension", along_a_dimension("aten.max.dim", false), decompose_adaptive_maxima,
+       "amax.default relu.default"},
+      {"least_along_a_dimension", along_a_dimension("aten.min.dim", false), decompose_adaptive_maxima,
+       "amin.default relu.default"},
+      {"greatest_along_a_dimension_and_its_place_decline", along_a_dimension("aten.max.dim", true),
+       decompose_adaptive_maxima, ""},
       {"greatest_whose_places_are_read_declines",
        first_of("aten.adaptive_max_pool2d.default", {2, 3, 6, 8}, {3, 2}, true), decompose_adaptive_maxima, ""},
       {"repeat", read_by_relu("aten.repeat.default", {2, 3, 4}, {Sizes{1, 3, 2}}), decompose_copies,
@@ -101,6 +116,16 @@ std::vector<PassCase> window_cases() {
        "cat.default relu.default"},
       {"expand_often", read_by_relu("aten.expand.default", {2, 3, 1}, {Sizes{-1, -1, 40}}), decompose_copies,
        "mul.Tensor relu.default"},
+      {"sum_of_a_row_and_a_column",
+       [](GraphBuilder& g) {
+         return g.finish({g.call("aten.add.Tensor", {g.input({2, 3, 1}), g.input({2, 1, 4})})});
+       },
+       decompose_copies, "cat.default add.Tensor"},
+      {"sum_that_has_its_size_declines",
+       [](GraphBuilder& g) {
+         return g.finish({g.call("aten.add.Tensor", {g.input({2, 3, 4}), g.input({2, 1, 4})})});
+       },
+       decompose_copies, ""},
       {"expand_of_samples_declines", read_by_relu("aten.expand.default", {1, 3}, {Sizes{5, -1}}), decompose_copies, ""},
       {"convolutions_without_batch", unbatched(false), with_activations,
        "reshape.default conv2d.default conv2d.default reshape.default"},

@@ -75,14 +75,32 @@ Node* best_of_windows(const Node& pool, const Node& values) {
   return x;
 }
 
+// max and min along a dimension, of which the values alone are read.
+bool is_extremum_of_values(const Node& node) {
+  if (!node.is_call("aten.max.dim") && !node.is_call("aten.min.dim")) return false;
+  const Node* x = node.arg("self").node();
+  const Node* values = values_of(node);
+  return values != nullptr && values->meta() && x != nullptr && x->meta() && x->meta()->rank() > 0 &&
+         at::isFloatingType(x->meta()->dtype) && node.arg("dim").is_constant();
+}
+
+Node* extremum_of(const Node& node, const Node& values) {
+  Node* x = node.arg("self").node();
+  const Sizes dims = {positive_dim(node.arg("dim").to_int(), x->meta()->rank())};
+  const char* op = node.is_call("aten.max.dim") ? "aten.amax.default" : "aten.amin.default";
+  return add_call(op, {x, dims, node.arg("keepdim").to_bool()}, values.sizes(), values);
+}
+
 }  // namespace
 
 bool decompose_adaptive_maxima(GraphModule& module) {
-  const std::vector<Node*> found = calls_where(module.graph(), can_take);
+  const std::vector<Node*> found =
+      calls_where(module.graph(), [](const Node& node) { return can_take(node) || is_extremum_of_values(node); });
   for (Node* pool : found) {
     Node* values = values_of(*pool);
     const auto here = module.graph().inserting_before(values);
-    replace_by_parts(values, best_of_windows(*pool, *values));
+    const bool is_pool = can_take(*pool);
+    replace_by_parts(values, is_pool ? best_of_windows(*pool, *values) : extremum_of(*pool, *values));
     for (Node* left : pool->users()) module.graph().erase(left);
     module.graph().erase(pool);
   }

@@ -183,16 +183,13 @@ Node* repeat_whole(Node* x, const Sizes& times, const Node& node) {
 
 // The input's sizes in the rank of a result that holds elements of it many times side by side; empty for other nodes
 // and along samples.
-Sizes spread_sizes(const Node& node) {
+Sizes spread_sizes(const Node& x, const Node& node) {
   constexpr int64_t kMostElements = int64_t{1} << 22;  // of a constant of the result's size
-  const bool expands = node.is_call("aten.expand.default") || node.is_call("aten.expand_as.default");
-  if ((!expands && !node.is_call("aten.repeat.default")) || !is_known(node)) return {};
-  const Node* x = node.arg("self").node();
-  if (x == nullptr || !x->meta() || is_constant_value(*x) || !at::isFloatingType(x->meta()->dtype)) return {};
+  if (!x.meta() || is_constant_value(x) || !at::isFloatingType(x.meta()->dtype)) return {};
   const Sizes& out = node.sizes();
-  if (out.size() < x->sizes().size() || out.empty() || node.meta()->numel() > kMostElements) return {};
-  Sizes from(out.size() - x->sizes().size(), 1);
-  from.insert(from.end(), x->sizes().begin(), x->sizes().end());
+  if (out.size() < x.sizes().size() || out.empty() || node.meta()->numel() > kMostElements) return {};
+  Sizes from(out.size() - x.sizes().size(), 1);
+  from.insert(from.end(), x.sizes().begin(), x.sizes().end());
   if (from == out || from[0] != out[0]) return {};
   for (size_t d = 0; d < out.size(); ++d) {
     if (from[d] != out[d] && from[d] != 1) return {};
@@ -200,10 +197,16 @@ Sizes spread_sizes(const Node& node) {
   return from;
 }
 
+Sizes spread_sizes(const Node& node) {
+  const bool expands = node.is_call("aten.expand.default") || node.is_call("aten.expand_as.default");
+  if ((!expands && !node.is_call("aten.repeat.default")) || !is_known(node)) return {};
+  const Node* x = node.arg("self").node();
+  return x == nullptr ? Sizes() : spread_sizes(*x, node);
+}
+
 // A row of copies, or a product with ones where there are too many.
-Node* spread(GraphModule& module, const Node& node, const Sizes& from) {
+Node* spread(GraphModule& module, Node* x, const Sizes& from, const Node& node) {
   const Sizes& out = node.sizes();
-  Node* x = node.arg("self").node();
   if (from != x->sizes()) x = add_reshape(x, from, 0, node);
   Sizes times(out.size(), 1);
   for (size_t d = 0; d < out.size(); ++d) times[d] = out[d] / from[d];
@@ -213,10 +216,35 @@ Node* spread(GraphModule& module, const Node& node, const Sizes& from) {
   return add_call("aten.mul.Tensor", {x, whole}, out, node);
 }
 
+// ---- arithmetic of rows and columns
+// ----------------------------------------------------------------------------------
+
+// The operand that is spread so that one of them has the result's sizes: that of more elements. nullptr for other
+// nodes, and where one has them already.
+Node* spread_operand(const Node& node) {
+  const bool is_arithmetic =
+      node.is_call("aten.add.Tensor") || node.is_call("aten.sub.Tensor") || node.is_call("aten.mul.Tensor");
+  if (!is_arithmetic || !is_known(node) || !at::isFloatingType(node.meta()->dtype)) return nullptr;
+  Node* most = nullptr;
+  for (const char* argument : {"self", "other"}) {
+    Node* x = node.arg(argument).node();
+    if (x == nullptr || !x->meta() || is_constant_value(*x) || x->sizes() == node.sizes()) return nullptr;
+    if (!at::isFloatingType(x->meta()->dtype)) return nullptr;
+    if (most == nullptr || x->meta()->numel() > most->meta()->numel()) most = x;
+  }
+  return spread_sizes(*most, node).empty() ? nullptr : most;
+}
+
 }  // namespace
 
 bool decompose_copies(GraphModule& module) {
   bool changed = false;
+  for (Node* node : calls_where(module.graph(), [](const Node& each) { return spread_operand(each) != nullptr; })) {
+    const auto here = module.graph().inserting_before(node);
+    Node* operand = spread_operand(*node);
+    node->replace_input(operand, spread(module, operand, spread_sizes(*operand, *node), *node));
+    changed = true;
+  }
   for (Node* node : calls_where(module.graph(), [&](const Node& each) {
          return !padding_of(each).empty() || index_of(module, each) || repeats_of(each) > 0 ||
                 !times_of(each).empty() || !spread_sizes(each).empty();
@@ -230,7 +258,7 @@ bool decompose_copies(GraphModule& module) {
     } else if (const Sizes times = times_of(*node); !times.empty()) {
       value = repeat_whole(value, times, *node);
     } else if (const Sizes from = spread_sizes(*node); !from.empty()) {
-      value = spread(module, *node, from);
+      value = spread(module, value, from, *node);
     } else {
       for (const Copy& each : padding_of(*node)) value = put_together(value, each, *node);
     }

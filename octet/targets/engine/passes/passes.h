@@ -103,8 +103,8 @@ bool decompose_copies(GraphModule& module);
 bool decompose_resizes(GraphModule& module);
 
 /// adaptive_max_pool1d and adaptive_max_pool2d become amax, max_pool1d and max_pool2d, or slices, an amax of each, and
-/// a cat where windows differ in size. Declined where their places are read, and for more than 32 windows along a
-/// dimension that differ in size.
+/// a cat where windows differ in size; max and min along a dimension become amax and amin. Declined where their places
+/// are read, and for more than 32 windows along a dimension that differ in size.
 bool decompose_adaptive_maxima(GraphModule& module);
 
 /// adaptive_avg_pool1d and adaptive_avg_pool2d whose windows differ in size become one linear or two, whose weights are
