@@ -226,7 +226,7 @@ void declare(CLI::App& verb, EvalArguments& arguments) {
 
 void declare(CLI::App& verb, RunArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
-  verb.add_option("--input", arguments.inputs, kNpyInputs)->required();
+  verb.add_option("--input", arguments.inputs, kNpyInputs);
   verb.add_option("--output", arguments.outputs, ".npy file, one for each output, in order")->required();
   verb.add_flag(
       "--dequantize", arguments.dequantize,
@@ -412,6 +412,7 @@ class Program {
       if constexpr (requires { complete(*verb, *arguments, globals_); }) complete(*verb, *arguments, globals_);
       if constexpr (requires { arguments->seed; }) arguments->seed = globals_.seed;
       run(*arguments);
+      say_held_warnings();
     });
   }
 

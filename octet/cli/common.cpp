@@ -7,6 +7,8 @@
 #include <mutex>
 #include <set>
 #include <sstream>
+#include <utility>
+#include <vector>
 
 #include "octet/cli/named_model.h"
 #include "octet/formats/model_file.h"
@@ -23,29 +25,42 @@ namespace octet::cli {
 
 namespace {
 
-// libtorch warns wherever it is called, often once a call: a line each, once.
-class EachWarningOnce : public c10::WarningHandler {
+// libtorch warns wherever it is called, often once a call: a line each, once, and none beside an error, which stands
+// alone.
+class HeldWarnings : public c10::WarningHandler {
  public:
   void process(const c10::Warning& warning) override {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (said_.insert(warning.msg()).second) log::warn(warning.msg());
+    if (known_.insert(warning.msg()).second) held_.push_back(warning.msg());
+  }
+
+  void say() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const std::string& text : std::exchange(held_, {})) log::warn(text);
   }
 
  private:
   std::mutex mutex_;
-  std::set<std::string> said_;
+  std::set<std::string> known_;
+  std::vector<std::string> held_;
 };
+
+HeldWarnings& warnings_of_libtorch() {
+  static HeldWarnings warnings;
+  return warnings;
+}
 
 }  // namespace
 
 void apply(const GlobalArguments& globals) {
-  static EachWarningOnce warnings;
-  c10::WarningUtils::set_warning_handler(&warnings);
+  c10::WarningUtils::set_warning_handler(&warnings_of_libtorch());
   limit_memory_to_available();  // what a file asks for is an error, and no end of this or another process
   if (globals.threads > 0) at::set_num_threads(globals.threads);
   if (globals.quiet) log::set_level(log::Level::kWarning);
   at::manual_seed(globals.seed.value_or(0));
 }
+
+void say_held_warnings() { warnings_of_libtorch().say(); }
 
 std::string message_of(const std::exception& error) {
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return "there is not enough memory";

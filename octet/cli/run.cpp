@@ -79,10 +79,11 @@ std::vector<at::Tensor> run_integers(const RunArguments& arguments) {
   std::vector<at::Tensor> inputs =
       read_inputs(arguments, program.inputs.size() - states.size(), program.outputs.size() - (drops ? kept : 0));
   inputs.insert(inputs.end(), states.begin(), states.end());
+  std::vector<at::Tensor> results = arguments.dequantize ? executor.run_dequantized(inputs) : executor.run(inputs);
   const integer::MemoryPlan& memory = executor.memory();
   log::info("arena ", report::bytes_text(memory.arena_bytes), "; most alive at one step ",
             report::bytes_text(memory.peak_bytes));
-  return arguments.dequantize ? executor.run_dequantized(inputs) : executor.run(inputs);
+  return results;
 }
 
 }  // namespace

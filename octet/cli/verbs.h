@@ -25,6 +25,8 @@ struct GlobalArguments {
 
 /// Puts them in force: threads, log level and the seed, 0 where none is given.
 void apply(const GlobalArguments& globals);
+/// What libtorch warned of so far, each text once: held back until the verb has ended well.
+void say_held_warnings();
 
 /// Of a model that is built by its name (octet models) what the name leaves open.
 struct NamedModelArguments {

@@ -1,6 +1,9 @@
 #include "octet/integer/gemm.h"
 
+#include <cstdlib>
 #include <cstring>
+
+#include "octet/kernels/parallel.h"
 
 namespace octet::integer {
 namespace {
@@ -26,24 +29,34 @@ PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels,
       sums_(static_cast<size_t>(channels), 0),
       magnitudes_(static_cast<size_t>(channels), 0) {
   const int64_t group = ops_->depth_group, block = ops_->channel_block, bytes = ops_->weight_bytes;
-  for (int64_t c = 0; c < channels; ++c) {
-    uint32_t sum = 0;
-    uint8_t* to_block = data_.data() + c / block * block_bytes_;
-    for (int64_t s = 0; s < segments; ++s) {
-      for (int64_t d = 0; d < depth; ++d, ++weights) {
-        const int64_t at = ((s * groups_ + d / group) * block + c % block) * group + d % group;
-        const int16_t wide = *weights;
-        if (bytes == 1) {
-          to_block[at] = static_cast<uint8_t>(wide);
-        } else {
-          std::memcpy(to_block + at * bytes, &wide, sizeof(wide));
+  constexpr int64_t kGrain = 1 << 16;  // weights of a thread
+  parallel_for(0, channels, std::max<int64_t>(kGrain / (segments * depth + 1), 1), [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      const int8_t* from = weights + c * segments * depth;
+      int64_t sum = 0, magnitude = 0;
+      for (int64_t i = 0; i < segments * depth; ++i) {
+        sum += from[i];
+        magnitude += std::abs(static_cast<int64_t>(from[i]));
+      }
+      sums_[static_cast<size_t>(c)] = static_cast<int32_t>(static_cast<uint32_t>(sum));
+      magnitudes_[static_cast<size_t>(c)] = magnitude;
+      for (int64_t s = 0; s < segments; ++s, from += depth) {
+        // Groups of depth lie a block of channels apart.
+        uint8_t* to = data_.data() + c / block * block_bytes_ + (s * groups_ * block + c % block) * group * bytes;
+        for (int64_t d = 0; d < depth; d += group, to += block * group * bytes) {
+          const int64_t count = std::min(group, depth - d);
+          if (bytes == 1) {
+            std::memcpy(to, from + d, static_cast<size_t>(count));
+            continue;
+          }
+          for (int64_t i = 0; i < count; ++i) {
+            const int16_t wide = from[d + i];
+            std::memcpy(to + i * bytes, &wide, sizeof(wide));
+          }
         }
-        sum += static_cast<uint32_t>(static_cast<int32_t>(wide));
-        magnitudes_[static_cast<size_t>(c)] += std::abs(static_cast<int64_t>(wide));
       }
     }
-    sums_[static_cast<size_t>(c)] = static_cast<int32_t>(sum);
-  }
+  });
 }
 
 void PackedWeights::multiply(int64_t begin, int64_t end, const RowAt& row_at, const std::vector<int64_t>& segments,

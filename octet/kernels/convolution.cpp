@@ -315,15 +315,23 @@ at::Tensor conv_backward_weight(const at::Tensor& gradient, const Int8Image& x, 
 
 namespace {
 
+at::Tensor forward_of(const ComputeForward* forward, const at::Tensor& x, const at::Tensor& weight,
+                      const at::Tensor& bias, const ConvGeometry& g) {
+  if (forward != nullptr) {
+    if (const std::optional<at::Tensor> y = (*forward)()) return *y;
+  }
+  return conv_forward(x, weight, bias, g);
+}
+
 struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, const std::optional<at::Tensor>& trained,
-                            const std::vector<int64_t>& numbers) {
+                            const std::vector<int64_t>& numbers, const ComputeForward* forward) {
     const RecycledMemory recycled;
     context->save_for_backward({x, weight, trained.value_or(at::Tensor())});
     context->saved_data["numbers"] = numbers;
     context->saved_data["has_bias"] = bias.has_value();
-    return conv_forward(x, weight, bias.value_or(at::Tensor()), geometry(numbers));
+    return forward_of(forward, x, weight, bias.value_or(at::Tensor()), geometry(numbers));
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
@@ -340,7 +348,7 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
     const at::Tensor& dy = gradients[0];
     const std::array<bool, 3> wanted{context->needs_input_grad(0), context->needs_input_grad(1),
                                      context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)};
-    if (!dy.defined()) return {dx, dweight, dbias, at::Tensor(), at::Tensor()};
+    if (!dy.defined()) return {dx, dweight, dbias, at::Tensor(), at::Tensor(), at::Tensor()};
     if (torch::GradMode::is_enabled()) {  // a second derivative is asked for
       std::tie(dx, dweight, dbias) = libtorch_backward(dy, x, weight, g, wanted);
       if (wanted[1] && trained.defined()) {
@@ -354,7 +362,7 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
       }
       if (wanted[2]) dbias = dy.sum({0, 2, 3});
     }
-    return {dx, dweight, dbias, at::Tensor(), at::Tensor()};
+    return {dx, dweight, dbias, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
   static std::vector<int64_t> numbers(const ConvGeometry& g) {
@@ -368,15 +376,17 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
 }  // namespace
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvGeometry& g,
-                  const at::Tensor& trained) {
+                  const at::Tensor& trained, const ComputeForward& forward) {
   const RecycledMemory recycled;
+  const ComputeForward* other = forward ? &forward : nullptr;
   const auto ours = [&](Pass pass) { return way_of(pass, x.sizes(), weight.sizes(), g) != Way::kLibtorch; };
   const bool is_faster =
       (ours(Pass::kForward) || ours(Pass::kWeight)) && is_float(x) && is_float(weight) && lies_in_channels_last(x);
-  if (!at::GradMode::is_enabled() || !(is_faster || trained.defined())) return conv_forward(x, weight, bias, g);
+  const bool is_own = is_faster || trained.defined() || other != nullptr;
+  if (!at::GradMode::is_enabled() || !is_own) return forward_of(other, x, weight, bias, g);
   // apply takes no undefined tensor
   const auto given = [](const at::Tensor& value) { return value.defined() ? std::optional(value) : std::nullopt; };
-  return Conv2dFunction::apply(x, weight, given(bias), given(trained), Conv2dFunction::numbers(g));
+  return Conv2dFunction::apply(x, weight, given(bias), given(trained), Conv2dFunction::numbers(g), other);
 }
 
 }  // namespace octet

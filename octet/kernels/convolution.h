@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <optional>
 
 #include "octet/support/api.h"
 
@@ -46,9 +48,13 @@ OCTET_API at::Tensor conv_backward_chosen(const at::Tensor& gradient, const at::
 OCTET_API at::Tensor conv_backward_weight(const at::Tensor& gradient, const Int8Image& x, at::IntArrayRef weight_sizes,
                                           const ConvGeometry& geometry);
 
+/// The result of conv_forward in another way; nullopt where that does not do this time.
+using ComputeForward = std::function<std::optional<at::Tensor>()>;
+
 /// conv_forward with a gradient: what a graph calls. The weight's is that of the filters `trained` alone
-/// (conv_backward_chosen), where that is defined.
+/// (conv_backward_chosen), where that is defined. `forward` is asked first, where there is one.
 OCTET_API at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                            const ConvGeometry& geometry, const at::Tensor& trained = {});
+                            const ConvGeometry& geometry, const at::Tensor& trained = {},
+                            const ComputeForward& forward = {});
 
 }  // namespace octet

@@ -46,9 +46,9 @@ FloatNodes::FloatNodes(const GraphModule& float_model) : model_(float_model) {
 
 const Node* FloatNodes::of(const Node& node) const {
   const std::string name = node.kind() == NodeKind::kPlaceholder ? node.name() : float_name(node);
-  if (const Node* own = model_.graph().find(name)) return own;
+  // A part of a node may keep its name: the one that stands for the whole says so.
   const auto found = noted_.find(name);
-  return found == noted_.end() ? nullptr : found->second;
+  return found != noted_.end() ? found->second : model_.graph().find(name);
 }
 
 Comparison compare_models(GraphModule& float_model, GraphModule& quantized_model,

@@ -25,10 +25,14 @@ std::shared_ptr<FakeQuantize> tensor_rounding(const GraphModule& module, const N
 
 class TrainingSteps : public FusedSteps {
  public:
-  // `product` may be null: then what is rounded is the sum of the inputs.
+  // `product` may be null: then what is rounded is the sum of the inputs. `before`, which may be null, has rounded what
+  // the product reads.
   TrainingSteps(std::shared_ptr<QatConvBn> product, const ClippingActivation& activation,
-                std::shared_ptr<FakeQuantize> rounding)
-      : product_(std::move(product)), activation_(activation), rounding_(std::move(rounding)) {}
+                std::shared_ptr<FakeQuantize> rounding, std::shared_ptr<FakeQuantize> before)
+      : product_(std::move(product)),
+        activation_(activation),
+        rounding_(std::move(rounding)),
+        before_(std::move(before)) {}
 
   std::optional<at::Tensor> run(const std::vector<at::Tensor>& inputs) override {
     if (reference_path() || !rounding_->is_fake_quant_enabled() || !rounding_->scale.device().is_cpu()) return {};
@@ -49,17 +53,36 @@ class TrainingSteps : public FusedSteps {
       return sum_round(inputs[0], inputs.size() == 2 ? inputs[1] : at::Tensor(), activation_, choose);
     }
     if (inputs[0].dim() != inputs[1].dim()) return {};  // a sample without a batch
-    if (!product_->normalizes_batch()) return sum_round(product_->call(inputs), {}, activation_, choose);
-    return normalize_round(product_->before_batch_norm(inputs),
+    const std::optional<RoundingGrid> grid = grid_of_x();
+    const RoundingGrid* known = grid ? &*grid : nullptr;
+    if (!product_->normalizes_batch()) return sum_round(product_->call(inputs, known), {}, activation_, choose);
+    return normalize_round(product_->before_batch_norm(inputs, known),
                            {inputs[3], inputs[4], inputs[5], inputs[6], product_->momentum(), product_->eps()},
                            activation_, choose, /*gives_up_x=*/true);
   }
 
  private:
+  // That of the last call of what stands before; where that was another value's, the convolution finds out.
+  std::optional<RoundingGrid> grid_of_x() const {
+    if (!before_ || !before_->is_fake_quant_enabled() || !before_->has_data()) return std::nullopt;
+    return RoundingGrid{before_->scale.item<float>(), before_->zero_point.item<int64_t>(), before_->quant_min,
+                        before_->quant_max};
+  }
+
   std::shared_ptr<QatConvBn> product_;
   ClippingActivation activation_;
   std::shared_ptr<FakeQuantize> rounding_;
+  std::shared_ptr<FakeQuantize> before_;
 };
+
+// What rounded the values of `node`; null where that is not seen.
+std::shared_ptr<FakeQuantize> rounding_before(const GraphModule& module, const Node* node) {
+  while (node != nullptr && (node->is_call("aten.max_pool2d.default") || node->is_call("aten.relu.default"))) {
+    node = node->arg(size_t{0}).node();
+  }
+  const bool is_module = node != nullptr && node->kind() == NodeKind::kCallModule;
+  return is_module ? tensor_rounding(module, *node) : nullptr;
+}
 
 // The bounds of a clipping activation; nullopt where they are none to compute with.
 std::optional<ClippingActivation> activation_of(const Node& node) {
@@ -109,7 +132,8 @@ std::optional<FusedGroup> fuse_training_steps(const GraphModule& module, const N
   } else {
     return std::nullopt;
   }
-  group.steps = std::make_shared<TrainingSteps>(product, bounds, rounding);
+  const auto before = product ? rounding_before(module, group.inputs.front().node()) : nullptr;
+  group.steps = std::make_shared<TrainingSteps>(product, bounds, rounding, before);
   return group;
 }
 

@@ -90,15 +90,20 @@ void QatConvBn::freeze_bn_stats(bool on) { frozen_.fill_(on ? 1 : 0); }
 
 bool QatConvBn::bn_stats_frozen() const { return frozen_.item<uint8_t>() != 0; }
 
-at::Tensor QatConvBn::convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const {
-  if (is_training() && x.dim() == 4 && weight.dim() == 4) {
+at::Tensor QatConvBn::convolve(const at::Tensor& x, const RoundedWeight& weight, const at::Tensor& bias,
+                               const RoundingGrid* grid_of_x) const {
+  if (is_training() && x.dim() == 4 && weight.values.dim() == 4) {
     if (const std::optional<ConvGeometry> geometry = conv_geometry(op_, literals_)) {
-      return octet::conv2d(x, weight, bias, *geometry, trained_);
+      ComputeForward in_integers;
+      if (grid_of_x != nullptr && takes_integers(x, *grid_of_x, weight, *geometry)) {
+        in_integers = [&] { return convolve_in_integers(x, *grid_of_x, weight, bias, *geometry); };
+      }
+      return octet::conv2d(x, weight.values, bias, *geometry, trained_, in_integers);
     }
   }
   c10::Stack stack(literals_.begin(), literals_.end());
   stack[0] = x;
-  stack[1] = weight;
+  stack[1] = weight.values;
   if (bias.defined()) stack[2] = bias;
   op_.handle().callBoxed(stack);
   return stack.at(0).toTensor();
@@ -116,18 +121,18 @@ RoomMade QatConvBn::make_room(const at::Tensor& weight, const at::Tensor& bias) 
   return octet::make_room(*weight_fake_quant_, weight, bias, layout, *derived->derived()->sources().front());
 }
 
-at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs) {
+at::Tensor QatConvBn::call(const std::vector<at::Tensor>& inputs, const RoundingGrid* grid_of_x) {
   if (inputs.size() != 7) throw expected("conv-bn", "inputs", "7", std::to_string(inputs.size()));
   if (!normalizes_batch()) {
     std::vector<at::Tensor> taken = inputs;
     taken[3] = trained_only(inputs[3]);
-    const at::Tensor weight = rounded_weight(taken, /*divided=*/false);
+    const RoundedWeight weight = rounded_weight(taken, /*divided=*/false);
     at::Tensor bias = fold_bias(taken[2], taken[4], taken[5], batch_norm_factor(taken[3], taken[6], eps_));
     if (bias_fake_quant_) bias = bias_fake_quant_->forward(bias);
-    return convolve(taken[0], weight, bias);
+    return convolve(taken[0], weight, bias, grid_of_x);
   }
-  return at::batch_norm(before_batch_norm(inputs), inputs[3], inputs[4], inputs[5], inputs[6], /*training=*/true,
-                        momentum_, eps_, /*cudnn_enabled=*/true);
+  return at::batch_norm(before_batch_norm(inputs, grid_of_x), inputs[3], inputs[4], inputs[5], inputs[6],
+                        /*training=*/true, momentum_, eps_, /*cudnn_enabled=*/true);
 }
 
 at::Tensor QatConvBn::trained_only(const at::Tensor& values) const {
@@ -136,12 +141,12 @@ at::Tensor QatConvBn::trained_only(const at::Tensor& values) const {
   return at::where(is_trained.index_fill_(0, trained_, true), values, values.detach());
 }
 
-at::Tensor QatConvBn::before_batch_norm(const std::vector<at::Tensor>& inputs) {
-  return convolve(inputs[0], rounded_weight(inputs, /*divided=*/true), inputs[2]);
+at::Tensor QatConvBn::before_batch_norm(const std::vector<at::Tensor>& inputs, const RoundingGrid* grid_of_x) {
+  return convolve(inputs[0], rounded_weight(inputs, /*divided=*/true), inputs[2], grid_of_x);
 }
 
-at::Tensor QatConvBn::rounded_weight(const std::vector<at::Tensor>& inputs, bool divided) const {
-  if (const std::optional<at::Tensor> made = weight_in_one_call(inputs, divided)) return *made;
+RoundedWeight QatConvBn::rounded_weight(const std::vector<at::Tensor>& inputs, bool divided) const {
+  if (const std::optional<RoundedWeight> made = weight_in_one_call(inputs, divided)) return *made;
   const at::Tensor gamma = divided ? away_from_zero(inputs.at(3)) : inputs.at(3);
   const at::Tensor factor = batch_norm_factor(gamma, inputs.at(6), eps_);
   at::Tensor weight = scale_weight(inputs[1], factor, info_);
@@ -149,10 +154,10 @@ at::Tensor QatConvBn::rounded_weight(const std::vector<at::Tensor>& inputs, bool
   if (weight_fake_quant_) weight = weight_fake_quant_->forward(weight);
   // Dividing the weight instead of the output is the same in exact arithmetic and saves two passes over the
   // activations.
-  return divided ? scale_weight(weight, factor.reciprocal(), info_) : weight;
+  return {divided ? scale_weight(weight, factor.reciprocal(), info_) : weight, {}};
 }
 
-std::optional<at::Tensor> QatConvBn::weight_in_one_call(const std::vector<at::Tensor>& inputs, bool divided) const {
+std::optional<RoundedWeight> QatConvBn::weight_in_one_call(const std::vector<at::Tensor>& inputs, bool divided) const {
   FakeQuantize* rounding = known_rounding(weight_fake_quant_.get());
   if (!fuses_steps() || reference_path() || rounding == nullptr || info_.is_transposed) return std::nullopt;
   if (!rounding->is_fake_quant_enabled() || !rounding->scale.device().is_cpu()) return std::nullopt;
@@ -160,13 +165,17 @@ std::optional<at::Tensor> QatConvBn::weight_in_one_call(const std::vector<at::Te
   const bool by_channel = rounding->is_per_channel();
   const WeightScaling scaling{inputs.at(3), inputs.at(6), eps_, divided ? kLeastGamma : 0.0, divided};
   if ((by_channel && rounding->ch_axis != 0) || !takes_round_weight(inputs.at(1), scaling)) return std::nullopt;
-  return round_weight(inputs[1], scaling, [&](const ScaledWeight& scaled) {
+  at::Tensor steps;
+  const at::Tensor rounded = round_weight(inputs[1], scaling, [&](const ScaledWeight& scaled) {
     make_room(scaled.values, fold_bias(inputs[2], inputs[4], inputs[5], scaled.factor));
     const at::Tensor low = by_channel ? scaled.low : scaled.low.min();
     const at::Tensor high = by_channel ? scaled.high : scaled.high.max();
     const QParams grid = rounding->watch(low, high, [&] { return scaled.values; });
+    if (rounding->has_data())
+      steps = divided ? grid.scale / scaled.factor : grid.scale.expand_as(scaled.factor).clone();
     return WeightGrid{grid.scale, grid.zero_point, rounding->quant_min, rounding->quant_max, !rounding->has_data()};
   });
+  return RoundedWeight{rounded, steps};
 }
 
 void QatConvBn::begin_run() {

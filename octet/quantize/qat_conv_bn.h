@@ -9,6 +9,7 @@
 #include "octet/quantize/accumulator.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/fold_batch_norm.h"
+#include "octet/quantize/grid_forward.h"
 
 namespace octet {
 
@@ -32,7 +33,9 @@ class QatConvBn : public CallableModule, public RunListener {
   /// Once, after construction; either may be null.
   void set_fake_quantizers(std::shared_ptr<ObserverBase> weight, std::shared_ptr<ObserverBase> bias);
 
-  at::Tensor call(const std::vector<at::Tensor>& inputs) override;
+  at::Tensor call(const std::vector<at::Tensor>& inputs) override { return call(inputs, nullptr); }
+  /// The same, where x lies on a grid that is known: summed in integers where that is faster.
+  at::Tensor call(const std::vector<at::Tensor>& inputs, const RoundingGrid* grid_of_x);
   void begin_run() override;
   std::shared_ptr<CallableModule> copy() const override;
   void relink(const std::function<std::shared_ptr<CallableModule>(const CallableModule*)>& twin) override;
@@ -51,7 +54,7 @@ class QatConvBn : public CallableModule, public RunListener {
   /// True in the first form.
   bool normalizes_batch() const { return is_training() && !bn_stats_frozen(); }
   /// What the BatchNorm of the first form is given: conv(x, FQ(W * f) / f, b).
-  at::Tensor before_batch_norm(const std::vector<at::Tensor>& inputs);
+  at::Tensor before_batch_norm(const std::vector<at::Tensor>& inputs, const RoundingGrid* grid_of_x = nullptr);
 
   /// Weight and bias of the one convolution: W * f and (b - mean) * f + beta.
   struct Folded {
@@ -78,10 +81,11 @@ class QatConvBn : public CallableModule, public RunListener {
  private:
   QatConvBn(const QatConvBn& other, const at::Tensor& frozen);
   /// The convolution's weight in the first form (`divided`) or the second: W, scaled, rounded, and divided again.
-  at::Tensor rounded_weight(const std::vector<at::Tensor>& inputs, bool divided) const;
+  RoundedWeight rounded_weight(const std::vector<at::Tensor>& inputs, bool divided) const;
   /// The same in one call (kernels/round_weight.h), where fake quantizer and tensors are such as that takes.
-  std::optional<at::Tensor> weight_in_one_call(const std::vector<at::Tensor>& inputs, bool divided) const;
-  at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const;
+  std::optional<RoundedWeight> weight_in_one_call(const std::vector<at::Tensor>& inputs, bool divided) const;
+  at::Tensor convolve(const at::Tensor& x, const RoundedWeight& weight, const at::Tensor& bias,
+                      const RoundingGrid* grid_of_x) const;
   /// `values`, a number a channel, with the gradient of the trained ones.
   at::Tensor trained_only(const at::Tensor& values) const;
 

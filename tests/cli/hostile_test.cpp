@@ -99,6 +99,17 @@ TEST_F(Hostile, TensorsBeyondTheMachineAreAnError) {
   EXPECT_TRUE(is_refused("run large.octet --input x.npy --output y.npy", "bytes of memory, which there are not"));
 }
 
+TEST_F(Hostile, WarningsOfLibtorchDoNotStandBesideTheError) {
+  GraphModule module;
+  Graph& graph = module.graph();
+  Node* x = graph.placeholder("x");
+  x->set_meta(TensorMeta{at::kFloat, {16}});
+  graph.output({graph.call("aten.stft.default", {x, 4, Arg(), Arg(), Arg(), false})});
+  save_octet(module, file("stft.octet"));
+  write_npy(file("x.npy"), at::zeros({16}));
+  EXPECT_TRUE(is_refused("run stft.octet --input x.npy --output y.npy", "return_complex"));
+}
+
 TEST_F(Hostile, DocumentsOfManyValuesAreRefused) {
   const std::string bomb = hostile("bomb.octet");
   for (const char* verb : {"inspect ", "check ", "run "}) {

@@ -33,6 +33,14 @@ std::shared_ptr<GraphModule> unshuffled(GraphBuilder& g, const Ints& order) {
       {g.call("aten.reshape.default", {g.call("aten.permute.default", {parts, order}), Ints{2, 12, 4, 3}})});
 }
 
+// height * (x * 0.5) * (erf(x / width) + 1)
+std::shared_ptr<GraphModule> written_gelu(GraphBuilder& g, double width, double height) {
+  Node* x = g.input({2, 3, 4});
+  Node* half = g.call("aten.mul.Tensor", {x, 0.5 * height});
+  Node* error = g.call("aten.erf.default", {g.call("aten.div.Tensor", {x, width})});
+  return g.finish({g.call("aten.mul.Tensor", {half, g.call("aten.add.Tensor", {error, 1.0})})});
+}
+
 std::vector<test::PassCase> lifting_cases() {
   return {
       {"add", [](auto& g) { return on_input(g, "aten.add.Tensor", {2.5}); }, lift_scalars, "add.Tensor"},
@@ -94,6 +102,35 @@ std::vector<test::PassCase> lifting_cases() {
          return unshuffled(g, {0, 1, 5, 3, 2, 4});
        },
        recompose_pixel_unshuffle, ""},
+      {"gelu_written_out", [](auto& g) { return written_gelu(g, 1.4142135623730951, 1.0); }, recompose_gelu,
+       "gelu.default"},
+      {"gelu_of_a_product",
+       [](auto& g) {
+         Node* x = g.call("aten.mul.Tensor", {g.input({2, 3, 4}), 3.0});
+         Node* error = g.call("aten.erf.default", {g.call("aten.div.Tensor", {x, 1.4142135623730951})});
+         Node* gate = g.call("aten.add.Tensor", {error, 1});
+         return g.finish({g.call("aten.mul.Tensor", {g.call("aten.mul.Tensor", {x, 0.5}), gate})});
+       },
+       recompose_gelu, "mul.Tensor gelu.default"},
+      {"gelu_of_another_width_declines", [](auto& g) { return written_gelu(g, 1.4, 1.0); }, recompose_gelu, ""},
+      {"gelu_of_another_height_declines", [](auto& g) { return written_gelu(g, 1.4142135623730951, 2.0); },
+       recompose_gelu, ""},
+      {"gelu_in_another_order",
+       [](auto& g) {
+         Node* x = g.input({2, 3, 4});
+         Node* gate = g.call("aten.add.Tensor",
+                             {g.call("aten.erf.default", {g.call("aten.mul.Tensor", {x, 0.7071067811865475})}), 1});
+         return g.finish({g.call("aten.div.Tensor", {g.call("aten.mul.Tensor", {gate, x}), 2.0})});
+       },
+       recompose_gelu, "gelu.default"},
+      {"gelu_whose_gate_others_read_declines",
+       [](auto& g) {
+         Node* x = g.input({2, 3, 4});
+         Node* gate = g.call("aten.add.Tensor",
+                             {g.call("aten.erf.default", {g.call("aten.mul.Tensor", {x, 0.7071067811865475})}), 1});
+         return g.finish({g.call("aten.mul.Tensor", {g.call("aten.mul.Tensor", {x, 0.5}), gate}), gate});
+       },
+       recompose_gelu, ""},
       {"bias_before_batch_norm",
        [](auto& g) {
          Node* conv = g.call("aten.conv2d.default", {g.input({1, 3, 8, 8}), g.parameter("w", {4, 3, 3, 3})});

@@ -15,6 +15,7 @@
 #include "octet/integer/rows.h"
 #include "octet/support/byte_source.h"
 #include "octet/support/error.h"
+#include "tests/integer/programs.h"
 #include "tests/support/test_data.h"
 
 namespace octet {
@@ -212,6 +213,51 @@ TEST(Executor, NamesTheOperatorThatDoesNotFit) {
   model = matrix(10, 0);
   model.operators[0].code = tflite::OpCode::kNeg;
   EXPECT_THROW(integer::Executor{model}, Error);
+}
+
+// What LiteRT finds out from inputs and options must be what the file says of its tensors.
+TEST(Executor, RefusesOutputsThatContradictTheOperator) {
+  const auto refusal = [](const test::Program& program) {
+    try {
+      integer::Executor(program.model());
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const tflite::Quantization grid{{0.5F}, {0}};
+  const at::Tensor x = at::zeros({2, 3, 4}, at::kChar);
+  for (const bool fits : {true, false}) {
+    test::Program shape(tflite::OpCode::kReshape);
+    shape.input(x, grid);
+    shape.constant(test::integers({2, fits ? 12 : 6}));
+    shape.output({2, 12}, tflite::Type::kInt8, grid);
+    EXPECT_EQ(refusal(shape), fits ? "" : "[RESHAPE 't2'] output shape: expected [2, 6], got [2, 12]");
+
+    test::Program least(tflite::OpCode::kMinimum);
+    least.input(x, grid);
+    least.constant(at::ones({1}, at::kChar), grid);
+    least.output(fits ? std::vector<int64_t>{2, 3, 4} : std::vector<int64_t>{1, 2, 3, 4}, tflite::Type::kInt8, grid);
+    EXPECT_EQ(refusal(least),
+              fits ? "" : "[MINIMUM 't2'] dimensions of the output: expected 3, as the operands have, got 4");
+
+    test::Program place(tflite::OpCode::kArgMax);
+    place.input(x, grid);
+    place.constant(test::integers({1}));
+    place.options().out_type = fits ? tflite::Type::kInt64 : tflite::Type::kInt32;
+    place.output({2, 4}, tflite::Type::kInt64);
+    EXPECT_EQ(refusal(place), fits ? "" : "[ARG_MAX 't2'] type of 't2': expected int32, got int64");
+
+    test::Program wide(tflite::OpCode::kTransposeConv);
+    const int width = fits ? 4 : 8;
+    wide.constant(test::integers({1, 6, width, 2}));
+    wide.constant(at::ones({2, 2, 2, 3}, at::kChar), grid);
+    wide.input(at::zeros({1, 3, 2, 3}, at::kChar), grid);
+    wide.options().stride_h = wide.options().stride_w = 2;
+    wide.options().padding = tflite::Padding::kSame;
+    wide.output({1, 6, width, 2}, tflite::Type::kInt8, grid);
+    EXPECT_EQ(refusal(wide), fits ? "" : "[TRANSPOSE_CONV 't3'] input size: expected 4 for an output of 8, got 2");
+  }
 }
 
 // Tables of a size that stands beside a 0 would take all memory.

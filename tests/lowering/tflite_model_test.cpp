@@ -130,8 +130,8 @@ TEST(TfliteModel, TransposedConvolutionsAreCutAsTheFileSays) {
       EXPECT_TRUE(agrees(program.model())) << kernel << (is_same ? " same" : " valid");
     }
   }
-  // VALID pads nothing: a smaller result lacks its last rows.
-  for (const int64_t out : {7, 8, 9}) {
+  // VALID pads nothing: a row that no window reaches holds the bias.
+  for (const int64_t out : {10, 11}) {
     test::Program program(kTransposeConv);
     program.options().stride_h = program.options().stride_w = 2;
     program.options().padding = tflite::Padding::kValid;
@@ -139,7 +139,7 @@ TEST(TfliteModel, TransposedConvolutionsAreCutAsTheFileSays) {
     program.constant(floats({4, 4, 4, 3}));
     program.input(floats({1, 4, 4, 3}));
     program.output({1, out, out, 4}, Type::kFloat32);
-    EXPECT_TRUE(agrees(program.model())) << out << " of 10";
+    EXPECT_TRUE(agrees(program.model())) << out << " for 10";
   }
 }
 

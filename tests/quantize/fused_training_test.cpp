@@ -147,6 +147,28 @@ TEST(FusedTraining, FindsSumsAndActivationsBehindOtherProducts) {
   expect_same_steps(module, at::randn({4, 3, 12, 12}), "residual", 2e-2);  // a flipped level goes on through layers
 }
 
+// A convolution behind a fake quantizer, also through a pool: in integers where the CPU is fast at that.
+TEST(FusedTraining, AgreesWithTheStepsWhereAProductReadsAGrid) {
+  at::manual_seed(8);
+  test::Net net({4, 16, 14, 14});
+  net.conv2d("first", 16, 32, false);
+  net.batch_norm("bn0", 32);
+  net.relu();
+  net.call("aten.max_pool2d.default", {Arg(net.last), ints({2, 2}), ints({2, 2})});
+  net.conv2d("second", 32, 40, true);
+  net.batch_norm("bn1", 40);
+  net.relu();
+  auto module = prepared_for_training(net.finish());
+  EXPECT_EQ(fused_groups(*module), 2);
+  const at::Tensor x = at::randn({4, 16, 14, 14}).contiguous(at::MemoryFormat::ChannelsLast);
+  expect_same_steps(module, x, "ranges observed", 2e-2);
+  training_step(*module, x, false);  // everything has seen data
+  module->apply(disable_observer);
+  expect_same_steps(module, x, "ranges fixed", 2e-2);
+  freeze_bn_stats(*module);
+  expect_same_steps(module, x, "statistics frozen", 2e-2);
+}
+
 TEST(FusedTraining, HoldsInEveryMode) {
   at::manual_seed(3);
   const at::Tensor x = at::randn({4, 3, 12, 12});

@@ -5,6 +5,7 @@
 #include <ATen/ops/conv2d.h>
 #include <gtest/gtest.h>
 
+#include "octet/integer/path.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/support/error.h"
 #include "tests/quantize/test_nets.h"
@@ -347,6 +348,51 @@ TEST(QatConvBn, AConvolutionReadByOthersIsNotFused) {
   module = prepare_qat_pt2e(module, quantizer);
   EXPECT_EQ(simulated(*module), nullptr);
   EXPECT_EQ(test::calls(*module, "aten.batch_norm.default").size(), 1u);
+}
+
+// Where x lies on a grid, the forward pass may sum in integers: the same values but for what float sums lose, the same
+// gradients; what only looks like a grid is computed as ever.
+TEST(QatConvBn, SumsInIntegersWhatLiesOnGrids) {
+  at::manual_seed(12);
+  const Kind kind = {"aten.conv2d.default", {3, 32, 9, 11}, {40, 32, 3, 3}, 40, {{"padding", ints({1, 1})}}};
+  const RoundingGrid grid{0.031F, 7};
+  for (const bool frozen_statistics : {false, true}) {
+    test::SimpleQuantizer quantizer(/*qat=*/true);
+    auto module = prepare_qat_pt2e(net_of(kind), quantizer);
+    module->train(true);
+    (*module)(at::randn(kind.input));
+    if (frozen_statistics) freeze_bn_stats(*module);
+    module->apply(disable_observer);
+    const auto product = simulated(*module);
+    const at::Tensor levels = at::randint(-128, 128, kind.input, at::kFloat);
+    const at::Tensor x = ((levels - 7) * 0.031F).contiguous(at::MemoryFormat::ChannelsLast);
+    std::vector<at::Tensor> inputs{x};
+    for (const char* name : {"c.weight", "c.bias", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"}) {
+      inputs.push_back(module->attr(name));
+    }
+    inputs[1] = inputs[1].detach().contiguous(at::MemoryFormat::ChannelsLast).requires_grad_();
+    const auto run = [&](const at::Tensor& of, const RoundingGrid* known) {
+      inputs[0] = of.detach().requires_grad_();
+      inputs[1].mutable_grad() = at::Tensor();
+      at::Tensor y =
+          product->normalizes_batch() ? product->before_batch_norm(inputs, known) : product->call(inputs, known);
+      y.square().mean().backward();
+      return std::vector<at::Tensor>{y.detach(), inputs[0].grad(), inputs[1].grad()};
+    };
+    const auto in_floats = run(x, nullptr), in_integers = run(x, &grid);
+    for (size_t i = 0; i < in_floats.size(); ++i) {
+      const double apart = ((in_integers[i] - in_floats[i]).norm() / in_floats[i].norm()).item<double>();
+      EXPECT_LT(apart, 1e-5) << i << " frozen " << frozen_statistics;
+    }
+    const auto path = integer::best_path();
+    const bool sums = path == integer::Path::kVnni || path == integer::Path::kAmx;
+    EXPECT_NE(in_integers[0].equal(in_floats[0]), sums) << "float sums of 288 products are not exact";
+    at::Tensor off = x.clone();
+    off[1][2][3][4] += 0.01;
+    EXPECT_TRUE(run(off, &grid)[0].equal(run(off, nullptr)[0]));
+    const RoundingGrid other{0.03F, 7};
+    EXPECT_TRUE(run(x, &other)[0].equal(in_floats[0]));
+  }
 }
 
 }  // namespace

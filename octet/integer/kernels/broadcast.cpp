@@ -1,5 +1,7 @@
 #include "octet/integer/kernels/broadcast.h"
 
+#include <algorithm>
+
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -30,6 +32,10 @@ std::vector<int64_t> steps(const KernelContext& context, const tflite::Tensor& o
 Broadcast::Broadcast(const KernelContext& context, const tflite::Tensor& a, const tflite::Tensor& b)
     : count_(context.output().numel()) {
   const std::vector<int64_t>& sizes = context.output().shape;
+  const size_t rank = std::max(a.shape.size(), b.shape.size());
+  if (sizes.size() != rank) {
+    context.fail("dimensions of the output", octet::str(rank, ", as the operands have"), std::to_string(sizes.size()));
+  }
   const std::vector<int64_t> steps_a = steps(context, a, sizes), steps_b = steps(context, b, sizes);
   for (size_t d = 0; d < sizes.size(); ++d) {
     if (sizes[d] == 1) continue;

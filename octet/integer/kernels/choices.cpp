@@ -183,6 +183,7 @@ Kernel make_place_of_extremum(const KernelContext& context) {
   require_shape(context, output, shape);
   if (line.size < 1) context.fail("size of the axis", "at least 1", "0");
   if (output.type != Type::kInt64) context.require_type(output, Type::kInt32);
+  context.require_type(output, context.op.options.out_type);
   const bool is_wide = output.type == Type::kInt64, is_least = context.op.code == OpCode::kArgMin;
   return with_number_type(context, input, [&]<typename Number>(Number) {
     return make_from_to<Number, uint8_t>(context, [=](const Number* x, uint8_t* y) {

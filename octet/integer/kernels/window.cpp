@@ -80,6 +80,8 @@ Window transposed_window(const KernelContext& context, tflite::Type type) {
     if (stride < 1) context.fail("stride", "at least 1", "0 or less");
     const int64_t in = input.shape[d], out = output.shape[d], filter = weight.shape[d];
     const bool same = options.padding == Padding::kSame;
+    const int64_t pixels = same ? tflite::same_places(out, stride) : tflite::valid_places(out, filter, stride);
+    if (in != pixels) context.fail("input size", octet::str(pixels, " for an output of ", out), std::to_string(in));
     return {in, out, filter, stride, 1, same ? tflite::same_padding(out, in, filter, stride).before : 0};
   };
   return {axis(1, options.stride_h), axis(2, options.stride_w), input.shape[0], input.shape[3], output.shape[3]};
@@ -104,30 +106,62 @@ void PackedImage::pack_line(const int8_t* line, uint8_t* to) const {
   }
 }
 
-void PackedImage::pack_rows(const int8_t* image, int64_t first, int64_t last, uint8_t* to) const {
-  const int64_t elements = window_.channels * repeats_;
-  const auto fill = [&](int64_t pixels) {
-    fill_packed(*ops_, zero_point_, pixels * elements, to);
-    to += pixels * pixel_bytes_;
+template <typename Pack>
+void PackedImage::frame(int64_t first, int64_t last, uint8_t* to, const Pack& pack) const {
+  const auto fill = [&](int64_t rows) {
+    fill_packed(*ops_, zero_point_, rows * width_ * window_.channels * repeats_, to);
+    to += rows * row_bytes();
   };
   const auto inside = [&](int64_t row) { return std::clamp<int64_t>(row - window_.h.before, 0, window_.h.in); };
   const int64_t begin = inside(first), end = inside(last);
   const int64_t before = std::clamp<int64_t>(window_.h.before - first, 0, last - first);
-  fill(before * width_);
-  image += begin * window_.w.in * window_.channels;
-  if (width_ == window_.w.in && repeats_ == 1) {
-    ops_->pack(image, (end - begin) * width_ * elements, to);
-    to += (end - begin) * row_bytes();
-  } else {
-    for (int64_t y = begin; y < end; ++y, image += window_.w.in * window_.channels) {
-      fill(window_.w.before);
-      pack_line(image, to);
-      to += window_.w.in * pixel_bytes_;
-      fill(window_.w.after());
-    }
-  }
-  fill((last - first - before - (end - begin)) * width_);
+  fill(before);
+  pack(begin, end, to);
+  to += (end - begin) * row_bytes();
+  fill(last - first - before - (end - begin));
   std::memset(to, 0, kReadAhead);
+}
+
+void PackedImage::pack_lines(const std::function<const int8_t*(int64_t y)>& line_of, int64_t first, int64_t last,
+                             uint8_t* to) const {
+  const int64_t elements = window_.channels * repeats_;
+  frame(first, last, to, [&](int64_t begin, int64_t end, uint8_t* at) {
+    for (int64_t y = begin; y < end; ++y) {
+      fill_packed(*ops_, zero_point_, window_.w.before * elements, at);
+      at += window_.w.before * pixel_bytes_;
+      pack_line(line_of(y), at);
+      at += window_.w.in * pixel_bytes_;
+      fill_packed(*ops_, zero_point_, window_.w.after() * elements, at);
+      at += window_.w.after() * pixel_bytes_;
+    }
+  });
+}
+
+void PackedImage::pack_rows(const int8_t* image, int64_t first, int64_t last, uint8_t* to) const {
+  const int64_t line = window_.w.in * window_.channels;
+  if (width_ != window_.w.in || repeats_ != 1) {
+    pack_lines([=](int64_t y) { return image + y * line; }, first, last, to);
+    return;
+  }
+  frame(first, last, to,
+        [&](int64_t begin, int64_t end, uint8_t* at) { ops_->pack(image + begin * line, (end - begin) * line, at); });
+}
+
+Window window_of_rows(int64_t rows, int64_t depth, int64_t out_channels) {
+  return {{rows, rows, 1, 1, 1, 0}, {1, 1, 1, 1, 1, 0}, 1, depth, out_channels};
+}
+
+int64_t segments_of_window(const Window& window) {
+  return window.h.filter * (window.w.dilation == 1 ? 1 : window.w.filter);
+}
+
+std::vector<int64_t> segments_of(const Window& window, const PackedImage& image) {
+  const int64_t parts = segments_of_window(window) / window.h.filter;
+  std::vector<int64_t> segments;
+  for (int64_t fy = 0; fy < window.h.filter; ++fy) {
+    for (int64_t fx = 0; fx < parts; ++fx) segments.push_back(image.tap(fy, fx));
+  }
+  return segments;
 }
 
 }  // namespace octet::integer

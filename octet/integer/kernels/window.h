@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <vector>
 
 #include "octet/integer/kernel.h"
 
@@ -40,6 +42,9 @@ class PackedImage {
   void pack(const int8_t* image, uint8_t* to) const { pack_rows(image, 0, height_, to); }
   /// Rows first to last of the framed image alone; the result's row oy needs those from oy * stride on.
   void pack_rows(const int8_t* image, int64_t first, int64_t last, uint8_t* to) const;
+  /// The same, line by line: line_of(y) is asked for each of the image's own lines once, in order.
+  void pack_lines(const std::function<const int8_t*(int64_t y)>& line_of, int64_t first, int64_t last,
+                  uint8_t* to) const;
   /// From where a window begins to one of its pixels.
   int64_t tap(int64_t fy, int64_t fx) const {
     return fy * window_.h.dilation * row_bytes() + fx * window_.w.dilation * pixel_bytes_;
@@ -47,12 +52,22 @@ class PackedImage {
 
  private:
   void pack_line(const int8_t* line, uint8_t* to) const;
+  /// The frame around what pack(begin, end, to) packs: the image's lines begin to end.
+  template <typename Pack>
+  void frame(int64_t first, int64_t last, uint8_t* to, const Pack& pack) const;
 
   Window window_;
   const PathOps* ops_;
   int8_t zero_point_;
   int64_t repeats_, width_, height_, pixel_bytes_, bytes_;
 };
+
+/// Rows of a matrix, each a pixel.
+Window window_of_rows(int64_t rows, int64_t depth, int64_t out_channels);
+/// Runs of pixels of a window that lie side by side: its rows, or with dilation each pixel.
+int64_t segments_of_window(const Window& window);
+/// Bytes from where a window begins to each of them.
+std::vector<int64_t> segments_of(const Window& window, const PackedImage& image);
 
 /// Window of CONV_2D and DEPTHWISE_CONV_2D: the filter's size is that of the weight. Throws octet::Error where shapes,
 /// or the types of input, weight and output, do not fit.

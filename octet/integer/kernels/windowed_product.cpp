@@ -41,15 +41,6 @@ class WindowedProduct {
   }
 
  private:
-  static std::vector<int64_t> segments_of(const Window& window, const PackedImage& image) {
-    // Pixels that lie side by side in a row of the window are one segment.
-    const int64_t parts = window.w.dilation == 1 ? 1 : window.w.filter;
-    std::vector<int64_t> segments;
-    for (int64_t fy = 0; fy < window.h.filter; ++fy) {
-      for (int64_t fx = 0; fx < parts; ++fx) segments.push_back(image.tap(fy, fx));
-    }
-    return segments;
-  }
   int64_t products() const { return window_.h.filter * window_.w.filter * window_.channels; }
   int64_t reach() const { return (window_.h.filter - 1) * window_.h.dilation + 1; }
 
@@ -94,10 +85,6 @@ class WindowedProduct {
 };
 
 }  // namespace
-
-Window window_of_rows(int64_t rows, int64_t depth, int64_t out_channels) {
-  return {{rows, rows, 1, 1, 1, 0}, {1, 1, 1, 1, 1, 0}, 1, depth, out_channels};
-}
 
 Kernel make_windowed_product(const KernelContext& context, Window window, const Requantizer& requantize) {
   if (is_of_single_pixels(window.h) && is_of_single_pixels(window.w)) {

@@ -10,7 +10,4 @@ namespace octet::integer {
 /// FULLY_CONNECTED as a window of one pixel. The window must be a reasonable one.
 Kernel make_windowed_product(const KernelContext& context, Window window, const Requantizer& requantize);
 
-/// Rows of a matrix, each a pixel.
-Window window_of_rows(int64_t rows, int64_t depth, int64_t out_channels);
-
 }  // namespace octet::integer

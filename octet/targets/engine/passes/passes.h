@@ -77,6 +77,9 @@ bool decompose_gates(GraphModule& module);
 /// var, and std as its root, alone: means of squares of differences.
 bool decompose_variances(GraphModule& module);
 
+/// gelu written out, x / 2 times 1 + erf(x / sqrt 2) in any order of its products, becomes gelu.
+bool recompose_gelu(GraphModule& module);
+
 /// view, permute, reshape that take the pixels of an image apart become pixel_unshuffle.
 bool recompose_pixel_unshuffle(GraphModule& module);
 

@@ -76,6 +76,7 @@ bool scale_padded_averages(GraphModule& module) {
                             AttrKind::kConstant);
     Node* scaled = add_call("aten.mul.Tensor", {pool, factor}, pool->sizes(), *pool);
     scaled->notes()[kFloatNameNote] = float_name(*pool);
+    pool->notes()[kFloatNameNote] = pool->name() + "/window";  // by its own name it would be the whole
     pool->replace_all_uses_with(scaled);
     changed = true;
   }
