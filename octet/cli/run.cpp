@@ -18,8 +18,9 @@ namespace {
 
 std::vector<at::Tensor> read_inputs(const RunArguments& arguments, size_t inputs, size_t outputs) {
   if (arguments.inputs.size() != inputs) {
-    throw expected(arguments.model.path, "--input", str(inputs, " files, one for each input"),
-                   std::to_string(arguments.inputs.size()));
+    const Error wrong = expected(arguments.model.path, "--input", str(inputs, " files, one for each input"),
+                                 std::to_string(arguments.inputs.size()));
+    throw arguments.inputs.empty() ? wrong.as(ErrorCategory::kUsage) : wrong;
   }
   if (arguments.outputs.size() != outputs) {
     throw expected(arguments.model.path, "--output", str(outputs, " files, one for each output"),

@@ -30,6 +30,7 @@ PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels,
       magnitudes_(static_cast<size_t>(channels), 0) {
   const int64_t group = ops_->depth_group, block = ops_->channel_block, bytes = ops_->weight_bytes;
   constexpr int64_t kGrain = 1 << 16;  // weights of a thread
+  constexpr int64_t kWhole = 4;        // a group of products of 8 bits
   parallel_for(0, channels, std::max<int64_t>(kGrain / (segments * depth + 1), 1), [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
       const int8_t* from = weights + c * segments * depth;
@@ -45,6 +46,10 @@ PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels,
         uint8_t* to = data_.data() + c / block * block_bytes_ + (s * groups_ * block + c % block) * group * bytes;
         for (int64_t d = 0; d < depth; d += group, to += block * group * bytes) {
           const int64_t count = std::min(group, depth - d);
+          if (bytes == 1 && count == kWhole) {
+            std::memcpy(to, from + d, kWhole);  // of a size that the compiler knows
+            continue;
+          }
           if (bytes == 1) {
             std::memcpy(to, from + d, static_cast<size_t>(count));
             continue;

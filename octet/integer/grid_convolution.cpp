@@ -13,10 +13,11 @@
 namespace octet::integer {
 namespace {
 
-constexpr int64_t kBandBytes = 96 << 10;  // of packed activations: they stay in the cache while all channels pass by
 constexpr int64_t kFewOperations = 8192;  // products of a pixel: fewer take floats no longer than finding the levels
 constexpr int64_t kGrain = 1 << 18;       // products of a thread
 constexpr int64_t kMostProduct = 255 * 128;
+constexpr float kWhole = 12582912.0F;  // 1.5 * 2^23: adding it rounds to a whole number
+constexpr float kOff = 1e-3F;          // of a step
 
 struct Levels {
   float scale, inverse;
@@ -30,10 +31,9 @@ OCTET_MULTI_ISA(find_levels, (const float* x, int64_t count, const Levels& grid,
                   const auto zero = static_cast<float>(grid.zero_point);
                   int32_t wrong = 0;
                   for (int64_t i = 0; i < count; ++i) {
-                    // Adding this rounds to a whole number. What is beyond 2^22 or no number differs below.
-                    constexpr float kWhole = 12582912.0F;
+                    // What is beyond 2^22, or no number, differs below; in this order no NaN goes on.
                     const float steps = (x[i] * inverse + kWhole) - kWhole;
-                    const float level = std::min(std::max(steps + zero, -128.0F), 127.0F);
+                    const float level = std::min(127.0F, std::max(-128.0F, steps + zero));
                     wrong |= static_cast<int32_t>(!((level - zero) * scale == x[i]));
                     to[i] = static_cast<int8_t>(static_cast<int32_t>(level));
                   }
@@ -42,15 +42,13 @@ OCTET_MULTI_ISA(find_levels, (const float* x, int64_t count, const Levels& grid,
 
 OCTET_MULTI_ISA(round_multiples, (const float* x, int64_t count, float step, int8_t* to, bool* fits),
                 (x, count, step, to, fits), {
-                  constexpr float kWhole = 12582912.0F;
-                  constexpr float kOff = 1e-3F;
                   const float inverse = 1.0F / step;
                   int32_t wrong = 0;
                   for (int64_t i = 0; i < count; ++i) {
                     const float steps = x[i] * inverse;
                     const float whole = (steps + kWhole) - kWhole;
                     wrong |= static_cast<int32_t>(!(std::abs(steps - whole) <= kOff && std::abs(whole) <= 127.0F));
-                    to[i] = static_cast<int8_t>(static_cast<int32_t>(std::min(std::max(whole, -127.0F), 127.0F)));
+                    to[i] = static_cast<int8_t>(static_cast<int32_t>(std::min(127.0F, std::max(-127.0F, whole))));
                   }
                   *fits = wrong == 0;
                 })
@@ -69,13 +67,8 @@ Axis axis_of(const GridConvolution& c, size_t d) {
   return {c.in[d], c.out[d], c.filter[d], c.stride[d], c.dilation[d], c.padding[d]};
 }
 
-// 1x1 without stride or padding: each pixel is a row of a matrix.
 Window window_of(const GridConvolution& c) {
-  const auto is_single = [&](size_t d) { return c.filter[d] == 1 && c.stride[d] == 1 && c.padding[d] == 0; };
-  if (is_single(0) && is_single(1)) {
-    return window_of_rows(c.samples * c.in[0] * c.in[1], c.channels, c.out_channels);
-  }
-  return {axis_of(c, 0), axis_of(c, 1), c.samples, c.channels, c.out_channels};
+  return pixels_as_rows({axis_of(c, 0), axis_of(c, 1), c.samples, c.channels, c.out_channels});
 }
 
 class Product {
@@ -85,17 +78,15 @@ class Product {
       : window_(window_of(c)),
         levels_{grid.scale, 1.0F / grid.scale, static_cast<int32_t>(grid.zero_point - grid.least - 128)},
         products_(c.filter[0] * c.filter[1] * c.channels),
-        segment_count_(segments_of_window(window_)),
-        packed_(path, weights, c.out_channels, segment_count_, products_ / segment_count_),
-        image_(window_, packed_.ops(), static_cast<int8_t>(levels_.zero_point)),
+        image_(window_, path_ops(path), static_cast<int8_t>(levels_.zero_point)),
         segments_(segments_of(window_, image_)),
+        packed_(path, weights, c.out_channels, static_cast<int64_t>(segments_.size()),
+                products_ / static_cast<int64_t>(segments_.size())),
         factors_(factors, factors + c.out_channels),
         bias_(static_cast<size_t>(c.out_channels), 0.0F) {
     if (bias != nullptr) std::copy(bias, bias + c.out_channels, bias_.begin());
     const int32_t shift = levels_.zero_point + packed_.ops().activation_shift;
     for (const int32_t sum : packed_.sums()) offsets_.push_back(sum * shift);
-    const int64_t reach = (window_.h.filter - 1) * window_.h.dilation + 1;
-    band_ = std::max<int64_t>((kBandBytes / image_.row_bytes() - reach) / window_.h.stride + 1, 1);
   }
 
   bool run(const float* x, float* y) const {
@@ -127,21 +118,19 @@ class Product {
   // Rows begin to end of all images' results.
   bool run_part(const float* x, float* y, int64_t begin, int64_t end) const {
     const auto& [h, w, batches, channels, out_channels] = window_;
-    const int64_t most = std::min({band_, h.out, end - begin}), reach = (h.filter - 1) * h.dilation + 1;
-    const int64_t framed_rows = (most - 1) * h.stride + reach;
-    // The last windows that hang over read up to a row more.
-    uint8_t* framed = own_memory((framed_rows + 1) * image_.row_bytes() + kReadAhead);
+    const int64_t band = image_.rows_in_band(), most = std::min({band, h.out, end - begin});
+    uint8_t* framed = own_memory(((most - 1) * h.stride + h.reach()) * image_.row_bytes() + kReadAhead);
     std::vector<int8_t> line(static_cast<size_t>(w.in * channels));
     bool fits = true;
     const Places at = places();
     for (int64_t row = begin; row < end && fits;) {
-      const int64_t oy = row % h.out, count = std::min({band_, end - row, h.out - oy});
+      const int64_t oy = row % h.out, count = std::min({band, end - row, h.out - oy});
       const float* image = x + row / h.out * h.in * w.in * channels;
       const auto line_of = [&](int64_t iy) {
         find_levels(image + iy * w.in * channels, w.in * channels, levels_, line.data(), &fits);
         return line.data();
       };
-      image_.pack_lines(line_of, oy * h.stride, (oy + count - 1) * h.stride + reach, framed);
+      image_.pack_lines(line_of, oy * h.stride, (oy + count - 1) * h.stride + h.reach(), framed);
       float* to = y + row * w.out * out_channels;
       const auto result = [&](int64_t i, int64_t first, int64_t width, const int32_t* sums) {
         const int64_t ox = i % at.per_row;
@@ -160,13 +149,12 @@ class Product {
 
   Window window_;
   Levels levels_;
-  int64_t products_, segment_count_;
-  PackedWeights packed_;
+  int64_t products_;
   PackedImage image_;
   std::vector<int64_t> segments_;
+  PackedWeights packed_;
   std::vector<float> factors_, bias_;
   std::vector<int32_t> offsets_;
-  int64_t band_ = 1;  // rows of the result
 };
 
 }  // namespace

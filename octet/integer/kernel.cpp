@@ -115,6 +115,19 @@ void KernelContext::require_same_shape(const Tensor& a, const Tensor& b) const {
   fail("shape of '" + b.name + "'", shape_text(a), shape_text(b));
 }
 
+void KernelContext::require_named_shape(size_t index) const {
+  if (!has_input(index) || !input(index).is_constant) return;
+  const std::vector<int64_t> wanted = integers(index);
+  const std::vector<int64_t>& got = output().shape;
+  bool fits = wanted.size() == got.size();
+  for (size_t d = 0; d < wanted.size() && fits; ++d) {
+    const bool is_multiple = d == 0 && wanted[d] > 0 && got[d] % wanted[d] == 0;
+    fits = wanted[d] == got[d] || wanted[d] == -1 || is_multiple;
+  }
+  if (fits) return;
+  fail("output shape", octet::str("[", join(", ", wanted), "]"), octet::str("[", join(", ", got), "]"));
+}
+
 void KernelContext::require_same_grid(const Tensor& a, const Tensor& b) const {
   if (scale(a) == scale(b) && zero_point(a) == zero_point(b)) return;
   fail("grid of '" + b.name + "'", octet::str("that of '", a.name, "', ", scale(a), " zero point ", zero_point(a)),

@@ -80,6 +80,9 @@ struct KernelContext {
                       tflite::Type type = tflite::Type::kInt8) const;
   void require_rank(const tflite::Tensor& tensor, size_t rank) const;
   void require_same_shape(const tflite::Tensor& a, const tflite::Tensor& b) const;
+  /// The shape that a constant input names, if it is one, is the output's: -1 stands for any size, and the first one
+  /// may be any multiple, as samples come in any number.
+  void require_named_shape(size_t index) const;
   void require_same_grid(const tflite::Tensor& a, const tflite::Tensor& b) const;
 };
 

@@ -171,9 +171,10 @@ std::optional<RoundedWeight> QatConvBn::weight_in_one_call(const std::vector<at:
     const at::Tensor low = by_channel ? scaled.low : scaled.low.min();
     const at::Tensor high = by_channel ? scaled.high : scaled.high.max();
     const QParams grid = rounding->watch(low, high, [&] { return scaled.values; });
-    if (rounding->has_data())
-      steps = divided ? grid.scale / scaled.factor : grid.scale.expand_as(scaled.factor).clone();
-    return WeightGrid{grid.scale, grid.zero_point, rounding->quant_min, rounding->quant_max, !rounding->has_data()};
+    const bool has_grid = rounding->has_data();
+    const at::Tensor of_channels = grid.scale.expand_as(scaled.factor);
+    if (has_grid) steps = divided ? of_channels / scaled.factor : of_channels.clone();
+    return WeightGrid{grid.scale, grid.zero_point, rounding->quant_min, rounding->quant_max, !has_grid};
   });
   return RoundedWeight{rounded, steps};
 }

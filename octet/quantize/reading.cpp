@@ -46,8 +46,8 @@ bool keeps_rows(const Node& node) {
 }
 
 bool is_softmax_of_rows(const Node& node) {
-  if (!is_one_of(node, {"aten.softmax.int", "aten._softmax.default", "aten._safe_softmax.default"}) || !node.meta())
-    return false;
+  const bool is_softmax = is_one_of(node, {"aten.softmax.int", "aten._softmax.default", "aten._safe_softmax.default"});
+  if (!is_softmax || !node.meta()) return false;
   const int64_t dim = node.arg("dim").to_int();
   return dim == -1 || dim == node.meta()->rank() - 1;
 }

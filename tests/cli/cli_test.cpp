@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "octet/formats/container.h"
 #include "octet/formats/npy.h"
 #include "tests/cli/program.h"
 #include "tests/support/golden_rows.h"
@@ -315,6 +316,38 @@ TEST_F(Program, RunChecksItsFiles) {
   EXPECT_EQ(lines(shape.err), 1u) << shape.err;
   EXPECT_NE(shape.err.find("conv2d"), std::string::npos) << shape.err;
   EXPECT_FALSE(std::ifstream(file("o.npy")).good());
+}
+
+TEST_F(Program, RunTakesAsManyInputsAsTheProgramHas) {
+  GraphModule module;
+  Node* made = module.graph().call("aten.full.default", {std::vector<int64_t>{2, 3}, 1.5});
+  module.graph().output({made});
+  save_octet(module, file("none.octet"));
+  const Outcome none = run("run " + file("none.octet") + " --output " + file("o.npy"));
+  ASSERT_EQ(none.status, 0) << none.err;
+  EXPECT_TRUE(at::equal(read_npy(file("o.npy")), at::full({2, 3}, 1.5)));
+  const Outcome missing = run("run " + golden("net_cifarnet/model.pt2") + " --output " + file("p.npy"));
+  EXPECT_EQ(missing.status, 2);
+  EXPECT_NE(missing.err.find("--input: expected 1 files, one for each input, got 0"), std::string::npos) << missing.err;
+}
+
+// Held back until the verb has ended well; tests/cli/hostile_test.cpp has the other case.
+TEST_F(Program, WarningsOfLibtorchAreSaidOnceBehindTheResults) {
+  GraphModule module;
+  Graph& graph = module.graph();
+  Node* x = graph.placeholder("x");
+  x->set_meta(TensorMeta{at::kFloat, {1, 2, 6, 6}});
+  Node* weight = graph.call("aten.full.default", {std::vector<int64_t>{2, 2, 4, 4}, 0.1});
+  Node* y = graph.call("aten.conv2d.padding", {x, weight, Arg(), std::vector<int64_t>{1, 1}, "same"});
+  graph.output({graph.call("aten.conv2d.padding", {y, weight, Arg(), std::vector<int64_t>{1, 1}, "same"})});
+  save_octet(module, file("same.octet"));
+  write_npy(file("x.npy"), at::ones({1, 2, 6, 6}));
+  const Outcome ran = run("run " + file("same.octet") + " --input " + file("x.npy") + " --output " + file("o.npy"));
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const std::string warning = "Using padding='same' with even kernel lengths";
+  const size_t first = ran.err.find(warning);
+  ASSERT_NE(first, std::string::npos) << ran.err;
+  EXPECT_EQ(ran.err.find(warning, first + 1), std::string::npos) << ran.err;
 }
 
 TEST_F(Program, RunsTflite) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "octet/quantize/compare.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "tests/engine/graph_builder.h"
 #include "tests/engine/pass_case.h"
@@ -160,6 +161,28 @@ TEST_P(WindowPassTest, KeepsResultsShapesAndRests) { test::expect_pass(GetParam(
 
 INSTANTIATE_TEST_SUITE_P(Cases, WindowPassTest, testing::ValuesIn(window_cases()),
                          [](const auto& each) { return each.param.name; });
+
+// Behind the pass the pool is a part, and the product what the float model's pool is: before a comparison as after it.
+TEST(ScaledAverages, TheProductStandsForThePool) {
+  GraphBuilder g;
+  Node* x = g.input({1, 2, 7, 7});
+  Node* pool = g.call("aten.avg_pool2d.default", {x, Sizes{3, 3}, Sizes{2, 2}, Sizes{1, 1}, false, false});
+  const auto written = g.finish({g.call("aten.relu.default", {pool})});
+  const auto rewritten = written->copy();
+  ASSERT_TRUE(scale_padded_averages(*rewritten));
+  const auto first_of = [](const GraphModule& module, const char* op) {
+    for (const Node* node : module.graph().nodes()) {
+      if (node->is_call(op)) return node;
+    }
+    return static_cast<const Node*>(nullptr);
+  };
+  const Node* part = first_of(*rewritten, "aten.avg_pool2d.default");
+  const Node* product = first_of(*rewritten, "aten.mul.Tensor");
+  const FloatNodes in_written(*written), in_rewritten(*rewritten);
+  EXPECT_EQ(in_written.of(*product), first_of(*written, "aten.avg_pool2d.default"));
+  EXPECT_EQ(in_written.of(*part), nullptr);
+  EXPECT_EQ(in_rewritten.of(*product), product);
+}
 
 }  // namespace
 }  // namespace octet::targets

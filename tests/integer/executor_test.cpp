@@ -257,6 +257,21 @@ TEST(Executor, RefusesOutputsThatContradictTheOperator) {
     wide.options().padding = tflite::Padding::kSame;
     wide.output({1, 6, width, 2}, tflite::Type::kInt8, grid);
     EXPECT_EQ(refusal(wide), fits ? "" : "[TRANSPOSE_CONV 't3'] input size: expected 4 for an output of 8, got 2");
+
+    test::Program named(tflite::OpCode::kTransposeConv);
+    named.constant(test::integers({1, 6, fits ? 4 : 3, 2}));
+    named.constant(at::ones({2, 2, 2, 3}, at::kChar), grid);
+    named.input(at::zeros({1, 3, 2, 3}, at::kChar), grid);
+    named.options() = wide.options();
+    named.output({1, 6, 4, 2}, tflite::Type::kInt8, grid);
+    EXPECT_EQ(refusal(named),
+              fits ? "" : "[TRANSPOSE_CONV 't3'] output shape: expected [1, 6, 3, 2], got [1, 6, 4, 2]");
+
+    test::Program turned(tflite::OpCode::kReverseV2);
+    turned.input(x, grid);
+    turned.constant(fits ? test::integers({1}) : test::integers({1}).reshape({}));
+    turned.output({2, 3, 4}, tflite::Type::kInt8, grid);
+    EXPECT_EQ(refusal(turned), fits ? "" : "[REVERSE_V2 't2'] dimensions of 't1': expected 1, got 0");
   }
 }
 

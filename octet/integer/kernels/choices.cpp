@@ -302,6 +302,7 @@ Kernel make_reverse(const KernelContext& context) {
   const Tensor& input = context.input(0);
   require_same_values(context, input, context.output());
   context.require_same_shape(input, context.output());
+  context.require_rank(context.input(1), 1);
   const size_t rank = input.shape.size();
   const std::vector<int64_t> steps = dense_steps(input.shape);
   std::vector<bool> turned(rank, false);

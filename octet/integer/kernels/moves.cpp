@@ -50,29 +50,11 @@ Kernel make_concatenation(const KernelContext& context) {
   };
 }
 
-namespace {
-
-// A constant shape says what the output's says, but for the batch: samples come in any number. -1 is any size.
-void require_shape_of_input(const KernelContext& context, size_t index) {
-  if (!context.has_input(index) || !context.input(index).is_constant) return;
-  const std::vector<int64_t> wanted = context.integers(index);
-  const std::vector<int64_t>& got = context.output().shape;
-  bool fits = wanted.size() == got.size();
-  for (size_t d = 0; d < wanted.size() && fits; ++d) {
-    const bool is_many = d == 0 && wanted[d] > 0 && got[d] % wanted[d] == 0;
-    fits = wanted[d] == got[d] || wanted[d] == -1 || is_many;
-  }
-  if (!fits)
-    context.fail("output shape", octet::str("[", join(", ", wanted), "]"), octet::str("[", join(", ", got), "]"));
-}
-
-}  // namespace
-
 Kernel make_reshape(const KernelContext& context) {
   const Tensor& input = context.input(0);
   const Tensor& output = context.output();
   require_same_values(context, input, output);
-  require_shape_of_input(context, 1);
+  context.require_named_shape(1);
   if (input.numel() != output.numel()) {
     context.fail("elements of the output", std::to_string(input.numel()), std::to_string(output.numel()));
   }

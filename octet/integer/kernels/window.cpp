@@ -71,6 +71,7 @@ Window transposed_window(const KernelContext& context, tflite::Type type) {
   const Tensor& output = context.output();
   context.require_images({&input, &output, &weight}, type);
   require_same_batch(context, input);
+  context.require_named_shape(0);
   if (weight.shape[3] != input.shape[3] || output.shape[3] != weight.shape[0]) {
     context.fail("channels of the weight", octet::str(input.shape[3], " in, ", output.shape[3], " out"),
                  octet::str(weight.shape[3], ", ", weight.shape[0]));
@@ -151,12 +152,19 @@ Window window_of_rows(int64_t rows, int64_t depth, int64_t out_channels) {
   return {{rows, rows, 1, 1, 1, 0}, {1, 1, 1, 1, 1, 0}, 1, depth, out_channels};
 }
 
-int64_t segments_of_window(const Window& window) {
-  return window.h.filter * (window.w.dilation == 1 ? 1 : window.w.filter);
+Window pixels_as_rows(const Window& window) {
+  const auto is_single = [](const Axis& axis) { return axis.filter == 1 && axis.stride == 1 && axis.in == axis.out; };
+  if (!is_single(window.h) || !is_single(window.w)) return window;
+  return window_of_rows(window.batches * window.h.in * window.w.in, window.channels, window.out_channels);
+}
+
+int64_t PackedImage::rows_in_band() const {
+  constexpr int64_t kBandBytes = 96 << 10;
+  return std::max<int64_t>((kBandBytes / row_bytes() - window_.h.reach()) / window_.h.stride + 1, 1);
 }
 
 std::vector<int64_t> segments_of(const Window& window, const PackedImage& image) {
-  const int64_t parts = segments_of_window(window) / window.h.filter;
+  const int64_t parts = window.w.dilation == 1 ? 1 : window.w.filter;
   std::vector<int64_t> segments;
   for (int64_t fy = 0; fy < window.h.filter; ++fy) {
     for (int64_t fx = 0; fx < parts; ++fx) segments.push_back(image.tap(fy, fx));

@@ -12,7 +12,9 @@ namespace octet::integer {
 struct Axis {
   int64_t in, out, filter, stride, dilation, before;
   /// Pixels that lack behind the image.
-  int64_t after() const { return std::max<int64_t>((out - 1) * stride + (filter - 1) * dilation + 1 - before - in, 0); }
+  int64_t after() const { return std::max<int64_t>((out - 1) * stride + reach() - before - in, 0); }
+  /// Pixels from the first to the last that a window covers.
+  int64_t reach() const { return (filter - 1) * dilation + 1; }
 };
 
 /// An image, the window that slides over it, and the result.
@@ -38,6 +40,8 @@ class PackedImage {
   int64_t bytes() const { return bytes_; }
   int64_t pixel_bytes() const { return pixel_bytes_; }
   int64_t row_bytes() const { return width_ * pixel_bytes_; }
+  /// Rows of the result whose windows cover so little that it stays in the cache while all channels pass by.
+  int64_t rows_in_band() const;
 
   void pack(const int8_t* image, uint8_t* to) const { pack_rows(image, 0, height_, to); }
   /// Rows first to last of the framed image alone; the result's row oy needs those from oy * stride on.
@@ -64,9 +68,9 @@ class PackedImage {
 
 /// Rows of a matrix, each a pixel.
 Window window_of_rows(int64_t rows, int64_t depth, int64_t out_channels);
-/// Runs of pixels of a window that lie side by side: its rows, or with dilation each pixel.
-int64_t segments_of_window(const Window& window);
-/// Bytes from where a window begins to each of them.
+/// The window of single pixels that stand side by side, as rows; any other as it is.
+Window pixels_as_rows(const Window& window);
+/// Bytes from where a window begins to each run of its pixels that lie side by side: its rows, or with dilation each.
 std::vector<int64_t> segments_of(const Window& window, const PackedImage& image);
 
 /// Window of CONV_2D and DEPTHWISE_CONV_2D: the filter's size is that of the weight. Throws octet::Error where shapes,

@@ -6,10 +6,6 @@
 namespace octet::integer {
 namespace {
 
-constexpr int64_t kBandBytes = 96 << 10;  // of packed activations, which stay in the cache while all channels pass by
-
-bool is_of_single_pixels(const Axis& axis) { return axis.filter == 1 && axis.stride == 1 && axis.in == axis.out; }
-
 // An image, or several, taken in bands of the result's rows: each packs the rows that it covers and multiplies them.
 class WindowedProduct {
  public:
@@ -21,7 +17,7 @@ class WindowedProduct {
                 products() / static_cast<int64_t>(segments_.size())),
         table_(requantize.table(packed_.sums(), context.zero_point(context.input(0)) + packed_.ops().activation_shift,
                                 products(), packed_.magnitudes())),
-        band_(std::max<int64_t>((kBandBytes / image_.row_bytes() - reach()) / window.h.stride + 1, 1)) {}
+        band_(image_.rows_in_band()) {}
 
   void run(const int8_t* x, int8_t* y) const {
     const int64_t rows = window_.batches * window_.h.out, channels = window_.out_channels;
@@ -42,16 +38,15 @@ class WindowedProduct {
 
  private:
   int64_t products() const { return window_.h.filter * window_.w.filter * window_.channels; }
-  int64_t reach() const { return (window_.h.filter - 1) * window_.h.dilation + 1; }
 
   // Rows begin to end of all images' results, channels first to last.
   void run_part(const int8_t* x, int8_t* y, int64_t begin, int64_t end, int64_t first, int64_t last) const {
     const auto& [h, w, batches, channels, out_channels] = window_;
     const int64_t most = std::min({band_, h.out, end - begin});
-    uint8_t* framed = own_memory(((most - 1) * h.stride + reach()) * image_.row_bytes() + kReadAhead);
+    uint8_t* framed = own_memory(((most - 1) * h.stride + h.reach()) * image_.row_bytes() + kReadAhead);
     for (int64_t row = begin; row < end;) {
       const int64_t oy = row % h.out, count = std::min({band_, end - row, h.out - oy});
-      image_.pack_rows(x + row / h.out * h.in * w.in * channels, oy * h.stride, (oy + count - 1) * h.stride + reach(),
+      image_.pack_rows(x + row / h.out * h.in * w.in * channels, oy * h.stride, (oy + count - 1) * h.stride + h.reach(),
                        framed);
       int8_t* to = y + row * w.out * out_channels;
       if (w.out == 1) {
@@ -86,11 +81,8 @@ class WindowedProduct {
 
 }  // namespace
 
-Kernel make_windowed_product(const KernelContext& context, Window window, const Requantizer& requantize) {
-  if (is_of_single_pixels(window.h) && is_of_single_pixels(window.w)) {
-    window = window_of_rows(window.batches * window.h.in * window.w.in, window.channels, window.out_channels);
-  }
-  const auto product = std::make_shared<WindowedProduct>(context, window, requantize);
+Kernel make_windowed_product(const KernelContext& context, const Window& window, const Requantizer& requantize) {
+  const auto product = std::make_shared<WindowedProduct>(context, pixels_as_rows(window), requantize);
   return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) { product->run(x, y); });
 }
 

@@ -4,6 +4,7 @@
 
 #include <ATen/ExpandUtils.h>
 #include <ATen/Functions.h>
+#include <c10/util/accumulate.h>
 
 #include <algorithm>
 #include <array>
@@ -24,12 +25,6 @@ using tflite::Type;
 namespace {
 
 using Sizes = std::vector<int64_t>;
-
-int64_t count_of(const Sizes& sizes, size_t begin, size_t end) {
-  int64_t count = 1;
-  for (size_t d = begin; d < end; ++d) count *= sizes[d];
-  return count;
-}
 
 ValueId number(OperatorLowering& op, const std::string& name, int64_t value) { return op.indices(name, {value}, {}); }
 
@@ -99,7 +94,7 @@ struct Along {
 
 Along along(OperatorLowering& op, ValueId x) {
   const auto rank = static_cast<int64_t>(op.shape_of(x).size());
-  if (op.is_none("dim")) return {op.reshaped("flat", x, {count_of(op.shape_of(x), 0, op.shape_of(x).size())}), 0};
+  if (op.is_none("dim")) return {op.reshaped("flat", x, {c10::multiply_integers(op.shape_of(x))}), 0};
   return {rank == 0 ? op.reshaped("line", x, {1}) : x, op.dimension("dim", 0, std::max<int64_t>(rank, 1))};
 }
 

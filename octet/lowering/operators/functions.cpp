@@ -93,7 +93,7 @@ ValueId celu(const Function& f) {
   return elu_of(f, 1.0, alpha, 1.0 / alpha);
 }
 
-// x where `how` holds between |x| or x and a bound, a number elsewhere.
+// x above the threshold, a number elsewhere.
 ValueId threshold(const Function& f) {
   const ValueId is_above = f.steps.compared(OpCode::kGreater, f.x, f.steps.number(f.number("threshold", 0.0)));
   return f.steps.chosen(is_above, f.x, f.steps.number(f.number("value", 0.0)));
@@ -154,7 +154,7 @@ const std::unordered_map<std::string_view, Formula>& formulas() {
   return table;
 }
 
-// The sum along the last of `axes`' dimensions of what is given, in the shape of the graph's result.
+// The sum along `axis`, whose size becomes 1.
 ValueId summed(OperatorLowering& op, const std::string& name, ValueId x, int64_t axis) {
   std::vector<int64_t> shape = op.shape_of(x);
   shape[static_cast<size_t>(axis)] = 1;
@@ -163,7 +163,7 @@ ValueId summed(OperatorLowering& op, const std::string& name, ValueId x, int64_t
   return op.step(name, OpCode::kSum, {x, op.indices(name + "_axis", {axis})}, shape, keep);
 }
 
-// Both tensors in the shape's rank.
+// Both tensors with so many dimensions.
 std::pair<ValueId, ValueId> both(OperatorLowering& op, const char* first, const char* second, size_t rank) {
   const auto widened = [&](const char* argument) {
     std::vector<int64_t> sizes = op.sizes(argument);

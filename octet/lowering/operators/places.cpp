@@ -3,6 +3,7 @@
 #include <ATen/ExpandUtils.h>
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
+#include <c10/util/accumulate.h>
 
 #include <algorithm>
 #include <array>
@@ -33,10 +34,9 @@ namespace {
 
 using Sizes = std::vector<int64_t>;
 
-int64_t elements_of(const Sizes& sizes, size_t begin, size_t end) {
-  int64_t count = 1;
-  for (size_t d = begin; d < end; ++d) count *= sizes[d];
-  return count;
+int64_t elements_between(const Sizes& sizes, size_t begin, size_t end) {
+  const auto at = [&](size_t d) { return sizes.begin() + static_cast<int64_t>(d); };
+  return c10::multiply_integers(at(begin), at(end));
 }
 
 // As whole numbers of 64 bits; `op` computes them.
@@ -82,7 +82,7 @@ void lower_embedding_bag(OperatorLowering& op) {
   const Sizes& out = op.node().element_metas().at(0).sizes;
   const Sizes words = op.sizes("indices");
   const std::optional<Constant> offsets = op.constant("offsets");
-  const int64_t bags = out.at(0), each = bags == 0 ? 0 : elements_of(words, 0, words.size()) / bags;
+  const int64_t bags = out.at(0), each = bags == 0 ? 0 : elements_between(words, 0, words.size()) / bags;
   const bool is_even = offsets && each > 0 && words.size() == 1 && words[0] == bags * each &&
                        !op.flag("include_last_offset") &&
                        at::equal(offsets->values.to(at::kLong), at::arange(bags, at::kLong) * each);
@@ -109,7 +109,7 @@ void lower_gather(OperatorLowering& op) {
   if (in.empty() || out.size() != in.size()) op.refuse("a number without dimensions");
   const auto dim = static_cast<size_t>(op.dimension("dim", 0, static_cast<int64_t>(in.size())));
   ValueId places = op.cast("index_wide", op.input("index", false), Type::kInt64);
-  const int64_t step = elements_of(in, dim + 1, in.size());
+  const int64_t step = elements_between(in, dim + 1, in.size());
   if (step != 1) {
     const ValueId factor = op.plain_constant("step", at::scalar_tensor(step, at::kLong));
     places = computed(op, "scaled_index", OpCode::kMul, places, factor, out);
@@ -119,10 +119,10 @@ void lower_gather(OperatorLowering& op) {
     if (d == dim) continue;
     Sizes line(in.size(), 1);
     line[d] = out[d];
-    rest = rest + (at::arange(out[d], at::kLong) * elements_of(in, d + 1, in.size())).reshape(line);
+    rest = rest + (at::arange(out[d], at::kLong) * elements_between(in, d + 1, in.size())).reshape(line);
   }
   if (rest.numel() > 1) places = computed(op, "places", OpCode::kAdd, places, op.plain_constant("rest", rest), out);
-  const ValueId flat = op.reshaped("flat", op.input("self", false), {elements_of(in, 0, in.size())});
+  const ValueId flat = op.reshaped("flat", op.input("self", false), {elements_between(in, 0, in.size())});
   give_as_given(op, gathered(op, flat, places, 0));
 }
 
@@ -178,7 +178,7 @@ void lower_index(OperatorLowering& op) {
   }
   const size_t end = first + dims.size();
   Sizes joined(in.begin(), in.begin() + static_cast<int64_t>(first));
-  joined.push_back(elements_of(in, first, end));
+  joined.push_back(elements_between(in, first, end));
   joined.insert(joined.end(), in.begin() + static_cast<int64_t>(end), in.end());
   give_as_given(op, gathered(op, op.reshaped("joined", x, joined), places, static_cast<int64_t>(first)));
 }

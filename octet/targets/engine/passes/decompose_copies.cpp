@@ -216,8 +216,7 @@ Node* spread(GraphModule& module, Node* x, const Sizes& from, const Node& node) 
   return add_call("aten.mul.Tensor", {x, whole}, out, node);
 }
 
-// ---- arithmetic of rows and columns
-// ----------------------------------------------------------------------------------
+// ---- arithmetic of rows and columns --------------------------------------------------------------------------------
 
 // The operand that is spread so that one of them has the result's sizes: that of more elements. nullptr for other
 // nodes, and where one has them already.
