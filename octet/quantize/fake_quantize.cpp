@@ -4,14 +4,13 @@
 
 #include "octet/quantize/assign_buffer.h"
 #include "octet/quantize/fused_training.h"
+#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {
 namespace {
 
-bool is_on(const at::Tensor& flag) {
-  return flag.device().is_cpu() ? *flag.const_data_ptr<uint8_t>() != 0 : flag.item<uint8_t>() != 0;
-}
+bool is_on(const at::Tensor& flag) { return first_value<uint8_t>(flag) != 0; }
 
 std::shared_ptr<ObserverBase> moving_average(const ObserverArgs& args, double averaging_constant, double eps,
                                              Averaging averaging) {
