@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -79,6 +80,25 @@ OCTET_MULTI_ISA(round_weight_row, (const float* scaled, float* rounded, int64_t 
                     const float level = level_of(scaled[i], r.inverse, r.zero_point);
                     rounded[i] = value_of(level, r.least, r.most, r.zero_point, r.scale) * r.back;
                   }
+                })
+
+// The same, and what a value is a multiple of the step by; `fits` stays where int8 holds all of them, evenly.
+OCTET_MULTI_ISA(round_weight_multiples_row,
+                (const float* scaled, float* rounded, int8_t* multiples, int64_t count, const WeightRow& row,
+                 bool* fits),
+                (scaled, rounded, multiples, count, row, fits), {
+                  const WeightRow r = row;
+                  int32_t beyond = 0;
+                  _Pragma("GCC ivdep") for (int64_t i = 0; i < count; ++i) {
+                    const float level = level_of(scaled[i], r.inverse, r.zero_point);
+                    rounded[i] = value_of(level, r.least, r.most, r.zero_point, r.scale) * r.back;
+                    float steps = (level < r.least ? r.least : level);
+                    steps = (steps > r.most ? r.most : steps) - r.zero_point;
+                    beyond |= static_cast<int32_t>(!(steps >= -127.0F && steps <= 127.0F));
+                    const float held = steps > -127.0F ? steps : -127.0F;  // no NaN goes on
+                    multiples[i] = static_cast<int8_t>(static_cast<int32_t>(held < 127.0F ? held : 127.0F));
+                  }
+                  *fits = *fits && beyond == 0;
                 })
 
 // Of a channel: sums of the gradient of the scaled weight times the weight, and of the result's times the rounded
@@ -223,6 +243,7 @@ at::Tensor round_weight_reference(const at::Tensor& weight, const at::Tensor& ga
 struct RoundWeightRequest {
   const WeightScaling& scaling;
   const ChooseWeightGrid& choose;
+  at::Tensor* multiples;  // null: not asked for
 };
 
 struct RoundWeight : torch::autograd::Function<RoundWeight> {
@@ -236,8 +257,20 @@ struct RoundWeight : torch::autograd::Function<RoundWeight> {
     at::Tensor result = at::empty_like(weight);
     const float* from = scaled.values.const_data_ptr<float>();
     float* to = result.mutable_data_ptr<float>();
-    for_channels(weight.size(0), each,
-                 [&](int64_t c) { round_weight_row(from + c * each, to + c * each, each, rows.row(c)); });
+    if (request->multiples != nullptr && !grid.is_none) {
+      at::Tensor multiples = at::empty_like(weight, weight.options().dtype(at::kChar));
+      int8_t* whole = multiples.mutable_data_ptr<int8_t>();
+      std::atomic<bool> all_fit{true};
+      for_channels(weight.size(0), each, [&](int64_t c) {
+        bool fits = true;
+        round_weight_multiples_row(from + c * each, to + c * each, whole + c * each, each, rows.row(c), &fits);
+        if (!fits) all_fit = false;
+      });
+      if (all_fit) *request->multiples = multiples;
+    } else {
+      for_channels(weight.size(0), each,
+                   [&](int64_t c) { round_weight_row(from + c * each, to + c * each, each, rows.row(c)); });
+    }
     // Buffers change with the next step; these are copies.
     const at::Tensor deviation = deviation_of(scaling);
     context->save_for_backward({weight, gamma.value_or(at::Tensor()), deviation, rows.factor(), rows.scale().clone(),
@@ -337,11 +370,12 @@ bool takes_round_weight(const at::Tensor& weight, const WeightScaling& scaling) 
          (!scaling.gamma.defined() || is_float_row(scaling.gamma, channels));
 }
 
-at::Tensor round_weight(const at::Tensor& weight, const WeightScaling& scaling, const ChooseWeightGrid& choose) {
+at::Tensor round_weight(const at::Tensor& weight, const WeightScaling& scaling, const ChooseWeightGrid& choose,
+                        at::Tensor* multiples) {
   if (!takes_round_weight(weight, scaling)) {
     throw Error(kWeightWhere, "takes float32 weights with their channels in dimension 0, each in one piece");
   }
-  const RoundWeightRequest request{scaling, choose};
+  const RoundWeightRequest request{scaling, choose, multiples};
   const std::optional<at::Tensor> gamma = scaling.gamma.defined() ? std::optional(scaling.gamma) : std::nullopt;
   return RoundWeight::apply(weight, gamma, &request);
 }

@@ -48,7 +48,10 @@ OCTET_API bool takes_round_weight(const at::Tensor& weight, const WeightScaling&
 /// fake_quantize(weight * f), and divided by f where that is asked for: to the bit of the operators one by one, but for
 /// the square root in f, which libtorch takes from MKL (an ulp off on some CPUs). The gradient passes straight through
 /// to weight and gamma, as it does through them; to any order.
+/// `multiples`, where it is given, becomes the int8 tensor of the weight's shape that says which multiple of its
+/// channel's step (the grid's scale, divided by f as the result is) each number of the result is; it stays as it is
+/// where there is no grid, or some number is none of -127 to 127.
 OCTET_API at::Tensor round_weight(const at::Tensor& weight, const WeightScaling& scaling,
-                                  const ChooseWeightGrid& choose);
+                                  const ChooseWeightGrid& choose, at::Tensor* multiples = nullptr);
 
 }  // namespace octet

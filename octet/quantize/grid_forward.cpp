@@ -1,10 +1,10 @@
 #include "octet/quantize/grid_forward.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 
 #include <algorithm>
 #include <atomic>
-#include <vector>
 
 #include "octet/integer/grid_convolution.h"
 #include "octet/kernels/parallel.h"
@@ -20,22 +20,23 @@ bool is_image_of_floats(const at::Tensor& x) {
          x.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-// int8 [O, kh, kw, I] in memory; empty where a value is no multiple.
-std::vector<int8_t> levels_of(const RoundedWeight& weight) {
+// int8 [O, kh, kw, I] in memory; undefined where a value is no multiple.
+at::Tensor levels_of(const RoundedWeight& weight) {
+  if (weight.multiples.defined()) return weight.multiples.contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor values = weight.values.contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor steps = weight.steps.contiguous();
   const int64_t channels = values.size(0), each = values.numel() / channels;
-  std::vector<int8_t> levels(static_cast<size_t>(values.numel()));
+  at::Tensor levels = at::empty_like(values, values.options().dtype(at::kChar));
   const float* from = values.const_data_ptr<float>();
   const float* step = steps.const_data_ptr<float>();
+  auto* to = levels.mutable_data_ptr<int8_t>();
   std::atomic<bool> fit{true};
   parallel_for(0, channels, std::max<int64_t>(kGrain / each, 1), [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
-      if (!integer::find_multiples(from + c * each, each, step[c], levels.data() + c * each)) fit = false;
+      if (!integer::find_multiples(from + c * each, each, step[c], to + c * each)) fit = false;
     }
   });
-  if (!fit) levels.clear();
-  return levels;
+  return fit ? levels : at::Tensor();
 }
 
 // Nothing where the numbers make no convolution: its own error is at::convolution's.
@@ -67,15 +68,15 @@ std::optional<at::Tensor> convolve_in_integers(const at::Tensor& x, const Roundi
                                                const RoundedWeight& weight, const at::Tensor& bias,
                                                const ConvGeometry& g) {
   const integer::GridConvolution convolution = convolution_of(x, weight.values, g).value();
-  const std::vector<int8_t> levels = levels_of(weight);
-  if (levels.empty()) return std::nullopt;
+  const at::Tensor levels = levels_of(weight);
+  if (!levels.defined()) return std::nullopt;
   const at::Tensor factors = (weight.steps * grid.scale).contiguous();
   const at::Tensor added = bias.defined() ? bias.to(at::kFloat).contiguous() : bias;
   at::Tensor y = at::empty({x.size(0), convolution.out_channels, convolution.out[0], convolution.out[1]},
                            x.options().memory_format(at::MemoryFormat::ChannelsLast));
   const bool fits =
       integer::convolve_on_grid(convolution, x.const_data_ptr<float>(), {grid.scale, grid.zero_point, grid.quant_min},
-                                levels.data(), factors.const_data_ptr<float>(),
+                                levels.const_data_ptr<int8_t>(), factors.const_data_ptr<float>(),
                                 added.defined() ? added.const_data_ptr<float>() : nullptr, y.mutable_data_ptr<float>());
   return fits ? std::optional(y) : std::nullopt;
 }

@@ -13,6 +13,7 @@ namespace octet {
 struct RoundedWeight {
   at::Tensor values;
   at::Tensor steps;  ///< float32 [channels]: what a channel's values are whole multiples of; undefined: not known
+  at::Tensor multiples = {};  ///< int8, of the same shape: which; undefined: not known
 };
 
 /// True where convolve_in_integers may do better than floats, as far as types and sizes tell.

@@ -166,8 +166,8 @@ std::optional<RoundedWeight> QatConvBn::weight_in_one_call(const std::vector<at:
   const bool by_channel = rounding->is_per_channel();
   const WeightScaling scaling{inputs.at(3), inputs.at(6), eps_, divided ? kLeastGamma : 0.0, divided};
   if ((by_channel && rounding->ch_axis != 0) || !takes_round_weight(inputs.at(1), scaling)) return std::nullopt;
-  at::Tensor steps;
-  const at::Tensor rounded = round_weight(inputs[1], scaling, [&](const ScaledWeight& scaled) {
+  at::Tensor steps, multiples;
+  const ChooseWeightGrid choose = [&](const ScaledWeight& scaled) {
     make_room(scaled.values, fold_bias(inputs[2], inputs[4], inputs[5], scaled.factor));
     const at::Tensor low = by_channel ? scaled.low : scaled.low.min();
     const at::Tensor high = by_channel ? scaled.high : scaled.high.max();
@@ -176,8 +176,9 @@ std::optional<RoundedWeight> QatConvBn::weight_in_one_call(const std::vector<at:
     const at::Tensor of_channels = grid.scale.expand_as(scaled.factor);
     if (has_grid) steps = divided ? of_channels / scaled.factor : of_channels.clone();
     return WeightGrid{grid.scale, grid.zero_point, rounding->quant_min, rounding->quant_max, !has_grid};
-  });
-  return RoundedWeight{rounded, steps};
+  };
+  const at::Tensor rounded = round_weight(inputs[1], scaling, choose, &multiples);
+  return RoundedWeight{rounded, steps, multiples};
 }
 
 void QatConvBn::begin_run() {

@@ -58,6 +58,15 @@ const State* known_state(torch::optim::Optimizer& optimizer, const at::Tensor& p
   return found == optimizer.state().end() ? nullptr : static_cast<const State*>(found->second.get());
 }
 
+// The same memory in one row: ATen's operators copy what is not contiguous, channels last too.
+std::vector<at::Tensor> rows_of(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> rows;
+  for (const at::Tensor& each : tensors) {
+    rows.push_back(each.is_contiguous() ? each : each.as_strided({each.numel()}, {1}));
+  }
+  return rows;
+}
+
 // What one call of the kernel updates: tensors that have, or have not yet, a momentum.
 struct SgdLists {
   std::vector<at::Tensor> parameters, gradients, momenta;
@@ -65,8 +74,9 @@ struct SgdLists {
 
 void fused_sgd(const SgdLists& lists, const torch::optim::SGDOptions& options, bool is_first) {
   if (lists.parameters.empty()) return;
-  at::_fused_sgd_(lists.parameters, lists.gradients, lists.momenta, options.weight_decay(), options.momentum(),
-                  options.lr(), options.dampening(), options.nesterov(), /*maximize=*/false, is_first);
+  at::_fused_sgd_(rows_of(lists.parameters), rows_of(lists.gradients), rows_of(lists.momenta), options.weight_decay(),
+                  options.momentum(), options.lr(), options.dampening(), options.nesterov(), /*maximize=*/false,
+                  is_first);
 }
 
 }  // namespace
@@ -137,8 +147,9 @@ at::Tensor FusedAdamW::step(LossClosure closure) {
     }
     if (parameters.empty()) continue;
     const auto [beta1, beta2] = options.betas();
-    at::_fused_adamw_(parameters, gradients, means, squares, {}, steps, options.lr(), beta1, beta2,
-                      options.weight_decay(), options.eps(), /*amsgrad=*/false, /*maximize=*/false);
+    at::_fused_adamw_(rows_of(parameters), rows_of(gradients), rows_of(means), rows_of(squares), {}, steps,
+                      options.lr(), beta1, beta2, options.weight_decay(), options.eps(), /*amsgrad=*/false,
+                      /*maximize=*/false);
   }
   return loss;
 }

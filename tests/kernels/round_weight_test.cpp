@@ -114,6 +114,30 @@ TEST(RoundWeight, TellsRangesOfChannels) {
   });
 }
 
+TEST(RoundWeight, TellsMultiplesOfTheStep) {
+  at::manual_seed(14);
+  const at::Tensor weight = at::randn({5, 4, 3, 3}).contiguous(at::MemoryFormat::ChannelsLast);
+  const WeightScaling scaling{at::randn({5}), at::rand({5}) + 0.1, 1e-5, 1e-3, true};
+  const auto multiples_on = [&](const WeightGrid& grid) {
+    at::Tensor multiples;
+    const at::Tensor y = round_weight(weight, scaling, [&](const ScaledWeight&) { return grid; }, &multiples);
+    if (multiples.defined()) {
+      const at::Tensor steps = (grid.scale / weight_factor(scaling)).view({5, 1, 1, 1});
+      EXPECT_LT((y - multiples.to(at::kFloat) * steps).abs().max().item<float>(), 1e-6);
+      EXPECT_EQ(multiples.strides(), weight.strides());
+    }
+    return multiples;
+  };
+  const at::Tensor scales = at::rand({5}) * 0.01 + 0.015;
+  EXPECT_EQ(multiples_on({scales, at::zeros({5}, at::kLong), -127, 127}).abs().max().item<int64_t>(), 127);
+  EXPECT_TRUE(multiples_on({scales, at::full({5}, 3, at::kLong), -120, 120}).defined());
+  EXPECT_FALSE(multiples_on({scales, at::zeros({5}, at::kLong), -128, 127}).defined()) << "-128 is no multiple";
+  EXPECT_FALSE(multiples_on({scales, at::full({5}, 3, at::kLong), -127, 127}).defined()) << "nor is -130";
+  EXPECT_FALSE(multiples_on({scales, at::zeros({5}, at::kLong), -127, 127, true}).defined());
+  weight[1][1][1][1] = std::nanf("");
+  EXPECT_FALSE(multiples_on({scales, at::zeros({5}, at::kLong), -127, 127}).defined());
+}
+
 TEST(RoundWeight, HasASecondDerivative) {
   at::manual_seed(13);
   const at::Tensor weight_values = at::randn({4, 6});
