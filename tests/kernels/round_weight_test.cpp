@@ -120,7 +120,8 @@ TEST(RoundWeight, TellsMultiplesOfTheStep) {
   const WeightScaling scaling{at::randn({5}), at::rand({5}) + 0.1, 1e-5, 1e-3, true};
   const auto multiples_on = [&](const WeightGrid& grid) {
     at::Tensor multiples;
-    const at::Tensor y = round_weight(weight, scaling, [&](const ScaledWeight&) { return grid; }, &multiples);
+    const at::Tensor y = round_weight(
+        weight, scaling, [&](const ScaledWeight&) { return grid; }, &multiples);
     if (multiples.defined()) {
       const at::Tensor steps = (grid.scale / weight_factor(scaling)).view({5, 1, 1, 1});
       EXPECT_LT((y - multiples.to(at::kFloat) * steps).abs().max().item<float>(), 1e-6);
