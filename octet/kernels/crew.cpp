@@ -16,6 +16,7 @@
 #endif
 
 #include "octet/kernels/parallel.h"
+#include "octet/kernels/share.h"
 
 namespace octet {
 namespace {
@@ -57,11 +58,6 @@ class Crew {
   }
 
  private:
-  struct alignas(64) Share {
-    std::atomic<int64_t> next;
-    int64_t end;
-  };
-
   class Free {
    public:
     explicit Free(std::atomic<bool>& busy) : busy_(busy) {}
@@ -121,26 +117,19 @@ class Crew {
     try {
       using Clock = std::chrono::steady_clock;
       const Clock::time_point start = Clock::now();
-      take_chunks_of(shares_[me]);
+      shares_[me].take_all(chunk_, 0, *work_);
       // To help moves work away from where its data lie: only those who are late.
       const Clock::time_point own_end = Clock::now(), grace = own_end + (own_end - start) / kGrace;
       while (Clock::now() < grace && any_left()) pause();
-      for (int i = 1; i < count_; ++i) take_chunks_of(shares_[(me + i) % count_]);
+      for (int i = 1; i < count_; ++i) shares_[(me + i) % count_].take_all(chunk_, 0, *work_);
     } catch (...) {
       const std::lock_guard lock(failing_);
       failure_ = std::current_exception();
     }
   }
 
-  void take_chunks_of(Share& share) {
-    for (int64_t begin = share.next.fetch_add(chunk_); begin < share.end; begin = share.next.fetch_add(chunk_)) {
-      (*work_)(begin, std::min(begin + chunk_, share.end));
-    }
-  }
-
   bool any_left() const {
-    return std::any_of(shares_.get(), shares_.get() + count_,
-                       [](const Share& share) { return share.next < share.end; });
+    return std::any_of(shares_.get(), shares_.get() + count_, [](const Share& share) { return !share.is_empty(); });
   }
 
   static constexpr int kGrace = 8;  // that part of one's own time
