@@ -12,4 +12,9 @@ inline void assign_buffer(at::Tensor& buffer, const at::Tensor& value) {
   buffer.copy_(value);
 }
 
+/// A switch that is kept as a uint8 buffer.
+inline bool is_set(const at::Tensor& flag) {
+  return flag.is_cpu() ? *flag.const_data_ptr<uint8_t>() != 0 : flag.item<uint8_t>() != 0;
+}
+
 }  // namespace octet
