@@ -8,9 +8,12 @@
 #include <torch/optim/sgd.h>
 
 #include <cstdio>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "benchmarks/figures.h"
+#include "octet/kernels/recycled_memory.h"
 #include "octet/quantize/frozen_layers.h"
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/support/error.h"
@@ -27,22 +30,45 @@ using octet::benchmarks::milliseconds;
 
 using Optimizer = std::shared_ptr<torch::optim::Optimizer>;
 
+// Of taking a step, each side's own.
+struct Way {
+  std::function<Optimizer(const std::vector<at::Tensor>&)> make_optimizer;
+  bool recycles;  // memory
+};
+
+constexpr double kRate = 1e-3;
+constexpr double kMomentum = 0.9;
+
+const Way kLibtorch{[](const std::vector<at::Tensor>& parameters) -> Optimizer {
+                      return std::make_shared<torch::optim::SGD>(parameters,
+                                                                 torch::optim::SGDOptions(kRate).momentum(kMomentum));
+                    },
+                    false};
+const Way kOctet{[](const std::vector<at::Tensor>& parameters) {
+                   octet::OptimizerOptions options;
+                   options.momentum = kMomentum;
+                   return octet::make_optimizer(parameters, options, kRate);
+                 },
+                 true};
+
 struct Trainee {
   std::shared_ptr<octet::GraphModule> module;
   std::shared_ptr<octet::IntegerPrefix> prefix;  // null: all steps run
   std::shared_ptr<octet::PartialUpdate> update;  // null: all channels are trained
   Optimizer optimizer;
+  bool recycles;
 
-  Trainee(std::shared_ptr<octet::GraphModule> graph,
-          const std::function<Optimizer(const std::vector<at::Tensor>&)>& make_optimizer)
-      : module(std::move(graph)) {
+  Trainee(std::shared_ptr<octet::GraphModule> graph, const Way& way)
+      : module(std::move(graph)), recycles(way.recycles) {
     for (at::Tensor& parameter : module->parameters()) {
       if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(at::MemoryFormat::ChannelsLast));
     }
     module->train(true);
-    optimizer = make_optimizer(module->parameters());
+    optimizer = way.make_optimizer(module->parameters());
   }
   void step(const at::Tensor& images, const at::Tensor& labels) {
+    std::optional<octet::RecycledMemory> recycled;
+    if (recycles) recycled.emplace();
     optimizer->zero_grad();
     const at::Tensor logits = prefix ? prefix->run({images}).at(0) : module->forward(images);
     at::cross_entropy_loss(logits, labels).backward();
@@ -53,19 +79,6 @@ struct Trainee {
     }
   }
 };
-
-constexpr double kRate = 1e-3;
-constexpr double kMomentum = 0.9;
-
-// Each side's own.
-Optimizer libtorch_sgd(const std::vector<at::Tensor>& parameters) {
-  return std::make_shared<torch::optim::SGD>(parameters, torch::optim::SGDOptions(kRate).momentum(kMomentum));
-}
-Optimizer octet_sgd(const std::vector<at::Tensor>& parameters) {
-  octet::OptimizerOptions options;
-  options.momentum = kMomentum;
-  return octet::make_optimizer(parameters, options, kRate);
-}
 
 // All in turn, `rounds` times.
 void compare_shares(const octet::GraphModule& prepared, const at::Tensor& images, int rounds) {
@@ -83,7 +96,7 @@ void compare_shares(const octet::GraphModule& prepared, const at::Tensor& images
   }
   at::Tensor labels;
   for (Side& side : sides) {
-    side.trainee = std::make_unique<Trainee>(prepared.copy(), octet_sgd);
+    side.trainee = std::make_unique<Trainee>(prepared.copy(), kOctet);
     if (side.update.share < 1) {
       side.trainee->update = std::make_shared<octet::PartialUpdate>(*side.trainee->module, side.update);
       side.trainee->update->choose();
@@ -132,7 +145,7 @@ int main(int argc, char** argv) try {
     }
     auto graph = exported->copy();
     if (side == "qat") graph = octet::prepare_qat_pt2e(graph, quantizer);
-    Trainee alone(graph, side == "qat" ? octet_sgd : libtorch_sgd);
+    Trainee alone(graph, side == "qat" ? kOctet : kLibtorch);
     const at::Tensor labels = at::randint(alone.module->forward(images).size(1), {batch});
     alone.step(images, labels);
     Figures figures;
@@ -149,15 +162,15 @@ int main(int argc, char** argv) try {
     prepare.add(milliseconds([&] { prepared = octet::prepare_qat_pt2e(copy, quantizer); }));
   }
 
-  Trainee plain(exported->copy(), libtorch_sgd);
+  Trainee plain(exported->copy(), kLibtorch);
   const at::Tensor labels = at::randint(plain.module->forward(images).size(1), {batch});
-  Trainee quantized(prepared, octet_sgd);
-  Trainee half(prepared->copy(), octet_sgd);
+  Trainee quantized(prepared, kOctet);
+  Trainee half(prepared->copy(), kOctet);
   octet::freeze_layers(*half.module, "0.5");
   plain.step(images, labels);
   quantized.step(images, labels);
   half.step(images, labels);
-  Trainee settled(half.module->copy(), octet_sgd);  // ranges too, so that its frozen begin can run in integers
+  Trainee settled(half.module->copy(), kOctet);  // ranges too, so that its frozen begin can run in integers
   octet::freeze_layers(*settled.module, "0.5");
   settled.module->apply(octet::disable_observer);
   const octet::IntegerPrefix::Found found = octet::IntegerPrefix::find(*settled.module);

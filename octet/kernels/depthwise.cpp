@@ -209,8 +209,7 @@ void sum_taps(const DepthwiseShape& shape, const MakeRows& make_rows, const floa
   const int64_t lines = shape.images * shape.out_height;
   const std::vector<std::vector<RowReach>> rows = rows_read(forward_phases(rows_of(shape)), shape.out_height);
   const std::vector<Phase> columns = forward_phases(columns_of(shape));
-  const int64_t work = lines * shape.out_width * floats;
-  const int64_t parts = std::clamp<int64_t>(work / kDepthwiseGrain, 1, threads());
+  const int64_t parts = std::min(parts_of_sum(lines * shape.out_width, floats), lines);
   std::vector<std::vector<float>> sums(parts);
   parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {

@@ -100,26 +100,26 @@ double tile_cycles(int64_t rows, int64_t columns) {
 void sum_transposed(const RowSource& a, const RowSource& b, int64_t rows, float* c) {
   const int64_t height = a.width();
   const int64_t count = height * b.width();
-  const int64_t most = std::clamp<int64_t>(rows * count / kProductGrain, 1, threads());
+  const int64_t parts = count > kSharedSums ? 1 : parts_of_sum(rows, count);
   std::fill(c, c + count, 0.0F);
-  if (count > kSharedSums || most == 1) {  // each thread has its own rows of C
+  if (parts == 1) {  // each thread has its own rows of C
     const int64_t tiles = tiles_of(height, float_path().rows);
-    const int64_t parts = std::min(most, tiles);
-    const auto top = [&](int64_t part) { return std::min(height, tiles * part / parts * float_path().rows); };
-    parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t part = begin; part < end; ++part) add_transposed(a, b, 0, rows, top(part), top(part + 1), c);
+    const int64_t shares = std::clamp<int64_t>(rows * count / kProductGrain, 1, std::min<int64_t>(threads(), tiles));
+    const auto top = [&](int64_t share) { return std::min(height, tiles * share / shares * float_path().rows); };
+    parallel_for(0, shares, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t share = begin; share < end; ++share) add_transposed(a, b, 0, rows, top(share), top(share + 1), c);
     });
     return;
   }
-  std::vector<std::vector<float>> sums(most - 1);
-  parallel_for(0, most, 1, [&](int64_t begin, int64_t end) {
+  std::vector<std::vector<float>> sums(parts - 1);
+  parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
       float* own = c;
       if (part > 0) {
         sums[part - 1].assign(count, 0.0F);
         own = sums[part - 1].data();
       }
-      add_transposed(a, b, rows * part / most, rows * (part + 1) / most, 0, height, own);
+      add_transposed(a, b, rows * part / parts, rows * (part + 1) / parts, 0, height, own);
     }
   });
   for (const std::vector<float>& each : sums) {
@@ -195,40 +195,44 @@ void multiply_rows(const RowSource& a, int64_t rows, const PackedMatrix& b, cons
   const FloatPath& path = float_path();
   const int64_t strip = 2 * path.lanes;
   const int64_t block = std::clamp<int64_t>(kBlockFloats / b.depth / path.rows, 1, 32) * path.rows;
-  const int64_t grain = std::max(block, kProductGrain / std::max<int64_t>(1, b.depth * b.columns));
-  parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
-    const auto copied = a.floats() == nullptr ? line_floats(block * b.depth) : nullptr;
-    for (int64_t at = begin; at < end; at += block) {
-      const int64_t count = std::min(block, end - at);
-      const int64_t next = std::min(block, end - at - count);
-      const int64_t tiles = tiles_of(count, path.rows) * tiles_of(b.columns, strip) * tiles_of(b.depth, kDepthBlock);
-      ReadAhead next_a = ahead_of(a, at + count, next, tiles);
-      ReadAhead next_c(c + (at + count) * b.columns, next * b.columns * static_cast<int64_t>(sizeof(float)), tiles);
-      if (copied) a.copy(at, count, 0, b.depth, copied.get(), b.depth);
-      const float* side = copied ? copied.get() : a.floats() + at * b.depth;
-      for (int64_t k = 0; k < b.depth; k += kDepthBlock) {
-        const int64_t depth = std::min(kDepthBlock, b.depth - k);
-        for (int64_t j = 0; j < b.columns; j += strip) {
-          for (int64_t r = 0; r < count; r += path.rows) {
-            next_a.step();
-            next_c.step();
-            path.gemm_tile({.a = side + r * b.depth + k,
-                            .a_row = b.depth,
-                            .a_step = 1,
-                            .b = b.data.get() + j * b.depth + k * strip,
-                            .b_step = strip,
-                            .c = c + (at + r) * b.columns + j,
-                            .c_row = b.columns,
-                            .depth = depth,
-                            .rows = static_cast<int>(std::min<int64_t>(path.rows, count - r)),
-                            .columns = std::min(strip, b.columns - j),
-                            .bias = k == 0 && bias != nullptr ? bias + j : nullptr,
-                            .adds = k > 0});
-          }
-        }
-      }
-    }
-  });
+  const int64_t tile_products = std::max<int64_t>(1, b.depth * b.columns * path.rows);
+  parallel_for(0, tiles_of(rows, path.rows), std::max<int64_t>(1, kProductGrain / tile_products),
+               [&](int64_t first, int64_t last) {
+                 const int64_t begin = first * path.rows, end = std::min(rows, last * path.rows);
+                 const auto copied = a.floats() == nullptr ? line_floats(block * b.depth) : nullptr;
+                 for (int64_t at = begin; at < end; at += block) {
+                   const int64_t count = std::min(block, end - at);
+                   const int64_t next = std::min(block, end - at - count);
+                   const int64_t tiles =
+                       tiles_of(count, path.rows) * tiles_of(b.columns, strip) * tiles_of(b.depth, kDepthBlock);
+                   ReadAhead next_a = ahead_of(a, at + count, next, tiles);
+                   ReadAhead next_c(c + (at + count) * b.columns,
+                                    next * b.columns * static_cast<int64_t>(sizeof(float)), tiles);
+                   if (copied) a.copy(at, count, 0, b.depth, copied.get(), b.depth);
+                   const float* side = copied ? copied.get() : a.floats() + at * b.depth;
+                   for (int64_t k = 0; k < b.depth; k += kDepthBlock) {
+                     const int64_t depth = std::min(kDepthBlock, b.depth - k);
+                     for (int64_t j = 0; j < b.columns; j += strip) {
+                       for (int64_t r = 0; r < count; r += path.rows) {
+                         next_a.step();
+                         next_c.step();
+                         path.gemm_tile({.a = side + r * b.depth + k,
+                                         .a_row = b.depth,
+                                         .a_step = 1,
+                                         .b = b.data.get() + j * b.depth + k * strip,
+                                         .b_step = strip,
+                                         .c = c + (at + r) * b.columns + j,
+                                         .c_row = b.columns,
+                                         .depth = depth,
+                                         .rows = static_cast<int>(std::min<int64_t>(path.rows, count - r)),
+                                         .columns = std::min(strip, b.columns - j),
+                                         .bias = k == 0 && bias != nullptr ? bias + j : nullptr,
+                                         .adds = k > 0});
+                       }
+                     }
+                   }
+                 }
+               });
 }
 
 void multiply_transposed(const RowSource& a, const RowSource& b, int64_t rows, float* c) {

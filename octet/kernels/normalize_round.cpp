@@ -77,6 +77,13 @@ void clip(const ClippingActivation& activation, float& low, float& high) {
 
 void move_running(const at::Tensor& running, const std::vector<double>& batch, double momentum) {
   if (!running.defined()) return;
+  if (running.device().is_cpu() && running.scalar_type() == at::kFloat && running.is_contiguous()) {
+    const auto kept = static_cast<float>(1.0 - momentum), share = static_cast<float>(momentum);
+    float* values = running.mutable_data_ptr<float>();
+    for (size_t c = 0; c < batch.size(); ++c) values[c] = values[c] * kept + share * static_cast<float>(batch[c]);
+    running.unsafeGetTensorImpl()->bump_version();
+    return;
+  }
   at::Tensor of_batch = at::empty({running.numel()}, at::kFloat);
   std::transform(batch.begin(), batch.end(), of_batch.mutable_data_ptr<float>(),
                  [](double value) { return static_cast<float>(value); });

@@ -13,6 +13,11 @@ namespace octet {
 /// that is.
 void parallel_for(int64_t begin, int64_t end, int64_t grain, const std::function<void(int64_t, int64_t)>& work);
 
+/// Into how many parts a sum over `rows` rows is cut, each with `sums` numbers of its own to which a row adds one
+/// product each. It goes by the work alone: more parts than threads, so that a thread that is held up leaves some to
+/// the others, and the same order of additions on any number of them.
+int64_t parts_of_sum(int64_t rows, int64_t sums);
+
 /// Threads that it runs on, as at::set_num_threads says.
 int threads();
 

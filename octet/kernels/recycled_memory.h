@@ -10,7 +10,7 @@ namespace octet {
 /// is smaller, so that hardly more is held than was in use at some time.
 ///
 /// The first one puts an allocator in front of libtorch's, which passes all other requests on.
-class RecycledMemory {
+class OCTET_API RecycledMemory {
  public:
   RecycledMemory();
   ~RecycledMemory();

@@ -17,7 +17,7 @@ namespace octet {
 namespace {
 
 constexpr const char* kWeightWhere = "octet::round_weight";
-constexpr int64_t kWeightGrain = 1 << 15;
+constexpr int64_t kWeightGrain = 1 << 13;
 constexpr int64_t kWeightLanes = 16;
 
 // Least and greatest of a row; NaN both where one of its numbers is none, or infinite.

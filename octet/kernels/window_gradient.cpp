@@ -157,18 +157,19 @@ void window_gradient(const WindowShape& shape, int64_t images, int64_t filters, 
   const WindowSums sums(shape, images, filters, x, y);
   const int64_t count = filters * shape.floats();
   const int64_t lines = images * shape.out_height;
-  const int64_t most = std::clamp<int64_t>(lines * shape.out_width * count / kThreadProducts, 1, threads());
-  if (count > kOwnSums || most == 1) {  // each thread has its own filters
+  const int64_t pixels = lines * shape.out_width;
+  const int64_t parts = count > kOwnSums ? 1 : std::min(parts_of_sum(pixels, count), lines);
+  if (parts == 1) {  // each thread has its own filters
     const int64_t rows = float_path().rows;
     const int64_t tiles = parts_of(filters, rows);
-    const int64_t parts = std::min(most, tiles);
-    const auto first = [&](int64_t part) { return std::min(filters, tiles * part / parts * rows); };
-    parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t part = begin; part < end; ++part) sums.run(0, lines, first(part), first(part + 1), weight);
+    const int64_t shares =
+        std::clamp<int64_t>(pixels * count / kThreadProducts, 1, std::min<int64_t>(threads(), tiles));
+    const auto first = [&](int64_t share) { return std::min(filters, tiles * share / shares * rows); };
+    parallel_for(0, shares, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t share = begin; share < end; ++share) sums.run(0, lines, first(share), first(share + 1), weight);
     });
     return;
   }
-  const int64_t parts = std::min(most, lines);
   std::vector<LineFloats> own(static_cast<size_t>(parts));
   parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {

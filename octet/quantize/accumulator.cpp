@@ -12,6 +12,7 @@
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/fold_batch_norm.h"
 #include "octet/quantize/qdq.h"
+#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 
@@ -174,7 +175,7 @@ at::Tensor least_weight_scale(const at::Tensor& weight, const at::Tensor& bias, 
                               const ObserverBase& input, bool per_channel) {
   const QParams grid = input.calculate_qparams();
   const auto farthest =
-      static_cast<double>(reach(input.quant_min, input.quant_max, grid.zero_point.flatten()[0].item<int64_t>()));
+      static_cast<double>(reach(input.quant_min, input.quant_max, first_value<int64_t>(grid.zero_point)));
   const at::Tensor sums = channel_sums(weight.detach().to(at::kDouble).abs(), layout);
   const int64_t count = products_of_a_sum(weight, layout);
   at::Tensor asked = sums * farthest;
@@ -199,9 +200,9 @@ RoomMade make_room(ObserverBase& weight_quantizer, const at::Tensor& weight, con
   if (range->has_data()) {
     const at::Tensor own = weight_quantizer.calculate_qparams().scale;
     const QParams grid = input.calculate_qparams();
-    const double level = grid.scale.item<double>() * own.min().item<double>();
+    const double level = static_cast<double>(first_value<float>(grid.scale)) * own.min().item<double>();
     const double largest = bias.defined() && bias.numel() > 0 ? bias.detach().abs().max().item<double>() / level : 0.0;
-    const int64_t farthest = reach(input.quant_min, input.quant_max, grid.zero_point.flatten()[0].item<int64_t>());
+    const int64_t farthest = reach(input.quant_min, input.quant_max, first_value<int64_t>(grid.zero_point));
     const int64_t most = std::max(std::abs(weight_quantizer.quant_min), std::abs(weight_quantizer.quant_max));
     if (is_far_from_the_end(products_of_a_sum(weight, layout), farthest, most, largest)) return {0, own.numel()};
   }

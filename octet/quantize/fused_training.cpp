@@ -11,6 +11,7 @@
 #include "octet/kernels/reference_path.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/qat_conv_bn.h"
+#include "octet/quantize/small_tensors.h"
 
 namespace octet {
 namespace {
@@ -44,7 +45,7 @@ class TrainingSteps : public FusedSteps {
     const ChooseGrid choose{[this](float low, float high, const std::function<at::Tensor()>& values) {
                               const QParams grid = rounding_->watch(at::full({}, low, at::kFloat),
                                                                     at::full({}, high, at::kFloat), values);
-                              return RoundingGrid{grid.scale.item<float>(), grid.zero_point.item<int64_t>(),
+                              return RoundingGrid{first_value<float>(grid.scale), first_value<int64_t>(grid.zero_point),
                                                   rounding_->quant_min, rounding_->quant_max, !rounding_->has_data()};
                             },
                             observes};
@@ -65,8 +66,8 @@ class TrainingSteps : public FusedSteps {
   // That of the last call of what stands before; where that was another value's, the convolution finds out.
   std::optional<RoundingGrid> grid_of_x() const {
     if (!before_ || !before_->is_fake_quant_enabled() || !before_->has_data()) return std::nullopt;
-    return RoundingGrid{before_->scale.item<float>(), before_->zero_point.item<int64_t>(), before_->quant_min,
-                        before_->quant_max};
+    return RoundingGrid{first_value<float>(before_->scale), first_value<int64_t>(before_->zero_point),
+                        before_->quant_min, before_->quant_max};
   }
 
   std::shared_ptr<QatConvBn> product_;

@@ -5,6 +5,7 @@
 #include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/kernels/histogram_kernel.h"
 #include "octet/quantize/range_meeting.h"
+#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -15,8 +16,6 @@ constexpr int64_t kUpsample = 16;
 
 // Bins whose numbers float32 holds.
 constexpr int64_t kMostCounted = int64_t{1} << 24;
-
-float number(const at::Tensor& scalar) { return scalar.item<float>(); }
 
 // The counts where every element lies between `low` and `high`, and the kernel takes them; else undefined.
 at::Tensor counted_inside(const at::Tensor& x, int64_t bins, float low, float high) {
@@ -44,7 +43,8 @@ HistogramObserver::HistogramObserver(const ObserverArgs& args, double eps, int64
 void HistogramObserver::observe(const at::Tensor& seen) {
   // Mostly, the range stays: one pass is enough.
   if (reading == Reading::kPlain && seen.numel() > 0 && has_data() && !ranges_meet()) {
-    const at::Tensor counts = counted_inside(flat_memory(seen), bins(), number(min_val), number(max_val));
+    const at::Tensor counts =
+        counted_inside(flat_memory(seen), bins(), first_value<float>(min_val), first_value<float>(max_val));
     if (counts.defined()) {
       histogram.add_(counts);
       return;
@@ -58,7 +58,7 @@ void HistogramObserver::observe(const at::Tensor& seen) {
     low = at::minimum(min_val, low);
     high = at::maximum(max_val, high);
   }
-  const at::Tensor counts = counted(found.elements, bins(), number(low), number(high));
+  const at::Tensor counts = counted(found.elements, bins(), first_value<float>(low), first_value<float>(high));
   meet_sum(counts);
   if (!is_first) counts.add_(rebinned(low, high));
   histogram.copy_(counts);
@@ -68,10 +68,10 @@ void HistogramObserver::observe(const at::Tensor& seen) {
 
 // The counts so far on the bins of a range that holds the present one.
 at::Tensor HistogramObserver::rebinned(const at::Tensor& new_min, const at::Tensor& new_max) const {
-  const float low = number(min_val);
-  const float high = number(max_val);
-  const float new_low = number(new_min);
-  const float new_high = number(new_max);
+  const float low = first_value<float>(min_val);
+  const float high = first_value<float>(max_val);
+  const float new_low = first_value<float>(new_min);
+  const float new_high = first_value<float>(new_max);
   if (new_low == low && new_high == high) return histogram;
   if (low == high) {  // all mass at one value
     return counted(min_val.reshape({1}), bins(), new_low, new_high) * histogram.sum();
@@ -92,7 +92,8 @@ std::pair<at::Tensor, at::Tensor> HistogramObserver::search_range() const {
   const at::Tensor cumulative = at::cumsum(counts, 0);
   const at::Tensor bin_width = (max_val - min_val) / bins();
   const auto width =
-      (static_cast<double>(number(max_val)) - static_cast<double>(number(min_val))) / static_cast<double>(bins());
+      (static_cast<double>(first_value<float>(max_val)) - static_cast<double>(first_value<float>(min_val))) /
+      static_cast<double>(bins());
   const int64_t levels = int64_t{1} << (8 * c10::elementSize(dtype));
   const BinRange kept = search_least_error(counts.const_data_ptr<float>(), cumulative.const_data_ptr<float>(), bins(),
                                            counts.sum().item<double>(), width, levels);

@@ -1,5 +1,6 @@
 #include "octet/quantize/observers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -8,6 +9,7 @@
 #include "octet/quantize/assign_buffer.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/range_meeting.h"
+#include "octet/quantize/small_tensors.h"
 #include "octet/quantize/spec_text.h"
 #include "octet/support/error.h"
 
@@ -16,12 +18,9 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-float as_float(const at::Tensor& scalar) {
-  return scalar.device().is_cpu() ? *scalar.const_data_ptr<float>() : scalar.item<float>();
-}
-
 bool is_uninitialised(const at::Tensor& low, const at::Tensor& high) {
-  return low.numel() == 0 || (low.numel() == 1 && as_float(low) == kInfinity && as_float(high) == -kInfinity);
+  return low.numel() == 0 ||
+         (low.numel() == 1 && first_value<float>(low) == kInfinity && first_value<float>(high) == -kInfinity);
 }
 
 [[noreturn]] void no_parameters(const ObserverBase& observer) {
@@ -44,8 +43,24 @@ void check_averaging_constant(double constant, const char* where) {
 // tells apart.
 bool may_differ_by_process(const RangeObserver& of_channels) { return of_channels.ch_axis != 0; }
 
+bool holds_nan(const at::Tensor& x) {
+  if (const float* values = plain_values<float>(x)) {
+    return std::any_of(values, values + x.numel(), [](float value) { return std::isnan(value); });
+  }
+  return at::isnan(x).any().item<bool>();
+}
+
+// Two roundings, as the formula says: no fused multiply-add.
 void move_towards(at::Tensor& average, const at::Tensor& current, double constant) {
-  average.add_((current - average) * constant);  // two roundings, as the formula says: no fused multiply-add
+  const float* towards = plain_values<float>(current);
+  if (towards == nullptr || plain_values<float>(average) == nullptr || average.sizes() != current.sizes()) {
+    average.add_((current - average) * constant);
+    return;
+  }
+  float* values = average.mutable_data_ptr<float>();
+  const auto share = static_cast<float>(constant);
+  for (int64_t i = 0; i < average.numel(); ++i) values[i] += (towards[i] - values[i]) * share;
+  average.unsafeGetTensorImpl()->bump_version();
 }
 
 }  // namespace
@@ -100,10 +115,10 @@ bool RangeObserver::forward_range(const at::Tensor& low, const at::Tensor& high)
   }
   // What counts of several processes' values is more than one range can say.
   if (reading == Reading::kMaximum && ranges_meet()) return false;
-  if (low.dim() != 0 || !is_whole_range(as_float(low), as_float(high), reading)) return false;
-  SeenRange seen{at::stack({low, high}), low, high};
-  meet(seen);
-  if (!observe_range(seen.low, seen.high)) return false;
+  if (low.dim() != 0 || !is_whole_range(first_value<float>(low), first_value<float>(high), reading)) return false;
+  at::Tensor met_low = low, met_high = high;
+  meet(met_low, met_high);
+  if (!observe_range(met_low, met_high)) return false;
   lead_followers();
   return true;
 }
@@ -149,7 +164,7 @@ void RangeObserver::reset() {
   assign_buffer(max_val, per_channel ? max_val.new_empty({0}) : at::full_like(max_val, -kInfinity));
 }
 
-double RangeObserver::eps() const { return as_float(eps_); }
+double RangeObserver::eps() const { return first_value<float>(eps_); }
 
 void RangeObserver::copy_state_from(const RangeObserver& other) {
   torch::nn::Module::to(other.min_val.device());
@@ -251,7 +266,7 @@ std::pair<at::Tensor, at::Tensor> PerChannelMinMaxObserver::channel_range(const 
   }
   const at::Tensor rows = x.transpose(0, ch_axis).reshape({x.size(ch_axis), -1});
   auto [low, high] = at::aminmax(rows, 1);
-  check_no_nan(*this, at::isnan(low).any().item<bool>());
+  check_no_nan(*this, holds_nan(low));
   return {low, high};
 }
 
@@ -272,7 +287,7 @@ bool PerChannelMinMaxObserver::observe_range(const at::Tensor& low, const at::Te
 bool PerChannelMinMaxObserver::may_take(const at::Tensor& low, const at::Tensor& high) const {
   const bool fits = low.dim() == 1 && low.sizes() == high.sizes() && low.numel() > 0 &&
                     (min_val.numel() == 0 || min_val.numel() == low.numel());
-  return fits && !at::isnan(low).any().item<bool>();
+  return fits && !holds_nan(low);
 }
 
 std::shared_ptr<CallableModule> PerChannelMinMaxObserver::copy() const {
@@ -316,7 +331,7 @@ BlockMinMaxObserver::BlockMinMaxObserver(const ObserverArgs& args, MappingType m
 
 void BlockMinMaxObserver::observe(const at::Tensor& x) {
   const auto [low, high] = affine::block_range(x, block_size, "BlockMinMaxObserver");
-  check_no_nan(*this, at::isnan(low).any().item<bool>());
+  check_no_nan(*this, holds_nan(low));
   const bool first = !has_data();
   if (!first && low.sizes() != min_val.sizes()) {
     throw expected(type_name(), "blocks", octet::str("[", join(", ", min_val.sizes()), "]"),
@@ -380,7 +395,7 @@ PlaceholderObserver::PlaceholderObserver(const ObserverArgs& args, double eps) {
 }
 
 QParams PlaceholderObserver::calculate_qparams() const { no_parameters(*this); }
-double PlaceholderObserver::eps() const { return as_float(eps_); }
+double PlaceholderObserver::eps() const { return first_value<float>(eps_); }
 std::shared_ptr<CallableModule> PlaceholderObserver::copy() const {
   auto twin = std::make_shared<PlaceholderObserver>(args(), eps());
   twin->to(eps_.device());

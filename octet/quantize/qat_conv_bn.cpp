@@ -8,6 +8,7 @@
 #include "octet/graph/fused_steps.h"
 #include "octet/kernels/reference_path.h"
 #include "octet/kernels/round_weight.h"
+#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -88,7 +89,7 @@ void QatConvBn::relink(const std::function<std::shared_ptr<CallableModule>(const
 
 void QatConvBn::freeze_bn_stats(bool on) { frozen_.fill_(on ? 1 : 0); }
 
-bool QatConvBn::bn_stats_frozen() const { return frozen_.item<uint8_t>() != 0; }
+bool QatConvBn::bn_stats_frozen() const { return first_value<uint8_t>(frozen_) != 0; }
 
 at::Tensor QatConvBn::convolve(const at::Tensor& x, const RoundedWeight& weight, const at::Tensor& bias,
                                const RoundingGrid* grid_of_x) const {

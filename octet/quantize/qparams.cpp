@@ -3,6 +3,7 @@
 
 #include "octet/formats/dtype.h"
 #include "octet/quantize/observer.h"
+#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -73,17 +74,23 @@ QParams grids_of(const at::Tensor& min, const at::Tensor& max, const Grid& grid)
   }
   const bool float_zero_point = grid.qscheme == at::kPerChannelAffineFloatQParams;
   const auto zero_point_type = float_zero_point ? at::kFloat : at::kLong;
-  const at::Tensor low = min.detach().to(at::kCPU, at::kFloat).contiguous();
-  const at::Tensor high = max.detach().to(at::kCPU, at::kFloat).contiguous();
+  const auto in_memory = [](const at::Tensor& x) {
+    return plain_values<float>(x) != nullptr ? x : x.detach().to(at::kCPU, at::kFloat).contiguous();
+  };
+  const at::Tensor low = in_memory(min);
+  const at::Tensor high = in_memory(max);
   const float* lows = low.const_data_ptr<float>();
   const float* highs = high.const_data_ptr<float>();
   constexpr float kUnseen = std::numeric_limits<float>::infinity();
   const int64_t count = low.numel();
   const bool unseen = count == 0 || (count == 1 && lows[0] == kUnseen && highs[0] == -kUnseen);
 
-  at::Tensor scale = at::ones({unseen ? 1 : count}, at::kFloat);
-  at::Tensor zero_point = at::zeros({unseen ? 1 : count}, zero_point_type);
-  if (!unseen) {
+  at::Tensor scale = at::empty({unseen ? 1 : count}, at::kFloat);
+  at::Tensor zero_point = at::empty({unseen ? 1 : count}, zero_point_type);
+  if (unseen) {
+    scale.fill_(1);
+    zero_point.zero_();
+  } else {
     float* scales = scale.mutable_data_ptr<float>();
     for (int64_t i = 0; i < count; ++i) {
       check_range(lows[i], highs[i]);

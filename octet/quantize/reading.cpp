@@ -10,6 +10,7 @@
 
 #include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/quantize/range_meeting.h"
+#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -27,8 +28,6 @@ constexpr std::pair<Reading, const char*> kNames[] = {{Reading::kPlain, "plain"}
                                                       {Reading::kSoftmax, "softmax"},
                                                       {Reading::kSummed, "summed softmax"},
                                                       {Reading::kTakenOff, "taken off softmax"}};
-
-float as_number(const at::Tensor& scalar) { return scalar.item<float>(); }
 
 bool is_one_of(const Node& node, std::initializer_list<const char*> ops) {
   return std::any_of(ops.begin(), ops.end(), [&](const char* op) { return node.is_call(op); });
@@ -112,10 +111,10 @@ at::Tensor without_padding(const at::Tensor& x) {
   const at::Tensor is_low = x <= kSentinel;
   const at::Tensor others = x.masked_select(is_low.logical_not());
   const at::Tensor sentinels = x.masked_select(is_low);
-  const at::Tensor greatest = at::tensor({sentinels.numel() > 0 ? as_number(sentinels.max()) : nothing,
-                                          others.numel() > 0 ? as_number(others.abs().max()) : nothing});
+  const at::Tensor greatest = at::tensor({sentinels.numel() > 0 ? first_value<float>(sentinels.max()) : nothing,
+                                          others.numel() > 0 ? first_value<float>(others.abs().max()) : nothing});
   meet_greatest(greatest);
-  const float of_sentinels = as_number(greatest[0]), of_others = as_number(greatest[1]);
+  const float of_sentinels = first_value<float>(greatest[0]), of_others = first_value<float>(greatest[1]);
   if (of_sentinels == nothing || of_others == nothing) return x;
   return -of_sentinels >= kFarBeyond * of_others ? others : x;
 }
@@ -154,15 +153,15 @@ SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading r
   const auto measure = [&] { std::tie(seen.low, seen.high) = min_max(seen.elements); };
   measure();
   const at::Tensor all = seen.elements;
-  if (std::isnan(as_number(seen.low)) || std::isnan(as_number(seen.high))) {
+  if (std::isnan(first_value<float>(seen.low)) || std::isnan(first_value<float>(seen.high))) {
     throw Error(observer, "the observed tensor holds NaN")
         .hint("look for a diverging loss (lower the learning rate) or a division by 0");
   }
-  if (!is_counted(as_number(seen.low)) || !is_counted(as_number(seen.high))) {
+  if (!is_counted(first_value<float>(seen.low)) || !is_counted(first_value<float>(seen.high))) {
     seen.left_out = true;
     seen.elements = seen.elements.masked_select(seen.elements.abs() < kBeyondAll);
   }
-  const bool may_be_padded = ranges_meet() || as_number(seen.low) <= kSentinel;
+  const bool may_be_padded = ranges_meet() || first_value<float>(seen.low) <= kSentinel;
   if (reading == Reading::kMaximum && may_be_padded) seen.elements = without_padding(seen.elements);
   if (seen.elements.numel() == 0) {
     seen.low = seen.high = at::Tensor();

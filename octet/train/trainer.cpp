@@ -7,6 +7,7 @@
 #include <mutex>
 #include <utility>
 
+#include "octet/kernels/recycled_memory.h"
 #include "octet/quantize/range_meeting.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
@@ -235,6 +236,7 @@ void Trainer::run(TrainState& state) const {
   }
   if (options_.group) check_alike(model_, *options_.group);
   if (progress_ != nullptr) progress_->finish();
+  release_recycled_memory();
 }
 
 int64_t Trainer::steps_per_epoch() const { return steps_of(loader_.batches(), options_); }
@@ -248,6 +250,7 @@ bool Trainer::is_over(const TrainState& state) const {
 void Trainer::add_gradients(Tally& tally, Batch& batch, int64_t epoch, GradientBuckets* last_of_step) const {
   if (options_.channels_last) to_channels_last(batch);
   const Together together(options_);
+  const RecycledMemory recycled;
   at::Tensor output = model_.forward(batch.inputs);
   if (options_.task.check_output) options_.task.check_output(output, batch, data_->name());
   share_weights(options_, output, batch);

@@ -48,7 +48,7 @@ std::vector<test::PassCase> activation_cases() {
       {"glu", [](auto& g) { return activation(g, "aten.glu.default", {-1}); }, decompose_gates,
        "mul.Tensor slice.Tensor slice.Tensor sigmoid.default mul.Tensor"},
       {"hardsigmoid", [](auto& g) { return activation(g, "aten.hardsigmoid.default"); }, decompose_hardsigmoid,
-       "mul.Tensor clamp.default add.Tensor mul.Tensor"},
+       "mul.Tensor add.Tensor relu6.default mul.Tensor"},
       {"softplus", [](auto& g) { return activation(g, "aten.softplus.default"); }, decompose_softplus,
        "mul.Tensor relu.default add.Tensor sub.Tensor sigmoid.default log.default sub.Tensor"},
       {"softplus_beta",
@@ -78,6 +78,27 @@ std::vector<test::PassCase> activation_cases() {
        "mul.Tensor clamp.default exp.default sub.Tensor mul.Tensor relu.default mul.Tensor add.Tensor"},
       {"celu", [](auto& g) { return activation(g, "aten.celu.default", {0.5}); }, decompose_elu,
        "mul.Tensor clamp.default mul.Tensor exp.default sub.Tensor mul.Tensor relu.default add.Tensor"},
+      {"softshrink", [](auto& g) { return activation(g, "aten.softshrink.default", {0.7}); }, decompose_shrinks,
+       "mul.Tensor clamp.default sub.Tensor"},
+      {"log_sigmoid", [](auto& g) { return activation(g, "aten.log_sigmoid.default"); }, decompose_shrinks,
+       "mul.Tensor clamp.default add.Tensor sub.Tensor sigmoid.default log.default add.Tensor"},
+      {"threshold_that_gives_itself",
+       [](auto& g) {
+         return activation(g, "aten.threshold_.default", {0.3, 0.3});
+       },
+       decompose_shrinks, "mul.Tensor clamp.default"},
+      {"threshold_that_gives_another_declines",
+       [](auto& g) {
+         return activation(g, "aten.threshold.default", {0.3, 0.0});
+       },
+       decompose_shrinks, ""},
+      {"rrelu", [](auto& g) { return activation(g, "aten.rrelu.default"); }, decompose_shrinks,
+       "mul.Tensor leaky_relu.default"},
+      {"rrelu_by_chance_declines",
+       [](auto& g) {
+         return activation(g, "aten.rrelu.default", {0.2, 0.2, true});
+       },
+       decompose_shrinks, ""},
       {"gelu_of_the_tanh_form",
        [](auto& g) {
          Node* x = g.call("aten.mul.Tensor", {g.input({2, 3, 40}), 4.0});

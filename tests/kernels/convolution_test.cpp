@@ -181,6 +181,32 @@ TEST(ConvolutionCalls, GiveTheSameEveryTime) {
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(at::equal(first, conv_backward_weight(x, x, {24, 1, 3, 3}, g)));
 }
 
+TEST(ConvolutionCalls, GiveTheSameOnAnyNumberOfThreads) {
+  const int before = at::get_num_threads();
+  const auto image = [](int64_t channels) {
+    return at::randn({8, channels, 40, 40}).contiguous(at::MemoryFormat::ChannelsLast);
+  };
+  struct Sum {
+    const char* name;
+    at::Tensor x, dy;
+    std::vector<int64_t> sizes;
+    ConvGeometry geometry;
+  };
+  const Sum sums[] = {{"depthwise", image(48), image(48), {48, 1, 3, 3}, geometry(1, 1, 1, 48)},
+                      {"1x1", image(40), image(56), {56, 40, 1, 1}, geometry(1, 0, 1, 1)},
+                      {"3x3", image(16), image(16), {16, 16, 3, 3}, geometry(1, 1, 1, 1)}};
+  for (const Sum& sum : sums) {
+    at::set_num_threads(1);
+    const at::Tensor alone = conv_backward_weight(sum.dy, sum.x, sum.sizes, sum.geometry);
+    for (const int threads : {2, 3, 4}) {
+      at::set_num_threads(threads);
+      EXPECT_TRUE(at::equal(alone, conv_backward_weight(sum.dy, sum.x, sum.sizes, sum.geometry)))
+          << sum.name << ", threads " << threads;
+    }
+  }
+  at::set_num_threads(before);
+}
+
 TEST(ConvolutionCalls, CanBeDifferentiatedTwice) {
   const at::Tensor x = at::randn({1, 8, 5, 5}).contiguous(at::MemoryFormat::ChannelsLast).requires_grad_(true);
   const at::Tensor weight = at::randn({8, 1, 3, 3}).requires_grad_(true);

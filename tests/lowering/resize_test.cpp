@@ -77,7 +77,7 @@ TEST(Resizes, StayOneOperatorWhereSizesSayTheSame) {
   for (const auto& [scale, gathers] : std::vector<std::pair<std::vector<double>, size_t>>{
            {{2.0, 2.0}, 0}, {{}, 0}, {{1.5, 1.5}, 0}, {{1.6, 1.6}, 2}}) {
     GraphBuilder g;
-    const auto converted = quantized(network(g, {"nearest", 4, 4, scale}), g);
+    const auto converted = quantized(network(g, {"nearest", 4, 4, scale}), g, MulRange::kReference);
     const tflite::Model program = lower(*converted);
     EXPECT_EQ(how_many(program, OpCode::kGather), gathers);
     EXPECT_EQ(how_many(program, OpCode::kResizeNearestNeighbor), gathers == 0 ? 1u : 0u);
@@ -102,8 +102,8 @@ TEST(Resizes, BilinearByAnotherScaleAreTwoLinears) {
 // With the reference's range of mul they stay what they are.
 TEST(Resizes, BilinearByAnotherScaleAreRefused) {
   GraphBuilder fits;
-  EXPECT_EQ(how_many(lower(*quantized(network(fits, {"bilinear", 4, 4, {1.5, 1.5}}), fits)), OpCode::kResizeBilinear),
-            1u);
+  const auto taken = quantized(network(fits, {"bilinear", 4, 4, {1.5, 1.5}}), fits, MulRange::kReference);
+  EXPECT_EQ(how_many(lower(*taken), OpCode::kResizeBilinear), 1u);
   GraphBuilder g;
   const auto converted = quantized(network(g, {"bilinear", 4, 4, {1.6, 1.6}}), g, MulRange::kReference);
   try {

@@ -351,16 +351,18 @@ TEST(Refusals, Shapes) {
   expect_refused(after_conv(view, {Ints{1, 1, 1, 1, 1, 4, 8, 8}}), view, "dimensions: expected <= 7, got 8");
   expect_taken(after_conv(view, {Ints{1, 1, 1, 1, 4, 8, 8}}), view);
   const char* nearest = "aten.upsample_nearest2d.vec";
+  NeutronOptions as_it_is;  // else they are taken apart
+  as_it_is.mul_range = MulRange::kReference;
   expect_refused(after_conv(nearest, {Ints{24, 16}, Arg()}), nearest,
-                 "scale of the height: expected one of 1, 2, 4, 8, got 3");
-  expect_refused(after_conv(nearest, {Ints{16, 20}, Arg()}), nearest, "scale of the width");
+                 "scale of the height: expected one of 1, 2, 4, 8, got 3", as_it_is);
+  expect_refused(after_conv(nearest, {Ints{16, 20}, Arg()}), nearest, "scale of the width", as_it_is);
   expect_taken(after_conv(nearest, {Ints{16, 32}, Arg()}), nearest);
   const char* bilinear = "aten.upsample_bilinear2d.vec";
   expect_refused(after_conv(bilinear, {Ints{16, 16}, true, Arg()}), bilinear,
-                 "scale of the height: expected one of 1, 2, 4, 8, got 2.14286 (8 to 16)");
+                 "scale of the height: expected one of 1, 2, 4, 8, got 2.14286 (8 to 16)", as_it_is);
   expect_taken(after_conv(bilinear, {Ints{15, 29}, true, Arg()}), bilinear);
   expect_refused(after_conv(bilinear, {Ints{4, 4}, true, Arg()}, {1, 3, 1, 1}), bilinear,
-                 "height: expected > 1 with align_corners, got 1");
+                 "height: expected > 1 with align_corners, got 1", as_it_is);
 }
 
 TEST(Refusals, Clips) {

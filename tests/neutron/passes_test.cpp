@@ -176,6 +176,19 @@ TEST(NeutronPasses, TakesActivationsApartOnObservedRangesAlone) {
   }
 }
 
+// A gate that is 0 or 1 nearly everywhere: its input's grid has a step of several units.
+TEST(NeutronPasses, HardSigmoidsOfWideInputsReachTheirEnds) {
+  at::manual_seed(3);
+  GraphBuilder g;
+  const auto module = g.finish({g.call("aten.hardsigmoid.default", {g.call("aten.neg.default", {g.input({4, 500})})})});
+  const auto before = module->copy();
+  const std::vector<at::Tensor> inputs = {at::randn({4, 500}) * 100};
+  NeutronQuantizer quantizer((NeutronOptions()));
+  const at::Tensor expected = before->run(inputs).at(0);
+  const at::Tensor result = calibrate_and_quantize(module, {inputs}, quantizer)->run(inputs).at(0);
+  EXPECT_LT((result - expected).norm().item<double>(), 0.05 * expected.norm().item<double>());
+}
+
 // A linear of three dimensions, flattened for a BatchNorm, as LeViT has it.
 TEST(NeutronPasses, FoldsBatchNormThroughAFlatten) {
   at::manual_seed(3);
@@ -280,6 +293,34 @@ std::vector<WholeGraph> whole_graphs() {
          return g.finish({g.call("aten.gru_cell.default", {g.input({2, 4}), g.input({2, 5}), g.parameter("w", {15, 4}),
                                                            g.parameter("u", {15, 5}), g.parameter("b", {15})})});
        }},
+      {"scores_beside_boxes", between([](GraphBuilder& g, Node* x) {
+         Node* gate = g.call("aten.sigmoid.default", {g.conv2d("e", x, 8, 4)});
+         Node* tangent = g.call("aten.tanh.default", {g.conv2d("f", x, 8, 4)});
+         return g.call("aten.cat.default",
+                       {Arg(std::vector<Arg>{g.call("aten.slice.Tensor", {x, int64_t{1}, int64_t{0}, int64_t{4}}),
+                                             g.call("aten.maximum.default", {gate, tangent})}),
+                        int64_t{1}});
+       })},
+      {"bilinear_by_corners", between([](GraphBuilder& g, Node* x) {
+         return g.call("aten.upsample_bilinear2d.vec", {x, Ints{20, 20}, true, Arg()});
+       })},
+      {"nearest_by_three", between([](GraphBuilder& g, Node* x) {
+         return g.call("aten.upsample_nearest2d.vec", {x, Ints{30, 15}, Arg()});
+       })},
+      {"shift_of_channels_in_zeros", between([](GraphBuilder& g, Node* x) {
+         Node* zeros = g.call("aten.zeros_like.default", {x});
+         const std::vector<Arg> parts = {g.call("aten.slice.Tensor", {zeros, int64_t{2}, int64_t{0}, int64_t{1}}),
+                                         g.call("aten.slice.Tensor", {x, int64_t{2}, int64_t{0}, int64_t{9}})};
+         return g.call("aten.cat.default", {Arg(parts), int64_t{2}});
+       })},
+      {"whole_numbers_added", between([](GraphBuilder& g, Node* x) {
+         Node* levels = g.tensor("levels", at::arange(10, at::kLong), AttrKind::kConstant);
+         return g.call("aten.add.Tensor", {x, levels});
+       })},
+      {"shrinks", between([](GraphBuilder& g, Node* x) {
+         Node* inner = g.call("aten.rrelu.default", {g.call("aten.softshrink.default", {x, 0.25})});
+         return g.call("aten.log_sigmoid.default", {inner});
+       })},
       {"scores_by_einsum", behind_linear([](GraphBuilder& g, Node* y, Node* x) {
          const std::vector<Arg> factors = {y, g.linear("k", x, 8, 8)};
          return g.call("aten.softmax.int",

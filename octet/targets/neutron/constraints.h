@@ -44,6 +44,8 @@ Constraint softmax(const NeutronLimits& limits);
 Constraint slice();
 Constraint padding();
 Constraint resize(const NeutronLimits& limits, bool aligned_corners);
+/// True where resize() holds for a resize of images.
+bool takes_resize(const NeutronLimits& limits, const Node& resize);
 Constraint reshape_rank(const NeutronLimits& limits);
 /// BatchNorm behind no convolution or linear.
 Constraint is_folded();

@@ -109,6 +109,15 @@ std::optional<Refusal> scale_is_supported(const std::vector<int64_t>& known, con
                  aligned ? "align_corners=False, or an output of scale * (input - 1) + 1" : "another size"};
 }
 
+std::optional<Refusal> why_no_resize(const std::vector<int64_t>& known, const Node& resize, const Sizes& in,
+                                     const Sizes& out, bool aligned) {
+  if (in.size() != 4) return Refusal{"rank", "4", std::to_string(in.size()), ""};
+  if (auto refusal = scale_is_supported(known, "height", in[2], out[2], aligned)) return refusal;
+  if (auto refusal = scale_is_supported(known, "width", in[3], out[3], aligned)) return refusal;
+  if (lowering::resizes_by_sizes(resize)) return std::nullopt;
+  return Refusal{"scale_factor", "the ratio of its sizes", "another", "interpolate(size=...)"};
+}
+
 }  // namespace
 
 Constraint broadcasts_one_input(std::string_view first, std::string_view second) {
@@ -293,15 +302,16 @@ Constraint resize(const NeutronLimits& limits, bool aligned_corners) {
   return {octet::str("four dimensions, scale of height and width each one of ", join(", ", known),
                      ", the ratio of its sizes"),
           [=](const OperatorView& view) -> std::optional<Refusal> {
-            const Sizes& in = view.sizes("input");
-            const Sizes& out = view.output_sizes();
-            if (in.size() != 4) return Refusal{"rank", "4", std::to_string(in.size()), ""};
             const bool aligned = aligned_corners && view.node().arg("align_corners").to_bool();
-            if (auto refusal = scale_is_supported(known, "height", in[2], out[2], aligned)) return refusal;
-            if (auto refusal = scale_is_supported(known, "width", in[3], out[3], aligned)) return refusal;
-            if (lowering::resizes_by_sizes(view.node())) return std::nullopt;
-            return Refusal{"scale_factor", "the ratio of its sizes", "another", "interpolate(size=...)"};
+            return why_no_resize(known, view.node(), view.sizes("input"), view.output_sizes(), aligned);
           }};
+}
+
+bool takes_resize(const NeutronLimits& limits, const Node& resize) {
+  const Node* image = resize.arg("input").node();
+  if (image == nullptr || !image->meta() || !resize.meta()) return false;
+  const bool aligned = resize.has_arg("align_corners") && resize.arg("align_corners").to_bool();
+  return !why_no_resize(limits.upsample_scales, resize, image->sizes(), resize.sizes(), aligned);
 }
 
 Constraint reshape_rank(const NeutronLimits& limits) {

@@ -1,6 +1,7 @@
 #include "octet/targets/neutron/passes.h"
 
 #include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/neutron/constraints.h"
 
 namespace octet::neutron {
 namespace {
@@ -15,8 +16,11 @@ bool takes_activation(const Node& node) {
 
 // Activations as products of what the NPU has. On the reference's fixed range of mul they would be cut off: there they
 // stay in float, and so does what the reference leaves in float besides.
-void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOptions& options) {
+void add_products(std::vector<targets::Pass>& passes, const NeutronLimits& limits,
+                  const targets::QuantizerOptions& options) {
   passes.push_back({"decompose_powers", targets::decompose_powers});
+  passes.push_back({"decompose_fills", targets::decompose_fills});
+  passes.push_back({"convert_whole_constants", targets::convert_whole_constants});
   passes.push_back({"decompose_masks", targets::decompose_masks});
   passes.push_back({"decompose_recurrent_cells", targets::decompose_recurrent_cells});
   if (options.settings.at("unroll_rnn") == "yes") {
@@ -25,6 +29,10 @@ void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOp
   passes.push_back({"decompose_windows", targets::decompose_windows});
   passes.push_back({"decompose_copies", targets::decompose_copies});
   passes.push_back({"decompose_resizes", targets::decompose_resizes});
+  passes.push_back({"decompose_other_resizes", [limits](GraphModule& module) {
+                      return targets::decompose_other_resizes(
+                          module, [&](const Node& node) { return constraints::takes_resize(limits, node); });
+                    }});
   passes.push_back({"decompose_uneven_averages", targets::decompose_uneven_averages});
   passes.push_back({"decompose_volume_pools", targets::decompose_volume_pools});
   passes.push_back({"decompose_variances", targets::decompose_variances});
@@ -37,6 +45,8 @@ void add_products(std::vector<targets::Pass>& passes, const targets::QuantizerOp
   passes.push_back({"decompose_softplus", targets::decompose_softplus});
   passes.push_back({"decompose_mish", targets::decompose_mish});
   passes.push_back({"decompose_elu", targets::decompose_elu});
+  passes.push_back({"decompose_shrinks", targets::decompose_shrinks});
+  passes.push_back({"add_activations_before_cats", targets::add_activations_before_cats});
   if (options.settings.at("norms") == "integer") passes.push_back({"decompose_norms", targets::decompose_norms});
   const std::string& gelu = options.settings.at("gelu");
   if (gelu == "float") return;
@@ -97,7 +107,7 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
           {"convert_conv1d_to_conv2d",
            [joins](GraphModule& module) { return targets::convert_conv1d_to_conv2d(module, joins); }},
       });
-  if (with_products) add_products(passes, options);
+  if (with_products) add_products(passes, limits, options);
   passes.push_back({"convert_scalars_to_attributes", targets::convert_scalars_to_attributes});
   if (!is_qat) {
     // A BatchNorm folds into the whole convolution; behind the parts it could not.

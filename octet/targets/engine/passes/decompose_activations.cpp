@@ -75,7 +75,7 @@ bool decompose_silu(GraphModule& module) {
 
 bool decompose_hardsigmoid(GraphModule& module) {
   return decompose(module, "hardsigmoid",
-                   [](Formula& f) { return f.mul(f.add(f.clamp(f.x(), -3.0, 3.0), 3.0), 1.0 / 6.0); });
+                   [](Formula& f) { return f.mul(f.call("aten.relu6.default", {f.add(f.x(), 3.0)}), 1.0 / 6.0); });
 }
 
 bool decompose_softplus(GraphModule& module) {
@@ -108,6 +108,29 @@ bool decompose_elu(GraphModule& module) {
   changed |= decompose(
       module, "celu", [](Formula& f) { return f.elu(1.0, f.number("alpha"), 1.0 / f.number("alpha")); },
       [](const Node& node) { return node.arg("alpha").to_double() > 0.0; });
+  return changed;
+}
+
+bool decompose_shrinks(GraphModule& module) {
+  bool changed = decompose(module, "softshrink", [](Formula& f) {
+    const double bound = f.number("lambd");
+    return f.sub(f.x(), f.clamp(f.x(), -bound, bound));
+  });
+  // log(sigmoid(x)) without its wide range: min(x, 0) + log(sigmoid(|x|)).
+  changed |= decompose(module, "log_sigmoid", [](Formula& f) {
+    Node* negative = f.clamp(f.x(), Arg(), 0.0);
+    Node* magnitude = f.sub(f.x(), f.add(negative, negative));
+    return f.add(negative, f.call("aten.log.default", {f.sigmoid(magnitude)}));
+  });
+  changed |= decompose(
+      module, "threshold", [](Formula& f) { return f.clamp(f.x(), f.number("threshold"), Arg()); },
+      [](const Node& node) { return node.arg("threshold").to_double() == node.arg("value").to_double(); });
+  changed |= decompose(
+      module, "rrelu",
+      [](Formula& f) {
+        return f.call("aten.leaky_relu.default", {f.x(), (f.number("lower") + f.number("upper")) / 2});
+      },
+      [](const Node& node) { return !node.arg("training").to_bool(); });
   return changed;
 }
 

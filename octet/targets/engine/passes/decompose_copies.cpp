@@ -4,6 +4,7 @@
 
 #include "octet/graph/constant_value.h"
 #include "octet/support/error.h"
+#include "octet/targets/engine/passes/copies.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
@@ -11,47 +12,6 @@ namespace octet::targets {
 namespace {
 
 using Sizes = std::vector<int64_t>;
-
-// Pieces in a row that are worth more than one operator that gathers.
-constexpr size_t kMostPieces = 32;
-
-// A longer row, which a file may say, is not looked at.
-constexpr int64_t kLongest = int64_t{1} << 20;
-
-// Where along a dimension each element of a copy comes from.
-struct Copy {
-  int64_t dim = 0;
-  Sizes places;
-};
-
-// Places that follow one another: [first, last].
-std::vector<std::pair<int64_t, int64_t>> runs_of(const Sizes& places) {
-  std::vector<std::pair<int64_t, int64_t>> runs;
-  for (const int64_t place : places) {
-    if (!runs.empty() && place == runs.back().second + 1) {
-      runs.back().second = place;
-    } else {
-      runs.emplace_back(place, place);
-    }
-  }
-  return runs;
-}
-
-Node* put_together(Node* x, const Copy& copy, const Node& like) {
-  std::vector<Arg> pieces;
-  for (const auto& [first, last] : runs_of(copy.places)) {
-    pieces.emplace_back(add_slice(x, copy.dim, first, last + 1, like));
-  }
-  Sizes sizes = x->sizes();
-  sizes.at(static_cast<size_t>(copy.dim)) = static_cast<int64_t>(copy.places.size());
-  return add_call("aten.cat.default", {std::move(pieces), copy.dim}, sizes, like);
-}
-
-// Several pieces, so that a cat copies them: one alone would be a view of what it reads.
-bool is_put_together(const Copy& copy) {
-  const size_t pieces = runs_of(copy.places).size();
-  return pieces > 1 && pieces <= kMostPieces;
-}
 
 bool is_known(const Node& node) { return node.meta() && node.meta()->numel() > 0; }
 
@@ -70,7 +30,7 @@ std::vector<Copy> padding_of(const Node& node) {
   for (size_t i = 0; i < amounts.size() / 2; ++i) {
     const size_t dim = rank - 1 - i;
     const int64_t length = x->sizes()[dim];
-    if (length > kLongest || node.sizes()[dim] > kLongest) return {};
+    if (length > kLongestCopy || node.sizes()[dim] > kLongestCopy) return {};
     if (amounts[2 * i] == 0 && amounts[2 * i + 1] == 0) continue;
     Copy copy{static_cast<int64_t>(dim), {}};
     for (int64_t place = -amounts[2 * i]; place < length + amounts[2 * i + 1]; ++place) {
@@ -134,23 +94,16 @@ int64_t repeats_of(const Node& node) {
   return along_samples || repeats < 2 || repeats > static_cast<int64_t>(kMostPieces) ? 0 : repeats;
 }
 
-// Each element becomes a row of its copies.
 Node* repeat(const Node& node, int64_t repeats) {
   Node* x = node.arg("self").node();
-  const int64_t dim = positive_dim(node.arg("dim").to_int(), x->meta()->rank());
-  Sizes rows = x->sizes();
-  rows.insert(rows.begin() + dim + 1, 1);
-  Node* row = add_reshape(x, rows, 0, node);
-  rows[static_cast<size_t>(dim) + 1] = repeats;
-  const std::vector<Arg> copies(static_cast<size_t>(repeats), Arg(row));
-  return add_reshape(add_call("aten.cat.default", {Arg(copies), dim + 1}, rows, node), node.sizes(), 0, node);
+  return repeat_elements(x, positive_dim(node.arg("dim").to_int(), x->meta()->rank()), repeats, node);
 }
 
 // ---- repeat --------------------------------------------------------------------------------------------------------
 
 size_t copies_of(const Sizes& times) {
   size_t copies = 1;
-  for (const int64_t each : times) copies *= static_cast<size_t>(std::clamp<int64_t>(each, 1, kLongest));
+  for (const int64_t each : times) copies *= static_cast<size_t>(std::clamp<int64_t>(each, 1, kLongestCopy));
   return copies;
 }
 

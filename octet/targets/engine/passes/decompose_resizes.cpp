@@ -12,6 +12,7 @@
 #include "octet/graph/op.h"
 #include "octet/lowering/resampling.h"
 #include "octet/support/error.h"
+#include "octet/targets/engine/passes/copies.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
@@ -24,7 +25,7 @@ using Resize = at::Tensor (*)(const at::Tensor&, at::OptionalIntArrayRef, bool, 
 struct ResizeRow {
   OpName op;
   Resize resize;
-  bool by_another_scale = false;  // only by a scale that is not the ratio of the sizes, which targets know
+  bool targets_know = false;  // where the scale is the ratio of the sizes
 };
 
 constexpr std::array kResizes = {
@@ -55,7 +56,7 @@ const ResizeRow* row_of(const Node& node) {
     const bool by_numbers = factors.is_none() || (factors.is_constant() && factors.constant().isDoubleList() &&
                                                   factors.constant().toDoubleVector().size() == 2);
     if (!is_known || !by_numbers) return nullptr;
-    return row.by_another_scale && lowering::resizes_by_sizes(node) ? nullptr : &row;
+    return &row;
   }
   return nullptr;
 }
@@ -115,6 +116,65 @@ Node* resize_last(GraphModule& module, Node* x, const at::Tensor& shares, const 
   return add_call("aten.linear.default", {x, weight}, sizes, like);
 }
 
+bool resize_by_linears(GraphModule& module, const std::function<bool(const Node&, const ResizeRow&)>& wanted) {
+  const std::vector<Node*> found = calls_where(module.graph(), [&](const Node& node) {
+    const ResizeRow* row = row_of(node);
+    return row != nullptr && wanted(node, *row);
+  });
+  for (Node* node : found) {
+    const ResizeRow& row = *row_of(*node);
+    const auto here = module.graph().inserting_before(node);
+    Node* wide = resize_last(module, node->arg("input").node(), shares_along(*node, row, 3), *node);
+    Node* turned = add_permute(wide, {0, 1, 3, 2}, *node);
+    Node* high = resize_last(module, turned, shares_along(*node, row, 2), *node);
+    replace_by_parts(node, add_permute(high, {0, 1, 3, 2}, *node));
+  }
+  return !found.empty();
+}
+
+// ---- to the nearest -------------------------------------------------------------------------------------------------
+
+bool resizes_to_nearest(const Node& node) {
+  if (!node.is_call("aten.upsample_nearest2d.vec") && !node.is_call("aten._upsample_nearest_exact2d.vec")) return false;
+  const Node* x = node.arg("input").node();
+  const auto is_image = [](const Node& value) {
+    if (!value.meta() || value.meta()->rank() != 4 || value.meta()->numel() == 0) return false;
+    return value.sizes()[2] <= kLongestCopy && value.sizes()[3] <= kLongestCopy;
+  };
+  return x != nullptr && is_image(*x) && is_image(node) && node.arg("output_size").is_constant() &&
+         node.arg("scale_factors").is_constant();
+}
+
+// How often each element of a row of so many stands side by side; 0 where that differs.
+int64_t times_of_each(const Sizes& places, int64_t length) {
+  const auto size = static_cast<int64_t>(places.size());
+  if (size % length != 0) return 0;
+  const int64_t times = size / length;
+  for (int64_t i = 0; i < size; ++i) {
+    if (places[static_cast<size_t>(i)] != i / times) return 0;
+  }
+  return times;
+}
+
+// nullptr where that takes more pieces than are worth it.
+Node* copied_to_nearest(const Node& node) {
+  const std::array<Sizes, 2> places = lowering::nearest_places(node);
+  Node* x = node.arg("input").node();
+  std::array<int64_t, 2> times{};
+  for (const size_t axis : {size_t{0}, size_t{1}}) {
+    const int64_t length = x->sizes()[2 + axis];
+    times[axis] = times_of_each(places[axis], length);
+    const bool is_worth_it = times[axis] > 0 && times[axis] <= static_cast<int64_t>(kMostPieces);
+    if (!is_worth_it && !is_put_together({0, places[axis]})) return nullptr;
+  }
+  for (const size_t axis : {size_t{0}, size_t{1}}) {
+    const Copy copy{static_cast<int64_t>(2 + axis), places[axis]};
+    if (times[axis] == 1) continue;
+    x = is_put_together(copy) ? put_together(x, copy, node) : repeat_elements(x, copy.dim, times[axis], node);
+  }
+  return x;
+}
+
 }  // namespace
 
 bool decompose_uneven_averages(GraphModule& module) {
@@ -135,14 +195,20 @@ bool decompose_uneven_averages(GraphModule& module) {
 }
 
 bool decompose_resizes(GraphModule& module) {
-  bool changed = false;
-  for (Node* node : calls_where(module.graph(), [](const Node& each) { return row_of(each) != nullptr; })) {
-    const ResizeRow& row = *row_of(*node);
+  return resize_by_linears(module, [](const Node& node, const ResizeRow& row) {
+    return !row.targets_know || !lowering::resizes_by_sizes(node);
+  });
+}
+
+bool decompose_other_resizes(GraphModule& module, const std::function<bool(const Node&)>& is_taken) {
+  bool changed = resize_by_linears(
+      module, [&](const Node& node, const ResizeRow& row) { return row.targets_know && !is_taken(node); });
+  const auto wanted = [&](const Node& node) { return resizes_to_nearest(node) && !is_taken(node); };
+  for (Node* node : calls_where(module.graph(), wanted)) {
     const auto here = module.graph().inserting_before(node);
-    Node* wide = resize_last(module, node->arg("input").node(), shares_along(*node, row, 3), *node);
-    Node* turned = add_permute(wide, {0, 1, 3, 2}, *node);
-    Node* high = resize_last(module, turned, shares_along(*node, row, 2), *node);
-    replace_by_parts(node, add_permute(high, {0, 1, 3, 2}, *node));
+    Node* resized = copied_to_nearest(*node);
+    if (resized == nullptr) continue;
+    replace_by_parts(node, resized);
     changed = true;
   }
   return changed;

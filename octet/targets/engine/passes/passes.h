@@ -102,6 +102,11 @@ bool decompose_copies(GraphModule& module);
 /// two linears, whose weights are the shares of each row and column. Declined where these are more than 16 million.
 bool decompose_resizes(GraphModule& module);
 
+/// Bilinear resizes that the target does not take (`is_taken`) become two linears, too; those to the nearest a cat of
+/// slices for each dimension, or of copies between reshapes where each element becomes as many. Declined for resizes to
+/// the nearest of more than 32 pieces that differ.
+bool decompose_other_resizes(GraphModule& module, const std::function<bool(const Node&)>& is_taken);
+
 /// adaptive_max_pool1d and adaptive_max_pool2d become amax, max_pool1d and max_pool2d, or slices, an amax of each, and
 /// a cat where windows differ in size; max and min along a dimension become amax and amin. Declined where their places
 /// are read, and for more than 32 windows along a dimension that differ in size.
@@ -160,6 +165,11 @@ bool decompose_products(GraphModule& module);
 /// What a softmax or sigmoid gives, on the fixed grid that it gives it on, goes through a relu before a bmm reads it,
 /// which leaves it as it is: for targets whose bmm takes a grid with zero point 0 alone.
 bool add_relus_before_products(GraphModule& module);
+
+/// What a softmax, sigmoid or tanh gives, on the fixed grid that it gives it on, goes through a relu or a hardtanh
+/// before a cat, maximum or minimum joins it with values on other grids: the activation leaves it as it is, and has the
+/// grid that all share.
+bool add_activations_before_cats(GraphModule& module);
 
 /// add, sub, mul and div read what stands in front of an expand where their other operand has the result's sizes.
 bool drop_expands(GraphModule& module);
@@ -224,6 +234,15 @@ bool cut_negative_pads(GraphModule& module);
 /// parameters, and for inputs without a batch.
 bool convert_conv1d_to_conv2d(GraphModule& module, const std::function<bool(const Node&)>& joins);
 
+/// zeros_like, ones_like and full_like of a computed value of float32 become a number where an operator element by
+/// element reads them, else a product with 0 and a sum. Declined for what is written, for inputs that may be infinite,
+/// and for numbers from 1e4 on that must have the size.
+bool decompose_fills(GraphModule& module);
+
+/// Constants of whole numbers and booleans that arithmetic on floats reads are read as floats. Declined where an
+/// operator writes them.
+bool convert_whole_constants(GraphModule& module);
+
 /// Numbers in add, sub, mul and their in-place forms (and the .Scalar forms of these) become constants of the module.
 bool convert_scalars_to_attributes(GraphModule& module);
 /// The same for these operators alone, "aten.add.Tensor".
@@ -272,7 +291,7 @@ bool scale_padded_averages(GraphModule& module);
 
 /// silu(x) = x * sigmoid(x)
 bool decompose_silu(GraphModule& module);
-/// hardsigmoid(x) = (clamp(x, -3, 3) + 3) / 6
+/// hardsigmoid(x) = relu6(x + 3) / 6: a clamp at -3 and 3 would have the grid of its input, however wide that is.
 bool decompose_hardsigmoid(GraphModule& module);
 /// softplus(x) = relu(x) - log(sigmoid(|x|)), which is log(1 + exp(x)) without its wide range; |x| = 2 relu(x) - x.
 /// Declined for a threshold below 15, which shows in the result.
@@ -281,6 +300,10 @@ bool decompose_softplus(GraphModule& module);
 bool decompose_mish(GraphModule& module);
 /// elu(x) = relu(x) + exp(min(x, 0)) - 1 with its factors; selu and celu too.
 bool decompose_elu(GraphModule& module);
+
+/// softshrink(x) = x - clamp(x, -l, l), log_sigmoid(x) = min(x, 0) + log(sigmoid(|x|)), rrelu in eval mode a
+/// leaky_relu, a threshold that gives itself below a clamp. Declined for other thresholds, and for rrelu in train mode.
+bool decompose_shrinks(GraphModule& module);
 
 /// layer_norm, rms_norm, group_norm and instance_norm of float32 become a mean by linear, a difference, the sum of its
 /// squares by bmm, rsqrt, products and a sum; x / clamp(linalg_vector_norm(x), eps), which normalize is, the same
