@@ -174,6 +174,7 @@ void declare(CLI::App& verb, TrainArguments& arguments) {
   add_quantizer(verb, arguments.quantizer);
   verb.add_flag("--no-augment", arguments.no_augment, "Train on the images as they are");
   verb.add_flag("--no-eval", arguments.no_eval, "Leave out the evaluations on the test data");
+  add_device(verb, arguments.device);
   verb.add_option(
           "--nproc", arguments.nproc,
           "Processes on this machine, each with its part of every batch; torchrun's and mpirun's environment do "
@@ -211,6 +212,7 @@ void declare(CLI::App& verb, EvalArguments& arguments) {
   verb.add_option("MODEL", arguments.model.path, kAnyModel)->required();
   add_data(verb, arguments.data.spec)->required();
   add_task(verb, arguments.task);
+  add_device(verb, arguments.device);
   add_making(verb, arguments.data.making, false);
   verb.add_option("--split", arguments.split, "Which part of the data")
       ->capture_default_str()

@@ -1,5 +1,6 @@
 #include "octet/cli/common.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/Generator.h>
 #include <c10/util/Exception.h>
@@ -57,7 +58,10 @@ void apply(const GlobalArguments& globals) {
   limit_memory_to_available();  // what a file asks for is an error, and no end of this or another process
   if (globals.threads > 0) at::set_num_threads(globals.threads);
   if (globals.quiet) log::set_level(log::Level::kWarning);
-  at::manual_seed(globals.seed.value_or(0));
+  // at::manual_seed would look for devices, which libtorch does once: before --device has loaded what brings them.
+  at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  generator.set_current_seed(globals.seed.value_or(0));
 }
 
 void say_held_warnings() { warnings_of_libtorch().say(); }

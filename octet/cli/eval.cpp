@@ -9,6 +9,7 @@
 #include "octet/quantize/qdq.h"
 #include "octet/report/training_reports.h"
 #include "octet/support/error.h"
+#include "octet/train/device.h"
 #include "octet/train/integer_handle.h"
 #include "octet/train/progress.h"
 #include "octet/train/tasks.h"
@@ -21,10 +22,16 @@ struct Subject {
   ModelHandle model;
   ModelData data;
   std::string arithmetic;
+  std::shared_ptr<OnDevice> place = {};  // of a model that is not on the CPU
 };
 
 Subject open_subject(const EvalArguments& arguments) {
   const Split split = arguments.split == "train" ? Split::kTrain : Split::kTest;
+  const at::Device device = ready_device(arguments.device);
+  if (!device.is_cpu() && (arguments.integer || is_program(arguments.model))) {
+    throw Error("eval", "--integer and .tflite run in integers, on the CPU alone", ErrorCategory::kUsage)
+        .hint("leave --device out");
+  }
   if (is_program(arguments.model)) {
     auto executor = std::make_shared<const integer::Executor>(tflite::read(arguments.model.path));
     ModelData data = open_data_for(executor->model(), arguments.data, split, 250);
@@ -36,7 +43,10 @@ Subject open_subject(const EvalArguments& arguments) {
   }
   auto model = open_model(arguments.model);
   ModelData data = open_data_for(*model, arguments.data, split, 250);
-  if (!arguments.integer) return {model_handle(std::move(model)), std::move(data), "float"};
+  if (!arguments.integer) {
+    auto place = std::make_shared<OnDevice>(model, device);
+    return {model_handle(std::move(model)), std::move(data), "float", std::move(place)};
+  }
   if (!is_quantized(*model)) throw Error(arguments.model.path, "is not quantized").hint("leave --integer out");
   return {model_handle(std::make_shared<const integer::Executor>(lower(*model, {.batch = 1}))), std::move(data),
           "integers"};
@@ -46,7 +56,7 @@ Subject open_subject(const EvalArguments& arguments) {
 
 void eval(const EvalArguments& arguments) {
   check_making(arguments.data.spec, arguments.data.making);
-  const auto [model, data, arithmetic] = open_subject(arguments);
+  const auto [model, data, arithmetic, place] = open_subject(arguments);
   Progress progress("eval");
   EvaluateOptions evaluation;
   evaluation.task = task_named(arguments.task);

@@ -105,6 +105,12 @@ void add_task(CLI::App& verb, std::string& task) {
       ->check(CLI::IsMember(names_of_tasks()));
 }
 
+void add_device(CLI::App& verb, std::string& device) {
+  verb.add_option("--device", device,
+                  "cpu, cuda or cuda:N: a GPU computes by plain formulas; of several processes each has one of its own")
+      ->capture_default_str();
+}
+
 void add_making(CLI::App& verb, MakingArguments& making, bool trains) {
   constexpr const char* kFiles = "Folders of files (images:FOLDER, audio:FOLDER)";
   constexpr const char* kPictures = "Pictures (images:FOLDER)";

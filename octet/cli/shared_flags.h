@@ -22,6 +22,7 @@ void add_reading(CLI::App& verb, ModelArguments& model);
 
 CLI::Option* add_data(CLI::App& verb, std::string& spec);
 void add_task(CLI::App& verb, std::string& task);
+void add_device(CLI::App& verb, std::string& device);
 /// How files become samples; `trains`: what is changed by chance, too.
 void add_making(CLI::App& verb, MakingArguments& making, bool trains);
 

@@ -29,6 +29,7 @@
 #include "octet/support/log.h"
 #include "octet/support/memory_limit.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/train/device.h"
 #include "octet/train/distill.h"
 #include "octet/train/event_log.h"
 #include "octet/train/group.h"
@@ -39,10 +40,10 @@
 namespace octet::cli {
 namespace {
 
-// Settings that change no weight of the run: a run goes on whatever they are.
-const std::set<std::string> kOfNoWeight = {"report",   "output", "checkpoints",   "keep",       "save_every",
-                                           "workers",  "plain",  "batch",         "nhwc_io",    "float_io",
-                                           "uint8_io", "model",  "per_tensor_fc", "pt2_layout", "tensorboard"};
+// Settings that change no weight of the run, but for the order of a device's sums: a run goes on whatever they are.
+const std::set<std::string> kOfNoWeight = {
+    "report",  "output",   "checkpoints", "keep",  "save_every",    "workers",    "plain",       "batch",
+    "nhwc_io", "float_io", "uint8_io",    "model", "per_tensor_fc", "pt2_layout", "tensorboard", "device"};
 
 constexpr int64_t kReported = 8;  // samples that a report looks at noise and ranges on
 
@@ -106,6 +107,7 @@ void check_arguments(const TrainArguments& arguments) {
   for_qat(arguments.learn_scales, "--learn-scales");
   for_qat(arguments.warm_start > 0, "--warm-start");
   for_qat(arguments.distill && arguments.teacher.empty(), "--distill without --teacher");
+  device_named(arguments.device);
   check_making(arguments.data, arguments.making);
   check_outputs({arguments.output, arguments.report}, {arguments.model.path, arguments.teacher});
 }
@@ -128,7 +130,7 @@ at::Tensor class_weights(const std::string& text, const DataSource& data) {
 }
 
 // What the run is trained for, its teacher with it. `model`: as it was opened.
-Task task_of(const TrainArguments& arguments, const GraphModule& model, const DataSource& data) {
+Task task_of(const TrainArguments& arguments, const GraphModule& model, const DataSource& data, at::Device device) {
   const Task task = task_named(arguments.task, {.label_smoothing = arguments.label_smoothing,
                                                 .class_weights = class_weights(arguments.class_weights, data)});
   if (!arguments.distill) return task;
@@ -140,8 +142,11 @@ Task task_of(const TrainArguments& arguments, const GraphModule& model, const Da
     make_batch_flexible(*teacher);
   }
   const bool has_labels = task.targets.empty() || data.has_targets();
-  return distilled(task, model_handle(teacher),
-                   {.temperature = arguments.temperature, .weight = arguments.distill_weight}, has_labels);
+  ModelHandle handle = model_handle(teacher);
+  handle.forward = [place = std::make_shared<OnDevice>(teacher, device),
+                    forward = handle.forward](const std::vector<at::Tensor>& inputs) { return forward(inputs); };
+  return distilled(task, handle, {.temperature = arguments.temperature, .weight = arguments.distill_weight},
+                   has_labels);
 }
 
 QatOptions qat_options(const TrainArguments& arguments) {
@@ -222,14 +227,21 @@ std::vector<std::string> names_of_tasks() { return task_names(); }
 void train(const TrainArguments& arguments) {
   check_arguments(arguments);
   const std::optional<GroupAddress> address = group_address();
-  if (arguments.nproc > 1 && !address) return run_together(arguments.nproc, arguments.checkpoints);
-  const std::shared_ptr<Group> group = address ? join_group(*address) : nullptr;
+  if (arguments.nproc > 1 && !address) {
+    GroupAddress last;
+    last.local_rank = arguments.nproc - 1;
+    ready_device(arguments.device, last);
+    return run_together(arguments.nproc, arguments.checkpoints);
+  }
+  const at::Device device = ready_device(arguments.device, address);
+  const std::shared_ptr<Group> group = address ? join_group(*address, kWaitForOthers, device) : nullptr;
   const bool is_first = !group || group->rank() == 0;
   if (!is_first) log::set_level(log::Level::kQuiet);
   targets::QuantizerConfig config;
   if (arguments.qat) config = resolve(arguments.quantizer, QuantizationMode::kQat);
   QatOptions options = qat_options(arguments);
   TrainOptions& training = options.train;
+  options.device = device;
   training.group = group;
   training.sync_batch_norm = arguments.sync_bn;
 
@@ -244,7 +256,7 @@ void train(const TrainArguments& arguments) {
   if (!arguments.held_out.empty()) test.spec = arguments.held_out;
   drawn.augment = !arguments.no_augment;
   const ModelData data = open_data_for(*model, drawn, Split::kTrain, training.batch_size);
-  training.task = task_of(arguments, *model, *data.source);
+  training.task = task_of(arguments, *model, *data.source, device);
   training.transform = data.transform;
   training.workers = data.workers;
   training.mix = {.mixup = arguments.mixup, .cutmix = arguments.cutmix, .channels_last = data.is_nhwc};
@@ -299,7 +311,9 @@ void train(const TrainArguments& arguments) {
   } else {
     FrozenLayers frozen;
     if (!arguments.freeze.empty()) frozen = freeze_layers(*model, arguments.freeze);
+    OnDevice away(model, device);
     result = octet::train(model_handle(model), data.source, training, hooks, held_out.source, &progress, "float");
+    away.back();
     unfreeze_layers(*model, frozen);
     model->train(false);
     trained = std::move(model);
@@ -323,6 +337,7 @@ void train(const TrainArguments& arguments) {
     evaluation.transform = held_out.transform;
     evaluation.progress = &progress;
     evaluation.workers = held_out.workers;
+    const OnDevice away(trained, device);
     report.evaluation = evaluate(model_handle(trained), held_out.source, evaluation);
   }
   report.left_out = static_cast<int64_t>(data.source->left_out().size());

@@ -163,7 +163,8 @@ struct TrainArguments {
   QuantizerArguments quantizer;
   bool no_augment = false;
   bool no_eval = false;
-  int64_t nproc = 1;  ///< processes on this machine
+  std::string device = "cpu";  ///< that it is trained on (octet/train/device.h)
+  int64_t nproc = 1;           ///< processes on this machine
   bool sync_bn = false;
   std::string checkpoints;  ///< folder; empty: none
   bool resume = false;
@@ -188,6 +189,7 @@ struct EvalArguments {
   std::string task = "classification";
   std::string split = "test";
   bool integer = false;
+  std::string device = "cpu";
   bool json = false;
 };
 void eval(const EvalArguments& arguments);

@@ -22,4 +22,7 @@ inline void assign_buffer(at::Tensor& buffer, const at::Tensor& value) {
   }
 }
 
+/// A switch that is kept as a uint8 buffer.
+inline bool is_set(const at::Tensor& flag) { return first_value<uint8_t>(flag) != 0; }
+
 }  // namespace octet

@@ -4,13 +4,10 @@
 
 #include "octet/quantize/assign_buffer.h"
 #include "octet/quantize/fused_training.h"
-#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {
 namespace {
-
-bool is_on(const at::Tensor& flag) { return first_value<uint8_t>(flag) != 0; }
 
 std::shared_ptr<ObserverBase> moving_average(const ObserverArgs& args, double averaging_constant, double eps,
                                              Averaging averaging) {
@@ -38,8 +35,8 @@ FakeQuantizeBase::FakeQuantizeBase(const std::string& name) : ObserverBase() {
 
 void FakeQuantizeBase::enable_fake_quant(bool on) { fake_quant_enabled.fill_(on ? 1 : 0); }
 void FakeQuantizeBase::enable_observer(bool on) { observer_enabled.fill_(on ? 1 : 0); }
-bool FakeQuantizeBase::is_fake_quant_enabled() const { return is_on(fake_quant_enabled); }
-bool FakeQuantizeBase::is_observer_enabled() const { return is_on(observer_enabled); }
+bool FakeQuantizeBase::is_fake_quant_enabled() const { return is_set(fake_quant_enabled); }
+bool FakeQuantizeBase::is_observer_enabled() const { return is_set(observer_enabled); }
 
 void FakeQuantizeBase::copy_flags_from(const FakeQuantizeBase& other) {
   torch::nn::Module::to(other.fake_quant_enabled.device());

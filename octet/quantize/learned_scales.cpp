@@ -73,8 +73,6 @@ struct LearnedRounding : torch::autograd::Function<LearnedRounding> {
   }
 };
 
-bool is_set(const at::Tensor& flag) { return *flag.const_data_ptr<uint8_t>() != 0; }
-
 }  // namespace
 
 LearnedFakeQuantize::LearnedFakeQuantize(std::shared_ptr<ObserverBase> observer)
@@ -136,7 +134,8 @@ void LearnedFakeQuantize::keep_valid() const {
   scale.clamp_min_(range.eps());
   scale.copy_(at::maximum(scale, least_));
   const at::Tensor& least = range.required_scale();
-  if (least.defined() && least.numel() == scale.numel()) scale.copy_(at::maximum(scale, least.view_as(scale)));
+  if (least.defined() && least.numel() == scale.numel())
+    scale.copy_(at::maximum(scale, least.to(scale.device()).view_as(scale)));
   if (!is_affine()) return;
   offset.clamp_(static_cast<double>(quant_min), static_cast<double>(quant_max));
   zero_point.copy_(at::round(offset));

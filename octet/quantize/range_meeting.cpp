@@ -49,8 +49,8 @@ void meet(SeenRange& seen) {
   if (!ranges_meet()) return;
   const float nothing = -std::numeric_limits<float>::infinity();
   if (!seen.low.defined()) {
-    seen.low = at::full({}, -nothing);
-    seen.high = at::full({}, nothing);
+    seen.low = at::full({}, -nothing, seen.elements.options());
+    seen.high = at::full({}, nothing, seen.elements.options());
   }
   meet(seen.low, seen.high);
   if (seen.high.item<float>() == nothing) seen.low = seen.high = at::Tensor();  // nobody has

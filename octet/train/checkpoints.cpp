@@ -217,7 +217,7 @@ void check_facts(const JsonCursor& run, const RunFacts& facts, const std::set<st
 // ---- files ----------------------------------------------------------------------------------------------------------
 
 void add_all(std::vector<SavedTensor>& into, const char* prefix, const Tensors& tensors) {
-  for (const auto& [name, tensor] : tensors) into.push_back({prefix + name, tensor.detach(), false, false});
+  for (const auto& [name, tensor] : tensors) into.push_back({prefix + name, tensor.detach().cpu(), false, false});
 }
 
 Tensors behind(const char* prefix, const StateDict& all) {
@@ -237,7 +237,7 @@ std::vector<at::Tensor> numbered(const Tensors& tensors, const std::vector<at::T
     const bool fits = found != tensors.end() && found->second.sizes() == like[i].sizes() &&
                       found->second.scalar_type() == like[i].scalar_type();
     if (!fits) throw Error(path, str("the moving average of tensor ", i, " is none of it"));
-    all.push_back(found->second.clone());
+    all.push_back(found->second.to(like[i].device(), /*non_blocking=*/false, /*copy=*/true));
   }
   if (tensors.size() != like.size()) throw Error(path, "holds the moving average of another model");
   return all;

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "octet/support/error.h"
+#include "octet/train/device.h"
 
 namespace octet {
 namespace {
@@ -10,16 +11,19 @@ namespace {
 // The teacher's results, found once a batch: the loss and the metrics both ask for them.
 class Teacher {
  public:
-  explicit Teacher(ModelHandle model) : model_(std::move(model)) { model_.set_training(false); }
+  explicit Teacher(ModelHandle model) : model_(std::move(model)), device_(device_of(model_)) {
+    model_.set_training(false);
+  }
 
   const at::Tensor& results(const Batch& batch) {
     if (!inputs_.defined() || !inputs_.is_same(batch.inputs.at(0))) {
       const at::NoGradGuard no_grad;
       std::vector<at::Tensor> inputs = batch.inputs;
-      if (!model_.takes_channels_last) {
-        for (at::Tensor& input : inputs) input = input.contiguous();
+      for (at::Tensor& input : inputs) {
+        input = input.to(device_);
+        if (!model_.takes_channels_last) input = input.contiguous();
       }
-      results_ = model_.forward(inputs);
+      results_ = model_.forward(inputs).to(batch.inputs[0].device());
       inputs_ = batch.inputs[0];
     }
     return results_;
@@ -27,6 +31,7 @@ class Teacher {
 
  private:
   ModelHandle model_;
+  at::Device device_;
   at::Tensor inputs_;  // of results_
   at::Tensor results_;
 };

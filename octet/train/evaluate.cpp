@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "octet/support/error.h"
+#include "octet/train/device.h"
 #include "octet/train/loader.h"
 #include "octet/train/progress.h"
 
@@ -25,8 +26,10 @@ Evaluation evaluate(const ModelHandle& model, std::shared_ptr<const DataSource> 
   model.set_training(false);
   const bool channels_last = options.channels_last && model.takes_channels_last;
   const std::string name = data->name();
-  Loader loader(std::move(data),
-                {.batch_size = options.batch_size, .workers = options.workers, .transform = options.transform});
+  Loader loader(std::move(data), {.batch_size = options.batch_size,
+                                  .workers = options.workers,
+                                  .transform = options.transform,
+                                  .device = device_of(model)});
   const auto start = std::chrono::steady_clock::now();
   auto elapsed = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   Tally tally;
@@ -39,7 +42,7 @@ Evaluation evaluate(const ModelHandle& model, std::shared_ptr<const DataSource> 
     tally.loss += task.loss_sum(output, batch);
     for (size_t i = 0; i < rows.size(); ++i) {
       const at::Tensor kept = task.whole[i].rows(output, batch);
-      if (kept.defined()) rows[i].push_back(kept);
+      if (kept.defined()) rows[i].push_back(kept.cpu());
     }
     if (options.progress != nullptr) {
       const auto n = static_cast<double>(tally.samples);

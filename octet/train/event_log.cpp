@@ -28,7 +28,7 @@ std::optional<EventHistogram> histogram_of(const at::Tensor& values) {
     histogram.counts = {static_cast<double>(all.numel())};
     return histogram;
   }
-  const at::Tensor counts = all.histc(kBins, histogram.least, histogram.greatest).to(at::kDouble);
+  const at::Tensor counts = all.histc(kBins, histogram.least, histogram.greatest).to(at::kDouble).cpu();
   for (int64_t bin = 0; bin < kBins; ++bin) {
     histogram.limits.push_back(histogram.least + width * static_cast<double>(bin + 1));
     histogram.counts.push_back(counts.const_data_ptr<double>()[bin]);

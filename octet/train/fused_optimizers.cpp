@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "octet/kernels/reference_path.h"
+
 namespace octet {
 namespace {
 
@@ -88,7 +90,7 @@ at::Tensor FusedSgd::step(LossClosure closure) {
     const State* state = known_state<State>(*this, parameter);
     return std::vector<at::Tensor>{state == nullptr ? at::Tensor() : state->momentum_buffer()};
   };
-  if (!all_lie_alike(param_groups_, momentum_of)) return SGD::step(std::move(closure));
+  if (reference_path() || !all_lie_alike(param_groups_, momentum_of)) return SGD::step(std::move(closure));
   const at::Tensor loss = loss_of(closure);
   for (torch::optim::OptimizerParamGroup& group : param_groups_) {
     const auto& options = static_cast<torch::optim::SGDOptions&>(group.options());
@@ -125,7 +127,9 @@ at::Tensor FusedAdamW::step(LossClosure closure) {
   const bool amsgrad = std::any_of(param_groups_.begin(), param_groups_.end(), [](auto& group) {
     return static_cast<torch::optim::AdamWOptions&>(group.options()).amsgrad();
   });
-  if (amsgrad || !all_lie_alike(param_groups_, moments_of)) return AdamW::step(std::move(closure));
+  if (amsgrad || reference_path() || !all_lie_alike(param_groups_, moments_of)) {
+    return AdamW::step(std::move(closure));
+  }
   const at::Tensor loss = loss_of(closure);
   for (torch::optim::OptimizerParamGroup& group : param_groups_) {
     const auto& options = static_cast<torch::optim::AdamWOptions&>(group.options());

@@ -6,7 +6,8 @@
 namespace octet {
 
 /// torch::optim::SGD, its step by libtorch's fused kernel: one pass over all parameters of a group. State, options and
-/// formula are SGD's; groups that the kernel does not take (other devices, gradients in another layout) go SGD's way.
+/// formula are SGD's; groups that the kernel does not take (other devices, gradients in another layout), and those of
+/// the reference path, go SGD's way.
 class FusedSgd : public torch::optim::SGD {
  public:
   using SGD::SGD;

@@ -13,6 +13,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "octet/support/error.h"
+#include "octet/train/nccl.h"
 
 namespace octet {
 namespace {
@@ -24,12 +25,13 @@ struct Launcher {
   const char* size;
   const char* rank;
   const char* here;  // null: MASTER_ADDR and MASTER_PORT come with the others
+  const char* local_rank;
 };
 constexpr Launcher kLaunchers[] = {
-    {"WORLD_SIZE", "RANK", nullptr},
-    {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"},
-    {"MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_LOCAL_SIZE"},
-    {"PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS"},
+    {"WORLD_SIZE", "RANK", nullptr, "LOCAL_RANK"},
+    {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"},
+    {"MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_RANK"},
+    {"PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS", "MPI_LOCALRANKID"},
 };
 
 int64_t number_in(const char* name, int64_t least) {
@@ -121,24 +123,32 @@ class GlooGroup : public Group {
   std::unique_ptr<Pending> begin_sum(const std::vector<at::Tensor>& tensors) override {
     std::vector<at::Tensor> rows;
     for (const at::Tensor& tensor : tensors) rows.push_back(tensor.detach().reshape({-1}));
-    auto sum = std::make_unique<PendingSum>(rank_, tensors, at::cat(rows));
+    auto sum = std::make_unique<PendingSum>(rank_, tensors, at::cat(rows).cpu());
     together(rank_, [&] { sum->begin(*group_); });
     return sum;
   }
 
   void greatest(const at::Tensor& tensor) override {
-    std::vector<at::Tensor> all = {tensor};
+    std::vector<at::Tensor> all = {tensor.cpu()};
     c10d::AllreduceOptions options;
     options.reduceOp = c10d::ReduceOp::MAX;
     together(rank_, [&] { group_->allreduce(all, options)->wait(); });
+    give_back(all[0], tensor);
   }
 
   void broadcast(const at::Tensor& tensor) override {
-    std::vector<at::Tensor> all = {tensor};
+    std::vector<at::Tensor> all = {tensor.cpu()};
     together(rank_, [&] { group_->broadcast(all)->wait(); });
+    give_back(all[0], tensor);
   }
 
  private:
+  // Gloo's messages are the CPU's.
+  static void give_back(const at::Tensor& values, const at::Tensor& tensor) {
+    const at::NoGradGuard no_grad;
+    if (!values.is_same(tensor)) tensor.copy_(values);
+  }
+
   int64_t rank_;
   int64_t size_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
@@ -157,6 +167,8 @@ std::optional<GroupAddress> group_address() {
   if (address.rank >= address.size) {
     throw expected(launcher->rank, "value", str("below ", launcher->size, ", ", address.size), str(address.rank));
   }
+  const bool says_which = std::getenv(launcher->local_rank) != nullptr;
+  address.local_rank = says_which ? number_in(launcher->local_rank, 0) : address.rank;
   const char* host = std::getenv("MASTER_ADDR");
   const bool is_named = host != nullptr && *host != '\0';
   if (is_named) address.host = host;
@@ -180,7 +192,8 @@ void Group::sum(const std::vector<at::Tensor>& tensors) {
   for (const at::Tensor& tensor : tensors) {
     const auto own = static_cast<int64_t>(tensor.nbytes());
     const bool fits =
-        bucket.empty() || (bytes + own <= kBucketBytes && bucket[0].scalar_type() == tensor.scalar_type());
+        bucket.empty() || (bytes + own <= kBucketBytes && bucket[0].scalar_type() == tensor.scalar_type() &&
+                           bucket[0].device() == tensor.device());
     if (!fits) flush();
     bucket.push_back(tensor);
     bytes += own;
@@ -194,8 +207,9 @@ bool Group::any(bool here) {
   return flag.item<double>() > 0;
 }
 
-std::shared_ptr<Group> join_group(const GroupAddress& address, double timeout_seconds) {
-  return std::make_shared<GlooGroup>(address, timeout_seconds);
+std::shared_ptr<Group> join_group(const GroupAddress& address, double timeout_seconds, at::Device device) {
+  auto group = std::make_shared<GlooGroup>(address, timeout_seconds);
+  return device.is_cpu() ? group : with_nccl(std::move(group), device);
 }
 
 }  // namespace octet

@@ -16,6 +16,7 @@ namespace octet {
 struct GroupAddress {
   int64_t rank = 0;
   int64_t size = 1;
+  int64_t local_rank = 0;          ///< among those on its machine
   std::string host = "127.0.0.1";  ///< of rank 0
   int64_t port = 0;                ///< where it listens
 };
@@ -24,13 +25,14 @@ inline constexpr int64_t kMpiPort = 29500;  ///< torch's own default
 /// As the environment says: torchrun's RANK and WORLD_SIZE, else those of an mpirun (OMPI_COMM_WORLD_RANK and _SIZE of
 /// Open MPI, PMI_RANK and PMI_SIZE of MPICH and Intel, MV2_COMM_WORLD_RANK and _SIZE of MVAPICH2); nullopt where there
 /// is none, or one process alone. MASTER_ADDR and MASTER_PORT say where rank 0 listens; of an mpirun whose processes
-/// are known to be on this machine it is here, and the port kMpiPort where none is set. Throws octet::Error naming a
-/// variable that is missing, or no such number.
+/// are known to be on this machine it is here, and the port kMpiPort where none is set. LOCAL_RANK, or an mpirun's own
+/// variable for it, says which process of its machine it is; without one, all are on one machine. Throws octet::Error
+/// naming a variable that is missing, or no such number.
 OCTET_API std::optional<GroupAddress> group_address();
 
-/// Processes that train one model together, by libtorch's c10d over Gloo. Every call is one that all of them make, in
-/// the same order; it ends when all have. Results are the same on all, to the bit. Throws octet::Error where another
-/// one is lost.
+/// Processes that train one model together, by libtorch's c10d over Gloo, on GPUs by NCCL. Every call is one that all
+/// of them make, in the same order; it ends when all have. Results are the same on all, to the bit. Tensors may be of a
+/// device, on all processes alike. Throws octet::Error where another one is lost.
 class OCTET_API Group {
  public:
   virtual ~Group() = default;
@@ -55,9 +57,13 @@ class OCTET_API Group {
   bool any(bool here);
 };
 
-/// Waits for the others to come, then joins them. Throws octet::Error where one does not come in time, or libtorch's
-/// Gloo is not there.
-OCTET_API std::shared_ptr<Group> join_group(const GroupAddress& address, double timeout_seconds = 600);
+inline constexpr double kWaitForOthers = 600;  ///< seconds
+
+/// Waits for the others to come, then joins them. `device`: where this process trains (device.h); of GPUs tensors are
+/// summed by NCCL where it is there, else through the CPU. Throws octet::Error where one does not come in time, or
+/// libtorch's Gloo is not there.
+OCTET_API std::shared_ptr<Group> join_group(const GroupAddress& address, double timeout_seconds = kWaitForOthers,
+                                            at::Device device = at::kCPU);
 
 /// While it stands, BatchNorm in train mode takes the statistics of all ranks' batches together: in graphs, modules,
 /// and simulated conv-bn pairs (SyncBatchNorm's formulas; the gradient goes through the sums). `group` outlives it.

@@ -20,6 +20,14 @@ struct Request {
   size_t size() const { return indices.size(); }
 };
 
+template <typename Change>
+void for_each_tensor(Batch& batch, const Change& change) {
+  for (at::Tensor& input : batch.inputs) change(input);
+  for (at::Tensor* each : {&batch.targets, &batch.files}) {
+    if (each->defined()) change(*each);
+  }
+}
+
 Error none_can_be_read(const DataSource& data) {
   return Error(data.name(), "none of its files can be read").hint("--strict names the first, with the reason");
 }
@@ -31,6 +39,14 @@ class Source : public torch::data::datasets::BatchDataset<Source, Batch, Request
       : data_(std::move(data)), options_(options), seed_(seed) {}
 
   Batch get_batch(Request request) override {
+    Batch batch = made(request);
+    if (!options_.device.is_cpu()) for_each_tensor(batch, [](at::Tensor& each) { each = each.pin_memory(); });
+    return batch;
+  }
+  std::optional<size_t> size() const override { return static_cast<size_t>(data_->size()); }
+
+ private:
+  Batch made(const Request& request) const {
     Batch batch = read(request.indices);
     if (!options_.shuffle) return batch;
     if (is_empty(batch)) batch = next_behind(request.indices.back());
@@ -38,9 +54,7 @@ class Source : public torch::data::datasets::BatchDataset<Source, Batch, Request
     mix(batch, before(request, batch), options_.mix, mix_seed(mix_seed(seed_, 0), request.number));
     return batch;
   }
-  std::optional<size_t> size() const override { return static_cast<size_t>(data_->size()); }
 
- private:
   bool is_empty(const Batch& batch) const { return !data_->gives_sets() && batch.size() == 0; }
 
   // In training every step has a batch, in every process: of the next sample that can be read.
@@ -124,6 +138,7 @@ std::vector<Request> requests_of(int64_t size, const LoaderOptions& options, uin
 struct Loader::Epoch::Impl {
   using TorchLoader = torch::data::StatelessDataLoader<Source, FixedOrder>;
   std::shared_ptr<const DataSource> data;
+  at::Device device = at::kCPU;
   std::unique_ptr<TorchLoader> loader;
   std::optional<torch::data::Iterator<Batch>> position;
   bool gave_any = false;
@@ -161,6 +176,7 @@ Loader::Epoch Loader::epoch(int64_t number, int64_t first) const {
   Epoch epoch;
   epoch.impl_ = std::make_shared<Epoch::Impl>();
   epoch.impl_->data = data_;
+  epoch.impl_->device = options_.device;
   epoch.impl_->loader = torch::data::make_data_loader(
       Source(data_, options_, seed), FixedOrder(requests_of(data_->size(), options_, seed, first)),
       torch::data::DataLoaderOptions(static_cast<size_t>(options_.batch_size))
@@ -183,6 +199,9 @@ bool Loader::Epoch::next(Batch& batch) {
       if (*position == impl_->loader->end()) break;
       is_any = true;
       batch = std::move(**position);
+      if (!impl_->device.is_cpu()) {
+        for_each_tensor(batch, [&](at::Tensor& each) { each = each.to(impl_->device, /*non_blocking=*/true); });
+      }
       if (batch.size() > 0 || impl_->data->gives_sets()) return impl_->gave_any = true;
     }
     if (is_any && !impl_->gave_any) throw none_can_be_read(*impl_->data);

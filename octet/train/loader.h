@@ -29,6 +29,8 @@ struct LoaderOptions {
   /// with such batches sees. More than one asks for `drop_last`.
   int64_t part = 0;
   int64_t parts = 1;
+  /// Where the batches are wanted; on the way to a GPU workers leave them in memory that it reads while others run.
+  at::Device device = at::kCPU;
 };
 
 /// Batches of a source, prepared ahead by torch::data's loader while the step runs:

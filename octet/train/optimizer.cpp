@@ -83,7 +83,7 @@ void load_optimizer_state(torch::optim::Optimizer& optimizer, const std::vector<
       const bool fits = is_count ? value.scalar_type() == at::kLong && value.numel() == 1
                                  : value.sizes() == parameter.sizes() && value.scalar_type() == parameter.scalar_type();
       if (!fits) throw Error(where, str("the optimizer's ", name, " of parameter ", i, " is none of it"));
-      return value.clone();
+      return value.to(is_count ? at::Device(at::kCPU) : parameter.device(), /*non_blocking=*/false, /*copy=*/true);
     };
     if (is_sgd) {
       const at::Tensor momentum = find(kMomentum);

@@ -10,6 +10,7 @@
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/support/log.h"
 #include "octet/train/dead_channels.h"
+#include "octet/train/device.h"
 #include "octet/train/integer_prefix.h"
 #include "octet/train/statistics_gap.h"
 
@@ -17,20 +18,23 @@ namespace octet {
 namespace {
 
 // Of samples as training draws them; `samples` of them, 0: all.
-Loader loader_of(const std::shared_ptr<const DataSource>& data, const TrainOptions& options, int64_t samples) {
+Loader loader_of(const std::shared_ptr<const DataSource>& data, const TrainOptions& options, int64_t samples,
+                 at::Device device) {
   return {data,
           {.batch_size = std::min(options.batch_size, std::max<int64_t>(1, data->size())),
            .shuffle = true,
            .samples = samples,
            .seed = options.seed,
            .workers = options.workers,
-           .transform = options.transform}};
+           .transform = options.transform,
+           .device = device}};
 }
 
-void calibrate_first(GraphModule& prepared, const std::shared_ptr<const DataSource>& data, const TrainOptions& options,
+void calibrate_first(GraphModule& prepared, const std::shared_ptr<const DataSource>& data, const QatOptions& options,
                      int64_t samples) {
   std::vector<std::vector<at::Tensor>> batches;
-  for (Batch& batch : loader_of(data, options, samples).epoch(0)) batches.push_back(std::move(batch.inputs));
+  for (Batch& batch : loader_of(data, options.train, samples, options.device).epoch(0))
+    batches.push_back(std::move(batch.inputs));
   prepared.train(false);
   calibrate(prepared, batches);
   prepared.train(true);
@@ -103,7 +107,8 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   LearnedScalesQuantizer with_learned_scales(quantizer);
   Quantizer& chosen = options.learn_scales ? with_learned_scales : quantizer;
   if (options.freeze_bn_after != 0) {
-    const StatisticsGap gap = statistics_gap(model, loader_of(data, options.train, 0), options.train.channels_last);
+    const StatisticsGap gap =
+        statistics_gap(model, loader_of(data, options.train, 0, at::kCPU), options.train.channels_last);
     if (gap.is_wide()) log::warn("qat: ", text(gap));
   }
   auto prepared = move_exported_model_to_train(prepare_qat_pt2e(std::move(model), chosen));
@@ -111,7 +116,12 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   if (!options.freeze.empty()) frozen = freeze_layers(*prepared, options.freeze);
   const int64_t calibrated =
       options.learn_scales && options.calibrated_samples == 0 ? QatOptions::kWarmStart : options.calibrated_samples;
-  if (calibrated > 0) calibrate_first(*prepared, data, options.train, calibrated);
+  OnDevice away(prepared, options.device);
+  const bool on_cpu = options.device.is_cpu();
+  if (options.integer_prefix && !options.freeze.empty() && !on_cpu) {
+    log::info("qat: frozen layers run as the others do: in integers they run on the CPU alone");
+  }
+  if (calibrated > 0) calibrate_first(*prepared, data, options, calibrated);
   std::vector<at::Tensor> scales;
   if (options.learn_scales) scales = start_learning_scales(*prepared);
 
@@ -123,7 +133,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   ModelHandle handle = model_handle(prepared);
   handle.parameters.insert(handle.parameters.end(), scales.begin(), scales.end());
   handle.without_decay = scales;
-  FrozenBegin begin(*prepared, options.integer_prefix && !options.freeze.empty());
+  FrozenBegin begin(*prepared, options.integer_prefix && !options.freeze.empty() && on_cpu);
   handle.forward = [&begin, steps = handle.forward](const std::vector<at::Tensor>& inputs) {
     IntegerPrefix* prefix = begin.at_work();
     return prefix != nullptr ? prefix->run(inputs).at(0) : steps(inputs);
@@ -188,6 +198,7 @@ QatResult train_qat(std::shared_ptr<GraphModule> model, Quantizer& quantizer, st
   const int64_t given = state.best.empty() ? state.epoch - 1 : state.result.best_epoch;
   if (freezes && reestimated > 0 && given < options.freeze_bn_after) reestimate(state.epoch);
   release_recycled_memory();
+  away.back();
   unfreeze_layers(*prepared, frozen);
   result.training = std::move(state.result);
   result.quantized = finish(prepared, chosen);

@@ -30,6 +30,9 @@ struct QatOptions {
   bool integer_prefix = true;
   /// The output channels whose weights are trained; with the usual share of 1 all of them.
   PartialUpdateOptions update;
+  /// Where it is trained, as ready_device() gave it (device.h): in between, for the model is prepared and converted on
+  /// the CPU.
+  at::Device device = at::kCPU;
 };
 
 struct QatResult {

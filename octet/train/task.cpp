@@ -42,6 +42,11 @@ void check_weights(const at::Tensor& class_weights, const at::Tensor& output) {
                  str(class_weights.numel()));
 }
 
+// Undefined ones stay so.
+at::Tensor where_the_output_is(const at::Tensor& class_weights, const at::Tensor& output) {
+  return class_weights.defined() ? class_weights.to(output.device()) : class_weights;
+}
+
 Metric top(int64_t k) {
   return {str("top", k), str("top-", k), [k](const at::Tensor& output, const Batch& batch) {
             return static_cast<double>(count_top(output, hard(batch.targets), k));
@@ -65,15 +70,15 @@ Task classification(double label_smoothing, const at::Tensor& class_weights) {
     check_weights(class_weights, output);
     if (class_weights.defined() && batch.weight_share == 0) return output.sum() * 0;  // none that counts
     const at::Tensor loss =
-        at::cross_entropy_loss(output, targets_for(output, batch.targets), class_weights, at::Reduction::Mean,
-                               /*ignore_index=*/-100, label_smoothing);
+        at::cross_entropy_loss(output, targets_for(output, batch.targets), where_the_output_is(class_weights, output),
+                               at::Reduction::Mean, /*ignore_index=*/-100, label_smoothing);
     return batch.weight_share == 1 ? loss : loss * batch.weight_share;
   };
   if (class_weights.defined()) {
     task.weight = [class_weights](const at::Tensor& output, const Batch& batch) {
       check_weights(class_weights, output);
       if (is_soft(batch.targets)) return static_cast<double>(batch.size());  // as cross_entropy_loss does
-      return class_weights.index_select(0, batch.targets).sum(at::kDouble).item<double>();
+      return where_the_output_is(class_weights, output).index_select(0, batch.targets).sum(at::kDouble).item<double>();
     };
   }
   task.loss_sum = [](const at::Tensor& output, const Batch& batch) {

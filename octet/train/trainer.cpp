@@ -13,6 +13,7 @@
 #include "octet/support/log.h"
 #include "octet/train/average.h"
 #include "octet/train/clock.h"
+#include "octet/train/device.h"
 #include "octet/train/gradient_buckets.h"
 #include "octet/train/group.h"
 #include "octet/train/progress.h"
@@ -46,7 +47,7 @@ int64_t own_batch(const TrainOptions& options) {
   return options.group ? options.batch_size / options.group->size() : options.batch_size;
 }
 
-LoaderOptions loading(const TrainOptions& options) {
+LoaderOptions loading(const ModelHandle& model, const TrainOptions& options) {
   return {.batch_size = own_batch(options),
           .shuffle = true,
           .drop_last = options.drop_last,
@@ -56,7 +57,8 @@ LoaderOptions loading(const TrainOptions& options) {
           .transform = options.transform,
           .mix = options.mix,
           .part = options.group ? options.group->rank() : 0,
-          .parts = options.group ? options.group->size() : 1};
+          .parts = options.group ? options.group->size() : 1,
+          .device = device_of(model)};
 }
 
 // Steps that `batches` make: the last is smaller where batches are left, unless those are dropped.
@@ -140,11 +142,12 @@ void check_alike(const ModelHandle& model, Group& group) {
   }
 }
 
-// Dropout of each step and rank follows from the seed: what one rank saves tells of all.
-void draw_by_rank(const TrainOptions& options, int64_t step) {
-  if (!options.group) return;
+// Dropout of each step and rank follows from the seed, and so it does on a device, whose generator no checkpoint keeps:
+// what one rank saves tells of all, on any device.
+void draw_by_step(const TrainOptions& options, at::Device device, int64_t step) {
+  if (!options.group && device.is_cpu()) return;
   const uint64_t of_step = mix_seed(options.seed, static_cast<uint64_t>(step));
-  at::manual_seed(mix_seed(of_step, static_cast<uint64_t>(options.group->rank())));
+  at::manual_seed(mix_seed(of_step, static_cast<uint64_t>(options.group ? options.group->rank() : 0)));
 }
 
 std::map<std::string, at::Tensor> copy_of(std::map<std::string, at::Tensor> tensors) {
@@ -174,7 +177,7 @@ Trainer::Trainer(ModelHandle model, std::shared_ptr<const DataSource> data, Trai
       evaluation_(std::move(evaluation)),
       progress_(progress),
       title_(std::move(title)),
-      loader_(data_, loading(options_)),
+      loader_(data_, loading(model_, options_)),
       schedule_(schedule_of(options_, steps_of(loader_.batches(), options_))) {
   options_.channels_last = options_.channels_last && model_.takes_channels_last;
   if (steps_per_epoch() == 0) {
@@ -214,7 +217,7 @@ void Trainer::run(TrainState& state) const {
       waiting += now() - last;
       if (tally.batches == state.tally.batches) {
         state.optimizer->zero_grad();
-        draw_by_rank(options_, state.step);
+        draw_by_step(options_, device_of(model_), state.step);
       }
       const bool is_whole = (tally.batches + 1) % options_.accumulate == 0 || tally.batches + 1 == batches;
       add_gradients(tally, batch, state.epoch, is_whole ? buckets : nullptr);

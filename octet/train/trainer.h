@@ -91,7 +91,7 @@ struct TrainHooks {
 };
 
 /// The loop. It holds what a run is made of, and nothing that changes with it: that is the model's and the
-/// TrainState's.
+/// TrainState's. It runs where the model's parameters are (device.h): batches are brought there.
 class OCTET_API Trainer {
  public:
   /// Throws octet::Error for options that make no sense, data without what the task needs, or less than a batch of
@@ -104,7 +104,8 @@ class OCTET_API Trainer {
   TrainState start() const;
   /// Goes on from where `state` stands, to the end of the last epoch, or of one behind which the options say that it is
   /// enough. With evaluation data, measures them after every
-  /// epoch. The same seed, data and number of threads give the same weights to the bit, in one go or in several. The
+  /// epoch. On the CPU the same seed, data and number of threads give the same weights to the bit, in one go or in
+  /// several; other devices sum in an order of their own, which may differ from run to run. The
   /// model stays in the mode of the last thing it did. Throws octet::Error where the loss stops being a number, naming
   /// the layer where that begins.
   void run(TrainState& state) const;
