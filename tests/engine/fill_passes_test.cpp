@@ -109,16 +109,27 @@ std::vector<PassCase> joined_shares() {
     };
   };
   return {
-      {"share_beside_a_value", joined("neg", "sigmoid", "cat"), add_activations_before_cats,
+      {"share_beside_a_value", joined("neg", "sigmoid", "cat"), leave_fixed_grids,
        "neg.default sigmoid.default relu.default cat.default"},
-      {"share_beside_an_input", joined("sigmoid", "", "maximum"), add_activations_before_cats,
+      {"share_beside_an_input", joined("sigmoid", "", "maximum"), leave_fixed_grids,
        "sigmoid.default relu.default maximum.default"},
-      {"tangent_beside_a_value", joined("tanh", "neg", "cat"), add_activations_before_cats,
+      {"tangent_beside_a_value", joined("tanh", "neg", "cat"), leave_fixed_grids,
        "tanh.default neg.default hardtanh.default cat.default"},
-      {"share_beside_a_tangent", joined("sigmoid", "tanh", "cat"), add_activations_before_cats,
+      {"share_beside_a_tangent", joined("sigmoid", "tanh", "cat"), leave_fixed_grids,
        "sigmoid.default tanh.default relu.default hardtanh.default cat.default"},
-      {"shares_decline", joined("sigmoid", "sigmoid", "cat"), add_activations_before_cats, ""},
-      {"values_decline", joined("neg", "neg", "cat"), add_activations_before_cats, ""},
+      {"shares_decline", joined("sigmoid", "sigmoid", "cat"), leave_fixed_grids, ""},
+      {"values_decline", joined("neg", "neg", "cat"), leave_fixed_grids, ""},
+      {"sum_of_a_share",
+       [](auto& g) {
+         Node* share = g.call("aten.softmax.int", {g.input({2, 3, 4}), int64_t{-1}});
+         return g.finish({g.call("aten.sum.dim_IntList", {share, Sizes{1}})});
+       },
+       leave_fixed_grids, "softmax.int relu.default sum.dim_IntList"},
+      {"sum_of_a_value_declines",
+       [](auto& g) {
+         return g.finish({g.call("aten.sum.dim_IntList", {g.input({2, 3, 4}), Sizes{1}})});
+       },
+       leave_fixed_grids, ""},
       {"behind_views_and_a_cat_of_shares",
        [](auto& g) {
          Node* first =
@@ -127,7 +138,33 @@ std::vector<PassCase> joined_shares() {
          Node* shares = g.call("aten.cat.default", {Arg(Nodes{first, second}), int64_t{1}});
          return g.finish({g.call("aten.cat.default", {Arg(Nodes{shares, g.input({2, 1, 4})}), int64_t{1}})});
        },
-       add_activations_before_cats, "sigmoid.default reshape.default softmax.int cat.default relu.default cat.default"},
+       leave_fixed_grids, "sigmoid.default reshape.default softmax.int cat.default relu.default cat.default"},
+  };
+}
+
+std::vector<PassCase> sums() {
+  const auto pass = [](GraphModule& module) {
+    return decompose_sums(module, [] { return std::unordered_set<const Node*>(); });
+  };
+  const auto all_stay = [](GraphModule& module) {
+    return decompose_sums(module, [&] {
+      const std::vector<Node*> nodes = module.graph().nodes();
+      return std::unordered_set<const Node*>(nodes.begin(), nodes.end());
+    });
+  };
+  const auto sum = [](const Sizes& sizes, const Sizes& dims, bool keep) {
+    return [=](GraphBuilder& g) { return g.finish({g.call("aten.sum.dim_IntList", {g.input(sizes), dims, keep})}); };
+  };
+  return {
+      {"few", sum({2, 3, 5}, {1}, true), pass, "slice.Tensor slice.Tensor add.Tensor slice.Tensor add.Tensor"},
+      {"few_narrowed", sum({2, 2, 3, 5}, {1}, false), pass, "slice.Tensor slice.Tensor add.Tensor reshape.default"},
+      {"channels", sum({2, 7, 3, 5}, {1}, true), pass, "conv2d.default"},
+      {"rows", sum({2, 3, 9}, {-1}, false), pass, "linear.default reshape.default"},
+      {"positions", sum({2, 3, 4, 5}, {3, 2}, true), pass, "reshape.default linear.default reshape.default"},
+      {"middle", sum({2, 9, 3}, {1}, true), pass, "permute.default linear.default reshape.default"},
+      {"samples_decline", sum({6, 3}, {0}, true), pass, ""},
+      {"one_term_declines", sum({6, 1, 3}, {1}, false), pass, ""},
+      {"kept", sum({2, 9, 3}, {1}, true), all_stay, ""},
   };
 }
 
@@ -172,6 +209,7 @@ const auto kFillCase = [](const auto& each) { return each.param.name; };
 INSTANTIATE_TEST_SUITE_P(Fills, FillPassTest, testing::ValuesIn(fills()), kFillCase);
 INSTANTIATE_TEST_SUITE_P(WholeConstants, FillPassTest, testing::ValuesIn(whole_constants()), kFillCase);
 INSTANTIATE_TEST_SUITE_P(JoinedShares, FillPassTest, testing::ValuesIn(joined_shares()), kFillCase);
+INSTANTIATE_TEST_SUITE_P(Sums, FillPassTest, testing::ValuesIn(sums()), kFillCase);
 INSTANTIATE_TEST_SUITE_P(OtherResizes, FillPassTest, testing::ValuesIn(other_resizes()), kFillCase);
 
 }  // namespace

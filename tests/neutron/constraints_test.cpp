@@ -245,10 +245,10 @@ TEST(Refusals, Elementwise) {
 }
 
 // The quantize behind the operator goes over to another scale.
-void expect_grid_matters(const Build& build, const std::string& op) {
+void expect_grid_matters(const Build& build, const std::string& op, const NeutronOptions& options = {}) {
   GraphBuilder b;
   Node* result = build(b);
-  auto module = quantized(b, {result});
+  auto module = quantized(b, {result}, options);
   expect_taken(*module, op);
   Node* quantize = nullptr;
   for (Node* user : node_of(*module, op)->users()) {
@@ -270,7 +270,9 @@ TEST(Refusals, GridsOfSharingOperators) {
   expect_grid_matters(unary("aten.mean.dim", {Ints{2, 3}}), "aten.mean.dim");
   expect_grid_matters(unary("aten.amax.default", {Ints{1}}), "aten.amax.default");
   expect_grid_matters(unary("aten.amin.default", {Ints{1}}), "aten.amin.default");
-  expect_grid_matters(unary("aten.sum.dim_IntList", {Ints{1}}), "aten.sum.dim_IntList");
+  NeutronOptions with_sums;
+  with_sums.without_passes = {"decompose_sums"};
+  expect_grid_matters(unary("aten.sum.dim_IntList", {Ints{1}}), "aten.sum.dim_IntList", with_sums);
   expect_grid_matters(unary("aten.max_pool2d.default", {Ints{2, 2}}), "aten.max_pool2d.default");
   expect_grid_matters(unary("aten.avg_pool2d.default", {Ints{2, 2}}), "aten.avg_pool2d.default");
   expect_grid_matters(unary("aten.adaptive_avg_pool2d.default", {Ints{2, 2}}), "aten.adaptive_avg_pool2d.default");

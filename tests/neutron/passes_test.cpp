@@ -189,6 +189,19 @@ TEST(NeutronPasses, HardSigmoidsOfWideInputsReachTheirEnds) {
   EXPECT_LT((result - expected).norm().item<double>(), 0.05 * expected.norm().item<double>());
 }
 
+// On a grid with its result, a hundred times as wide, the terms would be a few levels.
+TEST(NeutronPasses, TermsOfASumKeepTheirGrid) {
+  at::manual_seed(3);
+  GraphBuilder g;
+  Node* terms = g.call("aten.relu.default", {g.input({4, 6, 200})});
+  const auto module = g.finish({g.call("aten.sum.dim_IntList", {terms, Ints{2}})});
+  const auto before = module->copy();
+  NeutronQuantizer quantizer((NeutronOptions()));
+  const at::Tensor expected = before->run(g.inputs()).at(0);
+  const at::Tensor result = calibrate_and_quantize(module, {g.inputs()}, quantizer)->run(g.inputs()).at(0);
+  EXPECT_LT((result - expected).norm().item<double>(), 0.005 * expected.norm().item<double>());
+}
+
 // A linear of three dimensions, flattened for a BatchNorm, as LeViT has it.
 TEST(NeutronPasses, FoldsBatchNormThroughAFlatten) {
   at::manual_seed(3);
@@ -300,6 +313,10 @@ std::vector<WholeGraph> whole_graphs() {
                        {Arg(std::vector<Arg>{g.call("aten.slice.Tensor", {x, int64_t{1}, int64_t{0}, int64_t{4}}),
                                              g.call("aten.maximum.default", {gate, tangent})}),
                         int64_t{1}});
+       })},
+      {"sum_of_shares", between([](GraphBuilder& g, Node* x) {
+         Node* share = g.call("aten.sigmoid.default", {x});
+         return g.call("aten.mul.Tensor", {x, g.call("aten.sum.dim_IntList", {share, Ints{2, 3}, true})});
        })},
       {"bilinear_by_corners", between([](GraphBuilder& g, Node* x) {
          return g.call("aten.upsample_bilinear2d.vec", {x, Ints{20, 20}, true, Arg()});

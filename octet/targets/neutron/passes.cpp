@@ -1,5 +1,6 @@
 #include "octet/targets/neutron/passes.h"
 
+#include "octet/targets/engine/float_divisors.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/neutron/constraints.h"
 
@@ -16,7 +17,7 @@ bool takes_activation(const Node& node) {
 
 // Activations as products of what the NPU has. On the reference's fixed range of mul they would be cut off: there they
 // stay in float, and so does what the reference leaves in float besides.
-void add_products(std::vector<targets::Pass>& passes, const NeutronLimits& limits,
+void add_products(std::vector<targets::Pass>& passes, const NeutronLimits& limits, const targets::RuleTable& rules,
                   const targets::QuantizerOptions& options) {
   passes.push_back({"decompose_powers", targets::decompose_powers});
   passes.push_back({"decompose_fills", targets::decompose_fills});
@@ -46,7 +47,14 @@ void add_products(std::vector<targets::Pass>& passes, const NeutronLimits& limit
   passes.push_back({"decompose_mish", targets::decompose_mish});
   passes.push_back({"decompose_elu", targets::decompose_elu});
   passes.push_back({"decompose_shrinks", targets::decompose_shrinks});
-  passes.push_back({"add_activations_before_cats", targets::add_activations_before_cats});
+  // What an operator in float divides by is computed in float with it, and found by its sums.
+  passes.push_back({"decompose_sums", [rules](GraphModule& module) {
+                      return targets::decompose_sums(module, [&] {
+                        return targets::float_divisors(module,
+                                                       [&](const Node& node) { return rules.find(node) == nullptr; });
+                      });
+                    }});
+  passes.push_back({"leave_fixed_grids", targets::leave_fixed_grids});
   if (options.settings.at("norms") == "integer") passes.push_back({"decompose_norms", targets::decompose_norms});
   const std::string& gelu = options.settings.at("gelu");
   if (gelu == "float") return;
@@ -107,7 +115,7 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
           {"convert_conv1d_to_conv2d",
            [joins](GraphModule& module) { return targets::convert_conv1d_to_conv2d(module, joins); }},
       });
-  if (with_products) add_products(passes, limits, options);
+  if (with_products) add_products(passes, limits, rules, options);
   passes.push_back({"convert_scalars_to_attributes", targets::convert_scalars_to_attributes});
   if (!is_qat) {
     // A BatchNorm folds into the whole convolution; behind the parts it could not.

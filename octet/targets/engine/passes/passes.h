@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "octet/graph/graph_module.h"
@@ -54,6 +55,11 @@ bool decompose_arithmetic(GraphModule& module);
 /// square, pow with 2, 3 and 4, and addcmul become products and sums; pow with -0.5 becomes rsqrt. Declined for other
 /// exponents, and where a factor is computed.
 bool decompose_powers(GraphModule& module);
+
+/// sum along dimensions becomes an add for each of up to four terms, a 1x1 convolution by ones over the channels of an
+/// image, or a linear by ones: its terms keep their grid, where a sum has to share it with its result. `kept` gives
+/// what stays as it is. Declined over samples and for more than 65536 terms.
+bool decompose_sums(GraphModule& module, const std::function<std::unordered_set<const Node*>()>& kept);
 
 /// addmm becomes mm and add, its factors products with constants.
 bool decompose_addmm(GraphModule& module);
@@ -167,9 +173,9 @@ bool decompose_products(GraphModule& module);
 bool add_relus_before_products(GraphModule& module);
 
 /// What a softmax, sigmoid or tanh gives, on the fixed grid that it gives it on, goes through a relu or a hardtanh
-/// before a cat, maximum or minimum joins it with values on other grids: the activation leaves it as it is, and has the
-/// grid that all share.
-bool add_activations_before_cats(GraphModule& module);
+/// before a cat, maximum or minimum joins it with values on other grids, or a sum or neg leads beyond it: the
+/// activation leaves it as it is, and has the grid that all share.
+bool leave_fixed_grids(GraphModule& module);
 
 /// add, sub, mul and div read what stands in front of an expand where their other operand has the result's sizes.
 bool drop_expands(GraphModule& module);

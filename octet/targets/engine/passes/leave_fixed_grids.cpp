@@ -21,6 +21,12 @@ bool joins(const Node& node) {
   return is_one_of(node, kJoins);
 }
 
+// What it gives may lie beyond what its input's grid holds.
+bool leads_beyond(const Node& node) {
+  constexpr std::array<OpName, 3> kBeyond = {"aten.sum.default", "aten.sum.dim_IntList", "aten.neg.default"};
+  return is_one_of(node, kBeyond);
+}
+
 // Moves elements, or takes means and maxima of them, on its input's grid.
 bool keeps_bounds(const Node& node) {
   constexpr std::array<OpName, 12> kKeep = {"aten.slice.Tensor",           "aten.max_pool1d.default",
@@ -48,24 +54,27 @@ Node* add_activation(Node* value, Bounds bounds, const Node& like) {
 
 }  // namespace
 
-bool add_activations_before_cats(GraphModule& module) {
+bool leave_fixed_grids(GraphModule& module) {
   std::unordered_map<const Node*, Bounds> bounds;  // of what has any
   const auto bounds_of = [&](const Node* value) {
     const auto found = bounds.find(value);
     return found == bounds.end() ? Bounds::kAny : found->second;
   };
+  const auto share_bounds = [&](const std::vector<Node*>& values) {
+    return std::all_of(values.begin(), values.end(),
+                       [&](const Node* value) { return bounds_of(value) == bounds_of(values.front()); });
+  };
   bool changed = false;
   for (Node* node : calls_where(module.graph(), [](const Node& each) { return each.meta().has_value(); })) {
-    if (!joins(*node)) {
+    if (!joins(*node) && !leads_beyond(*node)) {
       const Node* first = node->args().empty() ? nullptr : node->arg(size_t{0}).node();
       const Bounds own = keeps_bounds(*node) ? bounds_of(first) : bounds_of_call(*node);
       if (own != Bounds::kAny) bounds[node] = own;
       continue;
     }
     const std::vector<Node*> inputs = node->inputs();
-    const Bounds first = bounds_of(inputs.front());
-    if (std::all_of(inputs.begin(), inputs.end(), [&](const Node* input) { return bounds_of(input) == first; })) {
-      if (first != Bounds::kAny) bounds[node] = first;
+    if (joins(*node) && share_bounds(inputs)) {
+      if (const Bounds own = bounds_of(inputs.front()); own != Bounds::kAny) bounds[node] = own;
       continue;
     }
     const auto here = module.graph().inserting_before(node);
