@@ -14,7 +14,6 @@ std::string_view unwritten_builtin(std::string_view short_name) {
       {"scatter", "SCATTER_ND"},
       {"one_hot", "ONE_HOT"},
       {"tile", "TILE"},
-      {"atan2", "ATAN2"},
       {"conv3d", "CONV_3D"},
       {"conv_transpose3d", "CONV_3D_TRANSPOSE"},
       {"unbind", "UNPACK"},

@@ -52,10 +52,27 @@ TEST(Functions, OfOneNumber) {
     results.emplace_back(g.call(octet::str("aten.", name, ".default"), {above}));
   }
   results.emplace_back(g.call("aten.atanh.default", {g.call("aten.mul.Tensor", {within, 0.9})}));
+  for (const char* name : {"asin", "acos", "atan", "erf"}) {
+    results.emplace_back(g.call(octet::str("aten.", name, ".default"), {within}));
+  }
+  Node* wide = g.call("aten.mul.Tensor", {x, 3.0});
+  for (const char* name : {"atan", "erf", "special_erf"}) {
+    results.emplace_back(g.call(octet::str("aten.", name, ".default"), {wide}));
+  }
   const auto module = g.finish(std::move(results));
   const std::vector<at::Tensor> wanted = module->run(g.inputs());
   const std::vector<at::Tensor> got = integer::Executor(lower(*module)).run(g.inputs());
   for (size_t i = 0; i < wanted.size(); ++i) test::expect_equal(got[i], wanted[i], octet::str("result ", i));
+}
+
+TEST(Functions, AnglesOfAllQuadrants) {
+  GraphBuilder g;
+  Node* y = g.input({9, 1});
+  Node* x = g.input({1, 9});
+  const auto module = g.finish({g.call("aten.atan2.default", {y, x})});
+  const at::Tensor ends = at::linspace(-4.0, 4.0, 9);
+  const std::vector<at::Tensor> inputs = {ends.view({9, 1}), (ends * ends.abs()).view({1, 9})};
+  test::expect_equal(integer::Executor(lower(*module)).run(inputs)[0], module->run(inputs)[0], "atan2");
 }
 
 TEST(Functions, QuotientsThatAreCut) {

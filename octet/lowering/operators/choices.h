@@ -66,6 +66,8 @@ void lower_one_hot(OperatorLowering& op);
 // functions.cpp: functions of one number by their name, and of two.
 void lower_function(OperatorLowering& op);
 void lower_fmod(OperatorLowering& op);
+void lower_angle(OperatorLowering& op);
+void lower_atan2(OperatorLowering& op);
 void lower_cosine_similarity(OperatorLowering& op);
 void lower_pairwise_distance(OperatorLowering& op);
 void lower_distances(OperatorLowering& op);
