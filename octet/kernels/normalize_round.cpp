@@ -14,6 +14,7 @@
 #include "octet/kernels/channel_rows.h"
 #include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/kernels/recycled_memory.h"
+#include "octet/kernels/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -77,7 +78,7 @@ void clip(const ClippingActivation& activation, float& low, float& high) {
 
 void move_running(const at::Tensor& running, const std::vector<double>& batch, double momentum) {
   if (!running.defined()) return;
-  if (running.device().is_cpu() && running.scalar_type() == at::kFloat && running.is_contiguous()) {
+  if (plain_values<float>(running) != nullptr) {
     const auto kept = static_cast<float>(1.0 - momentum), share = static_cast<float>(momentum);
     float* values = running.mutable_data_ptr<float>();
     for (size_t c = 0; c < batch.size(); ++c) values[c] = values[c] * kept + share * static_cast<float>(batch[c]);

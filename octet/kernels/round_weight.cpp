@@ -12,6 +12,7 @@
 #include "octet/kernels/multi_isa.h"
 #include "octet/kernels/parallel.h"
 #include "octet/kernels/rounding.h"
+#include "octet/kernels/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -140,8 +141,7 @@ OCTET_MULTI_ISA(weight_gradient_row,
                 })
 
 bool is_float_row(const at::Tensor& values, int64_t count) {
-  return values.device().is_cpu() && values.scalar_type() == at::kFloat && values.is_contiguous() &&
-         values.numel() == count;
+  return plain_values<float>(values) != nullptr && values.numel() == count;
 }
 
 at::Tensor float_row(int64_t count) { return at::empty({count}, at::kFloat); }

@@ -9,10 +9,10 @@
 
 #include "octet/formats/dtype.h"
 #include "octet/graph/constant_value.h"
+#include "octet/kernels/small_tensors.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/fold_batch_norm.h"
 #include "octet/quantize/qdq.h"
-#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 #include "octet/support/log.h"
 

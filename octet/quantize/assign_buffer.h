@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-#include "octet/quantize/small_tensors.h"
+#include "octet/kernels/small_tensors.h"
 
 namespace octet {
 

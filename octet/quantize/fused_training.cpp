@@ -9,9 +9,9 @@
 #include "octet/graph/graph_module.h"
 #include "octet/kernels/normalize_round.h"
 #include "octet/kernels/reference_path.h"
+#include "octet/kernels/small_tensors.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/qat_conv_bn.h"
-#include "octet/quantize/small_tensors.h"
 
 namespace octet {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/kernels/histogram_kernel.h"
+#include "octet/kernels/small_tensors.h"
 #include "octet/quantize/range_meeting.h"
-#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {

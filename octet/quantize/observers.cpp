@@ -5,11 +5,11 @@
 #include <limits>
 
 #include "octet/formats/dtype.h"
+#include "octet/kernels/small_tensors.h"
 #include "octet/quantize/affine_ops.h"
 #include "octet/quantize/assign_buffer.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/range_meeting.h"
-#include "octet/quantize/small_tensors.h"
 #include "octet/quantize/spec_text.h"
 #include "octet/support/error.h"
 

@@ -8,7 +8,7 @@
 #include "octet/graph/fused_steps.h"
 #include "octet/kernels/reference_path.h"
 #include "octet/kernels/round_weight.h"
-#include "octet/quantize/small_tensors.h"
+#include "octet/kernels/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {

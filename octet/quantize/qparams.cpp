@@ -2,8 +2,8 @@
 #include <limits>
 
 #include "octet/formats/dtype.h"
+#include "octet/kernels/small_tensors.h"
 #include "octet/quantize/observer.h"
-#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {

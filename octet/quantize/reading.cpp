@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "octet/kernels/fake_quantize_kernel.h"
+#include "octet/kernels/small_tensors.h"
 #include "octet/quantize/range_meeting.h"
-#include "octet/quantize/small_tensors.h"
 #include "octet/support/error.h"
 
 namespace octet {

@@ -73,31 +73,6 @@ void together(int64_t rank, const Action& action) {
   }
 }
 
-// A message with the values of all its tensors, which go back to them.
-class PendingSum : public Group::Pending {
- public:
-  PendingSum(int64_t rank, std::vector<at::Tensor> tensors, at::Tensor values)
-      : rank_(rank), tensors_(std::move(tensors)), values_{std::move(values)} {}
-
-  void begin(c10d::ProcessGroupGloo& group) { work_ = group.allreduce(values_); }
-
-  void wait() override {
-    together(rank_, [&] { work_->wait(); });
-    const at::NoGradGuard no_grad;
-    int64_t start = 0;
-    for (const at::Tensor& tensor : tensors_) {
-      tensor.copy_(values_[0].narrow(0, start, tensor.numel()).view(tensor.sizes()));
-      start += tensor.numel();
-    }
-  }
-
- private:
-  int64_t rank_;
-  std::vector<at::Tensor> tensors_;
-  std::vector<at::Tensor> values_;
-  c10::intrusive_ptr<c10d::Work> work_;
-};
-
 class GlooGroup : public Group {
  public:
   GlooGroup(const GroupAddress& address, double timeout_seconds) : rank_(address.rank), size_(address.size) {
@@ -121,9 +96,7 @@ class GlooGroup : public Group {
   int64_t size() const override { return size_; }
 
   std::unique_ptr<Pending> begin_sum(const std::vector<at::Tensor>& tensors) override {
-    std::vector<at::Tensor> rows;
-    for (const at::Tensor& tensor : tensors) rows.push_back(tensor.detach().reshape({-1}));
-    auto sum = std::make_unique<PendingSum>(rank_, tensors, at::cat(rows).cpu());
+    auto sum = std::make_unique<PendingSum>(rank_, tensors, message_of(tensors).cpu());
     together(rank_, [&] { sum->begin(*group_); });
     return sum;
   }
@@ -143,11 +116,24 @@ class GlooGroup : public Group {
   }
 
  private:
-  // Gloo's messages are the CPU's.
-  static void give_back(const at::Tensor& values, const at::Tensor& tensor) {
-    const at::NoGradGuard no_grad;
-    if (!values.is_same(tensor)) tensor.copy_(values);
-  }
+  class PendingSum : public Pending {
+   public:
+    PendingSum(int64_t rank, std::vector<at::Tensor> tensors, at::Tensor message)
+        : rank_(rank), tensors_(std::move(tensors)), message_{std::move(message)} {}
+
+    void begin(c10d::ProcessGroupGloo& group) { work_ = group.allreduce(message_); }
+
+    void wait() override {
+      together(rank_, [&] { work_->wait(); });
+      give_back(message_[0], tensors_);
+    }
+
+   private:
+    int64_t rank_;
+    std::vector<at::Tensor> tensors_;
+    std::vector<at::Tensor> message_;
+    c10::intrusive_ptr<c10d::Work> work_;
+  };
 
   int64_t rank_;
   int64_t size_;
@@ -199,6 +185,26 @@ void Group::sum(const std::vector<at::Tensor>& tensors) {
     bytes += own;
   }
   flush();
+}
+
+at::Tensor Group::message_of(const std::vector<at::Tensor>& tensors) {
+  std::vector<at::Tensor> rows;
+  for (const at::Tensor& tensor : tensors) rows.push_back(tensor.detach().reshape({-1}));
+  return at::cat(rows);
+}
+
+void Group::give_back(const at::Tensor& message, const std::vector<at::Tensor>& tensors) {
+  const at::NoGradGuard no_grad;
+  int64_t start = 0;
+  for (const at::Tensor& tensor : tensors) {
+    tensor.copy_(message.narrow(0, start, tensor.numel()).view(tensor.sizes()));
+    start += tensor.numel();
+  }
+}
+
+void Group::give_back(const at::Tensor& values, const at::Tensor& tensor) {
+  const at::NoGradGuard no_grad;
+  if (!values.is_same(tensor)) tensor.copy_(values);
 }
 
 bool Group::any(bool here) {

@@ -55,6 +55,14 @@ class OCTET_API Group {
   virtual void broadcast(const at::Tensor& tensor) = 0;
   /// True where it is true on any.
   bool any(bool here);
+
+ protected:
+  /// The values of all tensors, one behind the other.
+  static at::Tensor message_of(const std::vector<at::Tensor>& tensors);
+  /// Back from such a message.
+  static void give_back(const at::Tensor& message, const std::vector<at::Tensor>& tensors);
+  /// Values that came for a tensor, unless they are its own.
+  static void give_back(const at::Tensor& values, const at::Tensor& tensor);
 };
 
 inline constexpr double kWaitForOthers = 600;  ///< seconds

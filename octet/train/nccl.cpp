@@ -110,11 +110,9 @@ class NcclGroup : public Group {
 
   std::unique_ptr<Pending> begin_sum(const std::vector<at::Tensor>& tensors) override {
     if (!is_mine(tensors.at(0))) return others_->begin_sum(tensors);
-    std::vector<at::Tensor> rows;
-    for (const at::Tensor& tensor : tensors) rows.push_back(tensor.detach().reshape({-1}));
-    const at::Tensor values = at::cat(rows);
-    reduce(values, Reduction::kSum);
-    return std::make_unique<PendingSum>(tensors, values);
+    const at::Tensor message = message_of(tensors);
+    reduce(message, Reduction::kSum);
+    return std::make_unique<PendingSum>(tensors, message);
   }
 
   void greatest(const at::Tensor& tensor) override {
@@ -137,20 +135,13 @@ class NcclGroup : public Group {
   // What reads the sums is computed behind them, in the stream's order.
   class PendingSum : public Pending {
    public:
-    PendingSum(std::vector<at::Tensor> tensors, at::Tensor values)
-        : tensors_(std::move(tensors)), values_(std::move(values)) {}
-    void wait() override {
-      const at::NoGradGuard no_grad;
-      int64_t start = 0;
-      for (const at::Tensor& tensor : tensors_) {
-        tensor.copy_(values_.narrow(0, start, tensor.numel()).view(tensor.sizes()));
-        start += tensor.numel();
-      }
-    }
+    PendingSum(std::vector<at::Tensor> tensors, at::Tensor message)
+        : tensors_(std::move(tensors)), message_(std::move(message)) {}
+    void wait() override { give_back(message_, tensors_); }
 
    private:
     std::vector<at::Tensor> tensors_;
-    at::Tensor values_;
+    at::Tensor message_;
   };
 
   bool is_mine(const at::Tensor& tensor) const { return tensor.device() == device_; }
@@ -159,11 +150,6 @@ class NcclGroup : public Group {
     check(library().all_reduce(values.const_data_ptr(), values.mutable_data_ptr(), static_cast<size_t>(values.numel()),
                                type_of(values), reduction, communicator_, kDefaultStream),
           "sum over the GPUs");
-  }
-
-  static void give_back(const at::Tensor& values, const at::Tensor& tensor) {
-    const at::NoGradGuard no_grad;
-    if (!values.is_same(tensor)) tensor.copy_(values);
   }
 
   std::shared_ptr<Group> others_;

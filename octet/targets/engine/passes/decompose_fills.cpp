@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <optional>
+#include <string>
+#include <unordered_set>
 
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/finite.h"
@@ -56,22 +58,28 @@ bool computes_in_floats(const Node& node) {
          std::any_of(kFloatArithmetic.begin(), kFloatArithmetic.end(), [&](OpName op) { return node.is_call(op); });
 }
 
-// Whole numbers, or booleans, that no operator of the graph writes.
-bool is_whole_constant(const GraphModule& module, const Node& node) {
-  if (!is_static(&node) || !node.meta() || !at::isIntegralType(node.meta()->dtype, /*includeBool=*/true)) return false;
-  const std::vector<Node*> nodes = module.graph().nodes();
-  return std::none_of(nodes.begin(), nodes.end(), [&](const Node* each) {
-    if (!each->is_get_attr() || each->target() != node.target()) return false;
-    const std::vector<Node*> users = each->users();
-    return std::any_of(users.begin(), users.end(),
-                       [](const Node* user) { return user->is_call() && user->op().mutates(); });
-  });
+// Whole numbers, or booleans.
+bool is_whole_constant(const Node& node) {
+  return is_static(&node) && node.meta() && at::isIntegralType(node.meta()->dtype, /*includeBool=*/true);
+}
+
+// Names of the tensors that an operator of the graph may write.
+std::unordered_set<std::string> written_attributes(const Graph& graph) {
+  std::unordered_set<std::string> names;
+  for (const Node* node : graph.nodes()) {
+    if (!node->is_call() || !node->op().mutates()) continue;
+    for (const Node* input : node->inputs()) {
+      if (input->is_get_attr()) names.insert(input->target());
+    }
+  }
+  return names;
 }
 
 }  // namespace
 
 bool decompose_fills(GraphModule& module) {
   const Memory memory(module.graph());
+  Finiteness values(module);
   bool changed = false;
   for (Node* node : calls_where(module.graph(), [](const Node& each) { return fill_of(each).has_value(); })) {
     if (memory.is_written(*node)) continue;
@@ -87,7 +95,7 @@ bool decompose_fills(GraphModule& module) {
       user->replace_input(node, number(fill));
       changed = true;
     }
-    if (node->user_count() == 0 || std::abs(fill) >= kSentinel || may_be_infinite(module, x)) continue;
+    if (node->user_count() == 0 || std::abs(fill) >= kSentinel || values.may_be_infinite(x)) continue;
     Node* filled = add_call("aten.mul.Tensor", {x, number(0.0)}, node->sizes(), *node);
     if (fill != 0.0) filled = add_call("aten.add.Tensor", {filled, number(fill)}, node->sizes(), *node);
     replace_by_parts(node, filled);
@@ -97,10 +105,11 @@ bool decompose_fills(GraphModule& module) {
 }
 
 bool convert_whole_constants(GraphModule& module) {
+  const std::unordered_set<std::string> written = written_attributes(module.graph());
   bool changed = false;
   for (Node* node : calls_where(module.graph(), computes_in_floats)) {
     for (Node* input : node->inputs()) {
-      if (!is_whole_constant(module, *input)) continue;
+      if (!is_whole_constant(*input) || written.count(input->target()) > 0) continue;
       const auto here = module.graph().inserting_before(node);
       const at::Tensor value = module.attr(input->target()).to(at::kFloat);
       node->replace_input(input, add_attr(module, octet::str("float_", input->target()), value, AttrKind::kConstant));

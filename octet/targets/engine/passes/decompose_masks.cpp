@@ -125,11 +125,12 @@ void apply_as_sums(GraphModule& module, Node* node, const Masking& masking) {
 }  // namespace
 
 bool decompose_masks(GraphModule& module) {
+  Finiteness values(module);
   bool changed = false;
   for (Node* node :
        calls_where(module.graph(), [&](const Node& each) { return masking_of(module, each).has_value(); })) {
     const Masking masking = *masking_of(module, *node);
-    if (!may_be_replaced(*node) || may_be_infinite(module, masking.value)) continue;
+    if (!may_be_replaced(*node) || values.may_be_infinite(masking.value)) continue;
     apply_as_sums(module, node, masking);
     changed = true;
   }

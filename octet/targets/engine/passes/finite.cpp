@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <unordered_set>
+#include <vector>
 
 #include "octet/targets/engine/float_divisors.h"
 #include "octet/targets/engine/passes/rewrite.h"
@@ -26,29 +26,42 @@ bool holds_infinity(const GraphModule& module, const Node& tensor) {
   return at::isFloatingType(value.scalar_type()) && !at::isfinite(value).all().item<bool>();
 }
 
+// Of finite inputs.
+bool makes_infinity(const Node& node) {
+  const Node* divisor = divisor_of(node);
+  if (divisor != nullptr && !is_static(divisor) && !node.op().short_name().starts_with("sqrt")) return true;
+  const std::vector<Arg>& args = node.args();
+  return std::any_of(args.begin(), args.end(), [](const Arg& arg) {
+    return arg.is_constant() && arg.constant().isScalar() && !std::isfinite(arg.to_double());
+  });
+}
+
 }  // namespace
 
-bool may_be_infinite(const GraphModule& module, const Node* value) {
+bool Finiteness::may_be_infinite(const Node* value) {
   std::vector<const Node*> open = {value};
-  std::unordered_set<const Node*> met = {value};
   while (!open.empty()) {
     const Node& node = *open.back();
-    open.pop_back();
+    bool is_infinite = false;
+    std::vector<const Node*> unknown;
     if (is_static(&node)) {
-      if (holds_infinity(module, node)) return true;
-      continue;
+      is_infinite = holds_infinity(module_, node);
+    } else if (node.is_call() && !bounds_its_result(node)) {
+      is_infinite = makes_infinity(node);
+      for (const Node* input : node.inputs()) {
+        const auto found = known_.find(input->id());
+        if (found == known_.end()) unknown.push_back(input);
+        is_infinite = is_infinite || (found != known_.end() && found->second);
+      }
     }
-    if (!node.is_call() || bounds_its_result(node)) continue;
-    const Node* divisor = divisor_of(node);
-    if (divisor != nullptr && !is_static(divisor) && !node.op().short_name().starts_with("sqrt")) return true;
-    for (const Arg& arg : node.args()) {
-      if (arg.is_constant() && arg.constant().isScalar() && !std::isfinite(arg.to_double())) return true;
-    }
-    for (const Node* input : node.inputs()) {
-      if (met.insert(input).second) open.push_back(input);
+    if (is_infinite || unknown.empty()) {
+      known_[node.id()] = is_infinite;
+      open.pop_back();
+    } else {
+      open.insert(open.end(), unknown.begin(), unknown.end());
     }
   }
-  return false;
+  return known_.at(value->id());
 }
 
 }  // namespace octet::targets
