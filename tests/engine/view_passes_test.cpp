@@ -146,6 +146,12 @@ std::vector<PassCase> views() {
       view("tile_of_more_dimensions_declines", "aten.tile.default", {2, 3}, {Sizes{1, 2, 1}}, ""),
       view("atleast_3d_vanishes", "aten.atleast_3d.default", {2, 3, 4}, {}, "-"),
       view("atleast_3d_of_a_matrix_declines", "aten.atleast_3d.default", {2, 3}, {}, ""),
+      {"constant_expand_as",
+       [](auto& g) {
+         Node* mask = g.tensor("mask", at::rand({4, 1}));
+         return g.finish({g.call("aten.expand_as.default", {mask, g.input({1, 4, 5})})});
+       },
+       rename_views, "expand.default"},
       {"expand_as_more_samples_declines", of_two("aten.expand_as.default", {1, 3}, {2, 3}), rename_views, ""},
   };
 }

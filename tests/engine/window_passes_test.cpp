@@ -68,6 +68,14 @@ Build transposed(int64_t groups, int64_t in, int64_t out, bool has_bias) {
   };
 }
 
+Build dilated_transpose(Sizes dilation) {
+  return [=](GraphBuilder& g) {
+    return g.finish({g.call("aten.conv_transpose2d.input",
+                            {g.input({2, 4, 4, 3}), g.parameter("weight", {4, 3, 3, 2}), g.parameter("bias", {6}),
+                             Sizes{2, 1}, Sizes{1, 2}, Sizes{1, 0}, int64_t{2}, dilation})});
+  };
+}
+
 bool split_in_parts_of_four(GraphModule& module) { return split_transposed_groups(module, 4, 4); }
 bool with_activations(GraphModule& module) {
   return add_batch_to_convolutions(module, [](const Node& node) { return node.is_call("aten.relu.default"); });
@@ -132,6 +140,17 @@ std::vector<PassCase> window_cases() {
        "reshape.default conv2d.default conv2d.default reshape.default"},
       {"convolutions_without_batch_and_activations", unbatched(true), with_activations,
        "reshape.default conv2d.default relu.default conv2d.default reshape.default"},
+      {"lines_without_batch",
+       [](GraphBuilder& g) {
+         Node* x = g.call("aten.conv1d.default", {g.input({3, 9}), g.parameter("w", {4, 3, 3}), g.parameter("b", {4})});
+         return g.finish({g.call("aten.relu.default", {x})});
+       },
+       with_activations, "reshape.default conv1d.default relu.default reshape.default"},
+      {"transposed_kernels_with_steps", dilated_transpose(Sizes{2, 3}), spread_transposed_kernels,
+       "conv_transpose2d.input"},
+      {"transposed_kernels_with_one_step", dilated_transpose(Sizes{2}), spread_transposed_kernels,
+       "conv_transpose2d.input"},
+      {"transposed_kernels_without_steps_decline", dilated_transpose(Sizes{1, 1}), spread_transposed_kernels, ""},
       {"transposed_groups_in_one", transposed(2, 4, 6, true), split_in_parts_of_four, "conv_transpose2d.input"},
       {"transposed_groups_in_parts", transposed(8, 8, 8, true), split_in_parts_of_four,
        "slice.Tensor conv_transpose2d.input slice.Tensor conv_transpose2d.input slice.Tensor conv_transpose2d.input "

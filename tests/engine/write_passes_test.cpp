@@ -271,6 +271,38 @@ std::vector<PassCase> masks() {
        decompose_masks, ""},
       chosen("where", true, "mul.Tensor add.Tensor"),
       chosen("where_not", false, "mul.Tensor add.Tensor"),
+      {"what_a_mask_puts",
+       [](auto& g) {
+         Node* x = g.input({2, 3, 4});
+         Node* seen = g.tensor("seen", at::rand({3, 4}) > 0.5);
+         Node* number = g.tensor("number", at::scalar_tensor(2, at::kLong));
+         return g.finish({g.call("aten.index_put.default", {x, std::vector<Arg>{Arg(), Arg(seen)}, number})});
+       },
+       decompose_masks, "mul.Tensor add.Tensor"},
+      {"what_an_index_fills",
+       [](auto& g) {
+         Node* index = g.tensor("index", at::tensor({0, -1}, at::kLong));
+         return g.finish({g.call("aten.index_fill.int_Scalar", {g.input({2, 3, 4}), int64_t{1}, index, 0.5})});
+       },
+       decompose_masks, "mul.Tensor add.Tensor"},
+      {"lower_triangle",
+       [](auto& g) {
+         return g.finish({g.call("aten.tril.default", {g.input({2, 3, 4}), int64_t{-1}})});
+       },
+       decompose_masks, "mul.Tensor"},
+      {"upper_triangle",
+       [](auto& g) {
+         return g.finish({g.call("aten.triu.default", {g.input({3, 4}), int64_t{1}})});
+       },
+       decompose_masks, "mul.Tensor"},
+      {"two_indices_decline",
+       [](auto& g) {
+         Node* x = g.input({4, 4});
+         Node* row = g.tensor("row", at::tensor({1, 2}, at::kLong));
+         return g.finish({g.call("aten.index_put.default",
+                                 {x, std::vector<Arg>{Arg(row), Arg(row)}, g.tensor("number", at::zeros({}))})});
+       },
+       decompose_masks, ""},
       {"computed_mask_declines",
        [](auto& g) {
          Node* x = g.input({2, 4});

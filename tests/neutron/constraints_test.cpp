@@ -190,10 +190,12 @@ Build transposed(Ints weight, Ints stride, Ints padding = {0, 0}, int64_t groups
 TEST(Refusals, TransposedConvolution) {
   expect_taken(transposed({4, 2, 3, 3}, {2, 2}, {2, 2}), kTransposed);
   NeutronOptions without;
-  without.without_passes = {"split_transposed_groups"};
+  without.without_passes = {"split_transposed_groups", "spread_transposed_kernels"};
   expect_refused(transposed({4, 2, 3, 3}, {2, 2}, {0, 0}, 2), kTransposed, "groups: expected 1, got 2", without);
   expect_taken(transposed({4, 2, 3, 3}, {2, 2}, {0, 0}, 2), kTransposed);
-  expect_refused(transposed({4, 2, 3, 3}, {2, 2}, {0, 0}, 1, {2, 2}), kTransposed, "dilation: expected 1, got 2");
+  expect_refused(transposed({4, 2, 3, 3}, {2, 2}, {0, 0}, 1, {2, 2}), kTransposed, "dilation: expected 1, got 2",
+                 without);
+  expect_taken(transposed({4, 2, 3, 3}, {2, 2}, {0, 0}, 1, {2, 2}), kTransposed);
   expect_refused(transposed({4, 2, 3, 3}, {3, 3}), kTransposed, "stride: expected <= 2, got 3");
   expect_refused(transposed({4, 2, 1, 1}, {2, 2}), kTransposed, "stride: expected <= kernel, got stride 2x2");
   expect_refused(transposed({4, 2, 3, 3}, {2, 2}, {3, 3}), kTransposed, "padding: expected < kernel, got padding 3x3");

@@ -11,9 +11,12 @@ bool is_pool(const Node& node) {
          node.is_call("aten.max_pool2d.default");
 }
 
-bool slides_over_images(const Node& node) {
-  return node.is_call("aten.conv2d.default") || node.is_call("aten.conv2d.padding") ||
-         node.is_call("aten.conv_transpose2d.input");
+// Along how many dimensions a convolution slides; 0 for others.
+int64_t dimensions_of(const Node& node) {
+  const std::string_view packet = node.op().packet();
+  if (packet == "aten.conv1d" || packet == "aten.conv_transpose1d") return 1;
+  if (packet == "aten.conv2d" || packet == "aten.conv_transpose2d") return 2;
+  return packet == "aten.conv3d" || packet == "aten.conv_transpose3d" ? 3 : 0;
 }
 
 Sizes with_batch(Sizes sizes) {
@@ -21,7 +24,8 @@ Sizes with_batch(Sizes sizes) {
   return sizes;
 }
 
-// An image without a batch, [C, H, W], as one of a batch of one: what it was before it lost it, where it had one.
+// An image without a batch, [C, H, W] (a line, a volume), as one of a batch of one: what it was before it lost it,
+// where it had one.
 Node* batched(Node* image, const Node& reader) {
   const Sizes sizes = with_batch(image->sizes());
   if (image->is_call("aten.reshape.default")) {
@@ -49,9 +53,11 @@ void add_batch(Graph& graph, Node* first, const char* argument, Node* last) {
   if (input->is_call("aten.reshape.default") && input->user_count() == 0) graph.erase(input);
 }
 
-bool lacks_batch(const Node& node, const char* argument) {
+bool lacks_batch(const Node& node, const char* argument, int64_t dimensions = 2) {
   const Node* input = node.arg(argument).node();
-  return input != nullptr && input->meta() && input->meta()->rank() == 3 && node.meta() && node.meta()->rank() == 3;
+  const int64_t rank = dimensions + 1;  // and the channels
+  return input != nullptr && input->meta() && input->meta()->rank() == rank && node.meta() &&
+         node.meta()->rank() == rank;
 }
 
 }  // namespace
@@ -68,8 +74,8 @@ bool add_batch_to_pools(GraphModule& module) {
 
 bool add_batch_to_convolutions(GraphModule& module, const std::function<bool(const Node&)>& joins) {
   bool changed = false;
-  for (Node* conv : calls_where(module.graph(), [](const Node& each) { return slides_over_images(each); })) {
-    if (!lacks_batch(*conv, "input")) continue;
+  for (Node* conv : calls_where(module.graph(), [](const Node& each) { return dimensions_of(each) > 0; })) {
+    if (!lacks_batch(*conv, "input", dimensions_of(*conv))) continue;
     Node* user = only_user(*conv);
     add_batch(module.graph(), conv, "input", user != nullptr && user->meta() && joins(*user) ? user : conv);
     changed = true;

@@ -24,13 +24,68 @@ struct Masking {
   at::Tensor fill;
 };
 
-// A number, or a constant of floats.
+// A number, or a constant of real numbers.
 std::optional<at::Tensor> constant_in(const GraphModule& module, const Arg& arg) {
   if (arg.is_constant() && arg.constant().isScalar()) return at::scalar_tensor(arg.to_double(), at::kFloat);
-  if (!is_static(arg.node()) || !arg.node()->meta() || !at::isFloatingType(arg.node()->meta()->dtype)) {
+  if (!is_static(arg.node()) || !arg.node()->meta() || at::isComplexType(arg.node()->meta()->dtype)) {
     return std::nullopt;
   }
-  return module.attr(arg.node()->target()).detach();
+  return module.attr(arg.node()->target()).detach().to(at::kFloat);
+}
+
+std::optional<at::Tensor> constant_of_type(const GraphModule& module, const Arg& arg, at::ScalarType type) {
+  const bool fits = is_static(arg.node()) && arg.node()->meta() && arg.node()->meta()->dtype == type;
+  return fits ? std::optional(module.attr(arg.node()->target()).detach()) : std::nullopt;
+}
+
+// The elements that `y[..., mask] = value` writes, as a mask of all of `node`.
+std::optional<at::Tensor> mask_put_into(const GraphModule& module, const Node& node) {
+  const Arg& indices = node.arg("indices");
+  if (!indices.is_list() || (node.has_arg("accumulate") && node.arg("accumulate").to_bool())) return std::nullopt;
+  const int64_t rank = node.meta()->rank();
+  std::optional<at::Tensor> mask;
+  int64_t in_front = 0;
+  for (const Arg& index : indices.list()) {
+    if (index.is_none()) {
+      in_front += mask ? 0 : 1;
+      continue;
+    }
+    if (mask) return std::nullopt;  // two indices meet element by element
+    mask = constant_of_type(module, index, at::kBool);
+    if (!mask || in_front + mask->dim() > rank) return std::nullopt;
+  }
+  if (!mask) return std::nullopt;
+  std::vector<int64_t> sizes(static_cast<size_t>(rank), 1);
+  std::copy(mask->sizes().begin(), mask->sizes().end(), sizes.begin() + in_front);
+  return mask->reshape(sizes);
+}
+
+// The elements that an index along one dimension writes.
+std::optional<at::Tensor> mask_of_index(const GraphModule& module, const Node& node) {
+  const std::optional<at::Tensor> index = constant_of_type(module, node.arg("index"), at::kLong);
+  if (!index || !node.arg("dim").is_constant() || node.meta()->rank() == 0) return std::nullopt;
+  const auto dim = static_cast<size_t>(positive_dim(node.arg("dim").to_int(), node.meta()->rank()));
+  std::vector<int64_t> sizes(static_cast<size_t>(node.meta()->rank()), 1);
+  sizes[dim] = node.sizes()[dim];
+  return at::zeros(sizes[dim], at::kBool).index_fill(0, *index, true).reshape(sizes);
+}
+
+// Operators that put a number where constants say: what they leave, and the number.
+std::optional<std::pair<at::Tensor, at::Tensor>> number_put_by(const GraphModule& module, const Node& node) {
+  const std::string_view packet = node.op().packet();
+  if (packet == "aten.tril" || packet == "aten.triu") {
+    if (node.meta()->rank() < 2 || !node.arg("diagonal").is_constant()) return std::nullopt;
+    const at::Tensor all = at::ones({*(node.sizes().end() - 2), node.sizes().back()}, at::kBool);
+    const int64_t diagonal = node.arg("diagonal").to_int();
+    return std::pair(packet == "aten.tril" ? all.tril(diagonal) : all.triu(diagonal), at::zeros({}, at::kFloat));
+  }
+  const bool is_put = packet == "aten.index_put" || packet == "aten.index_put_";
+  const bool is_fill = packet == "aten.index_fill" || packet == "aten.index_fill_";
+  if (!is_put && !is_fill) return std::nullopt;
+  const std::optional<at::Tensor> number = constant_in(module, node.arg(is_put ? "values" : "value"));
+  if (!number || number->numel() != 1) return std::nullopt;
+  const std::optional<at::Tensor> mask = is_put ? mask_put_into(module, node) : mask_of_index(module, node);
+  return mask ? std::optional(std::pair(mask->logical_not(), number->reshape({}))) : std::nullopt;
 }
 
 bool is_computed_float(const Node* node) {
@@ -38,9 +93,14 @@ bool is_computed_float(const Node* node) {
 }
 
 std::optional<Masking> masking_of(const GraphModule& module, const Node& node) {
+  if (!node.meta() || node.meta()->dtype != at::kFloat) return std::nullopt;
+  if (const auto put = number_put_by(module, node)) {
+    Node* self = node.arg("self").node();
+    return is_computed_float(self) ? std::optional(Masking{self, put->first, put->second}) : std::nullopt;
+  }
   const std::string_view packet = node.op().packet();
   const bool fills = packet == "aten.masked_fill" || packet == "aten.masked_fill_";
-  if ((!fills && packet != "aten.where") || !node.meta() || node.meta()->dtype != at::kFloat) return std::nullopt;
+  if (!fills && packet != "aten.where") return std::nullopt;
   if (!node.has_arg(fills ? "mask" : "condition") || !node.has_arg(fills ? "value" : "other")) return std::nullopt;
   const Node* mask = node.arg(fills ? "mask" : "condition").node();
   if (!is_static(mask) || !mask->meta() || mask->meta()->dtype != at::kBool) return std::nullopt;

@@ -14,8 +14,8 @@ namespace octet::targets {
 
 /// A 2-D pool over [C, H, W] becomes reshape to [1, C, H, W], pool, reshape back.
 bool add_batch_to_pools(GraphModule& module);
-/// The same for conv2d and conv_transpose2d, with an activation behind, for which `joins` holds, in four dimensions
-/// too.
+/// The same for convolutions along one, two and three dimensions, with an activation behind, for which `joins` holds,
+/// on the batch too.
 bool add_batch_to_convolutions(GraphModule& module, const std::function<bool(const Node&)>& joins);
 
 /// What is written in place becomes a value of its own, and all that reads the memory behind it reads that: copies,
@@ -153,7 +153,12 @@ bool decompose_attention(GraphModule& module);
 /// products by bmm between views, _safe_softmax. Declined with a mask of booleans or a causal one, and with enable_gqa.
 bool trace_attention(GraphModule& module);
 
-/// masked_fill and where by a constant mask, of a constant and a computed value, become a product with 0 and 1 and a
+/// A transposed convolution with dilation becomes one without, whose kernel has zeros between. Not in training: it
+/// would train them.
+bool spread_transposed_kernels(GraphModule& module);
+
+/// masked_fill and where by a constant mask, of a constant and a computed value, index_put and index_fill of a number
+/// at constant places, tril and triu become a product with 0 and 1 and a
 /// sum with what stands in the masked places; the sum alone where that is -inf, or so low that the softmax which alone
 /// reads it gives 0. Equal for values that are finite.
 bool decompose_masks(GraphModule& module);

@@ -94,6 +94,9 @@ Node* as_slice(Node* node) {
 Node* as_expand(Node* node) {
   const std::vector<int64_t>& in = viewed(node)->sizes();
   std::vector<int64_t> sizes = node->sizes();
+  if (is_static(viewed(node)) && !sizes.empty() && sizes[0] == 1) {
+    return add_call("aten.expand.default", {viewed(node), sizes}, sizes, *node);
+  }
   if (sizes.empty() || in.size() != sizes.size() || in[0] != sizes[0]) return nullptr;
   for (size_t d = 0; d < sizes.size(); ++d) sizes[d] = in[d] == sizes[d] ? -1 : sizes[d];
   return add_call("aten.expand.default", {viewed(node), sizes}, node->sizes(), *node);
@@ -124,11 +127,12 @@ const ViewRow* view_row(const Node& node) {
   return row == std::end(kViews) ? nullptr : row;
 }
 
-// A constant's view is folded.
+// A constant's view is folded, if nothing else has to be computed for it (`mask.expand_as(x)`).
 bool is_view_of_a_value(const Node& node) {
   if (view_row(node) == nullptr || !node.meta() || node.meta()->numel() == 0) return false;
   const Node* input = node.args()[0].node();
-  return input != nullptr && input->meta() && !is_static(input);
+  const std::vector<Node*> read = node.inputs();
+  return input != nullptr && input->meta() && !std::all_of(read.begin(), read.end(), is_static);
 }
 
 }  // namespace
