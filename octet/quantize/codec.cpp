@@ -6,6 +6,7 @@
 #include "octet/quantize/accumulator.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/histogram_observer.h"
+#include "octet/quantize/kernel_grid_fake_quantize.h"
 #include "octet/quantize/learned_scales.h"
 #include "octet/quantize/observers.h"
 #include "octet/quantize/qat_conv_bn.h"
@@ -144,6 +145,9 @@ std::shared_ptr<CallableModule> made(const std::string& type, const JsonCursor& 
   if (type == "FakeQuantize") return std::make_shared<FakeQuantize>(observer_from(config.at("observer"), budget));
   if (type == "FusedMovingAvgObsFakeQuantize") {
     return std::make_shared<FusedMovingAvgObsFakeQuantize>(observer_from(config.at("observer"), budget));
+  }
+  if (type == "KernelGridFakeQuantize") {
+    return std::make_shared<KernelGridFakeQuantize>(observer_from(config.at("observer"), budget));
   }
   if (type == "LearnedFakeQuantize") {
     return std::make_shared<LearnedFakeQuantize>(observer_from(config.at("observer"), budget));

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "octet/quantize/kernel_grid_fake_quantize.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -89,6 +90,13 @@ ObserverFactory fused_moving_avg_fake_quantize(double averaging_constant, double
                 {constant_text(averaging_constant), eps_text(eps), averaging_text(averaging)}),
           [=](const ObserverArgs& args) {
             return std::make_shared<FusedMovingAvgObsFakeQuantize>(args, averaging_constant, eps, averaging);
+          }};
+}
+
+ObserverFactory kernel_grid_fake_quantize(const ObserverFactory& moving_average) {
+  return {octet::str("KernelGridFakeQuantize(", moving_average.name, ")"),
+          [make = moving_average.make](const ObserverArgs& args) {
+            return std::make_shared<KernelGridFakeQuantize>(make(args));
           }};
 }
 

@@ -30,6 +30,8 @@ OCTET_API ObserverFactory fake_quantize(const ObserverFactory& observer);
 /// Per tensor or per channel as the spec's scheme says.
 OCTET_API ObserverFactory fused_moving_avg_fake_quantize(double averaging_constant = 0.01, double eps = kDefaultEps,
                                                          Averaging averaging = Averaging::kEachCall);
+/// A KernelGridFakeQuantize around a moving average.
+OCTET_API ObserverFactory kernel_grid_fake_quantize(const ObserverFactory& moving_average);
 
 // From a spec to its observer; prepare calls these. Throw octet::Error with the spec's text for a broken spec.
 

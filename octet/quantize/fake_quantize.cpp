@@ -28,6 +28,11 @@ std::shared_ptr<ObserverBase> checked_kind(const char* where, const char* wanted
 
 }  // namespace
 
+std::shared_ptr<ObserverBase> checked_moving_average(const char* where, std::shared_ptr<ObserverBase> observer) {
+  return checked_kind<MovingAverageMinMaxObserver, MovingAveragePerChannelMinMaxObserver>(where, "a moving average",
+                                                                                          std::move(observer));
+}
+
 FakeQuantizeBase::FakeQuantizeBase(const std::string& name) : ObserverBase() {
   fake_quant_enabled = register_buffer("fake_quant_enabled", at::ones({1}, at::kByte));
   observer_enabled = register_buffer("observer_enabled", at::ones({1}, at::kByte));
@@ -138,8 +143,7 @@ FusedMovingAvgObsFakeQuantize::FusedMovingAvgObsFakeQuantize(const ObserverArgs&
 
 FusedMovingAvgObsFakeQuantize::FusedMovingAvgObsFakeQuantize(std::shared_ptr<ObserverBase> observer)
     : FakeQuantize("FusedMovingAvgObsFakeQuantize",
-                   checked_kind<MovingAverageMinMaxObserver, MovingAveragePerChannelMinMaxObserver>(
-                       "FusedMovingAvgObsFakeQuantize", "a moving average", std::move(observer))) {}
+                   checked_moving_average("FusedMovingAvgObsFakeQuantize", std::move(observer))) {}
 
 std::shared_ptr<CallableModule> FusedMovingAvgObsFakeQuantize::copy() const {
   return copied<FusedMovingAvgObsFakeQuantize>();

@@ -84,6 +84,9 @@ class OCTET_API FusedMovingAvgObsFakeQuantize : public FakeQuantize {
   std::shared_ptr<CallableModule> copy() const override;
 };
 
+/// The observer, where it is a moving average of minimum and maximum; throws octet::Error naming `where` otherwise.
+std::shared_ptr<ObserverBase> checked_moving_average(const char* where, std::shared_ptr<ObserverBase> observer);
+
 /// Rounds to a grid known beforehand.
 class OCTET_API FixedQParamsFakeQuantize : public FakeQuantize {
  public:

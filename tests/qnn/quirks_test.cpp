@@ -1,6 +1,8 @@
 // Where the reference is wrong (docs/deviations.md): mended, and as it does by the setting.
 #include <gtest/gtest.h>
 
+#include "octet/targets/qnn/qnn_quantizer.h"
+#include "tests/engine/graph_builder.h"
 #include "tests/qnn/quantized_case.h"
 
 namespace octet {
@@ -47,6 +49,29 @@ TEST(QnnQuirks, FourBitWeightsTrainPerTensor) {
   ASSERT_TRUE(weight);
   EXPECT_EQ(weight->quant_max, 7);
   EXPECT_EQ(weight->scale.size(), 1U);
+}
+
+// Of a convolution that forward calls twice.
+TEST(QnnQuirks, EachCallHasTheBiasOnItsOwnProduct) {
+  test::GraphBuilder g;
+  Node* weight = g.parameter("c.weight", {4, 3, 3, 3});
+  Node* bias = g.parameter("c.bias", {4});
+  Node* first = g.call("aten.conv2d.default", {g.input({1, 3, 6, 6}), weight, bias});
+  Node* wide = g.call("aten.mul.Scalar", {g.input({1, 3, 6, 6}), 8.0});
+  Node* second = g.call("aten.conv2d.default", {wide, weight, bias});
+  const auto model = g.finish({first, second});
+  QnnQuantizer quantizer;
+  quantizer.set_default_quant_config({.is_conv_per_channel = true});
+  const auto convs = rows_of(*calibrate_and_quantize(model, {g.inputs()}, quantizer), "aten.conv2d.default");
+  ASSERT_EQ(convs.size(), 2U);
+  for (const QuantRow& conv : convs) {
+    const auto& [x, w, b] = std::tie(conv.inputs.at(0), conv.inputs.at(1), conv.inputs.at(2));
+    ASSERT_TRUE(x && w && b);
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_FLOAT_EQ(static_cast<float>(b->scale.at(i)), static_cast<float>(x->scale.at(0) * w->scale.at(i)));
+    }
+  }
+  EXPECT_GT(convs[1].inputs[2]->scale[0], 4 * convs[0].inputs[2]->scale[0]);
 }
 
 TEST(QnnQuirks, EachWeightHasBlocksOfItsOwn) {

@@ -47,6 +47,7 @@ TEST(Codec, ObserversComeBackEqual) {
       {noop_observer(), ObserverArgs{}},
       {fake_quantize(histogram_observer()), ObserverArgs{}},
       {fused_moving_avg_fake_quantize(0.5, 1.0 / 4096), per_channel()},
+      {kernel_grid_fake_quantize(moving_average_min_max_observer(0.5)), ObserverArgs{}},
   };
   for (const auto& [factory, args] : all) {
     const auto original = factory.make(args);

@@ -1,5 +1,6 @@
 #include "octet/quantize/fake_quantize.h"
 
+#include <ATen/ops/fused_moving_avg_obs_fake_quant.h>
 #include <gtest/gtest.h>
 
 #include "octet/graph/graph_module.h"
@@ -52,6 +53,38 @@ TEST(FakeQuantize, TrainedGridEqualsConvertedGridToTheBit) {
         EXPECT_TRUE(at::equal(fake.zero_point, fake.observer()->calculate_qparams().zero_point));
         EXPECT_GE(fake.scale.min().item<float>(), 1.0F / 4096);  // eps holds in training too
       }
+    }
+  }
+}
+
+TEST(FakeQuantize, KernelGridRoundsAsTheReferencesKernel) {
+  at::manual_seed(3);
+  ObserverArgs bits16 = args_of(at::kPerTensorAffine);
+  bits16.dtype = at::kInt;
+  bits16.quant_min = 0;
+  bits16.quant_max = 65535;
+  for (const ObserverArgs& args :
+       {args_of(at::kPerTensorAffine), args_of(at::kPerTensorSymmetric), args_of(at::kPerChannelSymmetric), bits16}) {
+    const bool per_channel = args.qscheme == at::kPerChannelSymmetric;
+    const bool symmetric = per_channel || args.qscheme == at::kPerTensorSymmetric;
+    for (const double shift : {0.0, 5.0, -5.0}) {
+      const ObserverFactory average =
+          per_channel ? moving_average_per_channel_min_max_observer() : moving_average_min_max_observer();
+      const auto ours = std::dynamic_pointer_cast<FakeQuantize>(kernel_grid_fake_quantize(average).make(args));
+      const at::Tensor on = at::ones({1}, at::kLong);
+      at::Tensor low = per_channel ? at::empty({0}) : at::full({}, INFINITY);
+      at::Tensor high = per_channel ? at::empty({0}) : at::full({}, -INFINITY);
+      at::Tensor scale = at::ones({1}), zero_point = at::zeros({1}, at::kInt);
+      for (int step = 0; step < 3; ++step) {
+        const at::Tensor x = (at::randn({4, 30}) * 0.3 + shift) * (1 + step);
+        const at::Tensor theirs = at::fused_moving_avg_obs_fake_quant(
+            x, on, on, low, high, scale, zero_point, 0.01, *args.quant_min, *args.quant_max, 0, per_channel, symmetric);
+        const std::string where = octet::str(args.qscheme == at::kPerTensorAffine, per_channel, shift, ' ', step);
+        EXPECT_TRUE(at::allclose(ours->forward(x), theirs, 0, 1e-6)) << where;
+        EXPECT_TRUE(at::equal(ours->scale, scale)) << where;
+        EXPECT_TRUE(at::equal(ours->zero_point, zero_point.to(at::kLong))) << where;
+      }
+      EXPECT_TRUE(at::equal(ours->calculate_qparams().scale, ours->observer()->calculate_qparams().scale));
     }
   }
 }

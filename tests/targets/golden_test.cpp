@@ -38,6 +38,7 @@ constexpr double kLeastSqnr = 25.0;  // of an output, dB
 constexpr test::GridTolerance kCoreMl = {.activation_scale = 5e-3};
 constexpr test::GridTolerance k16Bits = {.activation_steps = 33};
 constexpr test::GridTolerance kInTraining = {.activation_scale = 1e-2, .activation_steps = 2};
+constexpr test::GridTolerance k16BitsInTraining = {.activation_scale = 1e-2, .activation_steps = 514};
 
 std::vector<Mode> all_modes() {
   return {{"xnnpack", "static-per-channel"},
@@ -56,6 +57,7 @@ std::vector<Mode> all_modes() {
           {"qnn", "16a4w-per-channel", k16Bits},
           {"qnn", "16a4w-block", k16Bits},
           {"qnn", "qat-8a8w-per-channel", kInTraining},
+          {"qnn", "qat-16a8w-per-channel", k16BitsInTraining},
           {"intx", "weight-int8-channel"},
           {"intx", "weight-int4-channel"},
           {"intx", "weight-int2-group8"},
@@ -82,9 +84,9 @@ const Deviation kDynamicRelu = {"Convolutions with a relu are quantized dynamica
 const Deviation kTransposedAxis = {"Transposed convolutions are trained per output channel", kQuirks};
 const Deviation kLinearBatchNorm = {"BatchNorm behind linear is trained as one with it for XNNPACK too", kQuirks};
 const Deviation kJoinedInTraining = {"A concatenation has one grid in training too", kQuirks};
-const Deviation kOneGrid = {"Training rounds to the grid that is written"};
+const Deviation kOneGrid = {"Training rounds to the grid that is written", kQuirks};
 const Deviation kCoreMlPools = {"Core ML: pools are found without Python's notes"};
-const Deviation kCoreMlNoise = {"Core ML: a rounding in calibration goes on"};
+const Deviation kEdges = {"A rounding in calibration goes on"};
 const Deviation kBatchNormEps = {"BatchNorm keeps its own eps and momentum"};
 
 // By "TARGET/MODE/CASE" or "TARGET/*/CASE"; nullptr: none.
@@ -101,9 +103,15 @@ const Deviation* deviation(const Mode& mode, const std::string& name) {
     for (const char* in :
          {"cluster_cat_relu", "cluster_relu_cat", "limit_cat_batch", "net_unet", "op_cat", "op_split"}) {
       all[octet::str("qnn/qat-8a8w-per-channel/", in)] = kJoinedInTraining;
+      all[octet::str("qnn/qat-16a8w-per-channel/", in)] = kJoinedInTraining;
     }
     all["qnn/qat-8a8w-per-channel/conv_nobias_bn_relu6"] = kBatchNormEps;
-    all["qnn/qat-8a8w-per-channel/net_mobilenet_v2_w025"] = kOneGrid;
+    all["qnn/qat-16a8w-per-channel/limit_cat_alone"] = kJoinedInTraining;
+    all["qnn/qat-16a8w-per-channel/conv_nobias_bn_relu6"] = kBatchNormEps;
+    for (const char* in : {"linear_3d_relu", "linear_bn_relu"}) {
+      all[octet::str("qnn/qat-16a8w-per-channel/", in)] = kOneGrid;
+    }
+    all["qnn/qat-8a8w-per-channel/net_mobilenet_v2_w025"] = kEdges;
     for (const char* in : {"conv_transpose2d", "conv_transpose_bn_relu", "limit_convT_padding",
                            "limit_convT_padding_kernel", "limit_convT_stride_3"}) {
       all[octet::str("xnnpack/qat-per-channel/", in)] = kTransposedAxis;
@@ -111,7 +119,7 @@ const Deviation* deviation(const Mode& mode, const std::string& name) {
     for (const char* in : {"static-symmetric", "static-affine", "qat-symmetric"}) {
       all[octet::str("coreml/", in, "/island_log_softmax_head")] = kCoreMlPools;
       all[octet::str("coreml/", in, "/limit_expand")] = kCoreMlPools;
-      all[octet::str("coreml/", in, "/net_mobilenet_v2_w025")] = kCoreMlNoise;
+      all[octet::str("coreml/", in, "/net_mobilenet_v2_w025")] = kEdges;
     }
     for (const char* in : {"linear_bn_relu", "net_autoencoder"}) {
       all[octet::str("xnnpack/qat-per-channel/", in)] = kLinearBatchNorm;

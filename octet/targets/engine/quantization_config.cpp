@@ -28,6 +28,10 @@ ObserverFactory plain_observer(const ObserverChoice& choice, bool per_channel, d
   throw Error("observer", "is of no known kind");
 }
 
+bool takes_moving_averages(Rounding rounding) {
+  return rounding == Rounding::kFused || rounding == Rounding::kKernelGrid;
+}
+
 void check_observer_choice(const ObserverChoice& choice, const RoleConfig& numbers, const std::string& where) {
   if (choice.watch == Watch::kHistogram && numbers.per_channel) {
     throw Error(where, "a histogram serves one scale, not one a channel");
@@ -35,7 +39,7 @@ void check_observer_choice(const ObserverChoice& choice, const RoleConfig& numbe
   if (choice.watch == Watch::kNothing && !numbers.dynamic) {
     throw Error(where, "nothing finds its range").hint("name an observer, or make it dynamic");
   }
-  if (choice.rounding == Rounding::kFused && choice.watch != Watch::kMovingAverage) {
+  if (takes_moving_averages(choice.rounding) && choice.watch != Watch::kMovingAverage) {
     throw Error(where, "a fused fake quantizer takes a moving average alone");
   }
 }
@@ -174,11 +178,19 @@ void check(const QuantizationConfig& config, const std::string& where) {
   }
 }
 
+void round_to_kernel_grids(QuantizationConfig& config) {
+  for (auto& [role, numbers] : config.roles) {
+    if (numbers && numbers->in_training.rounding == Rounding::kFused)
+      numbers->in_training.rounding = Rounding::kKernelGrid;
+  }
+}
+
 ObserverFactory observer(const ObserverChoice& choice, bool per_channel, double eps) {
   if (choice.rounding == Rounding::kFused) {
     return fused_moving_avg_fake_quantize(choice.averaging_constant, eps, choice.averaging);
   }
   const ObserverFactory plain = plain_observer(choice, per_channel, eps);
+  if (choice.rounding == Rounding::kKernelGrid) return kernel_grid_fake_quantize(plain);
   return choice.rounding == Rounding::kFakeQuantize ? fake_quantize(plain) : plain;
 }
 

@@ -26,6 +26,7 @@ enum class Rounding {
   kNone,
   kFakeQuantize,  ///< a FakeQuantize around the observer
   kFused,         ///< FusedMovingAvgObsFakeQuantize; for moving averages
+  kKernelGrid,    ///< KernelGridFakeQuantize, as the reference's fused one rounds; for moving averages
 };
 
 struct ObserverChoice {
@@ -101,6 +102,9 @@ struct OCTET_API QuantizationConfig {
 /// grid other than a bias', or without an input and a weight that are quantized or of another granularity than the
 /// weight's.
 OCTET_API void check(const QuantizationConfig& config, const std::string& where);
+
+/// Training as the reference's fused fake quantizers round, in place of the grid that is written.
+OCTET_API void round_to_kernel_grids(QuantizationConfig& config);
 
 /// The observer or, as `choice` says, the fake quantizer.
 OCTET_API ObserverFactory observer(const ObserverChoice& choice, bool per_channel, double eps);

@@ -171,9 +171,7 @@ void add_products(QuantizationConfig& made, const ModuleQConfig& config, const N
   made.roles[Role::kConvActivation] = numbers.channel_activation();
 }
 
-}  // namespace
-
-QuantizationConfig quantization_config(const ModuleQConfig& config) {
+QuantizationConfig without_quirks(const ModuleQConfig& config) {
   const Numbers numbers(config);
   const Bits bits = bits_of(config.quant_dtype);
   QuantizationConfig made;
@@ -198,6 +196,14 @@ QuantizationConfig quantization_config(const ModuleQConfig& config) {
     made.roles[Role::kUnit] = numbers.unit(1.0 / 256, 0);
     made.roles[Role::kBatchNormWeight] = made.roles[Role::kLayerNormWeight] = made.roles[Role::kActivation];
   }
+  return made;
+}
+
+}  // namespace
+
+QuantizationConfig quantization_config(const ModuleQConfig& config) {
+  QuantizationConfig made = without_quirks(config);
+  if (config.reference_quirks) targets::round_to_kernel_grids(made);
   return made;
 }
 

@@ -16,7 +16,7 @@ bool keeps_quirks(const QuantizerOptions& options) { return options.settings.at(
 Scheme scheme(const std::string& name, bool per_channel, bool qat, bool dynamic) {
   const auto config = [=](const QuantizerOptions& options) {
     Config made = get_symmetric_quantization_config(per_channel, qat, dynamic);
-    if (keeps_quirks(options)) made = with_reference_axes(made);
+    if (keeps_quirks(options)) made = with_reference_quirks(made);
     return made.numbers;
   };
   return {name, config, qat ? QuantizationMode::kQat : QuantizationMode::kPtq};

@@ -37,7 +37,8 @@ Config get_symmetric_quantization_config(bool is_per_channel, bool is_qat, bool 
   return config;
 }
 
-Config with_reference_axes(Config config) {
+Config with_reference_quirks(Config config) {
+  targets::round_to_kernel_grids(config.numbers);
   const RoleConfig* weight = config.numbers.find(Role::kWeight);
   if (config.mode != QuantizationMode::kQat || weight == nullptr || !weight->per_channel) return config;
   RoleConfig transposed = *weight;
@@ -153,7 +154,7 @@ std::vector<targets::PatternScope> XNNPACKQuantizer::scopes() const {
     const Choice& choice = choices_[i];
     targets::PatternScope scope;
     if (choice.config) {
-      scope.config = (reference_quirks_ ? xnnpack::with_reference_axes(*choice.config) : *choice.config).numbers;
+      scope.config = (reference_quirks_ ? xnnpack::with_reference_quirks(*choice.config) : *choice.config).numbers;
     }
     scope.holds = [this, i](const Node& node) { return holds(i, node); };
     if (reference_quirks_ && choice.kind == Kind::kOperatorType) {

@@ -31,8 +31,9 @@ OCTET_API Config get_symmetric_quantization_config(bool is_per_channel = false, 
                                                    int64_t act_qmax = 127, int64_t weight_qmin = -127,
                                                    int64_t weight_qmax = 127);
 
-/// In training, transposed convolutions with a scale for each input channel, as the reference gives them.
-Config with_reference_axes(Config config);
+/// In training, transposed convolutions with a scale for each input channel, and values rounded to the kernel's grids,
+/// as the reference has them.
+Config with_reference_quirks(Config config);
 
 /// The rewrites before annotation: numbers that add and mul read become constants.
 std::vector<targets::Pass> passes();
