@@ -15,6 +15,7 @@
 #include "octet/formats/model_file.h"
 #include "octet/formats/npy.h"
 #include "octet/formats/tflite.h"
+#include "octet/graph/libtorch_error.h"
 #include "octet/lowering/batch.h"
 #include "octet/lowering/program_graph.h"
 #include "octet/lowering/stats.h"
@@ -68,8 +69,7 @@ void say_held_warnings() { warnings_of_libtorch().say(); }
 
 std::string message_of(const std::exception& error) {
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return "there is not enough memory";
-  const auto* of_libtorch = dynamic_cast<const c10::Error*>(&error);
-  const std::string text = of_libtorch != nullptr ? of_libtorch->what_without_backtrace() : error.what();
+  const std::string text = plain_message(error);
   constexpr std::string_view kAsked = "you tried to allocate ";
   const size_t asked = text.find(kAsked);
   if (asked == text.npos) return text;

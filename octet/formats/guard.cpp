@@ -1,10 +1,9 @@
 #include "octet/formats/guard.h"
 
-#include <c10/util/Exception.h>
-
 #include <new>
 #include <stdexcept>
 
+#include "octet/graph/libtorch_error.h"
 #include "octet/support/error.h"
 
 namespace octet {
@@ -14,12 +13,12 @@ void rethrow_for_file(const std::string& file) {
     throw;
   } catch (const Error& error) {
     throw error.as(ErrorCategory::kFile);
-  } catch (const c10::Error& error) {
-    throw Error(file, error.what_without_backtrace(), ErrorCategory::kFile);
   } catch (const std::bad_alloc&) {
     throw Error(file, "needs more memory than there is", ErrorCategory::kFile);
   } catch (const std::length_error&) {
     throw Error(file, "needs more memory than there can be", ErrorCategory::kFile);
+  } catch (const std::exception& error) {
+    throw Error(file, plain_message(error), ErrorCategory::kFile);
   }
 }
 

@@ -4,12 +4,13 @@
 
 namespace octet {
 
-/// Inside a catch block: throws what was caught as an octet::Error of a file, naming it. What is neither octet's, nor
-/// libtorch's, nor for lack of memory goes on as it is.
+/// Inside a catch block: throws what was caught as an octet::Error of a file, naming it. What is no std::exception goes
+/// on as it is.
 [[noreturn]] void rethrow_for_file(const std::string& file);
 
-/// Runs a reader of a file so that whatever it throws is an octet::Error naming the file: what libtorch refuses that
-/// the reader's checks let through, and memory that there isn't.
+/// Runs a reader of a file so that whatever it throws is an octet::Error naming the file: what libtorch refuses
+/// that the reader's checks let through (a number beyond its type is a plain std::runtime_error), and memory that there
+/// isn't.
 template <typename Read>
 auto guard_loading(const std::string& file, const Read& read) {
   try {

@@ -11,6 +11,7 @@
 #include "octet/formats/script_numbers.h"
 #include "octet/formats/zip.h"
 #include "octet/graph/late_operators.h"
+#include "octet/graph/libtorch_error.h"
 
 namespace octet {
 namespace {
@@ -28,11 +29,6 @@ std::string one_line_of(const std::string& message, bool last) {
   return chosen;
 }
 
-std::string text_of(const std::exception& error) {
-  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
-  return torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
-}
-
 torch::jit::Module load(const std::string& path, const AllowedOperators& operators) {
   const auto source = open_file(path);
   if (!ZipReader::is_zip(*source)) throw Error(path, "cannot be read as TorchScript: is no zip archive");
@@ -43,7 +39,7 @@ torch::jit::Module load(const std::string& path, const AllowedOperators& operato
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw Error(path, "cannot be read as TorchScript: " + one_line_of(text_of(error), false));
+    throw Error(path, "cannot be read as TorchScript: " + one_line_of(plain_message(error), false));
   }
 }
 
@@ -98,7 +94,7 @@ std::shared_ptr<GraphModule> load_torchscript(const std::string& path, const Ten
   } catch (const Error& error) {
     throw Error(path, error.what());
   } catch (const std::exception& error) {
-    throw Error(path, "fails on the sample inputs: " + one_line_of(text_of(error), true));
+    throw Error(path, "fails on the sample inputs: " + one_line_of(plain_message(error), true));
   }
   program->torch::nn::Module::train(module.hasattr("training") && module.is_training());
   program->facts()["source"] = "TorchScript";

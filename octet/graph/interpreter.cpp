@@ -8,6 +8,7 @@
 #include "octet/graph/call_check.h"
 #include "octet/graph/fused_steps.h"
 #include "octet/graph/graph_module.h"
+#include "octet/graph/libtorch_error.h"
 #include "octet/graph/run_listener.h"
 #include "octet/support/error.h"
 
@@ -330,10 +331,8 @@ std::vector<IValue> GraphModule::execute(const std::vector<at::Tensor>& inputs, 
       }
     } catch (const Error& error) {
       throw error.where().empty() ? Error(step.node->where(), error.what()) : error;
-    } catch (const c10::Error& error) {
-      throw Error(step.node->where(), one_line(error.what_without_backtrace()));
     } catch (const std::exception& error) {
-      throw Error(step.node->where(), one_line(error.what()));
+      throw Error(step.node->where(), one_line(plain_message(error)));
     }
     if (observer != nullptr) (*observer)(*step.node, values[i]);
     for (const size_t slot : step.dies) values[slot] = IValue();

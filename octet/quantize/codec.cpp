@@ -105,9 +105,6 @@ json derived_json(const ObserverBase& observer, const DerivedObserver& derived, 
 json conv_bn_json(const QatConvBn& module, const NameOfModule& name_of) {
   json config = {{"type", "QatConvBn"},
                  {"op", module.op().text()},
-                 {"is_linear", module.info().is_linear},
-                 {"is_transposed", module.info().is_transposed},
-                 {"groups", module.info().groups},
                  {"eps", module.eps()},
                  {"momentum", module.momentum()},
                  {"literals", json::array()}};
@@ -132,11 +129,9 @@ std::shared_ptr<CallableModule> conv_bn_from(const JsonCursor& config, Budget& b
                    octet::str(literals.size()));
   }
   check_call(op, literals, config.where());
-  ConvInfo info;
-  info.is_linear = config.at("is_linear").to_bool();
-  info.is_transposed = config.at("is_transposed").to_bool();
-  info.groups = config.at("groups").to_int();
-  auto module = std::make_shared<QatConvBn>(op, std::move(literals), info, config.at("eps").to_double(),
+  const std::optional<ConvInfo> info = conv_info(op, literals);
+  if (!info) throw expected(config.at("op").where(), "operator", "a convolution or linear", op.text());
+  auto module = std::make_shared<QatConvBn>(op, std::move(literals), *info, config.at("eps").to_double(),
                                             config.at("momentum").to_double());
   module->set_fake_quantizers(config.has("weight") ? observer_from(config.at("weight"), budget) : nullptr,
                               config.has("bias") ? observer_from(config.at("bias"), budget) : nullptr);

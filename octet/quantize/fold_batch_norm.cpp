@@ -76,6 +76,29 @@ std::optional<std::array<int64_t, 2>> two_numbers(const Op& op, const std::vecto
   return std::nullopt;
 }
 
+template <typename ArgumentAt>
+std::optional<ConvInfo> info_of(const Op& op, const ArgumentAt& at) {
+  if (!op.is(Trait::kLinear) && !op.is(Trait::kConvolution)) return std::nullopt;
+  ConvInfo info;
+  info.is_linear = op.is(Trait::kLinear);
+  const int transposed = op.argument_index("transposed");
+  info.is_transposed = op.is(Trait::kTransposed) || (transposed >= 0 && at(transposed).toBool());
+  if (!info.is_linear) info.groups = at(op.argument_index("groups")).toInt();
+  return info;
+}
+
+// A program that was loaded computes weights as it likes.
+void check_weight(const at::Tensor& weight, const ConvInfo& info) {
+  const int64_t least = info.is_linear ? 2 : 3;
+  if (weight.dim() < least) {
+    throw expected("conv-bn", "weight dimensions", str(least, " or more"), str(weight.dim()));
+  }
+  if (info.groups < 1) throw expected("conv-bn", "groups", "1 or more", str(info.groups));
+  if (info.is_transposed && weight.size(0) % info.groups != 0) {
+    throw expected("conv-bn", "weight rows", str("a multiple of ", info.groups, " groups"), str(weight.size(0)));
+  }
+}
+
 }  // namespace
 
 std::optional<ConvGeometry> conv_geometry(const Op& op, const std::vector<c10::IValue>& arguments) {
@@ -90,12 +113,12 @@ std::optional<ConvGeometry> conv_geometry(const Op& op, const std::vector<c10::I
 }
 
 std::optional<ConvInfo> conv_info(const Node& node) {
-  if (!node.is(Trait::kLinear) && !node.is(Trait::kConvolution)) return std::nullopt;
-  ConvInfo info;
-  info.is_linear = node.is(Trait::kLinear);
-  info.is_transposed = node.is(Trait::kTransposed) || (node.has_arg("transposed") && node.arg("transposed").to_bool());
-  if (!info.is_linear) info.groups = node.arg("groups").to_int();
-  return info;
+  if (!node.is_call()) return std::nullopt;
+  return info_of(node.op(), [&](size_t index) { return node.args().at(index).constant(); });
+}
+
+std::optional<ConvInfo> conv_info(const Op& op, const std::vector<c10::IValue>& arguments) {
+  return info_of(op, [&](size_t index) { return arguments.at(index); });
 }
 
 double ConvBatchNorm::eps() const { return batch_norm->arg("eps").to_double(); }
@@ -134,6 +157,7 @@ at::Tensor batch_norm_factor(const at::Tensor& gamma, const at::Tensor& running_
 }
 
 at::Tensor scale_weight(const at::Tensor& weight, const at::Tensor& factor, const ConvInfo& info) {
+  check_weight(weight, info);
   std::vector<int64_t> shape(static_cast<size_t>(weight.dim()), 1);
   if (!info.is_transposed || info.groups == 1) {
     shape[static_cast<size_t>(info.weight_axis())] = factor.numel();

@@ -63,6 +63,12 @@ void move_towards(at::Tensor& average, const at::Tensor& current, double constan
   average.unsafeGetTensorImpl()->bump_version();
 }
 
+at::Tensor eps_tensor(const std::string& name, double eps) {
+  const bool is_float32 = eps <= std::numeric_limits<float>::max() && static_cast<float>(eps) > 0;
+  if (!is_float32) throw expected(name, "eps", "positive and finite in float32", octet::str(eps));
+  return at::full({1}, eps, at::kFloat);
+}
+
 }  // namespace
 
 void apply_args(ObserverBase& observer, const ObserverArgs& args, const std::string& where) {
@@ -90,8 +96,7 @@ RangeObserver::RangeObserver(const std::string& name, const ObserverArgs& args, 
   }
   if (per_channel && ch_axis < 0) throw expected(name, "ch_axis", "0 or more", octet::str(ch_axis));
   if (is_dynamic && !may_be_dynamic) throw Error(name, "cannot serve dynamic quantization").hint("use a placeholder");
-  if (!(eps > 0) || !std::isfinite(eps)) throw expected(name, "eps", "positive and finite", octet::str(eps));
-  eps_ = register_buffer("eps", at::full({1}, eps, at::kFloat));
+  eps_ = register_buffer("eps", eps_tensor(name, eps));
   min_val = register_buffer("min_val", per_channel ? at::empty({0}, at::kFloat) : at::full({}, kInfinity, at::kFloat));
   max_val = register_buffer("max_val", per_channel ? at::empty({0}, at::kFloat) : at::full({}, -kInfinity, at::kFloat));
 }
@@ -391,7 +396,7 @@ void apply_loose_args(ObserverBase& observer, const ObserverArgs& args) {
 
 PlaceholderObserver::PlaceholderObserver(const ObserverArgs& args, double eps) {
   apply_loose_args(*this, args);
-  eps_ = register_buffer("eps", at::full({1}, eps, at::kFloat));
+  eps_ = register_buffer("eps", eps_tensor("PlaceholderObserver", eps));
 }
 
 QParams PlaceholderObserver::calculate_qparams() const { no_parameters(*this); }

@@ -12,6 +12,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include "octet/graph/libtorch_error.h"
 #include "octet/support/error.h"
 #include "octet/train/nccl.h"
 
@@ -66,9 +67,7 @@ void together(int64_t rank, const Action& action) {
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    const auto* of_libtorch = dynamic_cast<const c10::Error*>(&error);
-    const std::string why = of_libtorch != nullptr ? of_libtorch->what_without_backtrace() : error.what();
-    throw Error(str("rank ", rank), "lost another process: " + sentence_of(why))
+    throw Error(str("rank ", rank), "lost another process: " + sentence_of(plain_message(error)))
         .hint("the last checkpoint stands: --resume goes on from it");
   }
 }

@@ -47,7 +47,7 @@ std::vector<PassCase> writes() {
          g.call("aten.copy_.default", {slice(g, y, 1, 2, 6), g.input({2, 4})});
          return g.finish({y, g.call("aten.relu.default", {left})});
        },
-       replace_writes, "zeros.default slice.Tensor cat.default slice.Tensor cat.default slice.Tensor relu.default"},
+       replace_writes, "slice.Tensor cat.default slice.Tensor relu.default"},
       {"sum_into_a_part",
        [](auto& g) {
          Node* y = g.call("aten.exp.default", {g.input({2, 6})});
@@ -80,13 +80,87 @@ std::vector<PassCase> writes() {
          return g.finish({g.call("aten.neg.default", {y})});
        },
        replace_writes, ""},
-      {"step_declines",
+      {"every_second",
        [](auto& g) {
-         Node* y = zeros(g, {2, 6});
-         g.call("aten.copy_.default", {slice(g, y, 1, 0, 6, 2), g.input({2, 3})});
+         Node* y = g.call("aten.exp.default", {g.input({2, 6})});
+         g.call("aten.copy_.default", {slice(g, y, 1, 1, 6, 2), g.input({2, 3})});
+         return g.finish({y});
+       },
+       replace_writes, "exp.default unflatten.int slice.Tensor unsqueeze.default cat.default flatten.using_ints"},
+      {"a_step_that_leaves_a_rest",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 7})});
+         g.call("aten.copy_.default", {slice(g, y, 1, 1, 7, 4), g.input({2, 2})});
+         return g.finish({y});
+       },
+       replace_writes, "exp.default slice.Tensor slice.Tensor slice.Tensor slice.Tensor slice.Tensor cat.default"},
+      {"many_steps_that_leave_a_rest_decline",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 51})});
+         g.call("aten.copy_.default", {slice(g, y, 1, 0, 51, 2), g.input({2, 26})});
          return g.finish({y});
        },
        replace_writes, ""},
+      {"number_into_a_part",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 6})});
+         g.call("aten.fill_.Scalar", {slice(g, y, 1, 0, 4), 1.5});
+         g.call("aten.zero_.default", {g.call("aten.select.int", {y, int64_t{1}, int64_t{5}})});
+         return g.finish({y});
+       },
+       replace_writes,
+       "exp.default full.default expand.default slice.Tensor full.default expand.default unsqueeze.default "
+       "slice.Tensor "
+       "cat.default"},
+      {"number_of_a_tensor_over_all",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 6})});
+         Node* before = g.call("aten.neg.default", {y});
+         g.call("aten.fill_.Tensor", {y, g.tensor("number", at::scalar_tensor(3, at::kLong))});
+         return g.finish({y, before});
+       },
+       replace_writes, "exp.default neg.default to.dtype expand.default clone.default"},
+      {"through_a_permutation",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 3, 4, 5})});
+         Node* last = g.call("aten.permute.default", {y, Sizes{0, 2, 3, 1}});
+         g.call("aten.copy_.default", {slice(g, last, -1, 0, 1), g.input({2, 4, 5, 1})});
+         return g.finish({y});
+       },
+       replace_writes, "exp.default permute.default slice.Tensor cat.default permute.default"},
+      {"through_other_sizes",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 3, 4})});
+         Node* flat = g.call("aten.view.default", {y, Sizes{2, 12}});
+         g.call("aten.copy_.default", {slice(g, flat, 1, 5, 7), g.input({2, 2})});
+         return g.finish({y});
+       },
+       replace_writes, "exp.default view.default slice.Tensor slice.Tensor cat.default reshape.default"},
+      {"what_a_concatenation_joined_and_then_changed_is_cut_out_of_it",
+       [](auto& g) {
+         Node* first = g.call("aten.exp.default", {g.input({2, 3})});
+         Node* y = g.call("aten.cat.default", {std::vector<Arg>{first, g.input({2, 3})}, int64_t{1}});
+         Node* changed = g.call("aten.neg_.default", {first});
+         g.call("aten.copy_.default", {slice(g, y, 1, 3, 6), g.input({2, 3})});
+         return g.finish({y, changed});
+       },
+       replace_writes, "exp.default cat.default neg_.default slice.Tensor cat.default"},
+      {"memory_without_numbers",
+       [](auto& g) {
+         Node* x = g.input({2, 6});
+         Node* y = g.call("aten.empty_like.default", {x});
+         g.call("aten.copy_.default", {slice(g, y, 1, 0, 3), slice(g, x, 1, 3, 6)});
+         g.call("aten.copy_.default", {slice(g, y, 1, 3, 6), slice(g, x, 1, 0, 3)});
+         return g.finish({y});
+       },
+       replace_writes, "slice.Tensor slice.Tensor cat.default"},
+      {"a_whole_write_that_is_read_through_its_place",
+       [](auto& g) {
+         Node* y = g.call("aten.exp.default", {g.input({2, 6})});
+         g.call("aten.neg_.default", {y});
+         return g.finish({g.call("aten.tanh.default", {y})});
+       },
+       replace_writes, "exp.default neg_.default tanh.default"},
       {"samples_decline",
        [](auto& g) {
          Node* y = g.call("aten.exp.default", {g.input({2, 6})});
@@ -129,7 +203,7 @@ TEST(WrittenConstants, AreFoldedWithTheirWrites) {
 TEST(WrittenConstants, StayComputed) {
   GraphBuilder g;
   Node* y = zeros(g, {2, 6});
-  g.call("aten.copy_.default", {slice(g, y, 1, 0, 6, 2), g.input({2, 3})});
+  g.call("aten.copy_.default", {g.call("aten.diagonal.default", {y}), g.input({2})});
   Node* sum = zeros(g, {2, 6});
   g.call("aten.add_.Tensor", {sum, y});
   const auto module = g.finish({sum});

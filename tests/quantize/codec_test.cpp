@@ -101,6 +101,8 @@ TEST(Codec, BrokenConfigurationsAreNamed) {
                                                                                       {"qscheme", "per_planet"},
                                                                                       {"qscheme", "per_channel_affine"},
                                                                                       {"eps", -1.0},
+                                                                                      {"eps", 1e105},
+                                                                                      {"eps", 1e-60},
                                                                                       {"eps", "x"},
                                                                                       {"ch_axis", nullptr}}) {
     nlohmann::json broken = good;
@@ -112,6 +114,25 @@ TEST(Codec, BrokenConfigurationsAreNamed) {
     huge["bins"] = bins;
     EXPECT_TRUE(test::fails_with([&] { make(huge); }, "[file] is refused: its histograms would take")) << bins;
   }
+}
+
+TEST(Codec, AConvBnIsWhatItsOperatorIs) {
+  const nlohmann::json linear = {{"type", "QatConvBn"},
+                                 {"op", "aten.linear.default"},
+                                 {"eps", 1e-5},
+                                 {"momentum", 0.1},
+                                 {"literals", {nullptr, nullptr, nullptr}}};
+  nlohmann::json other = linear;
+  other["op"] = "aten.addmm.default";
+  EXPECT_THROW(made_from(JsonCursor(other, "file")), Error);
+  const auto made = std::dynamic_pointer_cast<QatConvBn>(made_from(JsonCursor(linear, "file")));
+  ASSERT_TRUE(made && made->info().is_linear);
+  const at::Tensor of_channels = at::ones({3});
+  const auto call = [&](const at::Tensor& weight) {
+    return made->call({at::ones({2, 4}), weight, {}, of_channels, of_channels, of_channels, of_channels});
+  };
+  EXPECT_EQ(call(at::ones({3, 4})).sizes(), at::IntArrayRef({2, 3}));
+  EXPECT_TRUE(test::fails_with([&] { call(at::ones({})); }, "[conv-bn] weight dimensions: expected 2 or more, got 0"));
 }
 
 TEST(Codec, StateMustFit) {

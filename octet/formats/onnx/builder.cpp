@@ -11,6 +11,7 @@
 #include "octet/formats/dtype.h"
 #include "octet/formats/raw_tensor.h"
 #include "octet/graph/call_check.h"
+#include "octet/graph/libtorch_error.h"
 #include "octet/support/error.h"
 
 namespace octet::onnx {
@@ -106,8 +107,7 @@ std::vector<at::Tensor> run_once(const Op& op, c10::Stack stack, const std::stri
   } catch (const Error& error) {
     throw error.where().empty() ? Error(where, error.what()) : error;
   } catch (const std::exception& error) {
-    const auto* of_libtorch = dynamic_cast<const c10::Error*>(&error);
-    std::string text = of_libtorch != nullptr ? of_libtorch->what_without_backtrace() : error.what();
+    std::string text = plain_message(error);
     std::replace(text.begin(), text.end(), '\n', ' ');
     throw Error(where, str(op.text(), ": ", text));
   }

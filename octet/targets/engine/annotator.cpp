@@ -68,7 +68,7 @@ class Annotator {
     nodes_ = (options.scheme.empty() ? target.schemes.front() : *target.find_scheme(options.scheme)).for_node;
     find_factors();
     divisors_ = float_divisors(
-        module, [&](const Node& node) { return target_.rules.find(node) == nullptr || specs_.of(node).left_in_float; });
+        module, [&](const Node& node) { return target_.rules.find(node) == nullptr || specs_.is_left_in_float(node); });
   }
 
   QuantizationPlan run() {
@@ -99,7 +99,7 @@ class Annotator {
     const std::vector<Node*> nodes = graph_.nodes();
     for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
       const OperatorRule* rule = (*it)->is_call() ? target_.rules.find(**it) : nullptr;
-      if (rule == nullptr || specs_.of(**it).left_in_float) continue;
+      if (rule == nullptr || specs_.is_left_in_float(**it)) continue;
       const bool passes_on = rule->sharing != Sharing::kNone && factors_.count(*it) > 0;
       for (const InputRule& input : rule->inputs) {
         if (!passes_on && input.role != Role::kProductOperand) continue;
@@ -131,15 +131,14 @@ class Annotator {
     return joined ? product : nullptr;
   }
 
-  // The override that leaves the node in float.
-  std::optional<size_t> left_in_float(const Node& node) const {
+  // What the node is decided with.
+  const Node& decider_of(const Node& node) const {
     const Node* product = product_of_batch_norm(node);
-    return specs_.of(product != nullptr ? *product : node).left_in_float;
+    return product != nullptr ? *product : node;
   }
 
   const QuantizationConfig& config_of(const Node& node) const {
-    const Node* product = product_of_batch_norm(node);
-    const Node& asked = product != nullptr ? *product : node;
+    const Node& asked = decider_of(node);
     if (own_config_) {
       if (const QuantizationConfig* own = own_config_(asked)) return *own;
     }
@@ -159,9 +158,8 @@ class Annotator {
   }
 
   void annotate_placeholder(Node& node) {
-    const std::optional<size_t> left = specs_.follow(left_in_float(node));
-    if (left) {
-      reasons_[&node] = octet::str("left in float by overrides[", *left, "]");
+    if (std::string why = specs_.why_left_in_float(node); !why.empty()) {
+      reasons_[&node] = std::move(why);
       return;
     }
     if (!is_float_value(node) || node.user_count() == 0) {
@@ -187,11 +185,10 @@ class Annotator {
       return;
     }
     const OperatorRule* rule = target_.rules.find(node);
-    const std::optional<size_t> left = specs_.follow(left_in_float(node));
-    if (left) {
-      const Node* product = product_of_batch_norm(node);
-      reasons_[&node] = product != nullptr ? octet::str("computed together with '", product->name(), "', in float")
-                                           : octet::str("left in float by overrides[", *left, "]");
+    const Node& decider = decider_of(node);
+    if (std::string why = specs_.why_left_in_float(decider); !why.empty()) {
+      const bool together = &decider != &node;
+      reasons_[&node] = together ? octet::str("computed together with '", decider.name(), "', in float") : why;
       return;
     }
     if (rule == nullptr) {
@@ -219,7 +216,7 @@ class Annotator {
     Node* whole = node.arg(size_t{0}).node();
     if (target_.rules.find(node) == nullptr || is_annotated(node) || !is_float_element(node)) return;
     if (divisors_.count(&node) > 0) return;
-    if (specs_.of(*whole).left_in_float || specs_.of(node).left_in_float) return;
+    if (specs_.is_left_in_float(*whole) || specs_.is_left_in_float(node)) return;
     const RoleConfig* numbers = config_of(node).find(Role::kActivation);
     if (lends_parameters(whole)) {
       write_output(node, SharedQuantizationSpec{EdgeOrNode(whole)});
@@ -440,7 +437,9 @@ class Annotator {
       norm = user;
       user = only_user(*norm);
     }
-    if (user == nullptr || is_annotated(*user) || left_in_float(*user) || divisors_.count(user) > 0) return false;
+    if (user == nullptr || is_annotated(*user) || specs_.is_left_in_float(decider_of(*user)) ||
+        divisors_.count(user) > 0)
+      return false;
     if (!target_.rules.is_fusable_activation(*user)) return false;
     const Role output = target_.rules.find(*user)->output;
     const RoleConfig* numbers = result_numbers(*user, output == Role::kShared ? Role::kActivation : output, config);

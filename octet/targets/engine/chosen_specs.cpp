@@ -1,10 +1,12 @@
 #include "octet/targets/engine/chosen_specs.h"
 
 #include "octet/support/error.h"
+#include "octet/targets/engine/passes/memory.h"
 
 namespace octet::targets {
 
-ChosenSpecs::ChosenSpecs(const QuantizerOptions& options, const Graph& graph) : options_(options) {
+ChosenSpecs::ChosenSpecs(const QuantizerOptions& options, const Graph& graph)
+    : options_(options), changed_(changed_for_others(graph)) {
   overrides_.resize(options.overrides.size());
   for (const Node* node : graph.nodes()) {
     choices_[node] = choices_for(options.overrides, *node);
@@ -12,6 +14,19 @@ ChosenSpecs::ChosenSpecs(const QuantizerOptions& options, const Graph& graph) : 
       if (selects(options.overrides[i], *node)) overrides_[i].matched.push_back(node->name());
     }
   }
+}
+
+bool ChosenSpecs::is_left_in_float(const Node& node) const {
+  return of(node).left_in_float.has_value() || changed_.count(&node) > 0;
+}
+
+std::string ChosenSpecs::why_left_in_float(const Node& node) const {
+  if (const auto chosen = follow(of(node).left_in_float)) {
+    return octet::str("left in float by overrides[", *chosen, "]");
+  }
+  const auto changed = changed_.find(&node);
+  if (changed == changed_.end()) return "";
+  return octet::str("'", changed->second->name(), "' changes in place what others read of the same memory");
 }
 
 AnySpec ChosenSpecs::activation(const RoleConfig& numbers, const std::vector<const Node*>& owners) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -18,6 +19,10 @@ class ChosenSpecs {
   ChosenSpecs(const QuantizerOptions& options, const Graph& graph);
 
   const NodeChoices& of(const Node& node) const { return choices_.at(&node); }
+  /// True where an override leaves the node in float, or an operator in place changes memory of its for others.
+  bool is_left_in_float(const Node& node) const;
+  /// Why it is, which counts as an effect of the override; empty where it isn't.
+  std::string why_left_in_float(const Node& node) const;
   /// What an override says that is followed is in effect.
   std::optional<size_t> follow(std::optional<size_t> index) const {
     if (index) overrides_[*index].in_effect = true;
@@ -34,6 +39,7 @@ class ChosenSpecs {
  private:
   const QuantizerOptions& options_;
   std::unordered_map<const Node*, NodeChoices> choices_;
+  std::unordered_map<const Node*, const Node*> changed_;  // by which operator
   mutable std::vector<QuantizationPlan::Override> overrides_;
 };
 

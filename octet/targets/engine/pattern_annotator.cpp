@@ -71,10 +71,10 @@ class PatternAnnotator {
     return pattern.sharing == PatternSharing::kProducer || pattern.sharing == PatternSharing::kProducerOrOwn;
   }
 
-  // By an override, or since a scope without numbers holds it.
+  // By an override, for what is written in place, or since a scope without numbers holds it.
   bool is_left(const Node& node) {
-    if (const auto chosen = specs_.follow(specs_.of(node).left_in_float)) {
-      reasons_[&node] = octet::str("left in float by overrides[", *chosen, "]");
+    if (std::string why = specs_.why_left_in_float(node); !why.empty()) {
+      reasons_[&node] = std::move(why);
       return true;
     }
     for (size_t i = 0; i < scopes_.size(); ++i) {

@@ -1,5 +1,6 @@
 #include "octet/targets/engine/passes/memory.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace octet::targets {
@@ -28,6 +29,48 @@ bool is_read_behind(const Node& owner, const Node& place, const std::unordered_s
     }
   }
   return false;
+}
+
+namespace {
+
+const Node& owner_of(const Node& value) {
+  const Node* owner = &value;
+  while (const Node* shared = may_share_with(*owner)) owner = shared;
+  return *owner;
+}
+
+// The owner of memory, and all that lies there.
+std::vector<const Node*> values_in_memory_of(const Node& owner) {
+  std::vector<const Node*> values = {&owner};
+  for (size_t i = 0; i < values.size(); ++i) {
+    for (const Node* user : values[i]->users()) {
+      if (may_share_with(*user) == values[i]) values.push_back(user);
+    }
+  }
+  return values;
+}
+
+}  // namespace
+
+bool is_written_behind(const Node& value, const Node& place) {
+  const std::vector<const Node*> values = values_in_memory_of(owner_of(value));
+  return std::any_of(values.begin(), values.end(), [&](const Node* each) {
+    return each->is_call() && each->op().mutates() && place.graph().before(&place, each);
+  });
+}
+
+std::unordered_map<const Node*, const Node*> changed_for_others(const Graph& graph) {
+  std::unordered_map<const Node*, const Node*> changed;
+  for (const Node* write : graph.nodes()) {
+    if (!write->is_call() || !write->op().writes_argument(0) || write->args()[0].node() == nullptr) continue;
+    const Node& owner = owner_of(*write->args()[0].node());
+    if (owner.is_get_attr() || changed.count(&owner) > 0 || !is_read_behind(owner, *write)) continue;
+    for (const Node* value : values_in_memory_of(owner)) {
+      changed.emplace(value, write);
+      for (const Node* user : value->users()) changed.emplace(user, write);
+    }
+  }
+  return changed;
 }
 
 Memory::Memory(const Graph& graph) : graph_(graph) {

@@ -15,6 +15,13 @@ const Node* may_share_with(const Node& node);
 /// reads `copies` of it counts too: they may vanish.
 bool is_read_behind(const Node& owner, const Node& place, const std::unordered_set<const Node*>& copies = {});
 
+/// True where an operator behind `place` writes the memory that the value lies in.
+bool is_written_behind(const Node& value, const Node& place);
+
+/// The values that lie in memory which an operator in place changes for readers that do not read its result, with the
+/// operator: on grids, in memory of their own, they would miss the change. Readers of theirs are among them.
+std::unordered_map<const Node*, const Node*> changed_for_others(const Graph& graph);
+
 /// Which values lie in the same memory, and the last operator that writes there, of a graph as it is now.
 class Memory {
  public:

@@ -6,46 +6,11 @@
 
 #include "octet/targets/engine/passes/memory.h"
 #include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/put_back.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
 namespace octet::targets {
 namespace {
-
-// A part of a value along one dimension.
-struct Part {
-  int64_t dim = 0;
-  int64_t start = 0;
-  int64_t length = 0;
-  bool drops_dim = false;  // a select
-};
-
-// The part that a slice without a step or a select takes, by numbers that are known. At another batch, a part of
-// dimension 0 may be another part, unless it is `of_constant`.
-std::optional<Part> part_taken_by(const Node& view, bool of_constant) {
-  const bool is_slice = view.is_call("aten.slice.Tensor");
-  if ((!is_slice && !view.is_call("aten.select.int")) || !view.meta()) return std::nullopt;
-  const Node* whole = view.arg("self").node();
-  if (whole == nullptr || !whole->meta() || !view.arg("dim").is_constant()) return std::nullopt;
-  Part part;
-  part.dim = positive_dim(view.arg("dim").to_int(), whole->meta()->rank());
-  const int64_t size = whole->sizes().at(static_cast<size_t>(part.dim));
-  const Arg& from = view.arg(is_slice ? "start" : "index");
-  if (!from.is_constant()) return std::nullopt;
-  part.start = from.is_none() ? 0 : std::clamp(positive_dim(from.to_int(), size), int64_t{0}, size);
-  part.drops_dim = !is_slice;
-  part.length = is_slice ? view.sizes().at(static_cast<size_t>(part.dim)) : 1;
-  if (!is_slice) return part;
-  const bool is_known = view.arg("end").is_constant() && view.arg("step").is_constant();
-  const bool is_of_samples = part.dim == 0 && part.length != size && !of_constant;
-  if (!is_known || view.arg("step").to_int() != 1 || is_of_samples) return std::nullopt;
-  return part;
-}
-
-// Its result is its first argument as a whole, written or not.
-bool is_the_same_value(const Node& node) {
-  return node.is_call("aten.alias.default") || node.is_call("aten.detach.default") ||
-         (node.op().mutates() && node.op().writes_argument(0) && node.args()[0].is_node());
-}
 
 // "aten.add_.Tensor" as "aten.add.Tensor"; nothing where there is none that takes the same.
 std::optional<Op> without_write(const Op& op) {
@@ -55,6 +20,10 @@ std::optional<Op> without_write(const Op& op) {
   const std::optional<Op> found = Op::try_find(name.substr(0, end - 1) + name.substr(end));
   if (!found || found->mutates()) return std::nullopt;
   return found->schema().arguments().size() == op.schema().arguments().size() ? found : std::nullopt;
+}
+
+bool is_fill(const Node& node) {
+  return node.is_call("aten.fill_.Scalar") || node.is_call("aten.fill_.Tensor") || node.is_call("aten.zero_.default");
 }
 
 // In place, what these find goes into a value of another type.
@@ -89,7 +58,9 @@ class Write {
     if (!is_understood()) return false;
     const auto here = graph_.inserting_before(write_);
     Node* written = value_written();
-    for (size_t i = 0; i + 1 < chain_.size(); ++i) written = around(*chain_[i], chain_[i + 1], written);
+    for (size_t i = 0; i + 1 < chain_.size(); ++i) {
+      written = PutBack::around(*chain_[i], chain_[i + 1], written, is_of_constant_);
+    }
     renewed_[chain_.back()] = written;
     std::vector<std::pair<Node*, Node*>> changes;
     for (Node* alias : read_behind_) changes.emplace_back(alias, renewed(alias));
@@ -121,11 +92,11 @@ class Write {
     is_of_constant_ = is_of_constants(owner);
     bool is_part = false;
     for (size_t i = 0; i + 1 < chain_.size(); ++i) {
-      const bool takes_part = part_taken_by(*chain_[i], is_of_constant_).has_value();
-      if (!takes_part && !is_the_same_value(*chain_[i])) return false;
-      is_part |= takes_part;
+      if (!PutBack::knows(*chain_[i], is_of_constant_)) return false;
+      is_part |= PutBack::shows_a_part(*chain_[i], is_of_constant_);
     }
-    if (!is_copy_ && !is_part && !is_of_constant_) return false;
+    gives_all_ = is_copy_ || (is_fill(*write_) && !is_of_constant_);
+    if (!gives_all_ && !is_part && !is_of_constant_) return false;
     return can_compute() && finds_readers(owner);
   }
 
@@ -136,11 +107,8 @@ class Write {
       return false;
     }
     if (is_copy_) return write_->arg("src").is_node();
+    if (gives_all_) return true;
     if (write_->is(Trait::kRandom) || !without_write(write_->op())) return false;
-    if (!is_of_constant_) {
-      const std::string_view name = write_->op().short_name();
-      if (name == "fill_" || name == "zero_") return false;  // no compiler has them
-    }
     const at::ScalarType type = chain_.front()->meta()->dtype;  // in place nothing changes it
     if (type != at::kBool && finds_truth(write_->op())) return false;
     return std::all_of(inputs.begin(), inputs.end(), [&](const Node* node) {
@@ -182,13 +150,13 @@ class Write {
   // What is there behind the write.
   Node* value_written() const {
     Node* place = chain_.front();
-    if (!is_copy_) {
+    if (!gives_all_) {
       Node* value = graph_.call(*without_write(write_->op()), write_->args());
       value->set_meta(*place->meta());
       copy_notes(*write_, *value);
       return value;
     }
-    Node* source = write_->arg("src").node();
+    Node* source = is_copy_ ? write_->arg("src").node() : number_filled_in();
     if (source->meta()->dtype != place->meta()->dtype) {
       source = add_call("aten.to.dtype", {source, place->meta()->dtype}, source->sizes(), *write_);
       source->set_meta(TensorMeta{place->meta()->dtype, source->sizes()});
@@ -197,30 +165,6 @@ class Write {
       source = add_call("aten.expand.default", {source, place->sizes()}, place->sizes(), *place);
     }
     return chain_.size() > 1 ? source : add_call("aten.clone.default", {source}, place->sizes(), *place);
-  }
-
-  // `whole` with `value` in the part of it that `view` shows.
-  Node* around(const Node& view, Node* whole, Node* value) const {
-    const std::optional<Part> part = part_taken_by(view, is_of_constant_);
-    if (!part) return value;
-    const auto at = static_cast<size_t>(part->dim);
-    std::vector<int64_t> sizes = whole->sizes();
-    const int64_t size = sizes.at(at);
-    if (part->drops_dim) {
-      sizes[at] = 1;
-      value = add_call("aten.unsqueeze.default", {value, part->dim}, sizes, *whole);
-    }
-    std::vector<Arg> parts;
-    const auto add_rest = [&](int64_t start, int64_t end) {
-      if (start >= end) return;
-      sizes[at] = end - start;
-      parts.emplace_back(add_call("aten.slice.Tensor", {whole, part->dim, start, end}, sizes, *whole));
-    };
-    add_rest(0, part->start);
-    if (part->length > 0) parts.emplace_back(value);
-    add_rest(part->start + part->length, size);
-    if (parts.size() == 1) return add_call("aten.clone.default", {parts.front()}, whole->sizes(), *whole);
-    return add_call("aten.cat.default", {Arg(parts), part->dim}, whole->sizes(), *whole);
   }
 
   // The same view of what is there now.
@@ -243,21 +187,58 @@ class Write {
     return now;
   }
 
+  Node* number_filled_in() const {
+    const Arg number = write_->has_arg("value") ? write_->arg("value") : Arg(0.0);
+    if (number.is_node()) return number.node();
+    return add_call("aten.full.default", {std::vector<int64_t>{1}, number, chain_.front()->meta()->dtype}, {1},
+                    *chain_.front());
+  }
+
   Node* write_;
   Graph& graph_;
   std::vector<Node*> chain_;
   std::vector<Node*> read_behind_;
   std::unordered_map<const Node*, Node*> renewed_;
   bool is_copy_ = false;
+  bool gives_all_ = false;  // nothing of what was there is left in the place
   bool is_of_constant_ = false;
 };
+
+// What is read of memory that nobody has written is any number: in the range of an observer, too.
+bool fill_empties(Graph& graph) {
+  const auto is_empty = [](const Node& node) {
+    return node.is_call("aten.empty_like.default") || node.is_call("aten.new_empty.default");
+  };
+  const std::vector<Node*> empties = calls_where(graph, is_empty);
+  for (Node* empty : empties) {
+    const auto here = graph.inserting_before(empty);
+    const bool is_alike = empty->is_call("aten.empty_like.default");
+    Node* zeros = graph.call(Op::find(is_alike ? "aten.zeros_like.default" : "aten.new_zeros.default"), empty->args());
+    zeros->set_meta(empty->meta());
+    copy_notes(*empty, *zeros);
+    replace_node(empty, zeros);
+  }
+  return !empties.empty();
+}
+
+// Who reads a value behind an operator that wrote all of it reads what the operator gives.
+bool read_results(Node* write) {
+  Node* place = write->op().writes_argument(0) ? write->args()[0].node() : nullptr;
+  const bool is_of_graph = place != nullptr && place->is_call() && may_share_with(*place) == nullptr;
+  if (!is_of_graph || may_share_with(*write) != place) return false;
+  const auto stands_in_front = [&](const Node* user) { return !write->graph().before(write, user); };
+  const std::vector<Node*> users = place->users();
+  if (std::all_of(users.begin(), users.end(), stands_in_front)) return false;
+  place->replace_all_uses_with(write, stands_in_front);
+  return true;
+}
 
 }  // namespace
 
 bool replace_writes(GraphModule& module) {
-  bool changed = false;
+  bool changed = fill_empties(module.graph());
   for (Node* node : calls_where(module.graph(), [](const Node& each) { return each.op().mutates(); })) {
-    changed |= Write(node).replace();
+    changed |= Write(node).replace() || read_results(node);
   }
   return changed;
 }
