@@ -105,8 +105,8 @@ bool decompose_windows(GraphModule& module);
 bool decompose_computed_weights(GraphModule& module);
 
 /// index by a row of constants, repeat, repeat_interleave, pad by the nearest element or around become cats of slices;
-/// an index of more than 32 pieces, or of one, becomes index_select; more than 32 copies of one sample are a product with
-/// ones. Declined along samples, but for repeat_interleave, and for more than 1024 copies.
+/// an index of more than 32 pieces, or of one, becomes index_select; more than 32 copies of one sample are a product
+/// with ones. Declined along samples, but for repeat_interleave, and for more than 1024 copies.
 bool decompose_copies(GraphModule& module);
 
 /// Bicubic resizes, those with antialiasing, and bilinear ones by a scale that is not the ratio of the sizes, become
