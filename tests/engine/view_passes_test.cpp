@@ -455,8 +455,6 @@ std::vector<PassCase> arithmetic() {
        decompose_copies, "reshape.default cat.default reshape.default relu.default"},
       {"repeat_interleave_last", of_input("aten.repeat_interleave.self_int", {2, 3}, {int64_t{2}, int64_t{-1}}),
        decompose_copies, "reshape.default cat.default reshape.default relu.default"},
-      {"repeat_interleave_of_samples_declines",
-       of_input("aten.repeat_interleave.self_int", {2, 3}, {int64_t{2}, int64_t{0}}), decompose_copies, ""},
       resize("bicubic", "upsample_bicubic2d", {2, 3, 5, 6}, {10, 4}, false),
       resize("bicubic_aligned", "upsample_bicubic2d", {1, 2, 4, 5}, {7, 9}, true),
       resize("bicubic_smoothed", "_upsample_bicubic2d_aa", {1, 2, 9, 8}, {4, 3}, false),

@@ -76,6 +76,26 @@ Build dilated_transpose(Sizes dilation) {
   };
 }
 
+// A convolution whose weight is an input.
+Build with_computed_weight(const std::string& op, Sizes image, Sizes weight, Sizes stride, Sizes padding,
+                           Sizes dilation, int64_t groups, bool has_bias) {
+  return [=](GraphBuilder& g) {
+    Node* x = g.input(image);
+    Node* w = g.call("aten.relu.default", {g.input(weight)});
+    Arg bias;
+    if (has_bias) bias = g.parameter("bias", {weight.front()});
+    return g.finish({g.call(op, {x, w, bias, stride, padding, dilation, groups})});
+  };
+}
+
+Build linear_by_computed_weight(Sizes sizes, bool is_constant) {
+  return [=](GraphBuilder& g) {
+    Node* w = is_constant ? g.parameter("w", {5, sizes.back()}) : g.input({5, sizes.back()});
+    Node* weight = g.call("aten.relu.default", {w});
+    return g.finish({g.call("aten.linear.default", {g.input(sizes), weight, g.parameter("bias", {5})})});
+  };
+}
+
 bool split_in_parts_of_four(GraphModule& module) { return split_transposed_groups(module, 4, 4); }
 bool with_activations(GraphModule& module) {
   return add_batch_to_convolutions(module, [](const Node& node) { return node.is_call("aten.relu.default"); });
@@ -87,6 +107,10 @@ std::vector<PassCase> window_cases() {
            "reshape.default pixel_shuffle.default relu.default"),
       fold("fold_with_sums", {1, 18, 20}, {4, 5}, {3, 3}, {1, 1}, {1, 1}, {1, 1},
            "reshape.default conv_transpose2d.input relu.default"),
+      fold("fold_of_many_channels", {1, 192 * 9, 4}, {3, 3}, {3, 3}, {1, 1}, {1, 1}, {2, 2},
+           "reshape.default slice.Tensor conv_transpose2d.input slice.Tensor conv_transpose2d.input cat.default "
+           "relu.default"),
+      fold("fold_of_too_many_channels_declines", {1, 1999 * 9, 4}, {3, 3}, {3, 3}, {1, 1}, {1, 1}, {2, 2}, ""),
       fold("fold_apart", {2, 4, 4}, {5, 5}, {2, 2}, {2, 1}, {0, 1}, {2, 5},
            "reshape.default conv_transpose2d.input relu.default"),
       fold("fold_with_a_rest", {1, 8, 4}, {5, 5}, {2, 2}, {1, 1}, {0, 0}, {2, 2},
@@ -117,14 +141,33 @@ std::vector<PassCase> window_cases() {
        "cat.default cat.default relu.default"},
       {"repeat_of_samples_declines", read_by_relu("aten.repeat.default", {2, 3}, {Sizes{2, 1}}), decompose_copies, ""},
       {"repeat_often_declines", read_by_relu("aten.repeat.default", {2, 3}, {Sizes{1, 40}}), decompose_copies, ""},
+      {"samples_one_behind_the_other",
+       read_by_relu("aten.repeat_interleave.self_int", {2, 3}, {int64_t{3}, int64_t{0}}), decompose_copies,
+       "reshape.default cat.default reshape.default relu.default"},
+      {"samples_one_behind_the_other_often",
+       read_by_relu("aten.repeat_interleave.self_int", {1, 2, 3}, {int64_t{64}, int64_t{0}}), decompose_copies,
+       "reshape.default mul.Tensor reshape.default relu.default"},
+      {"elements_one_behind_the_other_often",
+       read_by_relu("aten.repeat_interleave.self_int", {2, 3, 4}, {int64_t{70}, int64_t{1}}), decompose_copies,
+       "reshape.default cat.default slice.Tensor cat.default reshape.default relu.default"},
+      {"elements_one_behind_the_other_too_often_decline",
+       read_by_relu("aten.repeat_interleave.self_int", {2, 3}, {int64_t{1025}, int64_t{1}}), decompose_copies, ""},
+      {"once_behind_the_other", read_by_relu("aten.repeat_interleave.self_int", {2, 3}, {int64_t{1}, int64_t{1}}),
+       decompose_copies, "relu.default"},
       {"repeat_with_more_dimensions_declines", read_by_relu("aten.repeat.default", {2, 3}, {Sizes{1, 1, 4}}),
        decompose_copies, ""},
-      {"repeat_of_single_elements_often", read_by_relu("aten.repeat.default", {2, 1, 3}, {Sizes{1, 40, 1}}),
+      {"repeat_of_single_elements_often", read_by_relu("aten.repeat.default", {1, 1, 3}, {Sizes{1, 40, 1}}),
        decompose_copies, "mul.Tensor relu.default"},
+      {"repeat_of_single_elements_of_samples_often", read_by_relu("aten.repeat.default", {2, 1, 3}, {Sizes{1, 70, 1}}),
+       decompose_copies, "cat.default slice.Tensor cat.default relu.default"},
       {"expand", read_by_relu("aten.expand.default", {2, 3, 1, 4}, {Sizes{-1, -1, 5, -1}}), decompose_copies,
        "cat.default relu.default"},
-      {"expand_often", read_by_relu("aten.expand.default", {2, 3, 1}, {Sizes{-1, -1, 40}}), decompose_copies,
+      {"expand_often", read_by_relu("aten.expand.default", {1, 3, 1}, {Sizes{-1, -1, 40}}), decompose_copies,
        "mul.Tensor relu.default"},
+      {"expand_of_samples_often", read_by_relu("aten.expand.default", {2, 3, 1}, {Sizes{-1, -1, 64}}), decompose_copies,
+       "cat.default cat.default relu.default"},
+      {"expand_of_samples_too_often_declines", read_by_relu("aten.expand.default", {2, 3, 1}, {Sizes{-1, -1, 1025}}),
+       decompose_copies, ""},
       {"sum_of_a_row_and_a_column",
        [](GraphBuilder& g) {
          return g.finish({g.call("aten.add.Tensor", {g.input({2, 3, 1}), g.input({2, 1, 4})})});
@@ -151,6 +194,31 @@ std::vector<PassCase> window_cases() {
       {"transposed_kernels_with_one_step", dilated_transpose(Sizes{2}), spread_transposed_kernels,
        "conv_transpose2d.input"},
       {"transposed_kernels_without_steps_decline", dilated_transpose(Sizes{1, 1}), spread_transposed_kernels, ""},
+      {"computed_weight_of_groups",
+       with_computed_weight("aten.conv2d.default", {1, 6, 7, 5}, {4, 3, 3, 2}, {2, 1}, {1, 0}, {1, 2}, 2, true),
+       decompose_computed_weights,
+       "relu.default im2col.default reshape.default reshape.default bmm.default reshape.default reshape.default "
+       "add.Tensor"},
+      {"computed_weight_of_points",
+       with_computed_weight("aten.conv2d.default", {1, 6, 4, 5}, {4, 6, 1, 1}, {1, 1}, {0, 0}, {1, 1}, 1, false),
+       decompose_computed_weights, "relu.default reshape.default reshape.default bmm.default reshape.default"},
+      {"computed_weight_of_each_channel",
+       with_computed_weight("aten.conv2d.default", {1, 3, 4, 5}, {3, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1}, 3, false),
+       decompose_computed_weights,
+       "relu.default im2col.default reshape.default reshape.default bmm.default reshape.default"},
+      {"computed_weight_along_a_line",
+       with_computed_weight("aten.conv1d.default", {1, 4, 9}, {6, 2, 3}, {2}, {1}, {1}, 2, true),
+       decompose_computed_weights,
+       "relu.default reshape.default im2col.default reshape.default reshape.default bmm.default reshape.default "
+       "reshape.default add.Tensor"},
+      {"computed_weight_of_two_samples_declines",
+       with_computed_weight("aten.conv2d.default", {2, 3, 4, 5}, {3, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1}, 3, false),
+       decompose_computed_weights, ""},
+      {"linear_by_a_computed_weight", linear_by_computed_weight({2, 3, 4}, false), decompose_computed_weights,
+       "relu.default reshape.default transpose.int reshape.default bmm.default reshape.default reshape.default "
+       "add.Tensor"},
+      {"linear_by_a_weight_of_parameters_declines", linear_by_computed_weight({2, 3, 4}, true),
+       decompose_computed_weights, ""},
       {"transposed_groups_in_one", transposed(2, 4, 6, true), split_in_parts_of_four, "conv_transpose2d.input"},
       {"transposed_groups_in_parts", transposed(8, 8, 8, true), split_in_parts_of_four,
        "slice.Tensor conv_transpose2d.input slice.Tensor conv_transpose2d.input slice.Tensor conv_transpose2d.input "

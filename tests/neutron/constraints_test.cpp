@@ -116,21 +116,22 @@ TEST(Refusals, Convolution) {
 }
 
 TEST(Refusals, ComputedWeightsAndBiases) {
-  expect_refused(
-      [](GraphBuilder& b) {
-        return b.call(kConv, {b.input({1, 3, 8, 8}), b.input({4, 3, 3, 3})});
-      },
-      kConv, "weight: expected a parameter or constant, got a computed value");
+  NeutronOptions without;
+  without.without_passes = {"decompose_computed_weights"};
+  const auto convolution = [](GraphBuilder& b) {
+    return b.call(kConv, {b.input({1, 3, 8, 8}), b.input({4, 3, 3, 3})});
+  };
+  expect_refused(convolution, kConv, "weight: expected a parameter or constant, got a computed value", without);
+  expect_taken(convolution, "aten.bmm.default");
   expect_refused(
       [](GraphBuilder& b) {
         return b.call(kConv, {b.input({1, 3, 8, 8}), b.parameter("c.weight", {4, 3, 3, 3}), b.input({4})});
       },
       kConv, "bias: expected a parameter or constant, got a computed value");
-  expect_refused(
-      [](GraphBuilder& b) {
-        return b.call("aten.linear.default", {b.input({2, 3}), b.input({4, 3})});
-      },
-      "aten.linear.default", "weight: expected a parameter or constant, got a computed value");
+  const auto linear = [](GraphBuilder& b) { return b.call("aten.linear.default", {b.input({2, 3}), b.input({4, 3})}); };
+  expect_refused(linear, "aten.linear.default", "weight: expected a parameter or constant, got a computed value",
+                 without);
+  expect_taken(linear, "aten.bmm.default");
 }
 
 // Stores an operand of a convolution with another type.

@@ -113,6 +113,11 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
           {"convert_div_to_mul", targets::convert_div_to_mul},
           {"cut_negative_pads", targets::cut_negative_pads},
           {"move_views_before_linears", targets::move_views_before_linears},
+      });
+  if (with_products) passes.push_back({"decompose_computed_weights", targets::decompose_computed_weights});
+  passes.insert(
+      passes.end(),
+      {
           {"put_convolutions_before_batch_norms",
            [is_qat](GraphModule& module) { return targets::put_convolutions_before_batch_norms(module, is_qat); }},
           {"convert_conv1d_to_conv2d",

@@ -1,6 +1,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "octet/graph/constant_value.h"
 #include "octet/support/error.h"
@@ -13,7 +14,34 @@ namespace {
 
 using Sizes = std::vector<int64_t>;
 
+constexpr auto kMostCopies = static_cast<int64_t>(kMostPieces * kMostPieces);
+constexpr int64_t kMostElements = int64_t{1} << 22;  // of a constant of the result's size
+
 bool is_known(const Node& node) { return node.meta() && node.meta()->numel() > 0; }
+
+// `count` copies along a dimension; of many by copies of copies.
+Node* put_side_by_side(Node* x, size_t dim, int64_t count, const Node& like) {
+  if (count == 1) return x;
+  const auto most = static_cast<int64_t>(kMostPieces);
+  Sizes sizes = x->sizes();
+  const int64_t length = sizes[dim];
+  Node* block = count > most ? put_side_by_side(x, dim, most, like) : x;
+  const int64_t each = count > most ? most : 1;
+  std::vector<Arg> copies(static_cast<size_t>(count / each), Arg(block));
+  if (count % each != 0) {
+    copies.emplace_back(add_slice(block, static_cast<int64_t>(dim), 0, count % each * length, like));
+  }
+  sizes[dim] *= count;
+  return add_call("aten.cat.default", {std::move(copies), static_cast<int64_t>(dim)}, sizes, like);
+}
+
+// More copies of one sample than are put side by side, in these sizes. A constant for each of several samples would
+// hold their number.
+Node* multiplied_by_ones(GraphModule& module, Node* x, const Sizes& sizes, const Node& node) {
+  const at::Tensor ones = at::ones(sizes, at::TensorOptions(node.meta()->dtype));
+  Node* whole = add_attr(module, octet::str("ones_", node.name()), ones, AttrKind::kConstant);
+  return add_call("aten.mul.Tensor", {x, whole}, sizes, node);
+}
 
 // ---- pad by the nearest element, or around -------------------------------------------------------------------------
 
@@ -84,19 +112,29 @@ Node* take_by_index(GraphModule& module, const Node& node, const Copy& copy) {
 
 // ---- repeat_interleave ---------------------------------------------------------------------------------------------
 
-// Along another dimension than the samples, by a number.
+// By a number along a dimension; 0 for other nodes. Of samples each stays whole, its copies behind it.
 int64_t repeats_of(const Node& node) {
   if (!node.is_call("aten.repeat_interleave.self_int") || !is_known(node)) return 0;
   const Node* x = node.arg("self").node();
   if (x == nullptr || !x->meta() || node.arg("dim").is_none() || !node.arg("repeats").is_constant()) return 0;
   const int64_t repeats = node.arg("repeats").to_int();
-  const bool along_samples = positive_dim(node.arg("dim").to_int(), x->meta()->rank()) == 0;
-  return along_samples || repeats < 2 || repeats > static_cast<int64_t>(kMostPieces) ? 0 : repeats;
+  return repeats > kMostCopies ? 0 : repeats;
 }
 
-Node* repeat(const Node& node, int64_t repeats) {
+Node* repeat(GraphModule& module, const Node& node, int64_t repeats) {
   Node* x = node.arg("self").node();
-  return repeat_elements(x, positive_dim(node.arg("dim").to_int(), x->meta()->rank()), repeats, node);
+  const auto dim = static_cast<size_t>(positive_dim(node.arg("dim").to_int(), x->meta()->rank()));
+  if (repeats == 1) return x;
+  Sizes rows(x->sizes().begin(), x->sizes().begin() + static_cast<ptrdiff_t>(dim) + 1);
+  const int64_t behind = std::accumulate(x->sizes().begin() + static_cast<ptrdiff_t>(dim) + 1, x->sizes().end(),
+                                         int64_t{1}, std::multiplies<>());
+  rows.insert(rows.end(), {1, behind});
+  Node* row = add_reshape(x, rows, 0, node);
+  rows[dim + 1] = repeats;
+  const bool by_ones = repeats > static_cast<int64_t>(kMostPieces) && rows[0] == 1 &&
+                       node.meta()->numel() <= kMostElements && at::isFloatingType(x->meta()->dtype);
+  Node* copies = by_ones ? multiplied_by_ones(module, row, rows, node) : put_side_by_side(row, dim + 1, repeats, node);
+  return add_reshape(copies, node.sizes(), 0, node);
 }
 
 // ---- repeat --------------------------------------------------------------------------------------------------------
@@ -122,11 +160,7 @@ Sizes times_of(const Node& node) {
 
 Node* repeat_whole(Node* x, const Sizes& times, const Node& node) {
   for (size_t dim = times.size(); dim-- > 0;) {
-    if (times[dim] == 1) continue;
-    Sizes sizes = x->sizes();
-    sizes[dim] *= times[dim];
-    const std::vector<Arg> copies(static_cast<size_t>(times[dim]), Arg(x));
-    x = add_call("aten.cat.default", {Arg(copies), static_cast<int64_t>(dim)}, sizes, node);
+    x = put_side_by_side(x, dim, times[dim], node);
   }
   return x;
 }
@@ -137,7 +171,6 @@ Node* repeat_whole(Node* x, const Sizes& times, const Node& node) {
 // The input's sizes in the rank of a result that holds elements of it many times side by side; empty for other nodes
 // and along samples.
 Sizes spread_sizes(const Node& x, const Node& node) {
-  constexpr int64_t kMostElements = int64_t{1} << 22;  // of a constant of the result's size
   if (!x.meta() || is_constant_value(x) || !at::isFloatingType(x.meta()->dtype)) return {};
   const Sizes& out = node.sizes();
   if (out.size() < x.sizes().size() || out.empty() || node.meta()->numel() > kMostElements) return {};
@@ -145,7 +178,7 @@ Sizes spread_sizes(const Node& x, const Node& node) {
   from.insert(from.end(), x.sizes().begin(), x.sizes().end());
   if (from == out || from[0] != out[0]) return {};
   for (size_t d = 0; d < out.size(); ++d) {
-    if (from[d] != out[d] && from[d] != 1) return {};
+    if (from[d] != out[d] && (from[d] != 1 || (out[0] != 1 && out[d] > kMostCopies))) return {};
   }
   return from;
 }
@@ -163,10 +196,8 @@ Node* spread(GraphModule& module, Node* x, const Sizes& from, const Node& node) 
   if (from != x->sizes()) x = add_reshape(x, from, 0, node);
   Sizes times(out.size(), 1);
   for (size_t d = 0; d < out.size(); ++d) times[d] = out[d] / from[d];
-  if (copies_of(times) <= kMostPieces) return repeat_whole(x, times, node);
-  const at::Tensor ones = at::ones(out, at::TensorOptions(node.meta()->dtype));
-  Node* whole = add_attr(module, octet::str("ones_", node.name()), ones, AttrKind::kConstant);
-  return add_call("aten.mul.Tensor", {x, whole}, out, node);
+  if (copies_of(times) <= kMostPieces || out[0] != 1) return repeat_whole(x, times, node);
+  return multiplied_by_ones(module, x, out, node);
 }
 
 // ---- arithmetic of rows and columns --------------------------------------------------------------------------------
@@ -206,7 +237,7 @@ bool decompose_copies(GraphModule& module) {
     if (const auto copy = index_of(module, *node)) {
       value = take_by_index(module, *node, *copy);
     } else if (const int64_t repeats = repeats_of(*node)) {
-      value = repeat(*node, repeats);
+      value = repeat(module, *node, repeats);
     } else if (const Sizes times = times_of(*node); !times.empty()) {
       value = repeat_whole(value, times, *node);
     } else if (const Sizes from = spread_sizes(*node); !from.empty()) {
@@ -214,7 +245,11 @@ bool decompose_copies(GraphModule& module) {
     } else {
       for (const Copy& each : padding_of(*node)) value = put_together(value, each, *node);
     }
-    replace_by_parts(node, value);
+    if (value == node->arg("self").node()) {
+      replace_node(node, value);
+    } else {
+      replace_by_parts(node, value);
+    }
     changed = true;
   }
   return changed;

@@ -94,8 +94,19 @@ Node* take_windows(const Node& node, const Windows& w) {
 
 // ---- col2im: [N, C k k, windows] to [N, C, H, W] -------------------------------------------------------------------
 
-// Weights that a fold may become: a number for each place of a window of each pair of channels.
+// Weights that a fold may become: a number for each place of a window of each pair of channels. Parts of the channels
+// share theirs, and are joined.
 constexpr int64_t kMostWeights = int64_t{1} << 20;
+constexpr int64_t kMostFolds = 16;
+
+// How many parts of the channels a fold becomes, each of as many; 0 where there are too many.
+int64_t folds_of(int64_t channels, int64_t places) {
+  for (int64_t parts = 1; parts <= kMostFolds; ++parts) {
+    const int64_t each = channels / parts;
+    if (channels % parts == 0 && each <= kMostWeights / (places * places) / each) return parts;
+  }
+  return 0;
+}
 
 std::optional<Windows> folded_windows_of(const Node& node) {
   if (!node.is_call("aten.col2im.default") || !node.meta() || node.meta()->numel() == 0) return std::nullopt;
@@ -111,10 +122,8 @@ std::optional<Windows> folded_windows_of(const Node& node) {
     w.counts.push_back(room / w.stride[i] + 1);
     w.rest.push_back(room % w.stride[i]);
   }
-  const int64_t channels = node.sizes()[1];
-  const bool is_small = w.kernel[0] * w.kernel[1] <= kMostParts &&
-                        channels <= kMostWeights / (w.kernel[0] * w.kernel[1] * w.kernel[0] * w.kernel[1]) / channels;
-  return is_small ? std::optional(w) : std::nullopt;
+  const int64_t places = w.kernel[0] * w.kernel[1];
+  return places <= kMostParts && folds_of(node.sizes()[1], places) > 0 ? std::optional(w) : std::nullopt;
 }
 
 // Each element goes to the place that it was taken from, sums where windows overlap: a transposed convolution whose
@@ -124,11 +133,18 @@ Node* put_windows_back(GraphModule& module, const Node& node, const Windows& w) 
   const int64_t places = w.kernel[0] * w.kernel[1], channels = image[1];
   Node* x = add_reshape(node.arg("self").node(), {image[0], channels * places, w.counts[0], w.counts[1]}, 0, node);
   if (tiles(w, image)) return add_call("aten.pixel_shuffle.default", {x, w.kernel[0]}, image, node);
+  const int64_t folds = folds_of(channels, places), each = channels / folds;
   const at::NoGradGuard no_grad;
-  const at::Tensor ones = at::eye(channels * places).reshape({channels * places, channels, w.kernel[0], w.kernel[1]});
+  const at::Tensor ones = at::eye(each * places).reshape({each * places, each, w.kernel[0], w.kernel[1]});
   Node* weight = add_attr(module, octet::str("places_", node.name()), ones, AttrKind::kConstant);
-  return add_call("aten.conv_transpose2d.input",
-                  {x, weight, Arg(), w.stride, w.padding, w.rest, int64_t{1}, w.dilation}, image, node);
+  std::vector<Arg> parts;
+  for (int64_t i = 0; i < folds; ++i) {
+    Node* part = add_slice(x, 1, i * each * places, (i + 1) * each * places, node);
+    parts.emplace_back(add_call("aten.conv_transpose2d.input",
+                                {part, weight, Arg(), w.stride, w.padding, w.rest, int64_t{1}, w.dilation},
+                                {image[0], each, image[2], image[3]}, node));
+  }
+  return put_side_by_side(std::move(parts), 1, node);
 }
 
 // ---- unfold: windows of a dimension, their places behind the others ------------------------------------------------

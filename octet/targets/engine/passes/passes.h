@@ -94,14 +94,19 @@ bool recompose_pixel_unshuffle(GraphModule& module);
 bool decompose_pixel_shuffles(GraphModule& module);
 
 /// fold of torch.nn.functional (col2im) becomes pixel_shuffle where windows lie side by side, else a transposed
-/// convolution by ones; declined above a million weights.
+/// convolution by ones, of many channels several; declined above a million weights and 16 parts.
 /// unfold of torch.nn.functional (im2col) and of tensors become slices, one for each place of a window or for each
 /// window, that are joined; windows that lie side by side become pixel_unshuffle, or one reshape and a permutation.
 /// Declined along samples, for more than 256 parts, and for an unfold whose memory is written later.
 bool decompose_windows(GraphModule& module);
 
+/// conv1d, conv2d and linear whose weight is computed from the inputs (CondConv, hypernetworks) become bmm, of a
+/// convolution by its windows (im2col), a product a group. Declined for convolutions of more than one sample.
+bool decompose_computed_weights(GraphModule& module);
+
 /// index by a row of constants, repeat, repeat_interleave, pad by the nearest element or around become cats of slices;
-/// an index of more than 32 pieces, or of one, becomes index_select. Declined along samples.
+/// an index of more than 32 pieces, or of one, becomes index_select; more than 32 copies of one sample are a product
+/// with ones. Declined along samples, but for repeat_interleave, and for more than 1024 copies.
 bool decompose_copies(GraphModule& module);
 
 /// Bicubic resizes, those with antialiasing, and bilinear ones by a scale that is not the ratio of the sizes, become
