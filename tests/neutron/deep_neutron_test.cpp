@@ -37,6 +37,7 @@ TEST(DeepNeutron, OfStepsThatShareOneGrid) {
   quantize_and_place("aten.view.default", {Arg(std::vector<int64_t>{1, 2})}, 0);
 }
 TEST(DeepNeutron, OfStepsWithoutARule) { quantize_and_place("aten.sin.default", {}, 0); }
+TEST(DeepNeutron, OfStepsInPlace) { quantize_and_place("aten.relu_.default", {}, 1); }
 TEST(DeepNeutron, OfStepsThatDoNothing) { quantize_and_place("aten.alias.default", {}, 0, 0); }
 
 }  // namespace

@@ -60,15 +60,28 @@ bool is_written_behind(const Node& value, const Node& place) {
 }
 
 std::unordered_map<const Node*, const Node*> changed_for_others(const Graph& graph) {
-  std::unordered_map<const Node*, const Node*> changed;
-  for (const Node* write : graph.nodes()) {
-    if (!write->is_call() || !write->op().writes_argument(0) || write->args()[0].node() == nullptr) continue;
-    const Node& owner = owner_of(*write->args()[0].node());
-    if (owner.is_get_attr() || changed.count(&owner) > 0 || !is_read_behind(owner, *write)) continue;
-    for (const Node* value : values_in_memory_of(owner)) {
-      changed.emplace(value, write);
-      for (const Node* user : value->users()) changed.emplace(user, write);
+  // A value that lies in written memory is up to date where it comes from the last operator that wrote there.
+  std::unordered_map<const Node*, const Node*> owner, comes_from, last_write, stale;
+  for (const Node* node : graph.nodes()) {
+    const Node* shared = may_share_with(*node);
+    owner[node] = shared == nullptr ? node : owner.at(shared);
+    for (const Node* input : node->inputs()) {
+      const auto write = last_write.find(owner.at(input));
+      if (write != last_write.end() && comes_from.at(input) != write->second) stale.emplace(*write);
     }
+    comes_from[node] = shared == nullptr ? nullptr : comes_from.at(shared);
+    if (!node->is_call() || !node->op().writes_argument(0) || node->args()[0].node() == nullptr) continue;
+    const Node* written = owner.at(node->args()[0].node());
+    if (written->is_get_attr()) continue;  // a state, which stands for itself
+    last_write[written] = node;
+    if (owner.at(node) == written) comes_from[node] = node;
+  }
+  std::unordered_map<const Node*, const Node*> changed;
+  for (const Node* value : graph.nodes()) {
+    const auto found = stale.find(owner.at(value));
+    if (found == stale.end()) continue;
+    changed.emplace(value, found->second);
+    for (const Node* user : value->users()) changed.emplace(user, found->second);
   }
   return changed;
 }

@@ -10,6 +10,7 @@
 namespace octet::targets {
 namespace {
 
+constexpr size_t kMostJoined = 256;  // values of a concatenation that are told apart: else n writes take n * n / 2
 constexpr int64_t kMostPieces = 16;  // that a step which does not divide its dimension is put together from
 
 // A part of a value along one dimension.
@@ -86,6 +87,7 @@ bool joins_along(const Node& node, int64_t dim) {
   if (!node.is_call("aten.cat.default") || !node.meta()) return false;
   if (positive_dim(node.arg("dim").to_int(), node.meta()->rank()) != dim) return false;
   const std::vector<Node*> inputs = node.inputs();
+  if (inputs.size() > kMostJoined) return false;
   return std::all_of(inputs.begin(), inputs.end(), [&](const Node* input) {
     return input->meta() && input->meta()->rank() == node.meta()->rank() && !is_written_behind(*input, node);
   });
