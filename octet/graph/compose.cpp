@@ -118,8 +118,10 @@ bool compose(Graph& graph, Node* node, const ComposeRow& row) {
 size_t compose_operators(GraphModule& module) {
   Graph& graph = module.graph();
   size_t composed = 0;
-  for (Node* node : graph.nodes()) {
-    if (!node->is_call()) continue;
+  std::vector<Node*> calls = graph.nodes();  // their elements go with them
+  calls.erase(std::remove_if(calls.begin(), calls.end(), [](const Node* node) { return !node->is_call(); }),
+              calls.end());
+  for (Node* node : calls) {
     const auto* row = std::find_if(std::begin(kRows), std::end(kRows),
                                    [&](const ComposeRow& each) { return node->is_call(each.op); });
     if (row != std::end(kRows) && compose(graph, node, *row)) ++composed;
