@@ -22,6 +22,7 @@ struct ConvInfo {
 /// nullopt for every other node. Knows conv1d/2d/3d with numbers or a string for padding, conv_transpose1d/2d/3d,
 /// convolution, and linear.
 std::optional<ConvInfo> conv_info(const Node& node);
+/// The same of a call of `op` with these arguments, of which the first three may be anything.
 std::optional<ConvInfo> conv_info(const Op& op, const std::vector<c10::IValue>& arguments);
 
 /// The numbers of a call of a 2-D convolution, where padding is given as numbers and nothing is transposed; else

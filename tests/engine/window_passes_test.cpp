@@ -68,11 +68,11 @@ Build transposed(int64_t groups, int64_t in, int64_t out, bool has_bias) {
   };
 }
 
-Build dilated_transpose(Sizes dilation) {
+Build dilated_transpose(Sizes dilation, Sizes padding = {1, 2}) {
   return [=](GraphBuilder& g) {
     return g.finish({g.call("aten.conv_transpose2d.input",
                             {g.input({2, 4, 4, 3}), g.parameter("weight", {4, 3, 3, 2}), g.parameter("bias", {6}),
-                             Sizes{2, 1}, Sizes{1, 2}, Sizes{1, 0}, int64_t{2}, dilation})});
+                             Sizes{2, 1}, padding, Sizes{1, 0}, int64_t{2}, dilation})});
   };
 }
 
@@ -193,6 +193,8 @@ std::vector<PassCase> window_cases() {
        "conv_transpose2d.input"},
       {"transposed_kernels_with_one_step", dilated_transpose(Sizes{2}), spread_transposed_kernels,
        "conv_transpose2d.input"},
+      {"transposed_kernels_far_apart_decline", dilated_transpose(Sizes{1000, 400}, Sizes{1000, 200}),
+       spread_transposed_kernels, ""},
       {"transposed_kernels_without_steps_decline", dilated_transpose(Sizes{1, 1}), spread_transposed_kernels, ""},
       {"computed_weight_of_groups",
        with_computed_weight("aten.conv2d.default", {1, 6, 7, 5}, {4, 3, 3, 2}, {2, 1}, {1, 0}, {1, 2}, 2, true),

@@ -154,6 +154,14 @@ std::vector<PassCase> writes() {
          return g.finish({y});
        },
        replace_writes, "slice.Tensor slice.Tensor cat.default"},
+      {"memory_of_these_sizes",
+       [](auto& g) {
+         Node* y = g.call("aten.empty.memory_format", {Sizes{2, 6}});
+         g.call("aten.copy_.default", {slice(g, y, 1, 0, 6), g.input({2, 6})});
+         g.call("aten.copy_.default", {slice(g, y, 1, 0, 2), g.input({2, 2})});
+         return g.finish({y});
+       },
+       replace_writes, "clone.default slice.Tensor cat.default"},
       {"a_whole_write_that_is_read_through_its_place",
        [](auto& g) {
          Node* y = g.call("aten.exp.default", {g.input({2, 6})});

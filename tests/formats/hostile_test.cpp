@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "octet/formats/container.h"
+#include "octet/formats/guard.h"
 #include "octet/formats/json.h"
 #include "octet/formats/npy.h"
 #include "octet/formats/pickle.h"
@@ -222,6 +223,12 @@ TEST(Hostile, InputsOfAbsurdSizesAreRefused) {
   }
   const std::string bad = rezipped(saved, {{"octet.json", root.dump()}});
   EXPECT_TRUE(fails_with([&] { load_octet(memory_source("m.octet", bad)); }, "the input has absurd sizes"));
+}
+
+// As libtorch throws it of a number beyond its type.
+TEST(Hostile, WhateverAReaderThrowsNamesTheFile) {
+  const auto read = [] { guard_loading("bad.octet", [] { throw std::runtime_error("value without overflow"); }); };
+  EXPECT_TRUE(fails_with(read, "[bad.octet] value without overflow"));
 }
 
 TEST(Hostile, ProgramsWithoutResultsNameTheirFile) {

@@ -135,6 +135,14 @@ TEST(Codec, AConvBnIsWhatItsOperatorIs) {
   EXPECT_TRUE(test::fails_with([&] { call(at::ones({})); }, "[conv-bn] weight dimensions: expected 2 or more, got 0"));
 }
 
+TEST(Codec, AWeightOfAConvBnFitsItsGroups) {
+  const auto scale = [](const ConvInfo& info) { scale_weight(at::ones({3, 2, 1}), at::ones({4}), info); };
+  EXPECT_TRUE(test::fails_with([&] { scale({.is_transposed = true, .groups = 2}); },
+                               "[conv-bn] weight rows: expected a multiple of 2 groups, got 3"));
+  EXPECT_TRUE(test::fails_with([&] { scale({.is_transposed = true, .groups = 0}); },
+                               "[conv-bn] groups: expected 1 or more, got 0"));
+}
+
 TEST(Codec, StateMustFit) {
   MinMaxObserver observer{ObserverArgs{}};
   auto state = named_state(observer);

@@ -19,7 +19,8 @@ class ChosenSpecs {
   ChosenSpecs(const QuantizerOptions& options, const Graph& graph);
 
   const NodeChoices& of(const Node& node) const { return choices_.at(&node); }
-  /// True where an override leaves the node in float, or an operator in place changes memory of its for others.
+  /// True where an override leaves the node in float, or an operator in place changes what it, or what it
+  /// reads, shares with others (passes/memory.h).
   bool is_left_in_float(const Node& node) const;
   /// Why it is, which counts as an effect of the override; empty where it isn't.
   std::string why_left_in_float(const Node& node) const;

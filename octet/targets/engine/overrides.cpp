@@ -202,8 +202,7 @@ ObserverFactory observer_by_name(const std::string& name, const RoleConfig& numb
   ObserverChoice choice = mode == QuantizationMode::kQat ? numbers.in_training : numbers.after_training;
   choice.watch = known->watch;
   choice.averaging_constant = ObserverChoice().averaging_constant;
-  const bool fused = choice.rounding == Rounding::kFused || choice.rounding == Rounding::kKernelGrid;
-  if (fused && choice.watch != Watch::kMovingAverage) {
+  if (takes_moving_averages(choice.rounding) && choice.watch != Watch::kMovingAverage) {
     choice.rounding = Rounding::kFakeQuantize;
   }
   return observer(choice, numbers.per_channel, numbers.eps);

@@ -28,10 +28,6 @@ ObserverFactory plain_observer(const ObserverChoice& choice, bool per_channel, d
   throw Error("observer", "is of no known kind");
 }
 
-bool takes_moving_averages(Rounding rounding) {
-  return rounding == Rounding::kFused || rounding == Rounding::kKernelGrid;
-}
-
 void check_observer_choice(const ObserverChoice& choice, const RoleConfig& numbers, const std::string& where) {
   if (choice.watch == Watch::kHistogram && numbers.per_channel) {
     throw Error(where, "a histogram serves one scale, not one a channel");
@@ -176,6 +172,10 @@ void check(const QuantizationConfig& config, const std::string& where) {
     if (numbers.leads && role != Role::kJoined) throw Error(place, "leads, and joins nothing");
     if (!numbers.derived) validate(make_spec(numbers, 0, QuantizationMode::kPtq), place);
   }
+}
+
+bool takes_moving_averages(Rounding rounding) {
+  return rounding == Rounding::kFused || rounding == Rounding::kKernelGrid;
 }
 
 void round_to_kernel_grids(QuantizationConfig& config) {

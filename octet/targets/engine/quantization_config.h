@@ -29,6 +29,9 @@ enum class Rounding {
   kKernelGrid,    ///< KernelGridFakeQuantize, as the reference's fused one rounds; for moving averages
 };
 
+/// True for a rounding that goes with Watch::kMovingAverage alone.
+bool takes_moving_averages(Rounding rounding);
+
 struct ObserverChoice {
   Watch watch = Watch::kMinMax;
   Rounding rounding = Rounding::kNone;

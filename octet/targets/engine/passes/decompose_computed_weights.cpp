@@ -16,13 +16,17 @@ bool reads_computed_weight(const Node& node) {
   const bool is_line = node.is_call("aten.conv1d.default");
   if (is_line || node.is_call("aten.conv2d.default")) {
     const Node* x = node.arg("input").node();
-    const size_t rank = is_line ? 3 : 4;
-    return is_computed(x) && is_computed(node.arg("weight").node()) && x->sizes().size() == rank && x->sizes()[0] == 1;
+    const Node* weight = node.arg("weight").node();
+    if (!is_computed(x) || !is_computed(weight)) return false;
+    const int64_t rank = is_line ? 3 : 4, groups = node.arg("groups").to_int();
+    const bool fits = x->meta()->rank() == rank && weight->meta()->rank() == rank && node.meta()->rank() == rank;
+    return fits && groups > 0 && x->sizes()[0] == 1 && weight->meta()->numel() > 0;
   }
   if (!node.is_call("aten.linear.default")) return false;
   const Node* x = node.arg("input").node();
   const Node* weight = node.arg("weight").node();
-  return is_computed(x) && is_computed(weight) && x->sizes().size() >= 2 && weight->sizes().size() == 2;
+  return is_computed(x) && is_computed(weight) && x->meta()->rank() >= 2 && weight->meta()->rank() == 2 &&
+         weight->meta()->numel() > 0;
 }
 
 /// `x` with the bias along dimension `dim`; `x` itself where there is none.

@@ -66,7 +66,7 @@ std::optional<at::Tensor> mask_of_index(const GraphModule& module, const Node& n
   if (!index || !node.arg("dim").is_constant() || node.meta()->rank() == 0) return std::nullopt;
   const auto dim = static_cast<size_t>(positive_dim(node.arg("dim").to_int(), node.meta()->rank()));
   std::vector<int64_t> sizes(static_cast<size_t>(node.meta()->rank()), 1);
-  sizes[dim] = node.sizes()[dim];
+  sizes.at(dim) = node.sizes().at(dim);
   return at::zeros(sizes[dim], at::kBool).index_fill(0, *index, true).reshape(sizes);
 }
 

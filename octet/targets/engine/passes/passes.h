@@ -159,13 +159,13 @@ bool decompose_attention(GraphModule& module);
 bool trace_attention(GraphModule& module);
 
 /// A transposed convolution with dilation becomes one without, whose kernel has zeros between. Not in training: it
-/// would train them.
+/// would train them. Declined above four million weights.
 bool spread_transposed_kernels(GraphModule& module);
 
 /// masked_fill and where by a constant mask, of a constant and a computed value, index_put and index_fill of a number
-/// at constant places, tril and triu become a product with 0 and 1 and a
-/// sum with what stands in the masked places; the sum alone where that is -inf, or so low that the softmax which alone
-/// reads it gives 0. Equal for values that are finite.
+/// at constant places, tril and triu become a product with 0 and 1 and a sum with what stands in the masked places; the
+/// sum alone where that is -inf, or so low that the softmax which alone reads it gives 0. Equal for values that are
+/// finite.
 bool decompose_masks(GraphModule& module);
 
 /// einsum becomes permutations, reshapes and a matmul for each factor behind the first; a sum over a letter of one

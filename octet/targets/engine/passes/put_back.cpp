@@ -11,7 +11,7 @@ namespace octet::targets {
 namespace {
 
 constexpr size_t kMostJoined = 256;  // values of a concatenation that are told apart: else n writes take n * n / 2
-constexpr int64_t kMostPieces = 16;  // that a step which does not divide its dimension is put together from
+constexpr int64_t kMostSteps = 16;   // of a slice whose step does not divide its dimension: a piece each
 
 // A part of a value along one dimension.
 struct Part {
@@ -43,9 +43,9 @@ std::optional<Part> part_taken_by(const Node& view, bool of_constant) {
   if (!view.arg("end").is_constant() || !view.arg("step").is_constant()) return std::nullopt;
   part.step = view.arg("step").to_int();
   const bool is_of_samples = part.dim == 0 && part.length != size && !of_constant;
-  if (is_of_samples) return std::nullopt;
+  if (part.step < 1 || is_of_samples) return std::nullopt;
   const bool in_one_piece = part.step == 1 || part.length == 0;
-  return in_one_piece || part.is_a_column(size) || part.length <= kMostPieces ? std::optional(part) : std::nullopt;
+  return in_one_piece || part.is_a_column(size) || part.length <= kMostSteps ? std::optional(part) : std::nullopt;
 }
 
 bool is_permutation(const Node& view) {
@@ -161,15 +161,15 @@ bool is_the_same_value(const Node& node) {
          (node.op().mutates() && node.op().writes_argument(0) && node.args()[0].is_node());
 }
 
-bool PutBack::knows(const Node& view, bool of_constant) {
+bool can_put_back(const Node& view, bool of_constant) {
   if (part_taken_by(view, of_constant) || is_the_same_value(view)) return true;
   const bool has_sizes = view.meta() && view.args()[0].is_node() && view.args()[0].node()->meta();
   return has_sizes && (is_permutation(view) || is_reshape(view));
 }
 
-bool PutBack::shows_a_part(const Node& view, bool of_constant) { return part_taken_by(view, of_constant).has_value(); }
+bool shows_a_part(const Node& view, bool of_constant) { return part_taken_by(view, of_constant).has_value(); }
 
-Node* PutBack::around(const Node& view, Node* whole, Node* value, bool of_constant) {
+Node* put_back(const Node& view, Node* whole, Node* value, bool of_constant) {
   if (const std::optional<Part> part = part_taken_by(view, of_constant)) return with_part(*part, whole, value);
   if (is_permutation(view)) return permuted_back(view, value);
   // The first dimension may be of samples.

@@ -59,7 +59,7 @@ class Write {
     const auto here = graph_.inserting_before(write_);
     Node* written = value_written();
     for (size_t i = 0; i + 1 < chain_.size(); ++i) {
-      written = PutBack::around(*chain_[i], chain_[i + 1], written, is_of_constant_);
+      written = put_back(*chain_[i], chain_[i + 1], written, is_of_constant_);
     }
     renewed_[chain_.back()] = written;
     std::vector<std::pair<Node*, Node*>> changes;
@@ -92,8 +92,8 @@ class Write {
     is_of_constant_ = is_of_constants(owner);
     bool is_part = false;
     for (size_t i = 0; i + 1 < chain_.size(); ++i) {
-      if (!PutBack::knows(*chain_[i], is_of_constant_)) return false;
-      is_part |= PutBack::shows_a_part(*chain_[i], is_of_constant_);
+      if (!can_put_back(*chain_[i], is_of_constant_)) return false;
+      is_part |= shows_a_part(*chain_[i], is_of_constant_);
     }
     gives_all_ = is_copy_ || (is_fill(*write_) && !is_of_constant_);
     if (!gives_all_ && !is_part && !is_of_constant_) return false;
@@ -206,14 +206,24 @@ class Write {
 
 // What is read of memory that nobody has written is any number: in the range of an observer, too.
 bool fill_empties(Graph& graph) {
-  const auto is_empty = [](const Node& node) {
-    return node.is_call("aten.empty_like.default") || node.is_call("aten.new_empty.default");
+  struct Row {
+    OpName empty;
+    const char* zeros;
   };
-  const std::vector<Node*> empties = calls_where(graph, is_empty);
+  constexpr std::array<Row, 3> kRows = {{{"aten.empty_like.default", "aten.zeros_like.default"},
+                                         {"aten.new_empty.default", "aten.new_zeros.default"},
+                                         {"aten.empty.memory_format", "aten.zeros.default"}}};
+  const auto zeros_for = [&](const Node& node) {
+    return std::find_if(kRows.begin(), kRows.end(), [&](const Row& row) { return node.is_call(row.empty); });
+  };
+  const std::vector<Node*> empties =
+      calls_where(graph, [&](const Node& node) { return zeros_for(node) != kRows.end(); });
   for (Node* empty : empties) {
     const auto here = graph.inserting_before(empty);
-    const bool is_alike = empty->is_call("aten.empty_like.default");
-    Node* zeros = graph.call(Op::find(is_alike ? "aten.zeros_like.default" : "aten.new_zeros.default"), empty->args());
+    const Op op = Op::find(zeros_for(*empty)->zeros);
+    std::vector<Arg> args = empty->args();
+    args.resize(std::min(args.size(), op.schema().arguments().size()));  // zeros have no memory format
+    Node* zeros = graph.call(op, std::move(args));
     zeros->set_meta(empty->meta());
     copy_notes(*empty, *zeros);
     replace_node(empty, zeros);

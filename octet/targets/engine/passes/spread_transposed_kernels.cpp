@@ -8,20 +8,24 @@
 namespace octet::targets {
 namespace {
 
-// One number for each dimension that a kernel has.
-std::vector<int64_t> dilation_of(const Node& conv) {
-  std::vector<int64_t> dilation = conv.arg("dilation").to_ints();
-  const size_t dimensions = static_cast<size_t>(conv.arg("weight").node()->meta()->rank()) - 2;
-  if (dilation.size() == 1) dilation.resize(dimensions, dilation[0]);
-  return dilation;
-}
+constexpr int64_t kMostWeights = int64_t{1} << 22;  // with the zeros between
 
-bool is_dilated(const Node& conv) {
-  if (!conv.is(Trait::kTransposed) || !conv.has_arg("dilation") || !conv.arg("dilation").is_constant()) return false;
+// One number for each dimension that a kernel has; empty where nothing is to be spread, and above the limit.
+std::vector<int64_t> dilation_of(const Node& conv) {
+  if (!conv.is(Trait::kTransposed) || !conv.has_arg("dilation") || !conv.arg("dilation").is_constant()) return {};
   const Node* weight = conv.arg("weight").node();
-  if (!is_static(weight) || !weight->meta() || weight->meta()->rank() < 3) return false;
-  const std::vector<int64_t> dilation = dilation_of(conv);
-  return std::any_of(dilation.begin(), dilation.end(), [](int64_t step) { return step > 1; });
+  if (!is_static(weight) || !weight->meta() || weight->meta()->rank() < 3 || weight->meta()->numel() == 0) return {};
+  const std::vector<int64_t>& sizes = weight->sizes();
+  std::vector<int64_t> dilation = conv.arg("dilation").to_ints();
+  if (dilation.size() == 1) dilation.resize(sizes.size() - 2, dilation[0]);
+  if (dilation.size() != sizes.size() - 2) return {};
+  int64_t room = kMostWeights / sizes[0] / sizes[1];
+  for (size_t i = 0; i < dilation.size(); ++i) {
+    if (dilation[i] < 1 || dilation[i] > kMostWeights) return {};
+    room /= (sizes[i + 2] - 1) * dilation[i] + 1;
+  }
+  const bool is_dilated = std::any_of(dilation.begin(), dilation.end(), [](int64_t step) { return step > 1; });
+  return is_dilated && room > 0 ? dilation : std::vector<int64_t>();
 }
 
 at::Tensor spread(const at::Tensor& weight, const std::vector<int64_t>& dilation) {
@@ -39,6 +43,7 @@ at::Tensor spread(const at::Tensor& weight, const std::vector<int64_t>& dilation
 }  // namespace
 
 bool spread_transposed_kernels(GraphModule& module) {
+  const auto is_dilated = [](const Node& conv) { return !dilation_of(conv).empty(); };
   const std::vector<Node*> dilated = calls_where(module.graph(), is_dilated);
   for (Node* conv : dilated) {
     const Node* weight = conv->arg("weight").node();
