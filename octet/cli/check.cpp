@@ -10,6 +10,7 @@
 #include "octet/lowering/program_graph.h"
 #include "octet/report/check_report.h"
 #include "octet/support/error.h"
+#include "octet/targets/engine/weigh_settings.h"
 #include "octet/targets/targets.h"
 
 namespace octet::cli {
@@ -81,6 +82,26 @@ bool computes_in_float(const std::string& path) {
   return std::all_of(program.operators.begin(), program.operators.end(), is_float);
 }
 
+// With every setting that quantize would weigh in its other form, where that brings more over.
+std::optional<report::CheckReport::Whole> in_whole_form(const GraphModule& model,
+                                                        const targets::TableQuantizer& quantizer,
+                                                        const targets::Check& exact) {
+  if (exact.scales_known || exact.placement.on_cpu() == 0) return std::nullopt;
+  const targets::QuantizerOptions options = settled(quantizer.options(), quantizer.target());
+  const targets::QuantizerOptions whole =
+      targets::in_whole_form(model, quantizer.options(), all_targets().find(options.target));
+  if (whole == options) return std::nullopt;
+  targets::TableQuantizer other = make_quantizer(whole);
+  report::CheckReport::Whole found{"", targets::check_model(model, other, exact.input_sizes)};
+  const targets::Placement& placement = found.check.placement;
+  if (placement.by_patterns || placement.on_cpu() >= exact.placement.on_cpu()) return std::nullopt;
+  for (const auto& [name, value] : whole.settings) {
+    if (options.settings.at(name) == value) continue;
+    found.flags += octet::str(found.flags.empty() ? "" : " ", flag_of(name), ' ', value);
+  }
+  return found;
+}
+
 }  // namespace
 
 void check(const CheckArguments& arguments) {
@@ -107,6 +128,9 @@ void check(const CheckArguments& arguments) {
       outcome.error = error.what();
     }
     report.sizes.push_back(std::move(outcome));
+  }
+  if (report.sizes.size() == 1 && report.sizes[0].check && !is_tflite) {
+    report.whole = in_whole_form(*model, quantizer, *report.sizes[0].check);
   }
   if (arguments.model.input_sizes.empty() && is_tflite && computes_in_float(arguments.model.path)) {
     report.quantized = targets::check_model(*open_model({arguments.model.path, {}, {}}), quantizer);

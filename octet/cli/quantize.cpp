@@ -18,12 +18,15 @@
 #include "octet/quantize/quantize_pt2e.h"
 #include "octet/quantize/rows.h"
 #include "octet/report/model_reports.h"
+#include "octet/report/numbers.h"
 #include "octet/support/bytes_text.h"
 #include "octet/support/error.h"
 #include "octet/support/json_text.h"
 #include "octet/support/log.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/engine/placement/warnings.h"
+#include "octet/targets/engine/weigh_settings.h"
+#include "octet/targets/targets.h"
 #include "octet/train/loader.h"
 
 namespace octet::cli {
@@ -31,8 +34,11 @@ namespace octet::cli {
 using targets::CalibrationFacts;
 using targets::QuantizationPlan;
 using targets::QuantizerConfig;
+using targets::QuantizerOptions;
 
 namespace {
+
+constexpr int64_t kWeighedSamples = 16;  // that settings on auto are decided by
 
 std::optional<QuantizationMode> mode_of(std::optional<bool> qat) {
   if (!qat) return std::nullopt;
@@ -118,6 +124,18 @@ Samples few(const Samples& samples, const std::vector<int64_t>& batches, int64_t
   return cut;
 }
 
+// The options with all settings decided, and said where samples decided them.
+QuantizerOptions weighed(const GraphModule& model, const Samples& samples, const QuantizerOptions& options) {
+  const targets::Weighing weighing = weigh_settings(model, samples, options, all_targets().find(options.target));
+  for (size_t i = 0; i < weighing.candidates.size(); ++i) {
+    const targets::Weighing::Candidate& each = weighing.candidates[i];
+    log::info(each.text(), ": ", report::decibel_text(each.sqnr_db, 1), " dB on calibration data, ",
+              report::count_text(each.partitions, "partition"), ", ", each.on_cpu, " on the CPU",
+              i == weighing.chosen ? ": taken" : "");
+  }
+  return weighing.options;
+}
+
 // What the program itself tells, and what a few samples tell of it; a place is named once.
 std::vector<targets::Warning> warnings_of(GraphModule& float_model, GraphModule& quantized, const Samples& samples,
                                           const targets::Target& target) {
@@ -180,7 +198,6 @@ void quantize(const QuantizeArguments& arguments) {
   auto model = open_model(arguments.model);
   const int64_t float_bytes = model_bytes(*model);
   if (is_quantized(*model)) throw Error(arguments.model.path, "is quantized already").hint("give the float model");
-  targets::TableQuantizer quantizer = make_quantizer(config.options);
   const std::vector<int64_t> batches = exported_batches(*model);
   Samples samples;
   if (calibration) {
@@ -188,6 +205,8 @@ void quantize(const QuantizeArguments& arguments) {
     settle(making, calibration->made);
     samples = read_samples(*model, *calibration, making);
   }
+  config.options = weighed(*model, few(samples, batches, kWeighedSamples), config.options);
+  targets::TableQuantizer quantizer = make_quantizer(config.options);
   // Its model serves as the float one below: the names there are those of the quantized one.
   const targets::TableQuantizer::Explanation explanation = quantizer.explain(*model);
   if (arguments.quantizer.explain) print(explanation, quantizer, arguments.json ? std::cerr : std::cout);

@@ -75,13 +75,12 @@ std::string says(const Override& choice) {
   return text;
 }
 
-// "mul_range" -> "--mul-range"
+}  // namespace
+
 std::string flag_of(std::string setting) {
   std::replace(setting.begin(), setting.end(), '_', '-');
   return "--" + setting;
 }
-
-}  // namespace
 
 std::vector<std::pair<std::string, std::string>> run_settings(const std::string& config) {
   return targets::parse_config(read_file(config, limits::kConfig), config, all_targets()).training;

@@ -15,6 +15,9 @@ namespace octet::cli {
 /// Throws octet::Error naming the file and key, or the flag; and where the scheme is made for another mode.
 targets::QuantizerConfig resolve(const QuantizerArguments& arguments, std::optional<QuantizationMode> mode);
 
+/// The flag of a setting: "--mul-range" of "mul_range".
+std::string flag_of(std::string setting);
+
 /// The quantizer of the options' target.
 targets::TableQuantizer make_quantizer(const targets::QuantizerOptions& options);
 

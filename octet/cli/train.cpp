@@ -29,6 +29,7 @@
 #include "octet/support/log.h"
 #include "octet/support/memory_limit.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/targets/targets.h"
 #include "octet/train/device.h"
 #include "octet/train/distill.h"
 #include "octet/train/event_log.h"
@@ -53,6 +54,13 @@ RunFacts facts_of_weights(const TrainArguments& arguments) {
   return facts;
 }
 
+// What quantize decides by samples stays exact in training, which would not see its cost.
+targets::QuantizerConfig resolve_exact(const QuantizerArguments& arguments) {
+  targets::QuantizerConfig config = resolve(arguments, QuantizationMode::kQat);
+  config.options = settled(std::move(config.options), *all_targets().find(config.options.target));
+  return config;
+}
+
 // The facts that a checkpoint may lack: flags, and settings of the quantizer, that an earlier version did not have.
 std::set<std::string> usual_facts(const TrainArguments& arguments, const targets::QuantizerConfig& config) {
   std::set<std::string> usual = arguments.at_defaults;
@@ -60,7 +68,7 @@ std::set<std::string> usual_facts(const TrainArguments& arguments, const targets
   QuantizerArguments plain;
   plain.target = config.options.target;
   plain.mode = config.options.scheme;
-  const nlohmann::ordered_json usually = to_json(resolve(plain, QuantizationMode::kQat)), now = to_json(config);
+  const nlohmann::ordered_json usually = to_json(resolve_exact(plain)), now = to_json(config);
   for (const auto& [name, value] : now.items()) {
     if (usually.contains(name) && usually.at(name) == value) usual.insert("quantizer." + name);
   }
@@ -238,7 +246,7 @@ void train(const TrainArguments& arguments) {
   const bool is_first = !group || group->rank() == 0;
   if (!is_first) log::set_level(log::Level::kQuiet);
   targets::QuantizerConfig config;
-  if (arguments.qat) config = resolve(arguments.quantizer, QuantizationMode::kQat);
+  if (arguments.qat) config = resolve_exact(arguments.quantizer);
   QatOptions options = qat_options(arguments);
   TrainOptions& training = options.train;
   options.device = device;

@@ -37,6 +37,8 @@ constexpr std::array<std::string_view, 12> kRunAtOnce = {"ljust",
                                                          "percentFormat",
                                                          "_cufft_set_plan_cache_max_size",
                                                          "_cufft_clear_plan_cache"};
+// Words behind which brackets are a list.
+constexpr std::array<std::string_view, 8> kBeforeValues = {"return", "in", "is", "not", "and", "or", "if", "else"};
 // What hands the texts that it is given on.
 constexpr std::array<std::string_view, 6> kHandsOn = {"add", "annotate", "unchecked_cast", "str", "getattr", "slice"};
 
@@ -193,6 +195,7 @@ class SourceChecker {
       } else if (token_.kind == SourceToken::kLine) {
         line();
       }
+      index_of_nothing();
       remember();
     }
     line();
@@ -219,6 +222,15 @@ class SourceChecker {
     if (sums_.depth() > kDeepestText) scanner_.fail("is nested too deep");
     if (text == "-") nested_word();
     chain(text);
+  }
+
+  // `Optional[]`: libtorch reads an index that is not there.
+  void index_of_nothing() {
+    if (token_.kind == SourceToken::kLine) return;
+    if (indexes_ && token_.text == "]") scanner_.fail("holds an index of nothing");
+    indexes_ = ends_value_ && token_.text == "[";
+    ends_value_ = token_.kind == SourceToken::kName ? !is_one_of(kBeforeValues, token_.text)
+                                                    : token_.text == "]" || token_.text == ")";
   }
 
   // `x.a.a`, `f()()`, `x[0][0]`: each link is inside the next, and all of those that are open inside one another.
@@ -313,6 +325,8 @@ class SourceChecker {
   std::vector<size_t> links_ = {0};  // since the last comma, of each bracket that is open
   size_t open_links_ = 0;            // of all of them
   bool gets_attribute_ = false;
+  bool ends_value_ = false;  // what came last, lines left out
+  bool indexes_ = false;     // it opened an index
 };
 
 // Which classes and functions name which others: the compiler goes into each as it meets its name.

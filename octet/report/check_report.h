@@ -27,6 +27,12 @@ struct OCTET_API CheckReport {
   std::vector<SizeCheck> sizes;
   /// Of a .tflite that computes in float: what quantizing it would put where.
   std::optional<targets::Check> quantized = std::nullopt;
+  /// Of a float model that has something to weigh (Setting::weighed): with the flags that bring more of it over.
+  struct Whole {
+    std::string flags;  ///< "--gelu tanh --norms integer"
+    targets::Check check;
+  };
+  std::optional<Whole> whole = std::nullopt;
 
   std::string text() const;
   /// Of one size an object, of several an array of them.

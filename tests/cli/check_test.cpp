@@ -63,6 +63,30 @@ TEST_F(CheckVerb, QuantizedModels) {
   }
 }
 
+// gelu and norms come over where calibration data shows that it costs little: check names both, quantize decides.
+TEST_F(CheckVerb, NamesWhatQuantizeWouldWeigh) {
+  const std::string folder = golden("island_layer_norm");
+  const std::string calibrate = " --calibrate 'npy:" + folder + "/calib_*.npy' -o " + file("q.octet");
+  const auto open = run("check " + folder + "/model.pt2");
+  ASSERT_EQ(open.status, 0) << open.err;
+  EXPECT_NE(
+      open.out.find("with --norms integer: 1 partition, 0 on the CPU; octet quantize takes them where they cost 1 dB"),
+      std::string::npos)
+      << open.out;
+  const auto weighed = run("quantize " + folder + "/model.pt2" + calibrate);
+  ASSERT_EQ(weighed.status, 0) << weighed.err;
+  const bool came = weighed.err.find("norms integer") < weighed.err.find("partition, 0 on the CPU: taken");
+  const nlohmann::json config = nlohmann::json::parse(test::slurp(file("q.octet.json")));
+  EXPECT_EQ(config.at("norms"), came ? "integer" : "float") << weighed.err;
+  EXPECT_EQ(config.at("gelu"), "float");
+  const auto after = run("check --json " + file("q.octet"));
+  EXPECT_EQ(nlohmann::json::parse(after.out).at("partitions"), came ? 1 : 2) << after.out;
+  const auto given = run("quantize " + folder + "/model.pt2 --norms float" + calibrate);
+  ASSERT_EQ(given.status, 0) << given.err;
+  EXPECT_EQ(given.err.find("taken"), std::string::npos) << given.err;
+  EXPECT_EQ(nlohmann::json::parse(run("check --json " + file("q.octet")).out).at("partitions"), 2);
+}
+
 TEST_F(CheckVerb, VariesTheInputSize) {
   const std::string model = golden("net_mobilenet_v2_w025") + "/model.pt2";
   const auto one = run("check --json --input-size 224 " + model);

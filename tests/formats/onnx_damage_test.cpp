@@ -64,6 +64,9 @@ TEST(OnnxDamage, GraphsThatAreNone) {
           {"Tanh 'a'", "'a' is defined twice"});
   refuses(model({{node("Relu", {"x"}, {"y"})}, {value("x", {1, 2}), value("x", {1, 2})}, {"y"}, {}}),
           {"'x' is defined twice"});
+  refuses(one_step(node("Einsum", {"", "x"}, {"y"}, {attribute("equation", std::string("bij,bjk->bik"))})),
+          {"Einsum 'y'", "input 0: expected a value, got none"});
+  refuses(one_step(node("Concat", {"", "x"}, {"y"}, {attribute("axis", 1)})), {"input 0: expected a value, got none"});
   refuses(model({{node("Relu", {"x"}, {"y"})}, {value("x", {1, 2})}, {}, {}}), {"no outputs"});
   refuses(model({{node("Relu", {"x"}, {"y"})}, {value("x", {1, 2})}, {"z"}, {}}), {"'z' is not defined"});
   refuses(model({{node("Relu", {"x"}, {"y"})}, {value("x", {1, -3})}, {"y"}, {}}), {"open"});

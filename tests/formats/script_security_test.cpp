@@ -295,6 +295,24 @@ TEST(ScriptSecurity, AttributesAreOfTheTypesThatAreDeclared) {
   }
 }
 
+// libtorch's parser of types reads the first of what stands in the brackets.
+TEST(ScriptSecurity, IndexesHoldSomething) {
+  const auto with = [](const std::string& argument, const std::string& body) {
+    ScriptFile file;
+    file.write("class Net(Module):\n  __parameters__ = []\n  __buffers__ = []\n  training : bool\n" +
+               octet::str("  def forward(self: __torch__.Net,\n    x: Tensor", argument, ") -> Tensor:\n", body));
+    load_torchscript_of_sizes(file.path(), {{2, 3}});
+  };
+  EXPECT_NO_THROW(with("", "    sizes = annotate(List[int], [])\n    return torch.relu(x)\n"));
+  for (const char* type :
+       {"Optional[]", "Optional[\n      ]", "Optional\n      []", "BroadcastingList2[]", "List[List[]]"}) {
+    EXPECT_TRUE(fails_with([&] { with(octet::str(",\n    y: ", type, "=None"), "    return torch.relu(x)\n"); },
+                           "holds an index of nothing"))
+        << type;
+  }
+  EXPECT_TRUE(fails_with([&] { with("", "    return x[]\n"); }, "holds an index of nothing"));
+}
+
 TEST(ScriptSecurity, TypesAndDevicesThatAtenWouldTakeAtTheirWord) {
   for (const char* body : {"    return torch.to(x, 200)\n", "    return torch.zeros([2], dtype=12)\n",
                            "    return torch.zeros([2], device=torch.device(\"meta\"))\n"}) {

@@ -29,9 +29,7 @@ Value pick(Step& step, int64_t axis, const at::Tensor& places) {
 void build_concat(Step& step) {
   const int64_t axis = step.axis(step.integer("axis", 0), step.rank(0));
   if (step.count() == 1) return step.give(step.in(0));
-  std::vector<Value> parts = step.all();
-  for (size_t i = 0; i < parts.size(); ++i) step.in(i);  // none is left out
-  step.give(step.call("aten.cat.default", {parts, axis}));
+  step.give(step.call("aten.cat.default", {step.all(), axis}));
 }
 
 void build_split(Step& step) {

@@ -56,6 +56,11 @@ const Value& Step::in(size_t index) const {
   return inputs_[index];
 }
 
+std::vector<Value> Step::all() const {
+  for (size_t i = 0; i < count(); ++i) in(i);
+  return inputs_;
+}
+
 at::Tensor Step::known(size_t index, const char* what) const {
   const Value& value = in(index);
   if (!value.known()) {

@@ -30,7 +30,8 @@ class Step {
   const Value& in(size_t index) const;
   /// An input that is a layer's parameter, under its module's name where its exporter has numbered it only.
   Value parameter(size_t index, const char* leaf) const;
-  const std::vector<Value>& all() const { return inputs_; }
+  /// Throws octet::Error where one is left out.
+  std::vector<Value> all() const;
   std::vector<int64_t> sizes(size_t index) const { return builder_.sizes(in(index)); }
   std::vector<int64_t> sizes(const Value& value) const { return builder_.sizes(value); }
   int64_t rank(size_t index) const { return builder_.rank(in(index)); }

@@ -54,7 +54,7 @@ std::string Target::schemes_text() const {
 }
 
 std::vector<Pass> Target::chosen_passes(const QuantizerOptions& options) const {
-  std::vector<Pass> chosen = passes ? passes(options) : std::vector<Pass>();
+  std::vector<Pass> chosen = passes ? passes(settled(options, *this)) : std::vector<Pass>();
   std::erase_if(chosen, [&](const Pass& pass) {
     return std::find(options.without_passes.begin(), options.without_passes.end(), pass.name) !=
            options.without_passes.end();
@@ -93,12 +93,18 @@ void choose_scheme(QuantizerOptions& options, const Target& target, const std::s
 
 void check_passes(const QuantizerOptions& options, const Target& target, const std::string& where) {
   if (options.without_passes.empty()) return;
-  // Of any mode, so that one config serves training and what comes before it.
+  // Of any mode, so that one config serves training and what comes before it, and of either form that may be weighed.
   std::vector<std::string> known;
   for (const QuantizationMode mode : target.modes) {
-    QuantizerOptions other = options;
-    other.mode = mode;
-    for (const Pass& pass : target.passes ? target.passes(other) : std::vector<Pass>()) known.push_back(pass.name);
+    QuantizerOptions exact = settled(options, target), whole = options;
+    for (const Setting& setting : target.settings) {
+      std::string& value = whole.settings.at(setting.name);
+      if (value == kWeighed && setting.weighed) value = setting.weighed->whole;
+    }
+    for (QuantizerOptions* each : {&exact, &whole}) {
+      each->mode = mode;
+      for (const Pass& pass : target.passes ? target.passes(*each) : std::vector<Pass>()) known.push_back(pass.name);
+    }
   }
   std::sort(known.begin(), known.end());
   known.erase(std::unique(known.begin(), known.end()), known.end());
@@ -139,6 +145,16 @@ QuantizerOptions completed(QuantizerOptions options, const Target& target, const
   return options;
 }
 
+QuantizerOptions settled(QuantizerOptions options, const Target& target) {
+  for (const Setting& setting : target.settings) {
+    const auto given = options.settings.find(setting.name);
+    if (given != options.settings.end() && given->second == kWeighed && setting.weighed) {
+      given->second = setting.weighed->exact;
+    }
+  }
+  return options;
+}
+
 void check(const Target& target) {
   const std::string where = octet::str("target '", target.name, "'");
   if (target.name.empty()) throw Error(where, "has no name");
@@ -146,6 +162,10 @@ void check(const Target& target) {
   if (target.modes.empty()) throw Error(where, "has no mode");
   for (const Setting& setting : target.settings) {
     if (setting.choices.empty()) throw Error(where, octet::str("setting ", setting.name, " has no choice"));
+    if (!setting.weighed) continue;
+    for (const std::string& value : {std::string(kWeighed), setting.weighed->exact, setting.weighed->whole}) {
+      check_setting(target, setting.name, value, octet::str(where, ": setting ", setting.name));
+    }
   }
   for (const QuantizationMode mode : target.modes) {
     QuantizerOptions options;

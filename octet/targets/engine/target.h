@@ -26,7 +26,16 @@ struct Setting {
   std::string name;             ///< "mul_range"; the flag is --mul-range
   std::string help;             ///< for --help
   std::vector<Choice> choices;  ///< the first is the default
+  /// Two choices between which samples decide (weigh_settings.h) where the value is kWeighed, which is a choice too.
+  struct Weighed {
+    std::string exact;  ///< leaves more in float; what counts where nothing was weighed
+    std::string whole;  ///< brings more onto the accelerator, less exactly
+  };
+  std::optional<Weighed> weighed = {};
 };
+
+/// The choice of a setting that samples decide.
+inline constexpr const char* kWeighed = "auto";
 
 /// A named way to quantize: static per channel, dynamic, weights alone, ...; a mode of the program.
 struct Scheme {
@@ -85,7 +94,7 @@ struct OCTET_API Target {
   /// What has in training the numbers of a scheme after training, by its name: "qat-per-channel" of
   /// "static-per-channel" or "per-channel"; nullopt: none.
   std::optional<Scheme> scheme_in_training(const std::string& scheme) const;
-  /// The passes without those that the options leave out; these are completed.
+  /// The passes without those that the options leave out; these are completed. What is to be weighed counts as exact.
   std::vector<Pass> chosen_passes(const QuantizerOptions& options) const;
 };
 
@@ -94,8 +103,11 @@ struct OCTET_API Target {
 OCTET_API void check_setting(const Target& target, const std::string& name, const std::string& value,
                              const std::string& where);
 
-/// Throws octet::Error naming the target: without a name, a scheme or a mode, a setting without a choice, and a config
-/// that check() refuses in one of its modes.
+/// Completed options with the more exact form of each setting that is to be weighed.
+OCTET_API QuantizerOptions settled(QuantizerOptions options, const Target& target);
+
+/// Throws octet::Error naming the target: without a name, a scheme or a mode, a setting without a choice or that weighs
+/// what is none, and a config that check() refuses in one of its modes.
 OCTET_API void check(const Target& target);
 
 }  // namespace octet::targets

@@ -112,12 +112,16 @@ targets::Target target(const NeutronTargetSpec& spec, std::vector<targets::Opera
        "quantized as one)",
        {{"observed"}, {"reference"}}},
       {"gelu",
-       "gelu: float (on the CPU, the default), or on the NPU as sigmoid (x * sigmoid(1.702 x)) or tanh (its tanh form)",
-       {{"float"}, {"sigmoid"}, {"tanh"}}},
+       "gelu: float (on the CPU), on the NPU as sigmoid (x * sigmoid(1.702 x)) or tanh (its tanh form), or auto (tanh "
+       "where that costs 1 dB of the results at most on calibration data, else float: the default)",
+       {{targets::kWeighed}, {"float"}, {"sigmoid"}, {"tanh"}},
+       {{"float", "tanh"}}},
       {"norms",
-       "layer_norm, rms_norm, group_norm and instance_norm: float (on the CPU, the default) or integer (on the NPU, of "
-       "several operators, less exactly)",
-       {{"float"}, {"integer"}}},
+       "layer_norm, rms_norm, group_norm and instance_norm: float (on the CPU), integer (on the NPU, of several "
+       "operators, less exactly), or auto (integer where that costs 1 dB of the results at most on calibration data, "
+       "else float: the default)",
+       {{targets::kWeighed}, {"float"}, {"integer"}},
+       {{"float", "integer"}}},
       {"unroll_rnn",
        "lstm, gru and rnn: no (in float on the CPU, the default) or yes (written out step by step, for the length of "
        "the "

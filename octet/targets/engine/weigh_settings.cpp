@@ -1,0 +1,171 @@
+#include "octet/targets/engine/weigh_settings.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "octet/quantize/sqnr.h"
+#include "octet/support/error.h"
+#include "octet/targets/engine/calibrate_and_quantize.h"
+#include "octet/targets/engine/placement/check.h"
+#include "octet/targets/engine/table_quantizer.h"
+
+namespace octet::targets {
+namespace {
+
+using Samples = std::vector<std::vector<at::Tensor>>;
+using Candidate = Weighing::Candidate;
+
+// The sums over samples of one result's signal and noise.
+struct Power {
+  double signal = 0.0;
+  double noise = 0.0;
+};
+
+class Scale {
+ public:
+  Scale(const GraphModule& model, const Samples& samples, std::shared_ptr<const Target> target)
+      : model_(model), target_(std::move(target)) {
+    for (size_t i = 0; i < samples.size(); ++i) (i % 2 == 0 ? calibration_ : measured_).push_back(samples[i]);
+    if (measured_.empty()) measured_ = calibration_;
+    const std::shared_ptr<GraphModule> exact = model.copy();
+    exact->train(false);
+    for (const auto& sample : measured_) expected_.push_back(exact->run(sample));
+  }
+
+  void weigh(Candidate& candidate, const QuantizerOptions& options) const {
+    TableQuantizer quantizer(target_, options);
+    const std::shared_ptr<GraphModule> quantized = calibrate_and_quantize(model_.copy(), calibration_, quantizer);
+    candidate.sqnr_db = sqnr_db(*quantized);
+    const Placement placement = check_model(*quantized, quantizer).placement;
+    candidate.partitions = placement.partitions;
+    candidate.on_cpu = placement.on_cpu();
+  }
+
+ private:
+  double sqnr_db(GraphModule& quantized) const {
+    std::vector<Power> powers;
+    for (size_t i = 0; i < measured_.size(); ++i) {
+      const std::vector<at::Tensor> results = quantized.run(measured_[i]);
+      powers.resize(results.size());
+      for (size_t k = 0; k < results.size(); ++k) {
+        const at::Tensor& exact = expected_[i][k];
+        if (!exact.is_floating_point()) continue;
+        const at::Tensor counts = exact.isfinite();
+        const at::Tensor signal = exact.masked_select(counts).to(at::kDouble);
+        const at::Tensor given = results[k].masked_select(counts).to(at::kDouble);
+        powers[k].signal += signal.square().sum().item<double>();
+        powers[k].noise += (signal - given).square().sum().item<double>();
+      }
+    }
+    double worst = std::numeric_limits<double>::infinity();
+    for (const Power& power : powers) {
+      if (power.noise > 0) worst = std::min(worst, 10 * std::log10(power.signal / power.noise));
+    }
+    return worst;
+  }
+
+  const GraphModule& model_;
+  std::shared_ptr<const Target> target_;
+  Samples calibration_;
+  Samples measured_;
+  std::vector<std::vector<at::Tensor>> expected_;
+};
+
+// A transition saved here and there is no reason to compute less exactly: a quarter of them is.
+bool brings_enough(const Candidate& candidate, const Candidate& exact) {
+  const auto by_a_quarter = [](int64_t now, int64_t before) { return 4 * now <= 3 * before; };
+  return by_a_quarter(candidate.partitions, exact.partitions) || by_a_quarter(candidate.on_cpu, exact.on_cpu);
+}
+
+bool is_better(const Candidate& a, const Candidate& b) {
+  if (a.partitions != b.partitions) return a.partitions < b.partitions;
+  if (a.on_cpu != b.on_cpu) return a.on_cpu < b.on_cpu;
+  return a.sqnr_db > b.sqnr_db;
+}
+
+// What the passes make of it, operator by operator.
+std::vector<std::string> rewritten(const GraphModule& model, const QuantizerOptions& options,
+                                   const std::shared_ptr<const Target>& target) {
+  std::vector<std::string> operators;
+  const TableQuantizer::Explanation explanation = TableQuantizer(target, options).explain(model);
+  for (const Node* node : explanation.model->graph().nodes()) operators.push_back(node->target());
+  return operators;
+}
+
+// Those that are to be weighed, and change the model by themselves.
+std::vector<const Setting*> to_weigh(const GraphModule& model, const QuantizerOptions& options,
+                                     const std::shared_ptr<const Target>& target) {
+  const QuantizerOptions exact = settled(options, *target);
+  std::vector<const Setting*> found;
+  for (const Setting& setting : target->settings) {
+    if (setting.weighed && options.settings.at(setting.name) == kWeighed) found.push_back(&setting);
+  }
+  if (found.empty()) return found;
+  const std::vector<std::string> operators = rewritten(model, exact, target);
+  std::erase_if(found, [&](const Setting* setting) {
+    QuantizerOptions other = exact;
+    other.settings[setting->name] = setting->weighed->whole;
+    return rewritten(model, other, target) == operators;
+  });
+  return found;
+}
+
+}  // namespace
+
+std::string Weighing::Candidate::text() const {
+  std::string text;
+  for (const auto& [name, value] : settings) text += octet::str(text.empty() ? "" : ", ", name, ' ', value);
+  return text;
+}
+
+QuantizerOptions in_whole_form(const GraphModule& model, const QuantizerOptions& options,
+                               const std::shared_ptr<const Target>& target) {
+  QuantizerOptions whole = settled(options, *target);
+  for (const Setting* setting : to_weigh(model, options, target))
+    whole.settings[setting->name] = setting->weighed->whole;
+  return whole;
+}
+
+Weighing weigh_settings(const GraphModule& model, const Samples& samples, const QuantizerOptions& options,
+                        const std::shared_ptr<const Target>& target) {
+  const QuantizerOptions open = completed(options, *target, "options");
+  Weighing weighing{settled(open, *target), {}, 0};
+  if (samples.empty()) return weighing;
+  const std::vector<const Setting*> settings = to_weigh(model, open, target);
+  if (settings.empty()) return weighing;
+
+  const at::NoGradGuard no_grad;
+  const Scale scale(model, samples, target);
+  const auto weighed = [&](size_t whole) {  // a bit each setting
+    Candidate candidate;
+    QuantizerOptions with = weighing.options;
+    for (size_t i = 0; i < settings.size(); ++i) {
+      const Setting::Weighed& forms = *settings[i]->weighed;
+      candidate.settings[settings[i]->name] = (whole >> i & 1) != 0 ? forms.whole : forms.exact;
+    }
+    for (const auto& [name, value] : candidate.settings) with.settings[name] = value;
+    scale.weigh(candidate, with);
+    weighing.candidates.push_back(std::move(candidate));
+  };
+  const auto pays = [&](const Candidate& candidate) {
+    const Candidate& first = weighing.candidates.front();
+    return candidate.sqnr_db >= first.sqnr_db - kMostLossDb && brings_enough(candidate, first);
+  };
+  const size_t all = (size_t{1} << settings.size()) - 1;
+  weighed(0);
+  weighed(all);
+  for (size_t some = 1; some < all && !pays(weighing.candidates[1]); ++some) weighed(some);
+  for (size_t i = 1; i < weighing.candidates.size(); ++i) {
+    const Candidate& candidate = weighing.candidates[i];
+    if (pays(candidate) && is_better(candidate, weighing.candidates[weighing.chosen])) weighing.chosen = i;
+  }
+  for (const auto& [name, value] : weighing.candidates[weighing.chosen].settings) {
+    weighing.options.settings[name] = value;
+  }
+  return weighing;
+}
+
+}  // namespace octet::targets

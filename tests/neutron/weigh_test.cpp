@@ -1,0 +1,101 @@
+#include <gtest/gtest.h>
+
+#include "octet/targets/engine/weigh_settings.h"
+
+#include "../engine/graph_builder.h"
+#include "octet/targets/engine/table_quantizer.h"
+#include "octet/targets/targets.h"
+
+namespace octet {
+namespace {
+
+using targets::QuantizerOptions;
+using targets::Target;
+using targets::Weighing;
+using test::GraphBuilder;
+using Samples = std::vector<std::vector<at::Tensor>>;
+
+std::shared_ptr<const Target> neutron() { return all_targets().find("imxrt700"); }
+
+Weighing weighed(const GraphModule& model, const Samples& samples, QuantizerOptions options = {}) {
+  return weigh_settings(model, samples, options, neutron());
+}
+
+// A norm and a gelu between layers, over `rows` rows.
+std::shared_ptr<GraphModule> network(int64_t rows = 8) {
+  at::manual_seed(3);
+  GraphBuilder g;
+  Node* x = g.input({rows, 16});
+  const std::vector<int64_t> width = {16};
+  Node* norm = g.call("aten.layer_norm.default",
+                      {g.linear("a", x, 16, 16), width, g.parameter("weight", width), g.parameter("bias", width)});
+  return g.finish({g.linear("c", g.call("aten.gelu.default", {g.linear("b", norm, 16, 16)}), 16, 4)});
+}
+
+Samples samples_of(int64_t rows, int64_t count) {
+  Samples samples;
+  for (int64_t i = 0; i < count; ++i) samples.push_back({at::randn({rows, 16})});
+  return samples;
+}
+
+TEST(WeighSettings, BringsToTheNpuWhatCostsLittle) {
+  at::manual_seed(4);
+  GraphBuilder g;
+  const auto model =
+      g.finish({g.linear("b", g.call("aten.gelu.default", {g.linear("a", g.input({8, 16}), 16, 16)}), 16, 4)});
+  const Weighing found = weighed(*model, samples_of(8, 6));
+  ASSERT_EQ(found.candidates.size(), 2U);  // the model has no norm
+  const Weighing::Candidate& exact = found.candidates[0];
+  const Weighing::Candidate& whole = found.candidates[1];
+  EXPECT_EQ(exact.text(), "gelu float");
+  EXPECT_EQ(exact.on_cpu, 1);
+  EXPECT_EQ(exact.partitions, 2);
+  EXPECT_EQ(whole.text(), "gelu tanh");
+  EXPECT_EQ(whole.on_cpu, 0);
+  EXPECT_EQ(whole.partitions, 1);
+  EXPECT_GE(whole.sqnr_db, exact.sqnr_db - targets::kMostLossDb);
+  EXPECT_EQ(found.chosen, 1U);
+  EXPECT_EQ(found.options.settings.at("gelu"), "tanh");
+  EXPECT_EQ(found.options.settings.at("norms"), "float");
+  EXPECT_EQ(test::ops_of(*model), "linear.default gelu.default linear.default");
+}
+
+// The norm of narrow rows loses in integers, gelu does not: each is tried alone.
+TEST(WeighSettings, LeavesInFloatWhatCostsMuch) {
+  const auto model = network();
+  const Weighing found = weighed(*model, samples_of(8, 6));
+  ASSERT_EQ(found.candidates.size(), 4U);
+  EXPECT_EQ(found.candidates[1].text(), "gelu tanh, norms integer");
+  EXPECT_EQ(found.candidates[1].partitions, 1);
+  EXPECT_LT(found.candidates[1].sqnr_db, found.candidates[0].sqnr_db - targets::kMostLossDb);
+  EXPECT_EQ(found.candidates[found.chosen].text(), "gelu tanh, norms float");
+  EXPECT_EQ(found.options.settings.at("norms"), "float");
+  EXPECT_EQ(found.options.settings.at("gelu"), "tanh");
+}
+
+TEST(WeighSettings, WhatChangesNothingAndWhatIsGivenIsNotWeighed) {
+  GraphBuilder g;
+  const auto plain = g.finish({g.linear("a", g.input({8, 16}), 16, 4)});
+  EXPECT_TRUE(weighed(*plain, samples_of(8, 2)).candidates.empty());
+  const auto model = network();
+  const Weighing unseen = weighed(*model, {});
+  EXPECT_TRUE(unseen.candidates.empty());
+  EXPECT_EQ(unseen.options.settings.at("norms"), "float");
+  const Weighing given = weighed(*model, samples_of(8, 2), {.settings = {{"norms", "integer"}, {"gelu", "float"}}});
+  EXPECT_TRUE(given.candidates.empty());
+  EXPECT_EQ(given.options.settings.at("norms"), "integer");
+}
+
+TEST(WeighSettings, UnweighedAQuantizerIsExact) {
+  const auto model = network();
+  const targets::TableQuantizer standard(neutron());
+  EXPECT_EQ(standard.options().settings.at("gelu"), targets::kWeighed);
+  const auto explained = standard.explain(*model).model;
+  EXPECT_EQ(test::ops_of(*explained), "linear.default layer_norm.default linear.default gelu.default linear.default");
+  const QuantizerOptions whole = in_whole_form(*model, standard.options(), neutron());
+  EXPECT_EQ(whole.settings.at("norms"), "integer");
+  EXPECT_NO_THROW(targets::TableQuantizer(neutron(), {.without_passes = {"decompose_norms", "decompose_gelu"}}));
+}
+
+}  // namespace
+}  // namespace octet
