@@ -145,15 +145,16 @@ TEST(Choices, ValuesAtComputedPlaces) {
   Node* order = g.call("aten.argsort.default", {x, 1});
   Node* rows = g.call("aten.slice.Tensor", {g.call("aten.argsort.default", {g.input({4})}), 0, 0, 2});
   Node* same = g.call("aten.floor_divide.Scalar", {order, 2});  // the last of several stays
-  expect_lowered(
-      g,
-      {g.call("aten.scatter.src", {x, 1, order, g.input({2, 5, 3})}),
-       g.call("aten.scatter_add.default", {x, 1, order, g.input({2, 5, 3})}),
-       g.call("aten.scatter.src", {x, 1, same, g.input({2, 5, 3})}),
-       g.call("aten.index_copy.default", {g.input({2, 3, 4, 5}), 2, rows, g.input({2, 3, 2, 5})})},
-      "TRANSPOSE NEG TOPK_V2 CAST TRANSPOSE NEG TOPK_V2 CAST SLICE RESHAPE EQUAL RESHAPE SELECT_V2 SUM REDUCE_ANY "
-      "SELECT_V2 RESHAPE EQUAL RESHAPE SELECT_V2 SUM ADD LESS ADD SELECT_V2 RESHAPE EQUAL RESHAPE SELECT_V2 "
-      "SUM RESHAPE REDUCE_ANY SELECT_V2 RESHAPE");
+  expect_lowered(g,
+                 {g.call("aten.scatter.src", {x, 1, order, g.input({2, 5, 3})}),
+                  g.call("aten.scatter_add.default", {x, 1, order, g.input({2, 5, 3})}),
+                  g.call("aten.scatter.src", {x, 1, same, g.input({2, 5, 3})}),
+                  g.call("aten.index_copy.default", {g.input({2, 3, 4, 5}), 2, rows, g.input({2, 3, 2, 5})})},
+                 "TRANSPOSE NEG TOPK_V2 CAST TRANSPOSE NEG TOPK_V2 CAST SLICE CAST FLOOR_DIV CAST RESHAPE "
+                 "EQUAL RESHAPE SELECT_V2 REDUCE_MAX RESHAPE EQUAL GREATER_EQUAL SELECT_V2 SUM SELECT_V2 "
+                 "RESHAPE EQUAL RESHAPE SELECT_V2 SUM ADD RESHAPE EQUAL RESHAPE SELECT_V2 REDUCE_MAX RESHAPE "
+                 "EQUAL GREATER_EQUAL SELECT_V2 SUM SELECT_V2 LESS ADD SELECT_V2 RESHAPE EQUAL RESHAPE "
+                 "RESHAPE SELECT_V2 REDUCE_MAX RESHAPE EQUAL GREATER_EQUAL SELECT_V2 SUM SELECT_V2 RESHAPE");
 }
 
 TEST(Choices, ValuesPutByComputedIndices) {
@@ -167,8 +168,9 @@ TEST(Choices, ValuesPutByComputedIndices) {
   expect_lowered(g,
                  {put({Arg(), Arg(place)}, g.input({2, 1, 3})), put({Arg(low)}, g.parameter("number", {1})),
                   g.call("aten.index_add.default", {x, 1, place, g.input({2, 1, 3})})},
-                 "ARG_MAX LESS RESHAPE EQUAL RESHAPE SELECT_V2 SUM REDUCE_ANY SELECT_V2 RESHAPE RESHAPE RESHAPE "
-                 "SELECT_V2 RESHAPE RESHAPE EQUAL RESHAPE SELECT_V2 SUM ADD");
+                 "ARG_MAX LESS RESHAPE EQUAL RESHAPE SELECT_V2 REDUCE_MAX RESHAPE EQUAL GREATER_EQUAL "
+                 "SELECT_V2 SUM SELECT_V2 RESHAPE RESHAPE RESHAPE SELECT_V2 RESHAPE RESHAPE EQUAL RESHAPE "
+                 "SELECT_V2 SUM ADD");
 }
 
 TEST(Choices, NumbersInPlaceOfNone) {
