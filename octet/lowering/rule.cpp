@@ -293,6 +293,7 @@ std::vector<OperatorRow> make_rules() {
           lower_log_sum_exp, samples::over_dims),
       reduction({"aten.linalg_vector_norm.default"}, kFloat, "MUL, SUM, SQRT, or ABS, SUM or REDUCE_MAX",
                 lower_vector_norm),
+      row({"aten.cumprod.default"}, kFloat, Layout::kReshapes, "SLICE, MUL, CONCATENATION", lower_cumulative_product),
       row({"aten.prod.default", "aten.prod.dim_int"}, kFloat, Layout::kReshapes, "SLICE, MUL", lower_product_of_all),
       row({"aten.cosine_similarity.default"}, kFloat, Layout::kReshapes, "MUL, SUM, SQRT, MAXIMUM, DIV",
           lower_cosine_similarity),

@@ -219,6 +219,42 @@ std::vector<PassCase> diagonals() {
   };
 }
 
+Build put_into(const std::string& op, Sizes sizes, Sizes values, std::vector<Arg> rest) {
+  return [=](GraphBuilder& g) {
+    std::vector<Arg> args = {g.call("aten.exp.default", {g.input(sizes)}), g.input(values)};
+    args.insert(args.end(), rest.begin(), rest.end());
+    return g.finish({g.call("aten.neg.default", {g.call(op, std::move(args))})});
+  };
+}
+
+// What run_decompositions() makes of writes.
+std::vector<PassCase> functional_writes() {
+  return {
+      {"slice_scatter", put_into("aten.slice_scatter.default", {2, 5, 3}, {2, 2, 3}, {1, 1, 3}), replace_writes,
+       "exp.default slice.Tensor slice.Tensor cat.default neg.default"},
+      {"slice_scatter_with_a_step",
+       put_into("aten.slice_scatter.default", {2, 6}, {2, 3}, {1, 1, 9223372036854775807, 2}), replace_writes,
+       "exp.default unflatten.int slice.Tensor unsqueeze.default cat.default flatten.using_ints neg.default"},
+      {"slice_scatter_of_samples_declines", put_into("aten.slice_scatter.default", {5, 3}, {2, 3}, {0, 1, 3}),
+       replace_writes, ""},
+      {"select_scatter", put_into("aten.select_scatter.default", {2, 5, 3}, {2, 3}, {1, -1}), replace_writes,
+       "exp.default unsqueeze.default slice.Tensor cat.default neg.default"},
+      {"copy", put_into("aten.copy.default", {2, 3}, {2, 3}, {}), replace_writes, "clone.default neg.default"},
+      {"copy_of_a_row", put_into("aten.copy.default", {2, 3}, {3}, {}), replace_writes, "expand.default neg.default"},
+      {"cross",
+       [](GraphBuilder& g) {
+         return g.finish({g.call("aten.linalg_cross.default", {g.input({2, 3, 4}), g.input({2, 3, 4}), 1})});
+       },
+       decompose_powers,
+       cat_of(2) + " " + cat_of(2) + " mul.Tensor " + cat_of(2) + " " + cat_of(2) + " mul.Tensor sub.Tensor"},
+      {"cross_over_samples_declines",
+       [](GraphBuilder& g) {
+         return g.finish({g.call("aten.cross.default", {g.input({3, 4}), g.input({3, 4})})});
+       },
+       decompose_powers, ""},
+  };
+}
+
 class ScatterPassTest : public testing::TestWithParam<PassCase> {};
 
 TEST_P(ScatterPassTest, KeepsResultsShapesAndRests) { test::expect_pass(GetParam()); }
@@ -228,6 +264,7 @@ const auto kScatterName = [](const auto& each) { return each.param.name; };
 INSTANTIATE_TEST_SUITE_P(Copies, ScatterPassTest, testing::ValuesIn(takings()), kScatterName);
 INSTANTIATE_TEST_SUITE_P(Scatters, ScatterPassTest, testing::ValuesIn(scatters()), kScatterName);
 INSTANTIATE_TEST_SUITE_P(Masks, ScatterPassTest, testing::ValuesIn(constants_put()), kScatterName);
+INSTANTIATE_TEST_SUITE_P(Functional, ScatterPassTest, testing::ValuesIn(functional_writes()), kScatterName);
 INSTANTIATE_TEST_SUITE_P(Diagonals, ScatterPassTest, testing::ValuesIn(diagonals()), kScatterName);
 
 }  // namespace

@@ -173,6 +173,13 @@ TEST(Choices, ValuesPutByComputedIndices) {
                  "SELECT_V2 SUM ADD");
 }
 
+TEST(Choices, ProductsSoFar) {
+  GraphBuilder g;
+  expect_lowered(g, {g.call("aten.cumprod.default", {g.input({2, 5, 3}), 1})},
+                 "SLICE SLICE SLICE MUL CONCATENATION SLICE SLICE SLICE MUL CONCATENATION SLICE SLICE SLICE MUL "
+                 "CONCATENATION");
+}
+
 TEST(Choices, NumbersInPlaceOfNone) {
   GraphBuilder g;
   Node* x = g.input({2, 3});

@@ -20,7 +20,8 @@ bool add_batch_to_convolutions(GraphModule& module, const std::function<bool(con
 
 /// What is written in place becomes a value of its own, and all that reads the memory behind it reads that: copies,
 /// writes into a slice or a select (y[:, 2:10] = x becomes a cat of what stays and what is written), and operators in
-/// place on what is made of constants alone (y = zeros(...); y += x). Declined for inputs and tensors of the module,
+/// place on what is made of constants alone (y = zeros(...); y += x); slice_scatter, select_scatter and copy, which an
+/// export makes of such writes, too. Declined for inputs and tensors of the module,
 /// whose writes others see, for slices with a step, for parts of the batch, for numbers that fill computed values,
 /// and where another view of the memory is read behind that cannot be made again.
 bool replace_writes(GraphModule& module);
@@ -52,8 +53,8 @@ bool widen_resizes(GraphModule& module);
 /// computed.
 bool decompose_arithmetic(GraphModule& module);
 
-/// square, pow with 2, 3 and 4, and addcmul become products and sums; pow with -0.5 becomes rsqrt. Declined for other
-/// exponents, and where a factor is computed.
+/// square, pow with 2, 3 and 4, addcmul and cross become products and sums; pow with -0.5 becomes rsqrt. Declined for
+/// other exponents, where a factor is computed, and for a cross over samples or of other sizes.
 bool decompose_powers(GraphModule& module);
 
 /// sum along dimensions becomes an add for each of up to four terms, a 1x1 convolution by ones over the channels of an
