@@ -167,6 +167,26 @@ std::vector<PassCase> constants_put() {
          return g.finish({g.call("aten.diagonal_scatter.default", {g.input({2, 3, 4}), values, 0, 1, 2})});
        },
        decompose_masks, "mul.Tensor add.Tensor"},
+      {"chosen_of_two",
+       [](GraphBuilder& g) {
+         Node* mask = g.tensor("mask", at::rand({3, 4}) > 0.5, AttrKind::kConstant);
+         return g.finish({g.call("aten.where.self", {mask, g.input({2, 3, 4}), g.input({2, 3, 4})})});
+       },
+       decompose_masks, "mul.Tensor mul.Tensor add.Tensor"},
+      {"chosen_of_a_row",
+       [](GraphBuilder& g) {
+         Node* mask = g.tensor("mask", at::rand({3, 1}) > 0.5, AttrKind::kConstant);
+         return g.finish({g.call("aten.where.self", {mask, g.input({1, 1, 4}), g.input({1, 3, 4})})});
+       },
+       decompose_masks, "mul.Tensor mul.Tensor add.Tensor"},
+      {"chosen_of_a_logarithm_declines",
+       [](GraphBuilder& g) {
+         Node* mask = g.tensor("mask", at::rand({3, 4}) > 0.5, AttrKind::kConstant);
+         Node* x = g.input({2, 3, 4});
+         return g.finish({g.call("aten.where.self", {mask, g.call("aten.exp.default", {x}),
+                                                     g.call("aten.log.default", {g.call("aten.exp.default", {x})})})});
+       },
+       decompose_masks, ""},
       {"guard_of_a_number",
        [](GraphBuilder& g) {
          return g.finish({g.call("aten.nan_to_num.default", {g.call("aten.tanh.default", {g.input({2, 3})})})});

@@ -256,6 +256,38 @@ void apply_as_sums(GraphModule& module, Node* node, const Masking& masking) {
   replace_by_parts(node, result);
 }
 
+// Of two computed values, by a constant mask.
+struct Choice {
+  Node* chosen = nullptr;
+  Node* other = nullptr;
+  at::Tensor mask;
+};
+
+std::optional<Choice> choice_of(const GraphModule& module, const Node& node) {
+  if (!node.is_call("aten.where.self") || !is_computed_float(&node)) return std::nullopt;
+  const std::optional<at::Tensor> mask = constant_of_type(module, node.arg("condition"), at::kBool);
+  const Choice choice{node.arg("self").node(), node.arg("other").node(), mask.value_or(at::Tensor())};
+  const bool is_whole = mask && is_computed_float(choice.chosen) && is_computed_float(choice.other);
+  return is_whole ? std::optional(choice) : std::nullopt;
+}
+
+// Each times 1 where it is chosen and 0 elsewhere, and their sum.
+void apply_choice(GraphModule& module, Node* node, const Choice& choice) {
+  const auto here = module.graph().inserting_before(node);
+  std::vector<int64_t> sample = node->sizes();
+  if (!sample.empty()) sample[0] = 1;
+  const auto kept = [&](Node* value, const at::Tensor& places) {
+    const bool is_whole = value->sizes() == node->sizes();
+    const bool has_samples = places.dim() == node->meta()->rank() && !sample.empty() && places.size(0) != 1;
+    const at::Tensor factors = (is_whole || has_samples ? places : places.expand(sample)).to(at::kFloat).contiguous();
+    Node* factor = add_attr(module, octet::str("kept_", node->name()), factors, AttrKind::kConstant);
+    return add_call("aten.mul.Tensor", {value, factor}, node->sizes(), *node);
+  };
+  Node* chosen = kept(choice.chosen, choice.mask);
+  Node* rest = kept(choice.other, choice.mask.logical_not());
+  replace_by_parts(node, add_call("aten.add.Tensor", {chosen, rest}, node->sizes(), *node));
+}
+
 // What is finite has no infinity to replace.
 bool drop_nan_guards(GraphModule& module, Finiteness& values) {
   const std::vector<Node*> guards = calls_where(module.graph(), [](const Node& node) {
@@ -283,6 +315,13 @@ bool decompose_masks(GraphModule& module) {
     const Masking masking = *masking_of(module, *node);
     if (!may_be_replaced(*node) || values.may_be_infinite(masking.value)) continue;
     apply_as_sums(module, node, masking);
+    changed = true;
+  }
+  for (Node* node :
+       calls_where(module.graph(), [&](const Node& each) { return choice_of(module, each).has_value(); })) {
+    const Choice choice = *choice_of(module, *node);
+    if (values.may_be_infinite(choice.chosen) || values.may_be_infinite(choice.other)) continue;
+    apply_choice(module, node, choice);
     changed = true;
   }
   return changed;

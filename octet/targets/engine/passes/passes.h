@@ -167,7 +167,8 @@ bool spread_transposed_kernels(GraphModule& module);
 /// masked_fill and where by a constant mask, of a constant and a computed value, index_put, index_fill, scatter and
 /// diagonal_scatter of constants at constant places, tril and triu become a product with 0 and 1 and a sum with what
 /// stands in the masked places; the sum alone where that is -inf, or so low that the softmax which alone reads it gives
-/// 0. nan_to_num vanishes. Equal for values that are finite.
+/// 0. where of two computed values by a constant mask becomes two products and a sum, nan_to_num vanishes. Equal for
+/// values that are finite.
 bool decompose_masks(GraphModule& module);
 
 /// index_copy, index_put, scatter and diagonal_scatter of computed values at constant places become a cat of slices of
