@@ -13,13 +13,14 @@ using Ints = std::vector<int64_t>;
 
 const std::string kInverseRoot = "reshape.default reshape.default bmm.default reshape.default add.Tensor rsqrt.default";
 
-// What torch's normalize becomes, behind rename_views and drop_expands.
+// What torch's normalize becomes, behind rename_views and drop_expands; without a bound where eps is 0.
 std::function<std::shared_ptr<GraphModule>(GraphBuilder&)> unit_rows(const Ints& sizes, const Ints& dims, double order,
                                                                      double eps) {
   return [=](GraphBuilder& g) {
     Node* x = g.call("aten.relu.default", {g.input(sizes)});
     Node* length = g.call("aten.linalg_vector_norm.default", {x, order, dims, true});
-    return g.finish({g.call("aten.div.Tensor", {x, g.call("aten.clamp.default", {length, eps})})});
+    if (eps > 0.0) length = g.call("aten.clamp.default", {length, eps});
+    return g.finish({g.call("aten.div.Tensor", {x, length})});
   };
 }
 
@@ -78,6 +79,9 @@ std::vector<test::PassCase> norm_cases() {
       {"rows_of_length_1", unit_rows({2, 5, 12}, {-1}, 2.0, 1e-12), decompose_norms,
        "relu.default reshape.default reshape.default reshape.default bmm.default reshape.default clamp.default "
        "rsqrt.default mul.Tensor reshape.default"},
+      {"rows_of_length_1_without_a_bound", unit_rows({2, 12}, {1}, 2.0, 0.0), decompose_norms,
+       "relu.default reshape.default reshape.default bmm.default reshape.default clamp.default rsqrt.default "
+       "mul.Tensor"},
       {"channels_of_length_1_and_more", unit_rows({2, 6, 3, 4}, {1}, 2.0, 2.0), decompose_norms,
        "relu.default permute.default reshape.default reshape.default reshape.default bmm.default reshape.default "
        "clamp.default rsqrt.default mul.Tensor reshape.default permute.default"},

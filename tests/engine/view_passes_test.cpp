@@ -444,11 +444,11 @@ std::vector<PassCase> arithmetic() {
       index("index_of_one_run", {2, 5, 4}, 2, {1, 2}, "index_select.default relu.default"),
       index("index_of_many_runs", {2, 40, 4}, 1, every_other(40), "index_select.default relu.default"),
       index("index_of_samples_declines", {4, 3}, 0, {0, 2}, ""),
-      {"index_by_two_declines",
+      {"index_by_two_apart_declines",
        [](auto& g) {
          Node* places = g.tensor("places", at::tensor({0, 2}, at::kLong), AttrKind::kConstant);
-         const std::vector<Arg> indices = {Arg(), places, places};
-         return g.finish({g.call("aten.index.Tensor", {g.input({2, 3, 4}), Arg(indices)})});
+         const std::vector<Arg> indices = {Arg(), places, Arg(), places};
+         return g.finish({g.call("aten.index.Tensor", {g.input({2, 3, 4, 3}), Arg(indices)})});
        },
        decompose_copies, ""},
       {"repeat_interleave", of_input("aten.repeat_interleave.self_int", {2, 3, 4}, {int64_t{3}, int64_t{1}}),

@@ -135,8 +135,60 @@ TEST(Choices, BoundsScattersAndFiveDimensions) {
       {g.call("aten.clamp.Tensor", {x, g.parameter("low", {6}), g.parameter("high", {6})}),
        g.call("aten.scatter.value", {x, 1, places, 0.5}), g.call("aten.logsumexp.default", {x, Ints{1}}),
        g.call("aten.gt.Tensor", {volume, g.parameter("levels", {4, 1})})},
-      "TOPK_V2 CAST MAXIMUM MINIMUM RESHAPE EQUAL REDUCE_ANY SELECT_V2 REDUCE_MAX SUB EXP SUM LOG ADD RESHAPE "
-      "BROADCAST_TO GREATER");
+      "TOPK_V2 CAST MAXIMUM MINIMUM RESHAPE EQUAL REDUCE_ANY RESHAPE SELECT_V2 RESHAPE REDUCE_MAX SUB EXP SUM LOG ADD "
+      "RESHAPE BROADCAST_TO GREATER");
+}
+
+TEST(Choices, ValuesAtComputedPlaces) {
+  GraphBuilder g;
+  Node* x = g.input({2, 5, 3});
+  Node* order = g.call("aten.argsort.default", {x, 1});
+  Node* rows = g.call("aten.slice.Tensor", {g.call("aten.argsort.default", {g.input({4})}), 0, 0, 2});
+  Node* same = g.call("aten.floor_divide.Scalar", {order, 2});  // the last of several stays
+  expect_lowered(g,
+                 {g.call("aten.scatter.src", {x, 1, order, g.input({2, 5, 3})}),
+                  g.call("aten.scatter_add.default", {x, 1, order, g.input({2, 5, 3})}),
+                  g.call("aten.scatter.src", {x, 1, same, g.input({2, 5, 3})}),
+                  g.call("aten.index_copy.default", {g.input({2, 3, 4, 5}), 2, rows, g.input({2, 3, 2, 5})})},
+                 "TRANSPOSE NEG TOPK_V2 CAST TRANSPOSE NEG TOPK_V2 CAST SLICE CAST FLOOR_DIV CAST RESHAPE "
+                 "EQUAL RESHAPE SELECT_V2 REDUCE_MAX RESHAPE EQUAL GREATER_EQUAL SELECT_V2 SUM SELECT_V2 "
+                 "RESHAPE EQUAL RESHAPE SELECT_V2 SUM ADD RESHAPE EQUAL RESHAPE SELECT_V2 REDUCE_MAX RESHAPE "
+                 "EQUAL GREATER_EQUAL SELECT_V2 SUM SELECT_V2 LESS ADD SELECT_V2 RESHAPE EQUAL RESHAPE "
+                 "RESHAPE SELECT_V2 REDUCE_MAX RESHAPE EQUAL GREATER_EQUAL SELECT_V2 SUM SELECT_V2 RESHAPE");
+}
+
+TEST(Choices, ValuesPutByComputedIndices) {
+  GraphBuilder g;
+  Node* x = g.input({2, 4, 3});
+  Node* place = g.call("aten.argmax.default", {g.input({1, 4}), 1});
+  Node* low = g.call("aten.lt.Scalar", {x, 0.0});
+  const auto put = [&](std::vector<Arg> indices, Node* values) {
+    return g.call("aten.index_put.default", {x, Arg(std::move(indices)), values});
+  };
+  expect_lowered(g,
+                 {put({Arg(), Arg(place)}, g.input({2, 1, 3})), put({Arg(low)}, g.parameter("number", {1})),
+                  g.call("aten.index_add.default", {x, 1, place, g.input({2, 1, 3})})},
+                 "ARG_MAX LESS RESHAPE EQUAL RESHAPE SELECT_V2 REDUCE_MAX RESHAPE EQUAL GREATER_EQUAL "
+                 "SELECT_V2 SUM SELECT_V2 RESHAPE RESHAPE RESHAPE SELECT_V2 RESHAPE RESHAPE EQUAL RESHAPE "
+                 "SELECT_V2 SUM ADD");
+}
+
+TEST(Choices, ProductsSoFar) {
+  GraphBuilder g;
+  expect_lowered(g, {g.call("aten.cumprod.default", {g.input({2, 5, 3}), 1})},
+                 "SLICE SLICE SLICE MUL CONCATENATION SLICE SLICE SLICE MUL CONCATENATION SLICE SLICE SLICE MUL "
+                 "CONCATENATION");
+}
+
+TEST(Choices, NumbersInPlaceOfNone) {
+  GraphBuilder g;
+  Node* x = g.input({2, 3});
+  Node* none = g.call("aten.div.Tensor", {g.call("aten.relu.default", {x}), g.call("aten.relu.default", {x})});
+  Node* infinite = g.call("aten.log.default", {g.call("aten.relu.default", {x})});
+  expect_lowered(
+      g, {g.call("aten.nan_to_num.default", {none}), g.call("aten.nan_to_num.default", {infinite, 0.5, 7.0, -9.0})},
+      "RELU RELU DIV RELU LOG NOT_EQUAL SELECT_V2 EQUAL SELECT_V2 EQUAL SELECT_V2 NOT_EQUAL SELECT_V2 EQUAL "
+      "SELECT_V2 EQUAL SELECT_V2");
 }
 
 // On images, whose channels the program has last.

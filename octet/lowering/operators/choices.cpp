@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <numeric>
+#include <tuple>
 
 #include "octet/integer/executor.h"
 #include "octet/lowering/layout.h"
@@ -143,6 +145,18 @@ void lower_masked_fill(OperatorLowering& op) {
 void lower_is_nan(OperatorLowering& op) {
   const ValueId x = op.input("self");
   op.emit(OpCode::kNotEqual, {x, x});
+}
+
+void lower_nan_to_num(OperatorLowering& op) {
+  FloatSteps steps(op, op.laid_out(op.node().sizes()));
+  ValueId x = op.input("self");
+  x = steps.chosen(steps.compared(OpCode::kNotEqual, x, x), steps.number(op.number("nan", 0.0)), x);
+  constexpr double kMost = std::numeric_limits<float>::max(), kInfinity = std::numeric_limits<double>::infinity();
+  for (const auto& [what, infinity, most] : {std::tuple("posinf", kInfinity, kMost), {"neginf", -kInfinity, -kMost}}) {
+    const ValueId is_infinite = steps.compared(OpCode::kEqual, x, steps.number(infinity));
+    x = steps.chosen(is_infinite, steps.number(op.number(what, most)), x);
+  }
+  op.alias(x);
 }
 
 void lower_cast(OperatorLowering& op) {

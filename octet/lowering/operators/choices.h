@@ -42,6 +42,7 @@ void lower_extremum(OperatorLowering& op) {
 void lower_where(OperatorLowering& op);
 void lower_masked_fill(OperatorLowering& op);
 void lower_is_nan(OperatorLowering& op);
+void lower_nan_to_num(OperatorLowering& op);
 void lower_cast(OperatorLowering& op);
 void lower_filled(OperatorLowering& op);
 void lower_counted(OperatorLowering& op);
@@ -61,6 +62,9 @@ void lower_embedding_bag(OperatorLowering& op);
 void lower_gather(OperatorLowering& op);
 void lower_index(OperatorLowering& op);
 void lower_scatter_of_number(OperatorLowering& op);
+void lower_scatter(OperatorLowering& op);
+void lower_index_copy(OperatorLowering& op);
+void lower_index_put(OperatorLowering& op);
 void lower_one_hot(OperatorLowering& op);
 
 // functions.cpp: functions of one number by their name, and of two.

@@ -69,6 +69,7 @@ void lower_reduction(OperatorLowering& op);
 void lower_sum_of_all(OperatorLowering& op);
 void lower_vector_norm(OperatorLowering& op);
 void lower_product_of_all(OperatorLowering& op);
+void lower_cumulative_product(OperatorLowering& op);
 
 // moves.cpp
 void lower_alias(OperatorLowering& op);

@@ -183,28 +183,170 @@ void lower_index(OperatorLowering& op) {
   give_as_given(op, gathered(op, op.reshaped("joined", x, joined), places, static_cast<int64_t>(first)));
 }
 
-// A number at computed places along a dimension: where one of them is the element's own.
-void lower_scatter_of_number(OperatorLowering& op) {
+namespace {
+
+// What computed places along a dimension hold, with the dimensions in front of it and those behind it as one each.
+struct ScatterSizes {
+  int64_t before = 1;
+  int64_t length = 1;
+  int64_t behind = 1;
+
+  Sizes with(int64_t along) const { return {before, along, behind}; }
+};
+
+ScatterSizes around(const Sizes& all, size_t dim) {
+  return {elements_between(all, 0, dim), all[dim], elements_between(all, dim + 1, all.size())};
+}
+
+// For each place whether it is an element's own: [before, places, length, behind].
+ValueId meeting(OperatorLowering& op, ValueId places, Sizes of_places, int64_t length) {
+  Sizes both = of_places;
+  of_places.insert(of_places.begin() + 2, 1);
+  both.insert(both.begin() + 2, length);
+  const ValueId own = op.plain_constant("own", at::arange(length, at::kLong).reshape({1, 1, length, 1}));
+  return op.step_of("meets", OpCode::kEqual, {op.reshaped("wide", places, of_places), own}, both, Type::kBool);
+}
+
+ValueId any_meets(OperatorLowering& op, ValueId meets) {
+  Sizes out = op.shape_of(meets);
+  out.erase(out.begin() + 1);
+  return op.step_of("any", OpCode::kReduceAny, {meets, op.indices("any_axis", {1})}, out, Type::kBool);
+}
+
+// Where several places are an element's own, the last of them puts its value there. Without one: -1 in `last`.
+struct LastMeeting {
+  ValueId last;      // [before, length, behind]
+  ValueId is_there;  // [before, places, length, behind]
+};
+
+LastMeeting last_meeting(OperatorLowering& op, ValueId meets) {
+  const Sizes all = op.shape_of(meets);
+  Sizes out = all, row = all;
+  out.erase(out.begin() + 1);
+  row[1] = 1;
+  const ValueId order = op.plain_constant("order", at::arange(all[1], at::kFloat).reshape({1, all[1], 1, 1}));
+  const ValueId none = op.plain_constant("none", at::scalar_tensor(-1, at::kFloat));
+  const ValueId which = op.step("which", OpCode::kSelectV2, {meets, order, none}, all);
+  const ValueId last = op.step("last", OpCode::kReduceMax, {which, op.indices("last_axis", {1})}, out);
+  const ValueId wide = op.reshaped("last_wide", last, row);
+  return {last, op.step_of("is_there", OpCode::kEqual, {which, wide}, all, Type::kBool)};
+}
+
+// `self` with `source` where the places of one row, or those of each element, say; or the sums of both.
+void put_at_places(OperatorLowering& op, const ScatterSizes& sizes, ValueId places, const Sizes& of_places,
+                   ValueId source, bool adds) {
+  if (op.type() != Type::kFloat32) op.refuse("whole numbers at computed places");
+  const int64_t count = of_places[1];
+  const ValueId meets = meeting(op, places, of_places, sizes.length);
+  const ValueId wide = op.reshaped("source_wide", source, {sizes.before, count, 1, sizes.behind});
+  const ValueId zero = op.plain_constant("zero", at::zeros({}, at::kFloat));
+  const Sizes out = sizes.with(sizes.length);
+  const ValueId self = op.reshaped("self_rows", op.input("self", false), out);
+  const auto summed = [&](ValueId chosen) {
+    const ValueId spread =
+        op.step("spread", OpCode::kSelectV2, {chosen, wide, zero}, {sizes.before, count, sizes.length, sizes.behind});
+    return op.step("sums", OpCode::kSum, {spread, op.indices("axis", {1})}, out);
+  };
+  const auto put = [&] {
+    const auto [last, is_there] = last_meeting(op, meets);
+    const ValueId any = op.step_of("any", OpCode::kGreaterEqual, {last, zero}, op.shape_of(last), Type::kBool);
+    return op.step("put", OpCode::kSelectV2, {any, summed(is_there), self}, out);
+  };
+  const ValueId result = adds ? op.step("added", OpCode::kAdd, {self, summed(meets)}, out) : put();
+  give_as_given(op, op.reshaped("all", result, op.node().sizes()));
+}
+
+// What scatter writes: places for all of the other dimensions.
+ScatterSizes scattered_sizes(OperatorLowering& op) {
   const Sizes out = op.node().sizes(), places = op.sizes("index");
-  const auto rank = static_cast<int64_t>(out.size());
-  if (rank == 0 || places.size() != out.size()) op.refuse("a number without dimensions");
-  if (rank > 3) op.refuse("places among values of more than three dimensions");
-  const auto dim = static_cast<size_t>(op.dimension("dim", 0, rank));
-  Sizes wide = places, line(out.size() + 1, 1), both = places;
+  if (out.empty() || places.size() != out.size()) op.refuse("a number without dimensions");
+  const auto dim = static_cast<size_t>(op.dimension("dim", 0, static_cast<int64_t>(out.size())));
   for (size_t d = 0; d < out.size(); ++d) {
     if (d != dim && places[d] != out[d]) op.refuse("places for a part of the other dimensions");
   }
-  wide.insert(wide.begin() + static_cast<int64_t>(dim) + 1, 1);
-  both.insert(both.begin() + static_cast<int64_t>(dim) + 1, out[dim]);
-  line[dim + 1] = out[dim];
-  const ValueId index = op.reshaped("wide", op.cast("index", op.input("index", false), Type::kInt64), wide);
-  const ValueId own = op.plain_constant("own", at::arange(out[dim], at::kLong).reshape(line));
-  const ValueId meets = op.step_of("meets", OpCode::kEqual, {index, own}, both, Type::kBool);
-  const ValueId any =
-      op.step_of("any", OpCode::kReduceAny, {meets, op.indices("axes", {static_cast<int64_t>(dim)})}, out, Type::kBool);
-  const ValueId self = op.cast("self", op.input("self", false), op.type());
-  const ValueId value = op.operand("value");
-  give_as_given(op, op.step("scattered", OpCode::kSelectV2, {any, value, self}, out));
+  return around(out, dim);
+}
+
+int64_t number_of_places(const OperatorLowering& op, const ScatterSizes& sizes) {
+  const Sizes places = op.sizes("index");
+  return elements_between(places, 0, places.size()) / std::max<int64_t>(sizes.before * sizes.behind, 1);
+}
+
+ValueId scattered_places(OperatorLowering& op) { return op.cast("index", op.input("index", false), Type::kInt64); }
+
+}  // namespace
+
+// A number at computed places along a dimension: where one of them is the element's own.
+void lower_scatter_of_number(OperatorLowering& op) {
+  const ScatterSizes sizes = scattered_sizes(op);
+  const Sizes places = sizes.with(number_of_places(op, sizes)), out = sizes.with(sizes.length);
+  const ValueId any = any_meets(op, meeting(op, scattered_places(op), places, sizes.length));
+  const ValueId self = op.reshaped("self_rows", op.cast("self", op.input("self", false), op.type()), out);
+  const ValueId result = op.step("scattered", OpCode::kSelectV2, {any, op.operand("value"), self}, out);
+  give_as_given(op, op.reshaped("all", result, op.node().sizes()));
+}
+
+void lower_scatter(OperatorLowering& op) {
+  const ScatterSizes sizes = scattered_sizes(op);
+  if (op.sizes("src") != op.sizes("index")) op.refuse("places for a part of the values");
+  const bool adds = op.node().op().short_name().starts_with("scatter_add");
+  put_at_places(op, sizes, scattered_places(op), sizes.with(number_of_places(op, sizes)), op.input("src", false), adds);
+}
+
+void lower_index_copy(OperatorLowering& op) {
+  const Sizes& out = op.node().sizes();
+  if (out.empty()) op.refuse("a number without dimensions");
+  const auto dim = static_cast<size_t>(op.dimension("dim", 0, static_cast<int64_t>(out.size())));
+  const ValueId places = places_of(op, *op.node().arg("index").node(), out[dim], 0);
+  const bool adds = op.node().op().short_name().starts_with("index_add");
+  if (adds && op.number("alpha", 1.0) != 1.0) op.refuse("a factor", "multiply what is added");
+  put_at_places(op, around(out, dim), places, {1, elements_between(op.sizes("index"), 0, op.sizes("index").size()), 1},
+                op.input("source", false), adds);
+}
+
+namespace {
+
+// y[mask] = number
+void put_by_mask(OperatorLowering& op, const Node& mask, size_t first) {
+  const Node* number = op.node().arg("values").node();
+  if (number == nullptr || !number->meta() || number->meta()->numel() != 1) {
+    op.refuse("values that a mask counts", "torch.where");
+  }
+  const Sizes& out = op.node().sizes();
+  const size_t end = first + mask.sizes().size();
+  const Sizes rows = {elements_between(out, 0, first), elements_between(out, first, end),
+                      elements_between(out, end, out.size())};
+  const ValueId chosen = op.reshaped("mask_rows", op.input(mask, false), {1, rows[1], 1});
+  const ValueId self = op.reshaped("self_rows", op.cast("self", op.input("self", false), op.type()), rows);
+  const ValueId value = op.reshaped("value_rows", op.cast("value", op.input("values", false), op.type()), {1, 1, 1});
+  const ValueId result = op.step("put", OpCode::kSelectV2, {chosen, value, self}, rows);
+  give_as_given(op, op.reshaped("all", result, out));
+}
+
+}  // namespace
+
+// y[:, places] = values, y[mask] = number.
+void lower_index_put(OperatorLowering& op) {
+  const std::vector<Arg>& indices = op.node().arg("indices").list();
+  const auto given = std::find_if(indices.begin(), indices.end(), [](const Arg& each) { return each.is_node(); });
+  if (std::count_if(indices.begin(), indices.end(), [](const Arg& each) { return each.is_node(); }) != 1) {
+    op.refuse("several tensors of places");
+  }
+  const Node& index = *given->node();
+  const auto first = static_cast<size_t>(given - indices.begin());
+  if (index.meta() && index.meta()->dtype == at::kBool) {
+    if (op.flag("accumulate")) op.refuse("a sum where a mask is true", "torch.where");
+    return put_by_mask(op, index, first);
+  }
+  const Sizes& out = op.node().sizes();
+  const ScatterSizes sizes = around(out, first);
+  const int64_t count = elements_between(index.sizes(), 0, index.sizes().size());
+  const Sizes values = op.sizes("values");
+  if (elements_between(values, 0, values.size()) != sizes.before * count * sizes.behind) {
+    op.refuse("one value for several places", "values of the place's sizes");
+  }
+  put_at_places(op, sizes, places_of(op, index, out[first], 0), {1, count, 1}, op.input("values", false),
+                op.flag("accumulate"));
 }
 
 void lower_one_hot(OperatorLowering& op) {

@@ -131,6 +131,34 @@ void lower_vector_norm(OperatorLowering& op) {
   emit_reduction(op, ord > 0.0 ? OpCode::kReduceMax : OpCode::kReduceMin, size);
 }
 
+// Each element times the one so many before it, which holds the product of as many: then of twice as many.
+void lower_cumulative_product(OperatorLowering& op) {
+  if (op.type() != tflite::Type::kFloat32) op.refuse("products of whole numbers");
+  const std::vector<int64_t> shape = op.node().sizes();
+  if (shape.empty()) op.refuse("a number without dimensions");
+  const int64_t axis = op.dimension("dim", 0, static_cast<int64_t>(shape.size()));
+  const int64_t size = shape[static_cast<size_t>(axis)];
+  const auto part = [&](const std::string& name, ValueId from, int64_t start, int64_t length) {
+    std::vector<int64_t> begin(shape.size(), 0), lengths = shape;
+    begin[static_cast<size_t>(axis)] = start;
+    lengths[static_cast<size_t>(axis)] = length;
+    return op.step(name, OpCode::kSlice,
+                   {from, op.indices(name + "_begin", begin), op.indices(name + "_size", lengths)}, lengths);
+  };
+  ValueId x = op.cast("in_type", op.input("self", false), op.type());
+  tflite::Options joined;
+  joined.axis = static_cast<int32_t>(axis);
+  for (int64_t held = 1; held < size; held *= 2) {
+    const auto named = [&](const char* what) { return octet::str(what, held); };
+    const ValueId first = part(named("first_"), x, 0, held);
+    const ValueId rest = part(named("rest_"), x, held, size - held);
+    const ValueId before = part(named("before_"), x, 0, size - held);
+    const ValueId products = op.step(named("products_"), OpCode::kMul, {rest, before}, op.shape_of(rest));
+    x = op.step(named("joined_"), OpCode::kConcatenation, {first, products}, shape, joined);
+  }
+  give_as_given(op, x);
+}
+
 // Halves times each other, until one element is left along the dimension.
 void lower_product_of_all(OperatorLowering& op) {
   std::vector<int64_t> shape = op.sizes("self");

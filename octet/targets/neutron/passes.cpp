@@ -23,6 +23,8 @@ void add_products(std::vector<targets::Pass>& passes, const NeutronLimits& limit
   passes.push_back({"decompose_fills", targets::decompose_fills});
   passes.push_back({"convert_whole_constants", targets::convert_whole_constants});
   passes.push_back({"decompose_masks", targets::decompose_masks});
+  passes.push_back({"decompose_scatters", targets::decompose_scatters});
+  passes.push_back({"decompose_diagonals", targets::decompose_diagonals});
   passes.push_back({"decompose_recurrent_cells", targets::decompose_recurrent_cells});
   if (options.settings.at("unroll_rnn") == "yes") {
     passes.push_back({"unroll_recurrent_layers", targets::unroll_recurrent_layers});

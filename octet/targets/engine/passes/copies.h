@@ -25,6 +25,14 @@ bool is_put_together(const Copy& copy);
 
 /// A cat of slices of `x`, at the graph's insert point.
 Node* put_together(Node* x, const Copy& copy, const Node& like);
+/// The same of several values whose elements are counted one behind the other along the dimension.
+Node* put_together(const std::vector<Node*>& values, const Copy& copy, const Node& like);
+
+/// All elements of a dimension in reverse order, at the graph's insert point; of many in rows, which are turned and
+/// their elements within them.
+Node* turned_around(Node* x, int64_t dim, const Node& like);
+/// True where each row has no more elements than are worth it.
+bool can_turn_around(int64_t length);
 
 /// Each element of a dimension becomes a row of so many of itself, by a cat between reshapes.
 Node* repeat_elements(Node* x, int64_t dim, int64_t times, const Node& like);

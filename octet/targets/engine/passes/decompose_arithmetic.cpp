@@ -4,6 +4,7 @@
 #include <span>
 
 #include "octet/support/error.h"
+#include "octet/targets/engine/passes/copies.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
@@ -82,6 +83,26 @@ Node* product_added(GraphModule& module, Node* node) {
   scaled = add_scaled(module, scaled, *value, *node);
   const std::vector<int64_t> sizes = broadcast_sizes(first->sizes(), second->sizes());
   return sum_of(self, add_call("aten.mul.Tensor", {first, second}, sizes, *node), *node);
+}
+
+// Of each three elements, times those that follow in a ring: the next of one with the last of the other, and the other
+// way round.
+Node* cross_product(GraphModule&, Node* node) {
+  Node* a = node->arg("self").node();
+  Node* b = node->arg("other").node();
+  if (!is_float_node(a) || !is_float_node(b) || a->sizes() != b->sizes() || !node->arg("dim").is_constant()) {
+    return nullptr;
+  }
+  const std::vector<int64_t>& sizes = node->sizes();
+  const bool is_first_of_three = node->arg("dim").is_none();
+  const int64_t dim = is_first_of_three ? std::find(sizes.begin(), sizes.end(), 3) - sizes.begin()
+                                        : positive_dim(node->arg("dim").to_int(), node->meta()->rank());
+  if (dim == 0) return nullptr;
+  const auto turned = [&](Node* x, std::vector<int64_t> places) { return put_together(x, {dim, places}, *node); };
+  const auto times = [&](Node* x, Node* y) { return add_call("aten.mul.Tensor", {x, y}, sizes, *node); };
+  Node* forth = times(turned(a, {1, 2, 0}), turned(b, {2, 0, 1}));
+  Node* back = times(turned(a, {2, 0, 1}), turned(b, {1, 2, 0}));
+  return add_call("aten.sub.Tensor", {forth, back}, sizes, *node);
 }
 
 // beta * self + alpha * left @ right, for an operator of two factors.
@@ -184,6 +205,8 @@ constexpr ArithmeticRow kPowers[] = {
     {"aten.square.default", squared},
     {"aten.pow.Tensor_Scalar", powered},
     {"aten.addcmul.default", product_added},
+    {"aten.cross.default", cross_product},
+    {"aten.linalg_cross.default", cross_product},
 };
 
 constexpr ArithmeticRow kArithmetic[] = {

@@ -1,5 +1,3 @@
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <numeric>
 
@@ -7,6 +5,7 @@
 #include "octet/support/error.h"
 #include "octet/targets/engine/passes/copies.h"
 #include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/places.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
 namespace octet::targets {
@@ -73,41 +72,45 @@ std::vector<Copy> padding_of(const Node& node) {
 
 // ---- index by a constant -------------------------------------------------------------------------------------------
 
-// x[:, .., places], by a row of numbers along one dimension.
-std::optional<Copy> index_of(const GraphModule& module, const Node& node) {
-  if (!node.is_call("aten.index.Tensor") || !is_known(node) || !node.arg("indices").is_list()) return std::nullopt;
+// x[:, .., places], by numbers along neighbouring dimensions.
+std::optional<Places> index_of(const GraphModule& module, const Node& node) {
+  if (!node.is_call("aten.index.Tensor") || !is_known(node)) return std::nullopt;
   const Node* x = node.arg("self").node();
-  if (x == nullptr || !x->meta() || is_constant_value(*x)) return std::nullopt;
-  const std::vector<Arg>& indices = node.arg("indices").list();
-  const Node* places = nullptr;
-  Copy copy;
-  for (size_t dim = 0; dim < indices.size(); ++dim) {
-    if (indices[dim].is_none()) continue;
-    if (places != nullptr || !indices[dim].is_node() || dim == 0) return std::nullopt;
-    places = indices[dim].node();
-    copy.dim = static_cast<int64_t>(dim);
-  }
-  if (places == nullptr || !is_constant_value(*places)) return std::nullopt;
-  const at::NoGradGuard no_grad;
-  const at::Tensor values = constant_value(module, *places);
-  if (values.dim() != 1 || (values.scalar_type() != at::kLong && values.scalar_type() != at::kInt)) {
-    return std::nullopt;
-  }
-  const int64_t length = x->sizes().at(static_cast<size_t>(copy.dim));
-  const at::Tensor numbers = values.to(at::kLong).cpu().contiguous();
-  for (int64_t i = 0; i < numbers.numel(); ++i) {
-    const int64_t place = positive_dim(numbers.const_data_ptr<int64_t>()[i], length);
-    if (place < 0 || place >= length) return std::nullopt;
-    copy.places.push_back(place);
-  }
-  return copy;
+  return x == nullptr || is_constant_value(*x) ? std::nullopt : indexed_by(module, *x, node.arg("indices"));
 }
 
-Node* take_by_index(GraphModule& module, const Node& node, const Copy& copy) {
+Node* take_by_index(GraphModule& module, const Node& node, const Places& from) {
   Node* x = node.arg("self").node();
-  if (is_put_together(copy)) return put_together(x, copy, node);
+  const Copy copy{static_cast<int64_t>(from.first), from.places};
+  x = add_reshape(x, from.in_one(x->sizes()), 0, node);
+  if (is_put_together(copy)) return add_reshape(put_together(x, copy, node), node.sizes(), 0, node);
+  Sizes taken = x->sizes();
+  taken[from.first] = static_cast<int64_t>(from.places.size());
   Node* places = add_attr(module, octet::str("places_", node.name()), at::tensor(copy.places), AttrKind::kConstant);
-  return add_call("aten.index_select.default", {x, copy.dim, places}, node.sizes(), node);
+  Node* gathered = add_call("aten.index_select.default", {x, copy.dim, places}, taken, node);
+  return add_reshape(gathered, node.sizes(), 0, node);
+}
+
+// ---- flip ----------------------------------------------------------------------------------------------------------
+
+// Counted from the front; empty for other nodes, along samples, and for lengths that cannot be put together.
+Sizes turned_dims(const Node& node) {
+  if (!node.is_call("aten.flip.default") || !is_known(node) || !node.arg("dims").is_constant()) return {};
+  const Node* x = node.arg("self").node();
+  if (x == nullptr || !x->meta() || is_constant_value(*x)) return {};
+  Sizes dims = node.arg("dims").to_ints();
+  for (int64_t& dim : dims) {
+    dim = positive_dim(dim, node.meta()->rank());
+    const int64_t length = node.sizes()[static_cast<size_t>(dim)];
+    if (dim == 0 || (length > 1 && !can_turn_around(length))) return {};
+  }
+  return dims;
+}
+
+Node* turn_around(const Node& node, const Sizes& dims) {
+  Node* x = node.arg("self").node();
+  for (const int64_t dim : dims) x = turned_around(x, dim, node);
+  return x;
 }
 
 // ---- repeat_interleave ---------------------------------------------------------------------------------------------
@@ -229,13 +232,15 @@ bool decompose_copies(GraphModule& module) {
     changed = true;
   }
   for (Node* node : calls_where(module.graph(), [&](const Node& each) {
-         return !padding_of(each).empty() || index_of(module, each) || repeats_of(each) > 0 ||
-                !times_of(each).empty() || !spread_sizes(each).empty();
+         return !padding_of(each).empty() || index_of(module, each) || !turned_dims(each).empty() ||
+                repeats_of(each) > 0 || !times_of(each).empty() || !spread_sizes(each).empty();
        })) {
     const auto here = module.graph().inserting_before(node);
     Node* value = node->arg("self").node();
-    if (const auto copy = index_of(module, *node)) {
-      value = take_by_index(module, *node, *copy);
+    if (const auto places = index_of(module, *node)) {
+      value = take_by_index(module, *node, *places);
+    } else if (const Sizes dims = turned_dims(*node); !dims.empty()) {
+      value = turn_around(*node, dims);
     } else if (const int64_t repeats = repeats_of(*node)) {
       value = repeat(module, *node, repeats);
     } else if (const Sizes times = times_of(*node); !times.empty()) {

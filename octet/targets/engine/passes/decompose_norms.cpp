@@ -50,21 +50,28 @@ Norm of_groups(const Node& node, int64_t groups) {
   return {node.arg("input").node(), rows, rows == 0 ? 0 : all / rows, node.arg("eps").to_double(), true, affine};
 }
 
-// x / clamp(linalg_vector_norm(x, 2, dims, keepdim), eps): what normalize becomes.
+// Where a length may be 0: what is divided by that is no number.
+constexpr double kLeastLength = 1e-12;
+
+// x / clamp(linalg_vector_norm(x, 2, dims, keepdim), eps): what normalize becomes; or by the length as it is.
 std::optional<Norm> of_length(const Node& div) {
   Node* x = div.arg("self").node();
-  const Node* least = div.arg("other").node();
-  if (x == nullptr || least == nullptr || !least->is_call("aten.clamp.default")) return std::nullopt;
-  const Node* length = least->arg("self").node();
+  const Node* length = div.arg("other").node();
+  if (x == nullptr || length == nullptr || !length->is_call()) return std::nullopt;
+  double eps = kLeastLength;
+  if (length->is_call("aten.clamp.default")) {
+    const Arg& least = length->arg("min");
+    if (least.is_none() || !least.is_constant() || !length->arg("max").is_none()) return std::nullopt;
+    eps = least.to_double();
+    length = length->arg("self").node();
+  }
   if (!length->is_call("aten.linalg_vector_norm.default") || length->arg("self").node() != x || !x->meta()) {
     return std::nullopt;
   }
-  const bool has_eps = !least->arg("min").is_none() && least->arg("min").is_constant() && least->arg("max").is_none();
-  if (!has_eps || length->arg("dim").is_none() || !length->arg("keepdim").to_bool() ||
-      length->arg("ord").to_double() != 2.0 || !length->arg("dtype").is_none()) {
+  if (length->arg("dim").is_none() || !length->arg("keepdim").to_bool() || length->arg("ord").to_double() != 2.0 ||
+      !length->arg("dtype").is_none()) {
     return std::nullopt;
   }
-  const double eps = least->arg("min").to_double();
   Norm norm{.x = x, .rows = 1, .width = 1, .eps = eps, .centered = false, .is_unit = true};
   const auto rank = static_cast<int64_t>(x->sizes().size());
   std::vector<int64_t> row;

@@ -20,7 +20,8 @@ bool add_batch_to_convolutions(GraphModule& module, const std::function<bool(con
 
 /// What is written in place becomes a value of its own, and all that reads the memory behind it reads that: copies,
 /// writes into a slice or a select (y[:, 2:10] = x becomes a cat of what stays and what is written), and operators in
-/// place on what is made of constants alone (y = zeros(...); y += x). Declined for inputs and tensors of the module,
+/// place on what is made of constants alone (y = zeros(...); y += x); slice_scatter, select_scatter and copy, which an
+/// export makes of such writes, too. Declined for inputs and tensors of the module,
 /// whose writes others see, for slices with a step, for parts of the batch, for numbers that fill computed values,
 /// and where another view of the memory is read behind that cannot be made again.
 bool replace_writes(GraphModule& module);
@@ -52,8 +53,8 @@ bool widen_resizes(GraphModule& module);
 /// computed.
 bool decompose_arithmetic(GraphModule& module);
 
-/// square, pow with 2, 3 and 4, and addcmul become products and sums; pow with -0.5 becomes rsqrt. Declined for other
-/// exponents, and where a factor is computed.
+/// square, pow with 2, 3 and 4, addcmul and cross become products and sums; pow with -0.5 becomes rsqrt. Declined for
+/// other exponents, where a factor is computed, and for a cross over samples or of other sizes.
 bool decompose_powers(GraphModule& module);
 
 /// sum along dimensions becomes an add for each of up to four terms, a 1x1 convolution by ones over the channels of an
@@ -104,9 +105,10 @@ bool decompose_windows(GraphModule& module);
 /// convolution by its windows (im2col), a product a group. Declined for convolutions of more than one sample.
 bool decompose_computed_weights(GraphModule& module);
 
-/// index by a row of constants, repeat, repeat_interleave, pad by the nearest element or around become cats of slices;
-/// an index of more than 32 pieces, or of one, becomes index_select; more than 32 copies of one sample are a product
-/// with ones. Declined along samples, but for repeat_interleave, and for more than 1024 copies.
+/// index by constants along neighbouring dimensions, flip, repeat, repeat_interleave, pad by the nearest element or
+/// around become cats of slices; a flip of more than 32 elements in rows; an index of more than 32 pieces, or of one,
+/// becomes index_select; more than 32 copies of one sample are a product with ones. Declined along samples, but for
+/// repeat_interleave, and for more than 1024 copies.
 bool decompose_copies(GraphModule& module);
 
 /// Bicubic resizes, those with antialiasing, and bilinear ones by a scale that is not the ratio of the sizes, become
@@ -162,11 +164,22 @@ bool trace_attention(GraphModule& module);
 /// would train them. Declined above four million weights.
 bool spread_transposed_kernels(GraphModule& module);
 
-/// masked_fill and where by a constant mask, of a constant and a computed value, index_put and index_fill of a number
-/// at constant places, tril and triu become a product with 0 and 1 and a sum with what stands in the masked places; the
-/// sum alone where that is -inf, or so low that the softmax which alone reads it gives 0. Equal for values that are
-/// finite.
+/// masked_fill and where by a constant mask, of a constant and a computed value, index_put, index_fill, scatter and
+/// diagonal_scatter of constants at constant places, tril and triu become a product with 0 and 1 and a sum with what
+/// stands in the masked places; the sum alone where that is -inf, or so low that the softmax which alone reads it gives
+/// 0. where of two computed values by a constant mask becomes two products and a sum, nan_to_num vanishes. Equal for
+/// values that are finite.
 bool decompose_masks(GraphModule& module);
+
+/// index_copy, index_put, scatter and diagonal_scatter of computed values at constant places become a cat of slices of
+/// both; of more than 32 pieces a product with 0 and 1 and a sum with the values in their places, by a linear of 0 and
+/// 1, or a cat and index_select. index_add and scatter_add become such a linear and a sum. Declined along samples, for
+/// places that stand twice where values do not add up, and for a linear of more than four million weights.
+bool decompose_scatters(GraphModule& module);
+
+/// diagonal becomes a slice with a step of rows laid behind one another; diag_embed zeros between the elements, which
+/// become rows. Declined where samples are rows or columns.
+bool decompose_diagonals(GraphModule& module);
 
 /// einsum becomes permutations, reshapes and a matmul for each factor behind the first; a sum over a letter of one
 /// factor alone, a strided slice for one that stands twice in a term, mul where nothing is summed over. Declined where

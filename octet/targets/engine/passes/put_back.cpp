@@ -48,6 +48,19 @@ std::optional<Part> part_taken_by(const Node& view, bool of_constant) {
   return in_one_piece || part.is_a_column(size) || part.length <= kMostSteps ? std::optional(part) : std::nullopt;
 }
 
+// Of the last two dimensions, neither of samples.
+bool is_diagonal(const Node& view) {
+  if (!view.is_call("aten.diagonal.default") || !view.meta() || !view.args()[0].is_node()) return false;
+  for (const char* argument : {"offset", "dim1", "dim2"}) {
+    if (!view.arg(argument).is_constant()) return false;
+  }
+  const Node* whole = view.args()[0].node();
+  if (!whole->meta() || whole->meta()->rank() < 3) return false;
+  const int64_t rank = whole->meta()->rank();
+  return positive_dim(view.arg("dim1").to_int(), rank) == rank - 2 &&
+         positive_dim(view.arg("dim2").to_int(), rank) == rank - 1;
+}
+
 bool is_permutation(const Node& view) {
   if (view.is_call("aten.transpose.int")) return view.arg("dim0").is_constant() && view.arg("dim1").is_constant();
   return view.is_call("aten.permute.default") && view.arg("dims").is_constant();
@@ -164,13 +177,20 @@ bool is_the_same_value(const Node& node) {
 bool can_put_back(const Node& view, bool of_constant) {
   if (part_taken_by(view, of_constant) || is_the_same_value(view)) return true;
   const bool has_sizes = view.meta() && view.args()[0].is_node() && view.args()[0].node()->meta();
-  return has_sizes && (is_permutation(view) || is_reshape(view));
+  return has_sizes && (is_permutation(view) || is_reshape(view) || is_diagonal(view));
 }
 
-bool shows_a_part(const Node& view, bool of_constant) { return part_taken_by(view, of_constant).has_value(); }
+bool shows_a_part(const Node& view, bool of_constant) {
+  return is_diagonal(view) || part_taken_by(view, of_constant).has_value();
+}
 
 Node* put_back(const Node& view, Node* whole, Node* value, bool of_constant) {
   if (const std::optional<Part> part = part_taken_by(view, of_constant)) return with_part(*part, whole, value);
+  if (is_diagonal(view)) {
+    std::vector<Arg> args = {whole, value};
+    for (const char* argument : {"offset", "dim1", "dim2"}) args.push_back(view.arg(argument));
+    return add_call("aten.diagonal_scatter.default", std::move(args), whole->sizes(), *whole);
+  }
   if (is_permutation(view)) return permuted_back(view, value);
   // The first dimension may be of samples.
   return is_reshape(view) ? add_reshape(value, whole->sizes(), 0, *whole) : value;

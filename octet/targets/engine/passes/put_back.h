@@ -6,9 +6,9 @@ namespace octet::targets {
 
 // How what was written into a view comes back into what it is a view of.
 
-/// A slice, also with a step, a select, a view, a permutation; or an operator that gives its first argument as it is.
-/// Takes no part of dimension 0 where another batch would take another, unless `of_constant`. False where no way is
-/// known.
+/// A slice, also with a step, a select, a diagonal, a view, a permutation; or an operator that gives its first argument
+/// as it is. Takes no part of dimension 0 where another batch would take another, unless `of_constant`. False where no
+/// way is known.
 bool can_put_back(const Node& view, bool of_constant);
 
 /// True for a view that shows less than the whole.

@@ -231,6 +231,54 @@ bool fill_empties(Graph& graph) {
   return !empties.empty();
 }
 
+// The view that slice_scatter and select_scatter write into, at the graph's insert point; nullptr for others.
+Node* view_written_by(const Node& node) {
+  const bool is_slice = node.is_call("aten.slice_scatter.default");
+  if (!is_slice && !node.is_call("aten.select_scatter.default")) return nullptr;
+  const Node* src = node.arg("src").node();
+  if (src == nullptr || !src->meta() || !node.arg("self").is_node() || !node.arg("self").node()->meta()) return nullptr;
+  std::vector<Arg> args = {node.arg("self")};
+  const std::vector<const char*> rest =
+      is_slice ? std::vector<const char*>{"dim", "start", "end", "step"} : std::vector<const char*>{"dim", "index"};
+  for (const char* argument : rest) args.push_back(node.arg(argument));
+  return add_call(is_slice ? "aten.slice.Tensor" : "aten.select.int", std::move(args), src->sizes(), node);
+}
+
+// What is written as a value, where an export made values of writes.
+Node* written_whole(const Node& node) {
+  Node* self = node.arg("self").node();
+  Node* src = node.arg("src").node();
+  if (self == nullptr || src == nullptr || !self->meta() || !src->meta() || self->meta()->dtype != src->meta()->dtype) {
+    return nullptr;
+  }
+  if (node.is_call("aten.copy.default")) {
+    const bool has_sizes = self->sizes() == src->sizes();
+    return has_sizes ? add_call("aten.clone.default", {src}, node.sizes(), node)
+                     : add_call("aten.expand.default", {src, node.sizes()}, node.sizes(), node);
+  }
+  Node* view = view_written_by(node);
+  if (view == nullptr) return nullptr;
+  const bool is_of_constant = is_static(self) || is_of_constants(*self);
+  Node* written = can_put_back(*view, is_of_constant) ? put_back(*view, self, src, is_of_constant) : nullptr;
+  view->graph().erase(view);
+  return written;
+}
+
+bool replace_functional_writes(Graph& graph) {
+  bool changed = false;
+  for (Node* node : calls_where(graph, [](const Node& each) {
+         return each.meta() && (each.is_call("aten.slice_scatter.default") ||
+                                each.is_call("aten.select_scatter.default") || each.is_call("aten.copy.default"));
+       })) {
+    const auto here = graph.inserting_before(node);
+    Node* written = written_whole(*node);
+    if (written == nullptr) continue;
+    replace_by_parts(node, written);
+    changed = true;
+  }
+  return changed;
+}
+
 // Who reads a value behind an operator that wrote all of it reads what the operator gives.
 bool read_results(Node* write) {
   Node* place = write->op().writes_argument(0) ? write->args()[0].node() : nullptr;
@@ -247,6 +295,7 @@ bool read_results(Node* write) {
 
 bool replace_writes(GraphModule& module) {
   bool changed = fill_empties(module.graph());
+  changed |= replace_functional_writes(module.graph());
   for (Node* node : calls_where(module.graph(), [](const Node& each) { return each.op().mutates(); })) {
     changed |= Write(node).replace() || read_results(node);
   }
