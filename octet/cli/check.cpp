@@ -8,6 +8,7 @@
 #include "octet/cli/quantizer.h"
 #include "octet/cli/verbs.h"
 #include "octet/lowering/program_graph.h"
+#include "octet/quantize/qdq.h"
 #include "octet/report/check_report.h"
 #include "octet/support/error.h"
 #include "octet/targets/engine/weigh_settings.h"
@@ -82,24 +83,24 @@ bool computes_in_float(const std::string& path) {
   return std::all_of(program.operators.begin(), program.operators.end(), is_float);
 }
 
-// With every setting that quantize would weigh in its other form, where that brings more over.
-std::optional<report::CheckReport::Whole> in_whole_form(const GraphModule& model,
-                                                        const targets::TableQuantizer& quantizer,
-                                                        const targets::Check& exact) {
-  if (exact.scales_known || exact.placement.on_cpu() == 0) return std::nullopt;
-  const targets::QuantizerOptions options = settled(quantizer.options(), quantizer.target());
-  const targets::QuantizerOptions whole =
-      targets::in_whole_form(model, quantizer.options(), all_targets().find(options.target));
-  if (whole == options) return std::nullopt;
-  targets::TableQuantizer other = make_quantizer(whole);
-  report::CheckReport::Whole found{"", targets::check_model(model, other, exact.input_sizes)};
-  const targets::Placement& placement = found.check.placement;
-  if (placement.by_patterns || placement.on_cpu() >= exact.placement.on_cpu()) return std::nullopt;
+// What quantize weighs on its data is placed in the forms that bring more over: as everything that calibration decides.
+targets::QuantizerOptions in_likely_form(const GraphModule& model, const targets::QuantizerOptions& options) {
+  return is_quantized(model) ? options : targets::in_whole_form(model, options, all_targets().find(options.target));
+}
+
+std::optional<report::CheckReport::Weighed> weighed(const GraphModule& model, const targets::QuantizerOptions& whole,
+                                                    const targets::QuantizerOptions& options,
+                                                    const std::vector<std::vector<int64_t>>& sizes) {
+  const targets::QuantizerOptions exact = settled(options, *all_targets().find(options.target));
+  std::string flags;
   for (const auto& [name, value] : whole.settings) {
-    if (options.settings.at(name) == value) continue;
-    found.flags += octet::str(found.flags.empty() ? "" : " ", flag_of(name), ' ', value);
+    if (value != targets::kWeighed && exact.settings.at(name) != value) {
+      flags += octet::str(flags.empty() ? "" : " ", flag_of(name), ' ', value);
+    }
   }
-  return found;
+  if (flags.empty()) return std::nullopt;
+  targets::TableQuantizer quantizer = make_quantizer(exact);
+  return report::CheckReport::Weighed{flags, targets::check_model(model, quantizer, sizes)};
 }
 
 }  // namespace
@@ -115,7 +116,8 @@ void check(const CheckArguments& arguments) {
   targets::QuantizerOptions options = resolve(arguments.quantizer, std::nullopt).options;
   const std::optional<targets::Scheme> scheme = all_targets().find(options.target)->find_scheme(options.scheme);
   if (!scheme || !scheme->mode) options.mode = QuantizationMode::kPtq;  // the program that is checked is one
-  targets::TableQuantizer quantizer = make_quantizer(options);
+  const targets::QuantizerOptions likely = is_tflite ? options : in_likely_form(*model, options);
+  targets::TableQuantizer quantizer = make_quantizer(likely);
   report::CheckReport report{quantizer.target().name, {}};
   if (arguments.model.input_sizes.empty()) report.sizes.push_back({"", targets::check_model(*model, quantizer), ""});
   for (const std::string& size : arguments.model.input_sizes) {
@@ -129,11 +131,13 @@ void check(const CheckArguments& arguments) {
     }
     report.sizes.push_back(std::move(outcome));
   }
-  if (report.sizes.size() == 1 && report.sizes[0].check && !is_tflite) {
-    report.whole = in_whole_form(*model, quantizer, *report.sizes[0].check);
+  if (report.sizes.size() == 1 && report.sizes[0].check) {
+    report.weighed = weighed(*model, likely, options, report.sizes[0].check->input_sizes);
   }
   if (arguments.model.input_sizes.empty() && is_tflite && computes_in_float(arguments.model.path)) {
-    report.quantized = targets::check_model(*open_model({arguments.model.path, {}, {}}), quantizer);
+    const auto computed = open_model({arguments.model.path, {}, {}});
+    targets::TableQuantizer other = make_quantizer(in_likely_form(*computed, options));
+    report.quantized = targets::check_model(*computed, other);
   }
   print(report, arguments.json);
 }

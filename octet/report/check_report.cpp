@@ -206,11 +206,11 @@ std::string sizes_text(const std::vector<SizeCheck>& sizes) {
   return table.text();
 }
 
-std::string whole_text(const CheckReport::Whole& whole) {
-  const targets::Placement& placement = whole.check.placement;
-  return octet::str("with ", whole.flags, ": ", count_text(placement.partitions, "partition"), ", ", placement.on_cpu(),
-                    " on the CPU; octet quantize takes them where they cost ", fixed(targets::kMostLossDb, 0),
-                    " dB at most on its calibration data\n");
+std::string weighed_text(const CheckReport::Weighed& weighed) {
+  const targets::Placement& exact = weighed.exact.placement;
+  return octet::str("condition: with ", weighed.flags, ", which octet quantize takes where they cost ",
+                    fixed(targets::kMostLossDb, 0), " dB at most (calibration will tell); else ",
+                    count_text(exact.partitions, "partition"), ", ", exact.on_cpu, " on the CPU\n");
 }
 
 }  // namespace
@@ -225,7 +225,7 @@ nlohmann::ordered_json warnings_json(const std::vector<targets::Warning>& warnin
 
 std::string CheckReport::text() const {
   std::string as_it_is = sizes.size() == 1 && sizes[0].check ? one_size_text(*sizes[0].check) : sizes_text(sizes);
-  if (whole) as_it_is += whole_text(*whole);
+  if (weighed) as_it_is += weighed_text(*weighed);
   if (!quantized) return as_it_is;
   return octet::str(as_it_is, "\nAs it is, the file computes in float. What octet quantize would make of it:\n",
                     one_size_text(*quantized));
@@ -235,10 +235,10 @@ nlohmann::ordered_json CheckReport::json() const {
   auto array = nlohmann::ordered_json::array();
   for (const SizeCheck& size : sizes) array.push_back(size_json(size, target));
   if (quantized && array.size() == 1) array[0]["quantized"] = size_json({"", quantized, ""}, target);
-  if (whole && array.size() == 1) {
-    array[0]["whole"] = {{"flags", whole->flags},
-                         {"partitions", whole->check.placement.partitions},
-                         {"on_cpu", whole->check.placement.on_cpu()}};
+  if (weighed && array.size() == 1) {
+    const targets::Placement& exact = weighed->exact.placement;
+    array[0]["weighed"] = {{"flags", weighed->flags},
+                           {"else", {{"partitions", exact.partitions}, {"on_cpu", exact.on_cpu()}}}};
   }
   return array.size() == 1 ? array[0] : array;
 }

@@ -27,12 +27,13 @@ struct OCTET_API CheckReport {
   std::vector<SizeCheck> sizes;
   /// Of a .tflite that computes in float: what quantizing it would put where.
   std::optional<targets::Check> quantized = std::nullopt;
-  /// Of a float model that has something to weigh (Setting::weighed): with the flags that bring more of it over.
-  struct Whole {
-    std::string flags;  ///< "--gelu tanh --norms integer"
-    targets::Check check;
+  /// Of a float model that has something to weigh (Setting::weighed), which is placed in the forms that bring more of
+  /// it over.
+  struct Weighed {
+    std::string flags;     ///< "--gelu tanh --norms integer"
+    targets::Check exact;  ///< where the calibration of quantize decides against them
   };
-  std::optional<Whole> whole = std::nullopt;
+  std::optional<Weighed> weighed = std::nullopt;
 
   std::string text() const;
   /// Of one size an object, of several an array of them.

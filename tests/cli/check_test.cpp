@@ -20,7 +20,7 @@ TEST_F(CheckVerb, SaysWhichRuleRefused) {
 }
 
 TEST_F(CheckVerb, JsonHasARowAnOperator) {
-  const auto done = run("check --json " + golden("island_gelu") + "/model.pt2");
+  const auto done = run("check --json --gelu float " + golden("island_gelu") + "/model.pt2");
   ASSERT_EQ(done.status, 0) << done.err;
   const nlohmann::json answer = nlohmann::json::parse(done.out);
   EXPECT_EQ(answer.at("target"), "imxrt700");
@@ -63,16 +63,23 @@ TEST_F(CheckVerb, QuantizedModels) {
   }
 }
 
-// gelu and norms come over where calibration data shows that it costs little: check names both, quantize decides.
-TEST_F(CheckVerb, NamesWhatQuantizeWouldWeigh) {
+// gelu and norms come over where calibration data shows that it costs little: for check that is a condition.
+TEST_F(CheckVerb, PlacesWhatQuantizeWeighsUnderACondition) {
   const std::string folder = golden("island_layer_norm");
   const std::string calibrate = " --calibrate 'npy:" + folder + "/calib_*.npy' -o " + file("q.octet");
   const auto open = run("check " + folder + "/model.pt2");
   ASSERT_EQ(open.status, 0) << open.err;
-  EXPECT_NE(
-      open.out.find("with --norms integer: 1 partition, 0 on the CPU; octet quantize takes them where they cost 1 dB"),
-      std::string::npos)
+  EXPECT_NE(open.out.find("in 1 partition, 0 on the CPU"), std::string::npos) << open.out;
+  EXPECT_NE(open.out.find("condition: with --norms integer, which octet quantize takes where they cost 1 dB at most "
+                          "(calibration will tell); else 2 partitions, 1 on the CPU"),
+            std::string::npos)
       << open.out;
+  const auto json = nlohmann::json::parse(run("check --json " + folder + "/model.pt2").out);
+  EXPECT_EQ(json.at("partitions"), 1);
+  EXPECT_EQ(json.at("weighed").at("else").at("partitions"), 2);
+  const auto exact = nlohmann::json::parse(run("check --json --norms float " + folder + "/model.pt2").out);
+  EXPECT_EQ(exact.at("partitions"), 2);
+  EXPECT_FALSE(exact.contains("weighed"));
   const auto weighed = run("quantize " + folder + "/model.pt2" + calibrate);
   ASSERT_EQ(weighed.status, 0) << weighed.err;
   const bool came = weighed.err.find("norms integer") < weighed.err.find("partition, 0 on the CPU: taken");
