@@ -19,13 +19,22 @@ constexpr int64_t kLanes = 64;
 constexpr int64_t kBlock = 1 << 15;  // floats of a block, whose sums are float
 constexpr int64_t kLeastRows = 128;  // of lanes in a block
 
+// Of channels that stand side by side: whole pixels.
+int64_t lanes_of(int64_t channels) { return (kLanes + channels - 1) / channels * channels; }
+std::vector<float> in_lanes(const std::vector<float>& values) {
+  const auto channels = static_cast<int64_t>(values.size());
+  std::vector<float> lanes;
+  for (int64_t l = 0; l < lanes_of(channels); l += channels) lanes.insert(lanes.end(), values.begin(), values.end());
+  return lanes;
+}
+
 // The memory of a tensor cut into blocks, and each into rows of lanes, a lane within one channel.
 struct Blocks {
   explicit Blocks(const ChannelLayout& layout) : total(layout.numel()) {
     interleaved = layout.inner == 1;
     channels = layout.channels;
     if (interleaved) {
-      lanes = (kLanes + channels - 1) / channels * channels;
+      lanes = lanes_of(channels);
       size = std::max(kLeastRows, kBlock / lanes) * lanes;
     } else {
       lanes = kLanes;
@@ -52,10 +61,9 @@ struct Blocks {
 class LaneValues {
  public:
   LaneValues(const Blocks& blocks, const std::vector<float>& values)
-      : interleaved_(blocks.interleaved), values_(values), lanes_(static_cast<size_t>(blocks.lanes)) {
-    if (!interleaved_) return;
-    for (size_t lane = 0; lane < lanes_.size(); ++lane) lanes_[lane] = values[lane % values.size()];
-  }
+      : interleaved_(blocks.interleaved),
+        values_(values),
+        lanes_(interleaved_ ? in_lanes(values) : std::vector<float>(static_cast<size_t>(blocks.lanes))) {}
   void turn_to(int64_t channel) {
     if (!interleaved_) std::fill(lanes_.begin(), lanes_.end(), values_[static_cast<size_t>(channel)]);
   }
@@ -424,25 +432,46 @@ GradientSums gradient_sums(const float* x, const float* gradient, const ChannelL
 }
 
 void normalize_gradient(const float* x, const float* gradient, float* result, const ChannelLayout& layout,
-                        const ChannelAffine& affine, const PassInterval& passes, const std::vector<float>& slope,
-                        const std::vector<float>& offset) {
+                        const GradientFormula& formula) {
   const Blocks blocks(layout);
+  const ChannelAffine& affine = formula.affine;
   parallel_for(0, blocks.count, blocks.grain(), [&](int64_t begin, int64_t end) {
     LaneValues mean(blocks, affine.mean);
     LaneValues scale(blocks, affine.scale);
     LaneValues shift(blocks, affine.shift);
-    LaneValues slopes(blocks, slope);
-    LaneValues offsets(blocks, offset);
+    LaneValues slopes(blocks, formula.slope);
+    LaneValues offsets(blocks, formula.offset);
     const GradientLanes lane_values{{mean.data(), scale.data(), shift.data()}, slopes.data(), offsets.data()};
     for (int64_t block = begin; block < end; ++block) {
       for (LaneValues* values : {&mean, &scale, &shift, &slopes, &offsets}) {
         values->turn_to(blocks.first_channel(block));
       }
       for_rows(blocks, block, [&](int64_t at, int64_t rows, int64_t lanes) {
-        gradient_rows(x + at, gradient + at, result + at, rows, lanes, lane_values, passes);
+        gradient_rows(x + at, gradient + at, result + at, rows, lanes, lane_values, formula.passes);
       });
     }
   });
+}
+
+GradientPixels::GradientPixels(const float* x, const float* gradient, const GradientFormula& formula)
+    : x_(x),
+      gradient_(gradient),
+      channels_(static_cast<int64_t>(formula.slope.size())),
+      passes_(formula.passes),
+      mean_(in_lanes(formula.affine.mean)),
+      scale_(in_lanes(formula.affine.scale)),
+      shift_(in_lanes(formula.affine.shift)),
+      slope_(in_lanes(formula.slope)),
+      offset_(in_lanes(formula.offset)) {}
+
+void GradientPixels::make(int64_t first, int64_t count, float* to) const {
+  const GradientLanes values{{mean_.data(), scale_.data(), shift_.data()}, slope_.data(), offset_.data()};
+  const float* in = x_ + first * channels_;
+  const float* given = gradient_ + first * channels_;
+  const auto lanes = static_cast<int64_t>(slope_.size());
+  const int64_t rows = count * channels_ / lanes, done = rows * lanes;
+  gradient_rows(in, given, to, rows, lanes, values, passes_);
+  gradient_rows(in + done, given + done, to + done, 1, count * channels_ - done, values, passes_);
 }
 
 }  // namespace octet

@@ -74,10 +74,30 @@ struct GradientSums {
 };
 GradientSums gradient_sums(const float* x, const float* gradient, const ChannelLayout& layout,
                            const ChannelAffine& affine, const PassInterval& passes);
-/// result = affine.scale * g + slope * (x - mean) + offset. `result` may be `x`.
+/// The gradient of x from the same g: affine.scale * g + slope * (x - mean) + offset.
+struct GradientFormula {
+  ChannelAffine affine;
+  PassInterval passes;
+  std::vector<float> slope;
+  std::vector<float> offset;
+};
+/// `result` may be `x`.
 void normalize_gradient(const float* x, const float* gradient, float* result, const ChannelLayout& layout,
-                        const ChannelAffine& affine, const PassInterval& passes, const std::vector<float>& slope,
-                        const std::vector<float>& offset);
+                        const GradientFormula& formula);
+/// The same of channels last, pixel by pixel, for who reads it at once: to the bit what normalize_gradient writes.
+class GradientPixels {
+ public:
+  GradientPixels(const float* x, const float* gradient, const GradientFormula& formula);
+  /// to[r * channels + c] of pixels [first, first + count).
+  void make(int64_t first, int64_t count, float* to) const;
+
+ private:
+  const float* x_;
+  const float* gradient_;
+  int64_t channels_;
+  PassInterval passes_;
+  std::vector<float> mean_, scale_, shift_, slope_, offset_;  // a number a lane
+};
 
 /// Least and greatest of a + b; `b` may be null. NaN both where one of the sums is no finite number.
 PassInterval range_of_sum(const float* a, const float* b, int64_t count);

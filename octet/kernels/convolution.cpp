@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "octet/kernels/depthwise.h"
 #include "octet/kernels/float_gemm.h"
@@ -207,6 +208,16 @@ at::Tensor conv_forward(const at::Tensor& x, const at::Tensor& weight, const at:
   return y;
 }
 
+namespace {
+
+// What the gradient of a 1x1 convolution's result is multiplied by.
+PackedMatrix packed_for_input(const at::Tensor& weight) {
+  const at::Tensor matrix = weight.contiguous();
+  return pack_matrix(matrix.const_data_ptr<float>(), weight.size(1), 1, weight.size(0), weight.size(1));
+}
+
+}  // namespace
+
 at::Tensor conv_backward_input(const at::Tensor& gradient, at::IntArrayRef input_sizes, const at::Tensor& weight,
                                const ConvGeometry& g) {
   if (input_sizes.size() == 4 && weight.dim() == 4) check_gradient(gradient, input_sizes, weight.sizes(), g);
@@ -223,9 +234,7 @@ at::Tensor conv_backward_input(const at::Tensor& gradient, at::IntArrayRef input
                              taps.const_data_ptr<float>(), dx.mutable_data_ptr<float>());
     return dx;
   }
-  const at::Tensor matrix = weight.contiguous();
-  const PackedMatrix packed =
-      pack_matrix(matrix.const_data_ptr<float>(), weight.size(1), 1, weight.size(0), weight.size(1));
+  const PackedMatrix packed = packed_for_input(weight);
   at::Tensor read = has_stride(g) ? empty_image({dy.size(0), input_sizes[1], dy.size(2), dy.size(3)}) : dx;
   multiply_rows(PlainRows(dy.const_data_ptr<float>(), dy.size(1)), pixels_of(dy.sizes()), packed, nullptr,
                 read.mutable_data_ptr<float>());
@@ -323,11 +332,46 @@ at::Tensor forward_of(const ComputeForward* forward, const at::Tensor& x, const 
   return conv_forward(x, weight, bias, g);
 }
 
+bool takes_both(const at::Tensor& x, const at::Tensor& weight, const ConvGeometry& g) {
+  const Way way = way_of(Pass::kWeight, x.sizes(), weight.sizes(), g);
+  if (way != Way::kDepthwise && (way != Way::kPointwise || has_stride(g))) return false;
+  if (!is_float(x) || !is_float(weight) || !lies_in_channels_last(x)) return false;
+  const std::vector<int64_t> out = output_sizes(x.sizes(), weight.sizes(), g);
+  return way == Way::kDepthwise ? is_walked_once(depthwise_shape(x.sizes(), out, weight.sizes(), g))
+                                : is_walked_once(pixels_of(out), weight.size(0), weight.size(1));
+}
+
+// Those of x and weight, in one walk along that of the result.
+std::pair<at::Tensor, at::Tensor> backward_both(const GradientPixels& gradient, const at::Tensor& x,
+                                                const at::Tensor& weight, const ConvGeometry& g) {
+  at::Tensor dx = empty_image(x.sizes());
+  const float* values = x.const_data_ptr<float>();
+  if (g.groups > 1) {
+    const std::vector<int64_t> out = output_sizes(x.sizes(), weight.sizes(), g);
+    const at::Tensor taps = taps_of(weight);
+    at::Tensor sums = at::empty_like(taps);
+    const auto line = [&](int64_t index, float* to) { gradient.make(index * out[3], out[3], to); };
+    depthwise_backward(depthwise_shape(x.sizes(), out, weight.sizes(), g), values, taps.const_data_ptr<float>(), line,
+                       dx.mutable_data_ptr<float>(), sums.mutable_data_ptr<float>());
+    return {dx, weight_of_taps(sums, weight.sizes())};
+  }
+  at::Tensor dweight = empty_image(weight.sizes());
+  const auto rows = [&](int64_t first, int64_t count, float* to) { gradient.make(first, count, to); };
+  multiply_both(rows, weight.size(0), PlainRows(values, x.size(1)), pixels_of(x.sizes()), packed_for_input(weight),
+                dweight.mutable_data_ptr<float>(), dx.mutable_data_ptr<float>());
+  return {dx, dweight};
+}
+
 struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias, const std::optional<at::Tensor>& trained,
-                            const std::vector<int64_t>& numbers, const ComputeForward* forward) {
+                            const std::vector<int64_t>& numbers, const ComputeForward* forward,
+                            const c10::intrusive_ptr<PendingGradient>& pending) {
     const RecycledMemory recycled;
+    if (pending) {
+      pending->is_awaited = !bias && !trained && takes_both(x, weight, geometry(numbers));
+      context->saved_data["pending"] = c10::IValue::make_capsule(pending);
+    }
     context->save_for_backward({x, weight, trained.value_or(at::Tensor())});
     context->saved_data["numbers"] = numbers;
     context->saved_data["has_bias"] = bias.has_value();
@@ -345,10 +389,17 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
     at::Tensor dx;
     at::Tensor dweight;
     at::Tensor dbias;
-    const at::Tensor& dy = gradients[0];
+    at::Tensor dy = gradients[0];
     const std::array<bool, 3> wanted{context->needs_input_grad(0), context->needs_input_grad(1),
                                      context->saved_data["has_bias"].toBool() && context->needs_input_grad(2)};
-    if (!dy.defined()) return {dx, dweight, dbias, at::Tensor(), at::Tensor(), at::Tensor()};
+    if (!dy.defined()) return {dx, dweight, dbias, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    if (const std::optional<PendingGradient::Formula> formula = pending_in(context)) {
+      if (wanted[0] && wanted[1]) {
+        std::tie(dx, dweight) = backward_both(formula->pixels(), x, weight, g);
+        return {dx, dweight, dbias, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+      }
+      dy = formula->in_place();
+    }
     if (torch::GradMode::is_enabled()) {  // a second derivative is asked for
       std::tie(dx, dweight, dbias) = libtorch_backward(dy, x, weight, g, wanted);
       if (wanted[1] && trained.defined()) {
@@ -362,7 +413,14 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
       }
       if (wanted[2]) dbias = dy.sum({0, 2, 3});
     }
-    return {dx, dweight, dbias, at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dx, dweight, dbias, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+
+  static std::optional<PendingGradient::Formula> pending_in(torch::autograd::AutogradContext* context) {
+    const auto found = context->saved_data.find("pending");
+    if (found == context->saved_data.end()) return std::nullopt;
+    const auto pending = c10::static_intrusive_pointer_cast<PendingGradient>(found->second.toCapsule());
+    return std::exchange(pending->formula, std::nullopt);
   }
 
   static std::vector<int64_t> numbers(const ConvGeometry& g) {
@@ -376,7 +434,8 @@ struct Conv2dFunction : torch::autograd::Function<Conv2dFunction> {
 }  // namespace
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvGeometry& g,
-                  const at::Tensor& trained, const ComputeForward& forward) {
+                  const at::Tensor& trained, const ComputeForward& forward,
+                  const c10::intrusive_ptr<PendingGradient>& pending) {
   const RecycledMemory recycled;
   const ComputeForward* other = forward ? &forward : nullptr;
   const auto ours = [&](Pass pass) { return way_of(pass, x.sizes(), weight.sizes(), g) != Way::kLibtorch; };
@@ -386,7 +445,7 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   if (!at::GradMode::is_enabled() || !is_own) return forward_of(other, x, weight, bias, g);
   // apply takes no undefined tensor
   const auto given = [](const at::Tensor& value) { return value.defined() ? std::optional(value) : std::nullopt; };
-  return Conv2dFunction::apply(x, weight, given(bias), given(trained), Conv2dFunction::numbers(g), other);
+  return Conv2dFunction::apply(x, weight, given(bias), given(trained), Conv2dFunction::numbers(g), other, pending);
 }
 
 }  // namespace octet

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 
+#include "octet/kernels/pending_gradient.h"
 #include "octet/support/api.h"
 
 namespace octet {
@@ -52,9 +53,11 @@ OCTET_API at::Tensor conv_backward_weight(const at::Tensor& gradient, const Int8
 using ComputeForward = std::function<std::optional<at::Tensor>()>;
 
 /// conv_forward with a gradient: what a graph calls. The weight's is that of the filters `trained` alone
-/// (conv_backward_chosen), where that is defined. `forward` is asked first, where there is one.
+/// (conv_backward_chosen), where that is defined. `forward` is asked first, where there is one. `pending`: the result
+/// is read by one normalize_round alone, which is given the same.
 OCTET_API at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                             const ConvGeometry& geometry, const at::Tensor& trained = {},
-                            const ComputeForward& forward = {});
+                            const ComputeForward& forward = {},
+                            const c10::intrusive_ptr<PendingGradient>& pending = {});
 
 }  // namespace octet

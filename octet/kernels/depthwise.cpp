@@ -1,7 +1,9 @@
 #include "octet/kernels/depthwise.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "octet/kernels/float_path.h"
@@ -114,68 +116,135 @@ struct Plane {
   int64_t height, width;
 };
 
-// Writes every pixel of `to` from the taps that reach it.
-void map_taps(const DepthwiseShape& shape, const std::vector<Phase>& row_phases,
-              const std::vector<Phase>& column_phases, const Plane& read, const Plane& written, const float* from,
-              const float* weight, const float* bias, float* to) {
-  const FloatPath& path = float_path();
-  const int64_t channels = shape.channels;
-  const std::vector<std::vector<RowReach>> rows = rows_read(row_phases, written.height);
-  int64_t pieces = 0;
-  for (const Phase& phase : column_phases) {
-    for (const Segment& segment : phase.segments) pieces += (segment.last - segment.first + kChunk - 1) / kChunk;
+// Writes rows of an image in channels last from the taps that reach them.
+class TapMap {
+ public:
+  TapMap(const DepthwiseShape& shape, const std::vector<Phase>& row_phases, const std::vector<Phase>& column_phases,
+         const Plane& read, const Plane& written, const float* weight, const float* bias)
+      : read_(read),
+        written_(written),
+        rows_(rows_read(row_phases, written.height)),
+        column_phases_(column_phases),
+        channels_(shape.channels),
+        filter_width_(shape.filter_width),
+        row_work_(std::max<int64_t>(1, written.width * shape.channels * shape.taps())),
+        weight_(weight),
+        bias_(bias) {
+    for (const Phase& phase : column_phases) {
+      for (const Segment& segment : phase.segments) pieces_ += (segment.last - segment.first + kChunk - 1) / kChunk;
+    }
   }
-  const int64_t row_work = std::max<int64_t>(1, written.width * channels * shape.taps());
-  const int64_t line = read.width * channels;
-  const auto last_read = [&](int64_t index) {  // first row behind those that this one and all before read
+
+  // Row 0 of image 1 comes behind the last of image 0, of what is read and of what is written.
+  int64_t rows(int64_t images) const { return images * written_.height; }
+  int64_t row_work() const { return row_work_; }
+  int64_t floats_read() const { return read_.width * channels_; }  // of a row
+  int64_t floats_written() const { return written_.width * channels_; }
+  int64_t pieces() const { return pieces_; }
+  // First row behind those that this one and all before read.
+  int64_t last_read(int64_t index) const {
     int64_t last = 0;
-    for (const RowReach& row : rows[index % written.height]) last = std::max(last, row.row + 1);
-    return index / written.height * read.height + last;
-  };
+    for (const RowReach& row : rows_[index % written_.height]) last = std::max(last, row.row + 1);
+    return index / written_.height * read_.height + last;
+  }
+  // Rows of one image from the first to the last that a row reads, at most.
+  int64_t span() const {
+    int64_t most = 1;
+    for (const std::vector<RowReach>& read : rows_) {
+      for (const RowReach& a : read) {
+        for (const RowReach& b : read) most = std::max(most, a.row - b.row + 1);
+      }
+    }
+    return most;
+  }
+
+  // `row_of` gives the rows that are read, which stay for as many as span(); `taps` is memory to work in.
+  template <typename RowOf, typename Step>
+  void write(int64_t index, const RowOf& row_of, std::vector<DepthwiseTap>& taps, float* to, const Step& step) const {
+    const FloatPath& path = float_path();
+    const int64_t first_row = index / written_.height * read_.height;
+    const std::vector<RowReach>& reaches = rows_[index % written_.height];
+    std::vector<const float*> sources;
+    for (const RowReach& row : reaches) sources.push_back(row_of(first_row + row.row));
+    for (const Phase& phase : column_phases_) {
+      for (const Segment& segment : phase.segments) {
+        for (int64_t at = segment.first; at < segment.last; at += kChunk) {
+          step();
+          taps.clear();
+          for (size_t i = 0; i < reaches.size(); ++i) {
+            for (const TapReach& column : segment.taps) {
+              taps.push_back({sources[i] + (at * phase.read_step + column.offset) * channels_,
+                              weight_ + (reaches[i].tap * filter_width_ + column.tap) * channels_});
+            }
+          }
+          path.depthwise_pixels(taps.data(), static_cast<int64_t>(taps.size()), bias_, phase.read_step * channels_,
+                                to + (phase.first + at * phase.step) * channels_, phase.step * channels_,
+                                std::min(kChunk, segment.last - at), channels_);
+        }
+      }
+    }
+  }
+
+ private:
+  Plane read_, written_;
+  std::vector<std::vector<RowReach>> rows_;
+  std::vector<Phase> column_phases_;
+  int64_t channels_, filter_width_, row_work_;
+  int64_t pieces_ = 0;
+  const float* weight_;
+  const float* bias_;
+};
+
+TapMap forward_map(const DepthwiseShape& shape, const float* weight, const float* bias) {
+  return {shape,
+          forward_phases(rows_of(shape)),
+          forward_phases(columns_of(shape)),
+          {shape.in_height, shape.in_width},
+          {shape.out_height, shape.out_width},
+          weight,
+          bias};
+}
+TapMap backward_map(const DepthwiseShape& shape, const float* weight) {
+  return {shape,
+          backward_phases(rows_of(shape)),
+          backward_phases(columns_of(shape)),
+          {shape.out_height, shape.out_width},
+          {shape.in_height, shape.in_width},
+          weight,
+          nullptr};
+}
+
+// Writes every row of `to`.
+void map_taps(const TapMap& map, int64_t images, const float* from, float* to) {
+  constexpr auto kBytes = static_cast<int64_t>(sizeof(float));
+  const int64_t line = map.floats_read(), written_line = map.floats_written();
+  const auto row_of = [&](int64_t row) { return from + row * line; };
   const auto work = [&](int64_t begin, int64_t end) {
     std::vector<DepthwiseTap> taps;
     int64_t asked = 0;  // rows that were asked for
     for (int64_t index = begin; index < end; ++index) {
-      asked = std::max(asked, last_read(index));
-      const int64_t ask = index + 1 < end ? std::max(asked, last_read(index + 1)) : asked;
-      ReadAhead ahead(from + asked * line, (ask - asked) * line * static_cast<int64_t>(sizeof(float)), pieces);
+      asked = std::max(asked, map.last_read(index));
+      const int64_t ask = index + 1 < end ? std::max(asked, map.last_read(index + 1)) : asked;
+      ReadAhead ahead(row_of(asked), (ask - asked) * line * kBytes, map.pieces());
       asked = ask;
-      const int64_t written_line = written.width * channels;
-      ReadAhead ahead_written(to + (index + 1) * written_line,
-                              index + 1 < end ? written_line * static_cast<int64_t>(sizeof(float)) : 0, pieces);
-      const int64_t image = index / written.height;
-      const float* source = from + image * read.height * read.width * channels;
-      float* target = to + index * written.width * channels;
-      for (const Phase& phase : column_phases) {
-        for (const Segment& segment : phase.segments) {
-          for (int64_t at = segment.first; at < segment.last; at += kChunk) {
-            ahead.step();
-            ahead_written.step();
-            taps.clear();
-            for (const RowReach& row : rows[index % written.height]) {
-              for (const TapReach& column : segment.taps) {
-                taps.push_back({source + row.row * line + (at * phase.read_step + column.offset) * channels,
-                                weight + (row.tap * shape.filter_width + column.tap) * channels});
-              }
-            }
-            path.depthwise_pixels(taps.data(), static_cast<int64_t>(taps.size()), bias, phase.read_step * channels,
-                                  target + (phase.first + at * phase.step) * channels, phase.step * channels,
-                                  std::min(kChunk, segment.last - at), channels);
-          }
-        }
-      }
+      ReadAhead ahead_written(to + (index + 1) * written_line, index + 1 < end ? written_line * kBytes : 0,
+                              map.pieces());
+      map.write(index, row_of, taps, to + index * written_line, [&] {
+        ahead.step();
+        ahead_written.step();
+      });
     }
   };
-  parallel_for(0, shape.images * written.height, std::max<int64_t>(1, kDepthwiseGrain / row_work), work);
+  parallel_for(0, map.rows(images), std::max<int64_t>(1, kDepthwiseGrain / map.row_work()), work);
 }
 
-// Rows of x as floats: those of memory, or integers unpacked into a ring of as many rows as a filter spans.
+// Rows of floats: those of memory, or made in a ring of as many as are read together.
 class FloatRows {
  public:
+  using Make = std::function<void(int64_t index, float* to)>;
   FloatRows(const float* x, int64_t row_floats) : x_(x), row_floats_(row_floats) {}
-  FloatRows(const int8_t* q, int32_t zero_point, int64_t row_floats, int64_t span)
-      : q_(q),
-        zero_point_(zero_point),
+  FloatRows(Make make, int64_t row_floats, int64_t span)
+      : make_(std::move(make)),
         row_floats_(row_floats),
         ring_(std::make_unique_for_overwrite<float[]>(span * row_floats)),
         held_(span, -1) {}
@@ -185,7 +254,7 @@ class FloatRows {
     const int64_t place = index % static_cast<int64_t>(held_.size());
     float* to = ring_.get() + place * row_floats_;
     if (held_[place] != index) {
-      float_path().unpack(q_ + index * row_floats_, row_floats_, zero_point_, 1, row_floats_, to, row_floats_);
+      make_(index, to);
       held_[place] = index;
     }
     return to;
@@ -193,70 +262,93 @@ class FloatRows {
 
  private:
   const float* x_ = nullptr;
-  const int8_t* q_ = nullptr;
-  int32_t zero_point_ = 0;
+  Make make_;
   int64_t row_floats_;
   std::unique_ptr<float[]> ring_;
   std::vector<int64_t> held_;
 };
 
-// `make_rows` gives each thread its rows of x.
-template <typename MakeRows>
-void sum_taps(const DepthwiseShape& shape, const MakeRows& make_rows, const float* y, float* weight) {
-  const FloatPath& path = float_path();
-  const int64_t channels = shape.channels;
-  const int64_t floats = shape.taps() * channels;
-  const int64_t lines = shape.images * shape.out_height;
-  const std::vector<std::vector<RowReach>> rows = rows_read(forward_phases(rows_of(shape)), shape.out_height);
-  const std::vector<Phase> columns = forward_phases(columns_of(shape));
-  const int64_t parts = std::min(parts_of_sum(lines * shape.out_width, floats), lines);
-  std::vector<std::vector<float>> sums(parts);
-  parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t part = begin; part < end; ++part) {
-      std::vector<float>& sum = sums[part];
-      sum.assign(floats, 0.0F);
-      FloatRows x = make_rows();
-      std::vector<DepthwiseGradientTap> taps;
-      for (int64_t index = lines * part / parts; index < lines * (part + 1) / parts; ++index) {
-        const int64_t first_row = index / shape.out_height * shape.in_height;
-        const float* line = y + index * shape.out_width * channels;
-        for (const Segment& segment : columns.front().segments) {
-          for (int64_t at = segment.first; at < segment.last; at += kChunk) {
-            const int64_t pixels = std::min(kChunk, segment.last - at);
-            taps.clear();
-            for (const RowReach& row : rows[index % shape.out_height]) {
-              const float* source = x.row(first_row + row.row);
-              for (const TapReach& column : segment.taps) {
-                taps.push_back({source + (at * shape.stride_width + column.offset) * channels,
-                                sum.data() + (row.tap * shape.filter_width + column.tap) * channels});
-              }
-            }
-            for (size_t i = 0; i < taps.size(); i += kMostGradientTaps) {
-              const int count = static_cast<int>(std::min<size_t>(kMostGradientTaps, taps.size() - i));
-              path.depthwise_gradient(taps.data() + i, count, shape.stride_width * channels, line + at * channels,
-                                      channels, pixels, channels);
-            }
+// Adds to the weight's gradient, tap by tap, what a line of the result's gradient gives.
+class TapSums {
+ public:
+  explicit TapSums(const DepthwiseShape& shape)
+      : shape_(shape),
+        rows_(rows_read(forward_phases(rows_of(shape)), shape.out_height)),
+        columns_(forward_phases(columns_of(shape))) {}
+
+  int64_t lines() const { return shape_.images * shape_.out_height; }
+  int64_t floats() const { return shape_.taps() * shape_.channels; }
+  int64_t parts() const { return std::min(parts_of_sum(lines() * shape_.out_width, floats()), lines()); }
+
+  void add(int64_t index, FloatRows& x, const float* line, std::vector<DepthwiseGradientTap>& taps, float* sum) const {
+    const FloatPath& path = float_path();
+    const int64_t channels = shape_.channels;
+    const int64_t first_row = index / shape_.out_height * shape_.in_height;
+    for (const Segment& segment : columns_.front().segments) {
+      for (int64_t at = segment.first; at < segment.last; at += kChunk) {
+        const int64_t pixels = std::min(kChunk, segment.last - at);
+        taps.clear();
+        for (const RowReach& row : rows_[index % shape_.out_height]) {
+          const float* source = x.row(first_row + row.row);
+          for (const TapReach& column : segment.taps) {
+            taps.push_back({source + (at * shape_.stride_width + column.offset) * channels,
+                            sum + (row.tap * shape_.filter_width + column.tap) * channels});
           }
+        }
+        for (size_t i = 0; i < taps.size(); i += kMostGradientTaps) {
+          const int count = static_cast<int>(std::min<size_t>(kMostGradientTaps, taps.size() - i));
+          path.depthwise_gradient(taps.data() + i, count, shape_.stride_width * channels, line + at * channels,
+                                  channels, pixels, channels);
         }
       }
     }
-  });
-  std::copy(sums[0].begin(), sums[0].end(), weight);
-  for (int64_t part = 1; part < parts; ++part) {
-    for (int64_t i = 0; i < floats; ++i) weight[i] += sums[part][i];
   }
+
+  // add_part(part, parts, sum) for each part of the lines, all added to `weight`.
+  template <typename AddPart>
+  void sum_parts(const AddPart& add_part, float* weight) const {
+    const int64_t count = parts();
+    std::vector<std::vector<float>> sums(count);
+    parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t part = begin; part < end; ++part) {
+        sums[part].assign(floats(), 0.0F);
+        add_part(part, count, sums[part].data());
+      }
+    });
+    std::copy(sums[0].begin(), sums[0].end(), weight);
+    for (int64_t part = 1; part < count; ++part) {
+      for (int64_t i = 0; i < floats(); ++i) weight[i] += sums[part][i];
+    }
+  }
+
+ private:
+  DepthwiseShape shape_;
+  std::vector<std::vector<RowReach>> rows_;
+  std::vector<Phase> columns_;
+};
+
+// `make_rows` gives each part its rows of x.
+template <typename MakeRows>
+void sum_taps(const DepthwiseShape& shape, const MakeRows& make_rows, const float* y, float* weight) {
+  const TapSums sums(shape);
+  const auto add_part = [&](int64_t part, int64_t parts, float* sum) {
+    FloatRows x = make_rows();
+    std::vector<DepthwiseGradientTap> taps;
+    for (int64_t index = sums.lines() * part / parts; index < sums.lines() * (part + 1) / parts; ++index) {
+      sums.add(index, x, y + index * shape.out_width * shape.channels, taps, sum);
+    }
+  };
+  sums.sum_parts(add_part, weight);
 }
 
 }  // namespace
 
 void depthwise_forward(const DepthwiseShape& shape, const float* x, const float* weight, const float* bias, float* y) {
-  map_taps(shape, forward_phases(rows_of(shape)), forward_phases(columns_of(shape)), {shape.in_height, shape.in_width},
-           {shape.out_height, shape.out_width}, x, weight, bias, y);
+  map_taps(forward_map(shape, weight, bias), shape.images, x, y);
 }
 
 void depthwise_backward_input(const DepthwiseShape& shape, const float* y, const float* weight, float* x) {
-  map_taps(shape, backward_phases(rows_of(shape)), backward_phases(columns_of(shape)),
-           {shape.out_height, shape.out_width}, {shape.in_height, shape.in_width}, y, weight, nullptr, x);
+  map_taps(backward_map(shape, weight), shape.images, y, x);
 }
 
 void depthwise_backward_weight(const DepthwiseShape& shape, const float* x, const float* y, float* weight) {
@@ -267,8 +359,47 @@ void depthwise_backward_weight(const DepthwiseShape& shape, const float* x, cons
 void depthwise_backward_weight(const DepthwiseShape& shape, const int8_t* x, int32_t zero_point, const float* y,
                                float* weight) {
   const int64_t span = (shape.filter_height - 1) * shape.dilation_height + 1;
+  const int64_t floats = shape.in_width * shape.channels;
+  const auto unpack = [=](int64_t index, float* to) {
+    float_path().unpack(x + index * floats, floats, zero_point, 1, floats, to, floats);
+  };
   sum_taps(
-      shape, [&] { return FloatRows(x, zero_point, shape.in_width * shape.channels, span); }, y, weight);
+      shape, [&] { return FloatRows(unpack, floats, span); }, y, weight);
+}
+
+bool is_walked_once(const DepthwiseShape& shape) {
+  constexpr int64_t kLeastParts = 8;  // they are what threads share
+  return TapSums(shape).parts() >= kLeastParts;
+}
+
+void depthwise_backward(const DepthwiseShape& shape, const float* x, const float* weight, const MakeLines& lines,
+                        float* x_gradient, float* weight_gradient) {
+  const TapSums sums(shape);
+  const TapMap map = backward_map(shape, weight);
+  const int64_t rows = map.rows(shape.images);
+  const auto add_part = [&](int64_t part, int64_t parts, float* sum) {
+    FloatRows y([&](int64_t line, float* to) { lines(line, to); }, map.floats_read(), map.span() + 1);
+    FloatRows x_rows(x, shape.in_width * shape.channels);
+    std::vector<DepthwiseTap> taps;
+    std::vector<DepthwiseGradientTap> sum_taps;
+    int64_t line = sums.lines() * part / parts;  // the next one to sum
+    const int64_t last_line = sums.lines() * (part + 1) / parts;
+    const auto sum_until = [&](int64_t end) {
+      for (; line < std::min(end, last_line); ++line) sums.add(line, x_rows, y.row(line), sum_taps, sum);
+    };
+    const int64_t end = rows * (part + 1) / parts;
+    for (int64_t index = rows * part / parts; index < end; ++index) {
+      float* to = x_gradient + index * map.floats_written();
+      ReadAhead ahead_written(to + map.floats_written(),
+                              index + 1 < end ? map.floats_written() * static_cast<int64_t>(sizeof(float)) : 0,
+                              map.pieces());
+      map.write(
+          index, [&](int64_t row) { return y.row(row); }, taps, to, [&] { ahead_written.step(); });
+      sum_until(map.last_read(index));
+    }
+    sum_until(last_line);
+  };
+  sums.sum_parts(add_part, weight_gradient);
 }
 
 }  // namespace octet

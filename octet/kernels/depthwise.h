@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 namespace octet {
 
@@ -25,5 +26,14 @@ void depthwise_backward_weight(const DepthwiseShape& shape, const float* x, cons
 /// The same of x as integers, in units of their step.
 void depthwise_backward_weight(const DepthwiseShape& shape, const int8_t* x, int32_t zero_point, const float* y,
                                float* weight);
+
+/// Writes line `index`, of those of all images, of the gradient of y.
+using MakeLines = std::function<void(int64_t index, float* to)>;
+/// Both gradients in one walk along that of y, which exists a few lines at a time alone; each line is made once or,
+/// where two threads' parts meet, twice. To the bit what the two functions above give. For large images
+/// (is_walked_once).
+void depthwise_backward(const DepthwiseShape& shape, const float* x, const float* weight, const MakeLines& lines,
+                        float* x_gradient, float* weight_gradient);
+bool is_walked_once(const DepthwiseShape& shape);
 
 }  // namespace octet

@@ -34,28 +34,34 @@ ReadAhead ahead_of(const RowSource& source, int64_t row, int64_t rows, int64_t s
 // How the left side is read: from memory, copied as rows, or copied tile by tile, which pays where many tiles read it.
 enum class Left { kInPlace, kRows, kTiles };
 
-// Adds rows [first, last) of A' * B to rows [top, bottom) of the sums.
-void add_transposed(const RowSource& a, const RowSource& b, int64_t first, int64_t last, int64_t top, int64_t bottom,
-                    float* sums) {
-  const FloatPath& path = float_path();
-  const int64_t strip = 2 * path.lanes;
-  const int64_t width = b.width();
-  const Left left = a.floats() == nullptr ? Left::kRows : width >= 4 * strip ? Left::kTiles : Left::kInPlace;
-  const bool packs_right = b.floats() == nullptr || width % path.lanes != 0 || bottom - top > 4 * path.rows;
-  const auto packed_left = line_floats(kSumDepth * padded(std::min(bottom - top, kSumRows), path.rows));
-  const auto packed_right = line_floats(kSumDepth * strip);
-  for (int64_t at = first; at < last; at += kSumDepth) {
-    const int64_t depth = std::min(kSumDepth, last - at);
-    const int64_t next = std::min(kSumDepth, last - at - depth);
-    const int64_t tiles = tiles_of(width, strip) * tiles_of(bottom - top, path.rows);
-    ReadAhead next_a = ahead_of(a, at + depth, next, tiles);
-    ReadAhead next_b = ahead_of(b, at + depth, next, tiles);
-    for (int64_t from = top; from < bottom; from += kSumRows) {
-      const int64_t rows = std::min(bottom - from, kSumRows);
-      if (left == Left::kRows) a.copy(at, depth, from, rows, packed_left.get(), rows);
+// Adds A' * B, block by block of rows, to rows [top, bottom) of sums that are as wide as B.
+class TransposedProduct {
+ public:
+  TransposedProduct(int64_t top, int64_t bottom)
+      : top_(top),
+        bottom_(bottom),
+        packed_left_(line_floats(kSumDepth * padded(std::min(bottom - top, kSumRows), float_path().rows))),
+        packed_right_(line_floats(kSumDepth * 2 * float_path().lanes)) {}
+
+  // Of how many tiles a block is: so often it asks for memory.
+  int64_t tiles(int64_t width) const {
+    return tiles_of(width, 2 * float_path().lanes) * tiles_of(bottom_ - top_, float_path().rows);
+  }
+
+  // Of rows [at, at + depth), at most kSumDepth.
+  void add(const RowSource& a, const RowSource& b, int64_t at, int64_t depth, float* sums, ReadAhead next_a,
+           ReadAhead next_b) const {
+    const FloatPath& path = float_path();
+    const int64_t strip = 2 * path.lanes;
+    const int64_t width = b.width();
+    const Left left = a.floats() == nullptr ? Left::kRows : width >= 4 * strip ? Left::kTiles : Left::kInPlace;
+    const bool packs_right = b.floats() == nullptr || width % path.lanes != 0 || bottom_ - top_ > 4 * path.rows;
+    for (int64_t from = top_; from < bottom_; from += kSumRows) {
+      const int64_t rows = std::min(bottom_ - from, kSumRows);
+      if (left == Left::kRows) a.copy(at, depth, from, rows, packed_left_.get(), rows);
       for (int64_t i = 0; left == Left::kTiles && i < rows; i += path.rows) {
         const int64_t count = std::min<int64_t>(path.rows, rows - i);
-        a.copy(at, depth, from + i, count, packed_left.get() + i * kSumDepth, path.rows);
+        a.copy(at, depth, from + i, count, packed_left_.get() + i * kSumDepth, path.rows);
       }
       for (int64_t j = 0; j < width; j += strip) {
         GemmTile tile{.a = nullptr,
@@ -63,7 +69,7 @@ void add_transposed(const RowSource& a, const RowSource& b, int64_t first, int64
                       .a_step = left == Left::kInPlace ? a.width()
                                 : left == Left::kRows  ? rows
                                                        : path.rows,
-                      .b = packs_right ? packed_right.get() : b.floats() + at * width + j,
+                      .b = packs_right ? packed_right_.get() : b.floats() + at * width + j,
                       .b_step = packs_right ? strip : width,
                       .c = nullptr,
                       .c_row = width,
@@ -71,18 +77,34 @@ void add_transposed(const RowSource& a, const RowSource& b, int64_t first, int64
                       .rows = 0,
                       .columns = std::min(strip, width - j),
                       .adds = true};
-        if (packs_right) b.copy(at, depth, j, tile.columns, packed_right.get(), strip);
+        if (packs_right) b.copy(at, depth, j, tile.columns, packed_right_.get(), strip);
         for (int64_t i = 0; i < rows; i += path.rows) {
           next_a.step();
           next_b.step();
           tile.a = left == Left::kInPlace ? a.floats() + at * a.width() + from + i
-                                          : packed_left.get() + (left == Left::kRows ? i : i * kSumDepth);
+                                          : packed_left_.get() + (left == Left::kRows ? i : i * kSumDepth);
           tile.c = sums + (from + i) * width + j;
           tile.rows = static_cast<int>(std::min<int64_t>(path.rows, rows - i));
           path.gemm_tile(tile);
         }
       }
     }
+  }
+
+ private:
+  int64_t top_, bottom_;
+  LineFloats packed_left_, packed_right_;
+};
+
+// Adds rows [first, last) of A' * B to rows [top, bottom) of the sums.
+void add_transposed(const RowSource& a, const RowSource& b, int64_t first, int64_t last, int64_t top, int64_t bottom,
+                    float* sums) {
+  const TransposedProduct product(top, bottom);
+  const int64_t tiles = product.tiles(b.width());
+  for (int64_t at = first; at < last; at += kSumDepth) {
+    const int64_t depth = std::min(kSumDepth, last - at);
+    const int64_t next = std::min(kSumDepth, last - at - depth);
+    product.add(a, b, at, depth, sums, ahead_of(a, at + depth, next, tiles), ahead_of(b, at + depth, next, tiles));
   }
 }
 
@@ -97,20 +119,13 @@ double tile_cycles(int64_t rows, int64_t columns) {
   return static_cast<double>(rows / path.rows) * row_of_tiles(path.rows) + row_of_tiles(rows % path.rows);
 }
 
-void sum_transposed(const RowSource& a, const RowSource& b, int64_t rows, float* c) {
-  const int64_t height = a.width();
-  const int64_t count = height * b.width();
-  const int64_t parts = count > kSharedSums ? 1 : parts_of_sum(rows, count);
+// Parts of the sum, each with sums of its own; 1 where there are too many of these.
+int64_t parts_of(int64_t rows, int64_t sums) { return sums > kSharedSums ? 1 : parts_of_sum(rows, sums); }
+
+// add(first, last, sums) for each part of the rows, to c in the end.
+template <typename Add>
+void sum_parts(int64_t rows, int64_t count, int64_t parts, const Add& add, float* c) {
   std::fill(c, c + count, 0.0F);
-  if (parts == 1) {  // each thread has its own rows of C
-    const int64_t tiles = tiles_of(height, float_path().rows);
-    const int64_t shares = std::clamp<int64_t>(rows * count / kProductGrain, 1, std::min<int64_t>(threads(), tiles));
-    const auto top = [&](int64_t share) { return std::min(height, tiles * share / shares * float_path().rows); };
-    parallel_for(0, shares, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t share = begin; share < end; ++share) add_transposed(a, b, 0, rows, top(share), top(share + 1), c);
-    });
-    return;
-  }
   std::vector<std::vector<float>> sums(parts - 1);
   parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
@@ -119,12 +134,37 @@ void sum_transposed(const RowSource& a, const RowSource& b, int64_t rows, float*
         sums[part - 1].assign(count, 0.0F);
         own = sums[part - 1].data();
       }
-      add_transposed(a, b, rows * part / parts, rows * (part + 1) / parts, 0, height, own);
+      add(rows * part / parts, rows * (part + 1) / parts, own);
     }
   });
   for (const std::vector<float>& each : sums) {
     for (int64_t i = 0; i < count; ++i) c[i] += each[i];
   }
+}
+
+void sum_transposed(const RowSource& a, const RowSource& b, int64_t rows, float* c) {
+  const int64_t height = a.width();
+  const int64_t count = height * b.width();
+  const int64_t parts = parts_of(rows, count);
+  if (parts == 1) {  // each thread has its own rows of C
+    std::fill(c, c + count, 0.0F);
+    const int64_t tiles = tiles_of(height, float_path().rows);
+    const int64_t shares = std::clamp<int64_t>(rows * count / kProductGrain, 1, std::min<int64_t>(threads(), tiles));
+    const auto top = [&](int64_t share) { return std::min(height, tiles * share / shares * float_path().rows); };
+    parallel_for(0, shares, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t share = begin; share < end; ++share) add_transposed(a, b, 0, rows, top(share), top(share + 1), c);
+    });
+    return;
+  }
+  const auto add = [&](int64_t first, int64_t last, float* sums) {
+    add_transposed(a, b, first, last, 0, height, sums);
+  };
+  sum_parts(rows, count, parts, add, c);
+}
+
+// Whether A' * B takes longer than B' * A, which is turned then.
+bool is_turned(int64_t a_width, int64_t b_width) {
+  return tile_cycles(a_width, b_width) > tile_cycles(b_width, a_width);
 }
 
 // to[j * rows + i] = from[i * columns + j], in squares that the first cache holds.
@@ -236,10 +276,42 @@ void multiply_rows(const RowSource& a, int64_t rows, const PackedMatrix& b, cons
 }
 
 void multiply_transposed(const RowSource& a, const RowSource& b, int64_t rows, float* c) {
-  if (tile_cycles(a.width(), b.width()) <= tile_cycles(b.width(), a.width())) return sum_transposed(a, b, rows, c);
+  if (!is_turned(a.width(), b.width())) return sum_transposed(a, b, rows, c);
   const auto turned = line_floats(a.width() * b.width());
   sum_transposed(b, a, rows, turned.get());
   turn(turned.get(), b.width(), a.width(), c);
+}
+
+bool is_walked_once(int64_t rows, int64_t width, int64_t x_width) {
+  constexpr int64_t kLeastParts = 8;  // they are what threads share
+  return parts_of(rows, width * x_width) >= kLeastParts;
+}
+
+void multiply_both(const MakeRows& a, int64_t width, const PlainRows& x, int64_t rows, const PackedMatrix& b, float* c,
+                   float* d) {
+  const bool turns = is_turned(width, x.width());
+  const int64_t count = width * x.width();
+  const auto turned = turns ? line_floats(count) : nullptr;
+  const auto add = [&](int64_t first, int64_t last, float* sums) {
+    const TransposedProduct product(0, turns ? x.width() : width);
+    const auto made = line_floats(kSumDepth * width);
+    const PlainRows left(made.get(), width);
+    for (int64_t at = first; at < last; at += kSumDepth) {
+      const int64_t depth = std::min(kSumDepth, last - at);
+      const int64_t next = std::min(kSumDepth, last - at - depth);
+      a(at, depth, made.get());
+      const PlainRows right(x.floats() + at * x.width(), x.width());
+      const ReadAhead next_x = ahead_of(right, depth, next, product.tiles(turns ? width : x.width()));
+      if (turns) {
+        product.add(right, left, 0, depth, sums, next_x, {});
+      } else {
+        product.add(left, right, 0, depth, sums, {}, next_x);
+      }
+      multiply_rows(left, depth, b, nullptr, d + at * b.columns);  // within a part: on this thread
+    }
+  };
+  sum_parts(rows, count, parts_of(rows, count), add, turns ? turned.get() : c);
+  if (turns) turn(turned.get(), x.width(), width, c);
 }
 
 }  // namespace octet

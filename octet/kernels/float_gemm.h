@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "octet/kernels/line_floats.h"
 
@@ -81,5 +82,14 @@ void multiply_rows(const RowSource& a, int64_t rows, const PackedMatrix& b, cons
 
 /// C [a.width, b.width] = A' * B over the rows that both have.
 void multiply_transposed(const RowSource& a, const RowSource& b, int64_t rows, float* c);
+
+/// Writes rows [first, first + count) of a matrix.
+using MakeRows = std::function<void(int64_t first, int64_t count, float* to)>;
+
+/// C [width, x.width] = A' * X and D [rows, b.columns] = A * B in one walk along A [rows, width], which exists a few
+/// rows at a time alone: to the bit what the two functions above give. For sums of many rows (is_walked_once).
+void multiply_both(const MakeRows& a, int64_t width, const PlainRows& x, int64_t rows, const PackedMatrix& b, float* c,
+                   float* d);
+bool is_walked_once(int64_t rows, int64_t width, int64_t x_width);
 
 }  // namespace octet

@@ -135,6 +135,7 @@ struct NormalizeRoundRequest {
   const ClippingActivation& activation;
   const ChooseGrid& choose;
   bool gives_up_x;
+  c10::intrusive_ptr<PendingGradient> pending;
 };
 
 struct NormalizeRound : torch::autograd::Function<NormalizeRound> {
@@ -191,6 +192,9 @@ struct NormalizeRound : torch::autograd::Function<NormalizeRound> {
     context->saved_data["activation"] = saved(request->activation);
     context->saved_data["eps"] = norm.eps;
     context->saved_data["gives_up_x"] = request->gives_up_x;
+    if (request->pending && request->pending->is_awaited && layout.inner == 1) {
+      context->saved_data["pending"] = c10::IValue::make_capsule(request->pending);
+    }
     context->saved_data["grid"] = saved(grid);
     return y;
   }
@@ -227,13 +231,15 @@ struct NormalizeRound : torch::autograd::Function<NormalizeRound> {
     const at::Tensor gradient = laid_out_like(x, gradients[0]);
     const ChannelLayout layout = layout_of(x);
     const auto channels = static_cast<size_t>(layout.channels);
-    const ChannelAffine affine{as_floats(held[3], channels, 0), as_floats(held[4], channels, 1),
-                               as_floats(held[5], channels, 0)};
+    GradientFormula formula;
+    formula.affine = {as_floats(held[3], channels, 0), as_floats(held[4], channels, 1),
+                      as_floats(held[5], channels, 0)};
+    const ChannelAffine& affine = formula.affine;
     const double* inverse = held[6].const_data_ptr<double>();
-    const PassInterval passes = pass_interval(rounding_of(activation, grid), !activation.ends_pass);
+    formula.passes = pass_interval(rounding_of(activation, grid), !activation.ends_pass);
     const float* in = x.const_data_ptr<float>();
     const float* given = gradient.const_data_ptr<float>();
-    const GradientSums sums = gradient_sums(in, given, layout, affine, passes);
+    const GradientSums sums = gradient_sums(in, given, layout, affine, formula.passes);
 
     variable_list results(4);
     const auto row = [&](const std::function<double(size_t)>& value) {
@@ -246,18 +252,25 @@ struct NormalizeRound : torch::autograd::Function<NormalizeRound> {
     if (needs[2]) results[2] = row([&](size_t c) { return sums.plain[c]; });
     if (needs[0]) {
       const double count = static_cast<double>(layout.count());
-      std::vector<float> slope(channels);
-      std::vector<float> offset(channels);
+      formula.slope.resize(channels);
+      formula.offset.resize(channels);
       for (size_t c = 0; c < channels; ++c) {
         const double scale = affine.scale[c];
-        slope[c] = static_cast<float>(-scale * inverse[c] * inverse[c] * sums.with_deviation[c] / count);
-        offset[c] = static_cast<float>(-scale * sums.plain[c] / count);
+        formula.slope[c] = static_cast<float>(-scale * inverse[c] * inverse[c] * sums.with_deviation[c] / count);
+        formula.offset[c] = static_cast<float>(-scale * sums.plain[c] / count);
       }
       // Nobody reads x once more, unless the graph is kept.
       const bool in_place = context->saved_data["gives_up_x"].toBool() && !x.is_leaf() &&
                             !torch::autograd::get_current_graph_task_keep_graph();
-      results[0] = in_place ? x.detach() : at::empty_like(x);
-      normalize_gradient(in, given, results[0].mutable_data_ptr<float>(), layout, affine, passes, slope, offset);
+      const auto pending = context->saved_data.find("pending");
+      if (in_place && pending != context->saved_data.end()) {
+        const auto waiting = c10::static_intrusive_pointer_cast<PendingGradient>(pending->second.toCapsule());
+        waiting->formula = PendingGradient::Formula{x.detach(), gradient, std::move(formula)};
+        results[0] = x.detach();
+      } else {
+        results[0] = in_place ? x.detach() : at::empty_like(x);
+        normalize_gradient(in, given, results[0].mutable_data_ptr<float>(), layout, formula);
+      }
     }
     return results;
   }
@@ -330,8 +343,9 @@ bool takes_fused(const at::Tensor& x) {
 }
 
 at::Tensor normalize_round(const at::Tensor& x, const BatchNormParameters& norm, const ClippingActivation& activation,
-                           const ChooseGrid& choose, bool gives_up_x) {
-  const NormalizeRoundRequest request{norm, activation, choose, gives_up_x};
+                           const ChooseGrid& choose, bool gives_up_x,
+                           const c10::intrusive_ptr<PendingGradient>& pending) {
+  const NormalizeRoundRequest request{norm, activation, choose, gives_up_x, pending};
   return NormalizeRound::apply(x, if_defined(norm.gamma), if_defined(norm.beta), &request);
 }
 

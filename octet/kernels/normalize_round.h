@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "octet/kernels/pending_gradient.h"
 #include "octet/support/api.h"
 
 /// What stands behind a product in training, in as few passes over memory as there can be: BatchNorm, an activation
@@ -52,10 +53,11 @@ struct BatchNormParameters {
 bool takes_fused(const at::Tensor& x);
 
 /// fake_quantize(clip(batch_norm(x))) in two reads of x, which is [samples, channels, ...], and a write. With
-/// `gives_up_x` the caller is the last who knows x, and its memory becomes that of its gradient.
+/// `gives_up_x` the caller is the last who knows x, and its memory becomes that of its gradient; with `pending` x is
+/// the result of conv2d, which was given the same.
 OCTET_API at::Tensor normalize_round(const at::Tensor& x, const BatchNormParameters& norm,
                                      const ClippingActivation& activation, const ChooseGrid& choose,
-                                     bool gives_up_x = false);
+                                     bool gives_up_x = false, const c10::intrusive_ptr<PendingGradient>& pending = {});
 
 /// fake_quantize(clip(a + b)); an undefined b is none.
 OCTET_API at::Tensor sum_round(const at::Tensor& a, const at::Tensor& b, const ClippingActivation& activation,

@@ -57,9 +57,10 @@ class TrainingSteps : public FusedSteps {
     const std::optional<RoundingGrid> grid = grid_of_x();
     const RoundingGrid* known = grid ? &*grid : nullptr;
     if (!product_->normalizes_batch()) return sum_round(product_->call(inputs, known), {}, activation_, choose);
-    return normalize_round(product_->before_batch_norm(inputs, known),
+    const auto pending = c10::make_intrusive<PendingGradient>();
+    return normalize_round(product_->before_batch_norm(inputs, known, pending),
                            {inputs[3], inputs[4], inputs[5], inputs[6], product_->momentum(), product_->eps()},
-                           activation_, choose, /*gives_up_x=*/true);
+                           activation_, choose, /*gives_up_x=*/true, pending);
   }
 
  private:

@@ -92,14 +92,15 @@ void QatConvBn::freeze_bn_stats(bool on) { frozen_.fill_(on ? 1 : 0); }
 bool QatConvBn::bn_stats_frozen() const { return first_value<uint8_t>(frozen_) != 0; }
 
 at::Tensor QatConvBn::convolve(const at::Tensor& x, const RoundedWeight& weight, const at::Tensor& bias,
-                               const RoundingGrid* grid_of_x) const {
+                               const RoundingGrid* grid_of_x,
+                               const c10::intrusive_ptr<PendingGradient>& pending) const {
   if (is_training() && x.dim() == 4 && weight.values.dim() == 4) {
     if (const std::optional<ConvGeometry> geometry = conv_geometry(op_, literals_)) {
       ComputeForward in_integers;
       if (grid_of_x != nullptr && takes_integers(x, *grid_of_x, weight, *geometry)) {
         in_integers = [&] { return convolve_in_integers(x, *grid_of_x, weight, bias, *geometry); };
       }
-      return octet::conv2d(x, weight.values, bias, *geometry, trained_, in_integers);
+      return octet::conv2d(x, weight.values, bias, *geometry, trained_, in_integers, pending);
     }
   }
   c10::Stack stack(literals_.begin(), literals_.end());
@@ -142,8 +143,9 @@ at::Tensor QatConvBn::trained_only(const at::Tensor& values) const {
   return at::where(is_trained.index_fill_(0, trained_, true), values, values.detach());
 }
 
-at::Tensor QatConvBn::before_batch_norm(const std::vector<at::Tensor>& inputs, const RoundingGrid* grid_of_x) {
-  return convolve(inputs[0], rounded_weight(inputs, /*divided=*/true), inputs[2], grid_of_x);
+at::Tensor QatConvBn::before_batch_norm(const std::vector<at::Tensor>& inputs, const RoundingGrid* grid_of_x,
+                                        const c10::intrusive_ptr<PendingGradient>& pending) {
+  return convolve(inputs[0], rounded_weight(inputs, /*divided=*/true), inputs[2], grid_of_x, pending);
 }
 
 RoundedWeight QatConvBn::rounded_weight(const std::vector<at::Tensor>& inputs, bool divided) const {

@@ -53,8 +53,9 @@ class QatConvBn : public CallableModule, public RunListener {
 
   /// True in the first form.
   bool normalizes_batch() const { return is_training() && !bn_stats_frozen(); }
-  /// What the BatchNorm of the first form is given: conv(x, FQ(W * f) / f, b).
-  at::Tensor before_batch_norm(const std::vector<at::Tensor>& inputs, const RoundingGrid* grid_of_x = nullptr);
+  /// What the BatchNorm of the first form is given: conv(x, FQ(W * f) / f, b). `pending` is for conv2d.
+  at::Tensor before_batch_norm(const std::vector<at::Tensor>& inputs, const RoundingGrid* grid_of_x = nullptr,
+                               const c10::intrusive_ptr<PendingGradient>& pending = {});
 
   /// Weight and bias of the one convolution: W * f and (b - mean) * f + beta.
   struct Folded {
@@ -85,7 +86,7 @@ class QatConvBn : public CallableModule, public RunListener {
   /// The same in one call (kernels/round_weight.h), where fake quantizer and tensors are such as that takes.
   std::optional<RoundedWeight> weight_in_one_call(const std::vector<at::Tensor>& inputs, bool divided) const;
   at::Tensor convolve(const at::Tensor& x, const RoundedWeight& weight, const at::Tensor& bias,
-                      const RoundingGrid* grid_of_x) const;
+                      const RoundingGrid* grid_of_x, const c10::intrusive_ptr<PendingGradient>& pending = {}) const;
   /// `values`, a number a channel, with the gradient of the trained ones.
   at::Tensor trained_only(const at::Tensor& values) const;
 

@@ -46,6 +46,8 @@ const ConvCase kConvCases[] = {
     {"few channels", 2, 3, 32, 15, 17, 3, 3, geometry(2, 1, 1, 1)},
     {"few channels, dilation", 1, 5, 11, 12, 14, 3, 2, geometry(1, 2, 2, 1)},
     {"few channels, 7x7", 1, 3, 40, 17, 16, 7, 7, geometry(2, 3, 1, 1)},
+    {"few channels, dilation, many filters", 2, 5, 33, 15, 14, 3, 3, geometry(1, 2, 2, 1)},
+    {"few channels, long lines", 2, 7, 32, 9, 21, 2, 11, {{1, 2}, {1, 3}, {1, 1}, 1}},
     {"few channels, far taps", 1, 2, 9, 15, 18, 5, 5, geometry(1, 4, 2, 1)},
     {"many channels", 2, 12, 40, 8, 8, 3, 3, geometry(1, 1, 1, 1)},
     {"many channels, dilation", 1, 13, 35, 9, 8, 3, 3, geometry(1, 2, 2, 1)},
