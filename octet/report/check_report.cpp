@@ -210,7 +210,7 @@ std::string weighed_text(const CheckReport::Weighed& weighed) {
   const targets::Placement& exact = weighed.exact.placement;
   return octet::str("condition: with ", weighed.flags, ", which octet quantize takes where they cost ",
                     fixed(targets::kMostLossDb, 0), " dB at most (calibration will tell); else ",
-                    count_text(exact.partitions, "partition"), ", ", exact.on_cpu, " on the CPU\n");
+                    count_text(exact.partitions, "partition"), ", ", exact.on_cpu(), " on the CPU\n");
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "octet/targets/engine/passes/passes.h"
 #include "tests/engine/graph_builder.h"
 #include "tests/engine/pass_case.h"
@@ -192,6 +194,20 @@ std::vector<PassCase> constants_put() {
          return g.finish({g.call("aten.nan_to_num.default", {g.call("aten.tanh.default", {g.input({2, 3})})})});
        },
        decompose_masks, "tanh.default"},
+      {"guard_of_a_gate_behind_a_root_declines",
+       [](GraphBuilder& g) {
+         Node* root = g.call("aten.sqrt.default", {g.input({2, 3})});
+         return g.finish({g.call("aten.nan_to_num.default", {g.call("aten.sigmoid.default", {root})})});
+       },
+       decompose_masks, ""},
+      {"guard_of_rows_that_are_masked_whole_declines",
+       [](GraphBuilder& g) {
+         const double none = -std::numeric_limits<double>::infinity();
+         Node* mask = g.tensor("mask", at::full({1, 3}, none, at::kFloat), AttrKind::kConstant);
+         Node* shown = g.call("aten.add.Tensor", {g.input({2, 3}), mask});
+         return g.finish({g.call("aten.nan_to_num.default", {g.call("aten.softmax.int", {shown, -1})})});
+       },
+       decompose_masks, ""},
       {"guard_of_a_quotient_declines",
        [](GraphBuilder& g) {
          Node* x = g.input({2, 3});

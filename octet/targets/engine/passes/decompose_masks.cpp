@@ -289,12 +289,13 @@ void apply_choice(GraphModule& module, Node* node, const Choice& choice) {
 }
 
 // What is finite has no infinity to replace.
-bool drop_nan_guards(GraphModule& module, Finiteness& values) {
+bool drop_nan_guards(GraphModule& module) {
   const std::vector<Node*> guards = calls_where(module.graph(), [](const Node& node) {
     return node.op().packet() == "aten.nan_to_num" || node.op().packet() == "aten.nan_to_num_";
   });
   if (guards.empty()) return false;
   const Memory memory(module.graph());
+  Finiteness values(module, Finiteness::Looks::kToTheInputs);
   bool changed = false;
   for (Node* guard : guards) {
     Node* x = guard->arg("self").node();
@@ -308,8 +309,8 @@ bool drop_nan_guards(GraphModule& module, Finiteness& values) {
 }  // namespace
 
 bool decompose_masks(GraphModule& module) {
+  bool changed = drop_nan_guards(module);
   Finiteness values(module);
-  bool changed = drop_nan_guards(module, values);
   for (Node* node :
        calls_where(module.graph(), [&](const Node& each) { return masking_of(module, each).has_value(); })) {
     const Masking masking = *masking_of(module, *node);

@@ -21,7 +21,7 @@ namespace {
 
 using Sizes = std::vector<int64_t>;
 
-constexpr int64_t kMostWeights = int64_t{1} << 22;
+constexpr int64_t kMostPlaced = int64_t{1} << 22;
 
 // Values that go to constant places of `into` along one dimension, into which `joined` dimensions from `first` on are
 // flattened.
@@ -166,7 +166,7 @@ bool is_understood(const Node& node, Scatter& to) {
   const auto count = static_cast<int64_t>(to.places.size());
   const Sizes there = flattened(to.into->sizes(), to, count);
   if (to.values->meta()->numel() != product(there.begin(), there.end())) return false;
-  return to.adds ? count * length <= kMostWeights : to.places_differ();
+  return to.adds ? count * length <= kMostPlaced : to.places_differ();
 }
 
 std::optional<Scatter> scatter_of(const GraphModule& module, const Node& node) {
@@ -269,7 +269,7 @@ bool decompose_scatters(GraphModule& module) {
     const Scatter to = *scatter_of(module, *node);
     if (!may_be_replaced(*node)) continue;
     const bool may_multiply = !values.may_be_infinite(to.into) && !values.may_be_infinite(to.values) &&
-                              length_of(to) * static_cast<int64_t>(to.places.size()) <= kMostWeights;
+                              length_of(to) * static_cast<int64_t>(to.places.size()) <= kMostPlaced;
     const auto here = module.graph().inserting_before(node);
     replace_by_parts(node, Scattered(module, *node, to).make(may_multiply));
     changed = true;

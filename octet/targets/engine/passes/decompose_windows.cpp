@@ -96,14 +96,14 @@ Node* take_windows(const Node& node, const Windows& w) {
 
 // Weights that a fold may become: a number for each place of a window of each pair of channels. Parts of the channels
 // share theirs, and are joined.
-constexpr int64_t kMostWeights = int64_t{1} << 20;
+constexpr int64_t kMostGroupWeights = int64_t{1} << 20;
 constexpr int64_t kMostFolds = 16;
 
 // How many parts of the channels a fold becomes, each of as many; 0 where there are too many.
 int64_t folds_of(int64_t channels, int64_t places) {
   for (int64_t parts = 1; parts <= kMostFolds; ++parts) {
     const int64_t each = channels / parts;
-    if (channels % parts == 0 && each <= kMostWeights / (places * places) / each) return parts;
+    if (channels % parts == 0 && each <= kMostGroupWeights / (places * places) / each) return parts;
   }
   return 0;
 }

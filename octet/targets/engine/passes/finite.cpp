@@ -26,6 +26,16 @@ bool holds_infinity(const GraphModule& module, const Node& tensor) {
   return at::isFloatingType(value.scalar_type()) && !at::isfinite(value).all().item<bool>();
 }
 
+// Outside of a range, or beyond what a float holds, the result is none.
+bool has_a_range(const Node& node) {
+  constexpr std::array<std::string_view, 18> kRanged = {"exp",  "exp2",    "expm1", "pow",    "sqrt",  "log1p",
+                                                        "asin", "acos",    "acosh", "atanh",  "tan",   "sinh",
+                                                        "cosh", "cumprod", "prod",  "erfinv", "logit", "mvlgamma"};
+  std::string_view name = node.op().short_name();
+  if (name.ends_with('_')) name.remove_suffix(1);
+  return std::find(kRanged.begin(), kRanged.end(), name) != kRanged.end();
+}
+
 // Of finite inputs.
 bool makes_infinity(const Node& node) {
   const Node* divisor = divisor_of(node);
@@ -46,8 +56,8 @@ bool Finiteness::may_be_infinite(const Node* value) {
     std::vector<const Node*> unknown;
     if (is_static(&node)) {
       is_infinite = holds_infinity(module_, node);
-    } else if (node.is_call() && !bounds_its_result(node)) {
-      is_infinite = makes_infinity(node);
+    } else if (node.is_call() && (looks_ == Looks::kToTheInputs || !bounds_its_result(node))) {
+      is_infinite = makes_infinity(node) || (looks_ == Looks::kToTheInputs && has_a_range(node));
       for (const Node* input : node.inputs()) {
         const auto found = known_.find(input->id());
         if (found == known_.end()) unknown.push_back(input);

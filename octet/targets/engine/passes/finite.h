@@ -11,7 +11,11 @@ namespace octet::targets {
 /// asked about: a pass asks in the graph's order, so that all before is done.
 class Finiteness {
  public:
-  explicit Finiteness(const GraphModule& module) : module_(module) {}
+  enum class Looks {
+    kToTheLast,    ///< as far as to what bounds its result where its inputs are finite: a sigmoid, a product of weights
+    kToTheInputs,  ///< at everything before: a guard stands against the very case that those take for granted
+  };
+  explicit Finiteness(const GraphModule& module, Looks looks = Looks::kToTheLast) : module_(module), looks_(looks) {}
 
   /// True where a value may be infinite or no number for finite inputs (a quotient, a logarithm, what was hidden by
   /// -inf): times 0 that is none, and a mask in front of a softmax adds to it.
@@ -19,6 +23,7 @@ class Finiteness {
 
  private:
   const GraphModule& module_;
+  Looks looks_;
   std::unordered_map<int64_t, bool> known_;  // by a node's id
 };
 

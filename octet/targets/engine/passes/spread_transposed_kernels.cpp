@@ -8,7 +8,7 @@
 namespace octet::targets {
 namespace {
 
-constexpr int64_t kMostWeights = int64_t{1} << 22;  // with the zeros between
+constexpr int64_t kMostSpread = int64_t{1} << 22;  // with the zeros between
 
 // One number for each dimension that a kernel has; empty where nothing is to be spread, and above the limit.
 std::vector<int64_t> dilation_of(const Node& conv) {
@@ -19,9 +19,9 @@ std::vector<int64_t> dilation_of(const Node& conv) {
   std::vector<int64_t> dilation = conv.arg("dilation").to_ints();
   if (dilation.size() == 1) dilation.resize(sizes.size() - 2, dilation[0]);
   if (dilation.size() != sizes.size() - 2) return {};
-  int64_t room = kMostWeights / sizes[0] / sizes[1];
+  int64_t room = kMostSpread / sizes[0] / sizes[1];
   for (size_t i = 0; i < dilation.size(); ++i) {
-    if (dilation[i] < 1 || dilation[i] > kMostWeights) return {};
+    if (dilation[i] < 1 || dilation[i] > kMostSpread) return {};
     room /= (sizes[i + 2] - 1) * dilation[i] + 1;
   }
   const bool is_dilated = std::any_of(dilation.begin(), dilation.end(), [](int64_t step) { return step > 1; });
