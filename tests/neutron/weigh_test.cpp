@@ -1,8 +1,10 @@
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "octet/targets/engine/weigh_settings.h"
 
 #include "../engine/graph_builder.h"
+#include "octet/support/error.h"
 #include "octet/targets/engine/table_quantizer.h"
 #include "octet/targets/targets.h"
 
@@ -84,6 +86,27 @@ TEST(WeighSettings, WhatChangesNothingAndWhatIsGivenIsNotWeighed) {
   const Weighing given = weighed(*model, samples_of(8, 2), {.settings = {{"norms", "integer"}, {"gelu", "float"}}});
   EXPECT_TRUE(given.candidates.empty());
   EXPECT_EQ(given.options.settings.at("norms"), "integer");
+}
+
+// Where its passes fail, and where they fail only once it is quantized, which runs without gradients.
+TEST(WeighSettings, AFormThatCannotBeQuantizedIsLeftOut) {
+  for (const bool always : {true, false}) {
+    auto broken = std::make_shared<Target>(*neutron());
+    broken->passes = [passes = broken->passes, always](const QuantizerOptions& options) {
+      std::vector<targets::Pass> all = passes(options);
+      const bool breaks = options.settings.at("norms") == "integer";
+      all.push_back({"break", [=](GraphModule&) -> bool {
+                       if (breaks && (always || !at::GradMode::is_enabled())) throw Error("norm", "does not fit");
+                       return false;
+                     }});
+      return all;
+    };
+    const Weighing found = weigh_settings(*network(), samples_of(8, 4), {}, broken);
+    ASSERT_EQ(found.candidates.size(), 2U);
+    EXPECT_EQ(found.candidates[1].text(), always ? "gelu tanh" : "gelu tanh, norms float");
+    EXPECT_EQ(found.options.settings.at("norms"), "float");
+    EXPECT_EQ(found.options.settings.at("gelu"), "tanh");
+  }
 }
 
 TEST(WeighSettings, UnweighedAQuantizerIsExact) {

@@ -8,6 +8,7 @@
 
 #include "octet/quantize/sqnr.h"
 #include "octet/support/error.h"
+#include "octet/support/log.h"
 #include "octet/targets/engine/calibrate_and_quantize.h"
 #include "octet/targets/engine/placement/check.h"
 #include "octet/targets/engine/table_quantizer.h"
@@ -108,7 +109,12 @@ std::vector<const Setting*> to_weigh(const GraphModule& model, const QuantizerOp
   std::erase_if(found, [&](const Setting* setting) {
     QuantizerOptions other = exact;
     other.settings[setting->name] = setting->weighed->whole;
-    return rewritten(model, other, target) == operators;
+    try {
+      return rewritten(model, other, target) == operators;
+    } catch (const Error& error) {
+      log::info(setting->name, ' ', setting->weighed->whole, " is not taken: ", error.what());
+      return true;
+    }
   });
   return found;
 }
@@ -147,7 +153,13 @@ Weighing weigh_settings(const GraphModule& model, const Samples& samples, const 
       candidate.settings[settings[i]->name] = (whole >> i & 1) != 0 ? forms.whole : forms.exact;
     }
     for (const auto& [name, value] : candidate.settings) with.settings[name] = value;
-    scale.weigh(candidate, with);
+    try {
+      scale.weigh(candidate, with);
+    } catch (const Error& error) {
+      if (whole == 0) throw;
+      log::info(candidate.text(), " is not taken: ", error.what());
+      return;
+    }
     weighing.candidates.push_back(std::move(candidate));
   };
   const auto pays = [&](const Candidate& candidate) {
@@ -157,7 +169,8 @@ Weighing weigh_settings(const GraphModule& model, const Samples& samples, const 
   const size_t all = (size_t{1} << settings.size()) - 1;
   weighed(0);
   weighed(all);
-  for (size_t some = 1; some < all && !pays(weighing.candidates[1]); ++some) weighed(some);
+  const bool all_pays = pays(weighing.candidates.back());
+  for (size_t some = 1; some < all && !all_pays; ++some) weighed(some);
   for (size_t i = 1; i < weighing.candidates.size(); ++i) {
     const Candidate& candidate = weighing.candidates[i];
     if (pays(candidate) && is_better(candidate, weighing.candidates[weighing.chosen])) weighing.chosen = i;

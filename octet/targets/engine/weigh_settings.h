@@ -32,8 +32,8 @@ struct Weighing {
 /// the CPU. Where there are two samples or more, the one half
 /// calibrates and the other is looked at, so that ranges that happen to fit count for nothing. `samples` of the model's
 /// own batch, one tensor an input; a few dozen will do, since each candidate runs all of them. The model stays as it
-/// is. Without samples, and where none of the settings changes the model, the exact forms are taken. Throws
-/// octet::Error where the model cannot be quantized.
+/// is. Without samples, and where none of the settings changes the model, the exact forms are taken; others
+/// that cannot be quantized are left out. Throws octet::Error where the model cannot be quantized in its exact form.
 OCTET_API Weighing weigh_settings(const GraphModule& model, const std::vector<std::vector<at::Tensor>>& samples,
                                   const QuantizerOptions& options, const std::shared_ptr<const Target>& target);
 
