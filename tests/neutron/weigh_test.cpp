@@ -75,6 +75,42 @@ TEST(WeighSettings, LeavesInFloatWhatCostsMuch) {
   EXPECT_EQ(found.options.settings.at("gelu"), "tanh");
 }
 
+// One row a sample: on those that calibrate it has one sum of squares, on the others sixteen times that.
+TEST(WeighSettings, LooksAtSamplesThatDidNotCalibrate) {
+  at::manual_seed(5);
+  GraphBuilder g;
+  const std::vector<int64_t> width = {256};
+  Node* norm = g.call("aten.layer_norm.default", {g.input({1, 256}), width});
+  const auto model = g.finish({g.call("aten.linear.default", {norm, g.tensor("as_it_is", at::eye(256))})});
+  const auto sample = [](int64_t step) {
+    at::Tensor x = at::zeros({1, 256});
+    x.view({-1, step}).select(1, 0).copy_(at::randn({256 / step}).sign());
+    return std::vector<at::Tensor>{x};
+  };
+  const Samples sparse = {sample(16), sample(16), sample(16), sample(16)};
+  EXPECT_EQ(weighed(*model, sparse).options.settings.at("norms"), "integer");
+  const Samples mixed = {sample(16), sample(1), sample(16), sample(1)};
+  const Weighing found = weighed(*model, mixed);
+  ASSERT_EQ(found.candidates.size(), 2U);
+  EXPECT_LT(found.candidates[1].sqnr_db, found.candidates[0].sqnr_db - 6.0);
+  EXPECT_EQ(found.options.settings.at("norms"), "float");
+}
+
+// One gelu of nine operators that stay on the CPU.
+TEST(WeighSettings, LeavesExactWhatBringsLittle) {
+  at::manual_seed(6);
+  GraphBuilder g;
+  Node* x = g.call("aten.gelu.default", {g.linear("a", g.input({8, 16}), 16, 16)});
+  for (int i = 0; i < 8; ++i) x = g.call("aten.erf.default", {g.linear(octet::str("b", i), x, 16, 16)});
+  const auto model = g.finish({g.linear("c", x, 16, 4)});
+  const Weighing found = weighed(*model, samples_of(8, 4));
+  ASSERT_EQ(found.candidates.size(), 2U);
+  EXPECT_EQ(found.candidates[0].on_cpu, 9);
+  EXPECT_EQ(found.candidates[1].on_cpu, 8);
+  EXPECT_EQ(found.chosen, 0U);
+  EXPECT_EQ(found.options.settings.at("gelu"), "float");
+}
+
 TEST(WeighSettings, WhatChangesNothingAndWhatIsGivenIsNotWeighed) {
   GraphBuilder g;
   const auto plain = g.finish({g.linear("a", g.input({8, 16}), 16, 4)});

@@ -91,19 +91,26 @@ void choose_scheme(QuantizerOptions& options, const Target& target, const std::s
   }
 }
 
+// What is to be weighed in one of its forms.
+QuantizerOptions in_form(QuantizerOptions options, const Target& target, std::string Setting::Weighed::*form) {
+  for (const Setting& setting : target.settings) {
+    const auto given = options.settings.find(setting.name);
+    if (given != options.settings.end() && given->second == kWeighed && setting.weighed) {
+      given->second = *setting.weighed.*form;
+    }
+  }
+  return options;
+}
+
 void check_passes(const QuantizerOptions& options, const Target& target, const std::string& where) {
   if (options.without_passes.empty()) return;
   // Of any mode, so that one config serves training and what comes before it, and of either form that may be weighed.
   std::vector<std::string> known;
   for (const QuantizationMode mode : target.modes) {
-    QuantizerOptions exact = settled(options, target), whole = options;
-    for (const Setting& setting : target.settings) {
-      std::string& value = whole.settings.at(setting.name);
-      if (value == kWeighed && setting.weighed) value = setting.weighed->whole;
-    }
-    for (QuantizerOptions* each : {&exact, &whole}) {
-      each->mode = mode;
-      for (const Pass& pass : target.passes ? target.passes(*each) : std::vector<Pass>()) known.push_back(pass.name);
+    for (const auto form : {&Setting::Weighed::exact, &Setting::Weighed::whole}) {
+      QuantizerOptions other = in_form(options, target, form);
+      other.mode = mode;
+      for (const Pass& pass : target.passes ? target.passes(other) : std::vector<Pass>()) known.push_back(pass.name);
     }
   }
   std::sort(known.begin(), known.end());
@@ -146,13 +153,7 @@ QuantizerOptions completed(QuantizerOptions options, const Target& target, const
 }
 
 QuantizerOptions settled(QuantizerOptions options, const Target& target) {
-  for (const Setting& setting : target.settings) {
-    const auto given = options.settings.find(setting.name);
-    if (given != options.settings.end() && given->second == kWeighed && setting.weighed) {
-      given->second = setting.weighed->exact;
-    }
-  }
-  return options;
+  return in_form(std::move(options), target, &Setting::Weighed::exact);
 }
 
 void check(const Target& target) {

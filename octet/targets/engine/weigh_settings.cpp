@@ -1,7 +1,9 @@
 #include "octet/targets/engine/weigh_settings.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -19,12 +21,6 @@ namespace {
 using Samples = std::vector<std::vector<at::Tensor>>;
 using Candidate = Weighing::Candidate;
 
-// The sums over samples of one result's signal and noise.
-struct Power {
-  double signal = 0.0;
-  double noise = 0.0;
-};
-
 class Scale {
  public:
   Scale(const GraphModule& model, const Samples& samples, std::shared_ptr<const Target> target)
@@ -33,7 +29,7 @@ class Scale {
     if (measured_.empty()) measured_ = calibration_;
     const std::shared_ptr<GraphModule> exact = model.copy();
     exact->train(false);
-    for (const auto& sample : measured_) expected_.push_back(exact->run(sample));
+    expected_ = results_of(*exact);
   }
 
   void weigh(Candidate& candidate, const QuantizerOptions& options) const {
@@ -46,24 +42,26 @@ class Scale {
   }
 
  private:
-  double sqnr_db(GraphModule& quantized) const {
-    std::vector<Power> powers;
-    for (size_t i = 0; i < measured_.size(); ++i) {
-      const std::vector<at::Tensor> results = quantized.run(measured_[i]);
-      powers.resize(results.size());
-      for (size_t k = 0; k < results.size(); ++k) {
-        const at::Tensor& exact = expected_[i][k];
-        if (!exact.is_floating_point()) continue;
-        const at::Tensor counts = exact.isfinite();
-        const at::Tensor signal = exact.masked_select(counts).to(at::kDouble);
-        const at::Tensor given = results[k].masked_select(counts).to(at::kDouble);
-        powers[k].signal += signal.square().sum().item<double>();
-        powers[k].noise += (signal - given).square().sum().item<double>();
-      }
+  // Each result over all samples, in one row.
+  std::vector<at::Tensor> results_of(GraphModule& model) const {
+    std::vector<std::vector<at::Tensor>> rows;
+    for (const auto& sample : measured_) {
+      const std::vector<at::Tensor> results = model.run(sample);
+      rows.resize(results.size());
+      for (size_t i = 0; i < results.size(); ++i) rows[i].push_back(results[i].reshape({-1}));
     }
+    std::vector<at::Tensor> joined;
+    for (const auto& row : rows) joined.push_back(at::cat(row));
+    return joined;
+  }
+
+  double sqnr_db(GraphModule& quantized) const {
+    const std::vector<at::Tensor> results = results_of(quantized);
     double worst = std::numeric_limits<double>::infinity();
-    for (const Power& power : powers) {
-      if (power.noise > 0) worst = std::min(worst, 10 * std::log10(power.signal / power.noise));
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (!expected_[i].is_floating_point()) continue;
+      const double found = compute_error(expected_[i], results[i]);
+      if (!(found >= worst)) worst = std::isnan(found) ? -std::numeric_limits<double>::infinity() : found;
     }
     return worst;
   }
@@ -72,7 +70,7 @@ class Scale {
   std::shared_ptr<const Target> target_;
   Samples calibration_;
   Samples measured_;
-  std::vector<std::vector<at::Tensor>> expected_;
+  std::vector<at::Tensor> expected_;
 };
 
 // A transition saved here and there is no reason to compute less exactly: a quarter of them is.

@@ -3,29 +3,13 @@
 
 #include "octet/targets/engine/passes/memory.h"
 #include "octet/targets/engine/passes/passes.h"
+#include "octet/targets/engine/passes/places.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
 namespace octet::targets {
 namespace {
 
 using Sizes = std::vector<int64_t>;
-
-// Two dimensions, and how far from their diagonal's first element.
-struct Diagonal {
-  int64_t rows = 0;
-  int64_t columns = 0;
-  int64_t offset = 0;
-};
-
-// Of an input, or of a result, with this many dimensions. Not of samples.
-std::optional<Diagonal> diagonal_of(const Node& node, int64_t rank) {
-  for (const char* argument : {"offset", "dim1", "dim2"}) {
-    if (!node.arg(argument).is_constant()) return std::nullopt;
-  }
-  const Diagonal along{positive_dim(node.arg("dim1").to_int(), rank), positive_dim(node.arg("dim2").to_int(), rank),
-                       node.arg("offset").to_int()};
-  return along.rows == 0 || along.columns == 0 || along.rows == along.columns ? std::nullopt : std::optional(along);
-}
 
 std::optional<Diagonal> diagonal_taken_by(const Node& node) {
   if (!node.is_call("aten.diagonal.default") || !node.meta() || node.meta()->numel() == 0) return std::nullopt;

@@ -68,7 +68,7 @@ std::optional<at::Tensor> mask_put_into(const GraphModule& module, const Node& n
 
 // The elements that an index along one dimension writes.
 std::optional<at::Tensor> mask_of_index(const GraphModule& module, const Node& node) {
-  const std::optional<at::Tensor> index = constant_of_type(module, node.arg("index"), at::kLong);
+  const std::optional<at::Tensor> index = whole_numbers_in(module, node.arg("index"));
   if (!index || !node.arg("dim").is_constant() || node.meta()->rank() == 0) return std::nullopt;
   const auto dim = static_cast<size_t>(positive_dim(node.arg("dim").to_int(), node.meta()->rank()));
   std::vector<int64_t> sizes(static_cast<size_t>(node.meta()->rank()), 1);
@@ -109,7 +109,7 @@ std::optional<Put> put_by_index(const GraphModule& module, const Node& node, con
 
 // The same elements of each sample.
 std::optional<Put> put_by_scatter(const GraphModule& module, const Node& node, const at::Tensor& number) {
-  const std::optional<at::Tensor> index = constant_of_type(module, node.arg("index"), at::kLong);
+  const std::optional<at::Tensor> index = whole_numbers_in(module, node.arg("index"));
   const int64_t rank = node.meta()->rank();
   if (!index || !node.arg("dim").is_constant() || rank < 2 || index->dim() != rank) return std::nullopt;
   const int64_t dim = positive_dim(node.arg("dim").to_int(), rank);
@@ -122,20 +122,14 @@ std::optional<Put> put_by_scatter(const GraphModule& module, const Node& node, c
 
 std::optional<Put> put_on_diagonal(const GraphModule& module, const Node& node) {
   const std::optional<at::Tensor> values = constant_in(module, node.arg("src"));
-  const auto argument = [&](const char* name) { return node.arg(name).to_int(); };
-  const int64_t rank = node.meta()->rank();
-  if (!values || !node.arg("offset").is_constant() || !node.arg("dim1").is_constant() ||
-      !node.arg("dim2").is_constant() || positive_dim(argument("dim1"), rank) == 0 ||
-      positive_dim(argument("dim2"), rank) == 0) {
-    return std::nullopt;
-  }
+  const std::optional<Diagonal> along = diagonal_of(node, node.meta()->rank());
+  if (!values || !along || node.meta()->numel() == 0 || values->numel() == 0) return std::nullopt;
+  const at::Tensor sample = values->narrow(0, 0, 1);
+  if (!values->eq(sample).all().item<bool>()) return std::nullopt;
   std::vector<int64_t> sizes = node.sizes();
   sizes[0] = 1;
-  const at::Tensor sample = values->size(0) == 1 ? *values : values->narrow(0, 0, 1);
-  if (!values->eq(sample).all().item<bool>()) return std::nullopt;
   const auto put = [&](double elsewhere, const at::Tensor& there) {
-    return at::diagonal_scatter(at::full(sizes, elsewhere), there, argument("offset"), argument("dim1"),
-                                argument("dim2"));
+    return at::diagonal_scatter(at::full(sizes, elsewhere), there, along->offset, along->rows, along->columns);
   };
   return Put{put(1.0, at::zeros_like(sample)).to(at::kBool), put(0.0, sample)};
 }

@@ -10,11 +10,12 @@
 
 #include "octet/graph/constant_value.h"
 #include "octet/targets/engine/passes/copies.h"
+#include "octet/targets/engine/passes/rewrite.h"
 
 namespace octet::targets {
 namespace {
 
-std::optional<at::Tensor> constant_in(const GraphModule& module, const Arg& arg) {
+std::optional<at::Tensor> known_value(const GraphModule& module, const Arg& arg) {
   if (!arg.is_node() || !is_constant_value(*arg.node())) return std::nullopt;
   return constant_value(module, *arg.node()).detach().cpu();
 }
@@ -42,16 +43,29 @@ bool fit_together(const std::vector<at::Tensor>& indices) {
 
 }  // namespace
 
-std::vector<int64_t> Places::in_one(std::vector<int64_t> all) const {
-  const auto begin = all.begin() + static_cast<ptrdiff_t>(first), end = begin + static_cast<ptrdiff_t>(joined);
-  const int64_t length = std::accumulate(begin, end, int64_t{1}, std::multiplies<>());
-  all.erase(begin, end);
+std::vector<int64_t> Places::with(std::vector<int64_t> all, int64_t length) const {
+  const auto begin = all.begin() + static_cast<ptrdiff_t>(first);
+  all.erase(begin, begin + static_cast<ptrdiff_t>(joined));
   all.insert(all.begin() + static_cast<ptrdiff_t>(first), length);
   return all;
 }
 
+int64_t Places::length_in(const std::vector<int64_t>& all) const {
+  const auto begin = all.begin() + static_cast<ptrdiff_t>(first);
+  return std::accumulate(begin, begin + static_cast<ptrdiff_t>(joined), int64_t{1}, std::multiplies<>());
+}
+
+std::optional<Diagonal> diagonal_of(const Node& node, int64_t rank) {
+  for (const char* argument : {"offset", "dim1", "dim2"}) {
+    if (!node.arg(argument).is_constant()) return std::nullopt;
+  }
+  const Diagonal along{positive_dim(node.arg("dim1").to_int(), rank), positive_dim(node.arg("dim2").to_int(), rank),
+                       node.arg("offset").to_int()};
+  return along.rows == 0 || along.columns == 0 || along.rows == along.columns ? std::nullopt : std::optional(along);
+}
+
 std::optional<at::Tensor> whole_numbers_in(const GraphModule& module, const Arg& arg) {
-  const std::optional<at::Tensor> value = constant_in(module, arg);
+  const std::optional<at::Tensor> value = known_value(module, arg);
   if (!value || (value->scalar_type() != at::kLong && value->scalar_type() != at::kInt)) return std::nullopt;
   return value->to(at::kLong);
 }
@@ -71,7 +85,7 @@ std::optional<Places> indexed_by(const GraphModule& module, const Node& x, const
       ++dim;
       continue;
     }
-    const std::optional<at::Tensor> index = constant_in(module, each);
+    const std::optional<at::Tensor> index = known_value(module, each);
     if (!index || !counts_places(*index) || index->numel() > kLongestCopy) return std::nullopt;
     if (found.empty()) first = dim;
     if (dim != first + found.size()) return std::nullopt;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "octet/targets/engine/passes/memory.h"
+#include "octet/targets/engine/passes/places.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
 namespace octet::targets {
@@ -51,14 +52,11 @@ std::optional<Part> part_taken_by(const Node& view, bool of_constant) {
 // Of the last two dimensions, neither of samples.
 bool is_diagonal(const Node& view) {
   if (!view.is_call("aten.diagonal.default") || !view.meta() || !view.args()[0].is_node()) return false;
-  for (const char* argument : {"offset", "dim1", "dim2"}) {
-    if (!view.arg(argument).is_constant()) return false;
-  }
   const Node* whole = view.args()[0].node();
-  if (!whole->meta() || whole->meta()->rank() < 3) return false;
+  if (!whole->meta()) return false;
   const int64_t rank = whole->meta()->rank();
-  return positive_dim(view.arg("dim1").to_int(), rank) == rank - 2 &&
-         positive_dim(view.arg("dim2").to_int(), rank) == rank - 1;
+  const std::optional<Diagonal> along = diagonal_of(view, rank);
+  return along && along->rows == rank - 2 && along->columns == rank - 1;
 }
 
 bool is_permutation(const Node& view) {
