@@ -208,6 +208,9 @@ at::Tensor quantize_per_tensor(const at::Tensor& x, double scale, int64_t zero_p
                                int64_t quant_max, at::ScalarType dtype) {
   constexpr const char* kWhere = "quantize_per_tensor";
   check_bounds(quant_min, quant_max, dtype, kWhere);
+  if (dtype == at::kChar) {
+    if (at::Tensor levels = levels_of(x, scale, zero_point, quant_min, quant_max); levels.defined()) return levels;
+  }
   const at::Tensor q = at::round(widened(x, kWhere) * (1.0 / scale)) + zero_point;
   return clamped(q, quant_min, quant_max).to(dtype);
 }

@@ -128,6 +128,8 @@ TEST(DecomposedOps, RowsOfAnyMemoryOrderAreRoundedAlike) {
       for (const at::Tensor& given : {x, last, turned.transpose(0, 1), x.slice(1, 1, 4)}) {
         const at::Tensor q = decomposed::quantize_per_channel(given, scales, zeros, 0, -128, 127, at::kChar);
         EXPECT_TRUE(at::equal(q, wanted(given, scales, zeros))) << channels << " " << size << " " << given.strides();
+        const at::Tensor whole = decomposed::quantize_per_tensor(given, 0.3, -7, -100, 127, at::kChar);
+        EXPECT_TRUE(at::equal(whole, (at::round(given * (1.0 / 0.3)) - 7).clamp(-100, 127).to(at::kChar)));
       }
       const at::Tensor q = decomposed::quantize_per_channel(last, scales, zeros, 0, -128, 127, at::kChar);
       EXPECT_EQ(q.strides(), last.strides());
