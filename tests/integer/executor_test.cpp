@@ -325,7 +325,7 @@ TEST(Executor, SurvivesDamagedPrograms) {
 
 TEST(MemoryPlan, TensorsThatLiveTogetherLieApart) {
   const tflite::Model model = tflite::read(file("net_mobilenet_v2_w025/neutron_0.tflite"));
-  const integer::MemoryPlan plan = integer::plan_memory(model);
+  const integer::MemoryPlan plan = integer::plan_memory(model), by_lines = integer::plan_memory(model, 64);
   EXPECT_GE(plan.arena_bytes, plan.peak_bytes);
   EXPECT_LE(plan.arena_bytes, plan.peak_bytes * 5 / 4) << "greedy by size comes close to the bound";
   int64_t all = 0;
@@ -343,6 +343,7 @@ TEST(MemoryPlan, TensorsThatLiveTogetherLieApart) {
   for (size_t a = 0; a < model.tensors.size(); ++a) {
     if (plan.offsets[a] < 0) continue;
     EXPECT_EQ(plan.offsets[a] % 16, 0);
+    EXPECT_EQ(by_lines.offsets[a] % 64, 0);
     all += model.tensors[a].numel();
     for (size_t b = 0; b < a; ++b) {
       if (plan.offsets[b] < 0) continue;
