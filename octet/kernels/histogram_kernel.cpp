@@ -78,37 +78,82 @@ OCTET_MULTI_ISA(bins_of,
                   *outside |= beyond;
                 })
 
+// Counts of one thread. Counters of 16 bits take half of the first cache, which two threads of a core share.
+class BinCounter {
+ public:
+  explicit BinCounter(int64_t bins) : bins_(bins), tables_(kTables * bins, 0), sums_(bins, 0) {}
+
+  void add(const int32_t* bin, int64_t count) {
+    const int64_t most = count / kTables + kTables - 1;  // in one counter
+    if (held_ + most > std::numeric_limits<uint16_t>::max()) empty_tables();
+    held_ += most;
+    uint16_t* const table = tables_.data();
+    int64_t i = 0;
+    for (; i + kTables <= count; i += kTables) {
+      for (int64_t t = 0; t < kTables; ++t) ++table[t * bins_ + bin[i + t]];
+    }
+    for (; i < count; ++i) ++table[bin[i]];
+  }
+
+  const std::vector<uint64_t>& sums() {
+    empty_tables();
+    return sums_;
+  }
+
+ private:
+  void empty_tables() {
+    for (int64_t t = 0; t < kTables; ++t) {
+      for (int64_t b = 0; b < bins_; ++b) sums_[b] += tables_[t * bins_ + b];
+    }
+    std::fill(tables_.begin(), tables_.end(), 0);
+    held_ = 0;
+  }
+
+  int64_t bins_;
+  std::vector<uint16_t> tables_;
+  std::vector<uint64_t> sums_;
+  int64_t held_ = 0;  // at most, by a counter
+};
+
 }  // namespace
 
 bool count_bins(const float* x, int64_t count, float low, float high, int64_t bins, float* counts) {
   const int64_t parts = std::clamp<int64_t>(count / kBinGrain, 1, threads());
-  std::vector<std::vector<uint32_t>> tables(parts);
+  std::vector<std::vector<uint64_t>> sums(parts);
   std::vector<int32_t> outside(parts, 0);
   parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     std::array<int32_t, kBinChunk> bin;
     for (int64_t part = begin; part < end; ++part) {
-      tables[part].assign(kTables * bins, 0);
-      uint32_t* const table = tables[part].data();
+      BinCounter counter(bins);
       const int64_t last = count * (part + 1) / parts;
       for (int64_t at = count * part / parts; at < last && outside[part] == 0; at += kBinChunk) {
         const int64_t chunk = std::min(kBinChunk, last - at);
         bins_of(x + at, bin.data(), chunk, low, high, static_cast<int32_t>(bins), &outside[part]);
-        int64_t i = 0;
-        for (; i + kTables <= chunk; i += kTables) {
-          for (int64_t t = 0; t < kTables; ++t) ++table[t * bins + bin[i + t]];
-        }
-        for (; i < chunk; ++i) ++table[bin[i]];
+        counter.add(bin.data(), chunk);
       }
+      sums[part] = counter.sums();
     }
   });
   for (int64_t b = 0; b < bins; ++b) {
     uint64_t sum = 0;
-    for (const std::vector<uint32_t>& each : tables) {
-      for (int64_t t = 0; t < kTables; ++t) sum += each[t * bins + b];
-    }
+    for (const std::vector<uint64_t>& each : sums) sum += each[b];
     counts[b] = static_cast<float>(sum);
   }
   return std::all_of(outside.begin(), outside.end(), [](int32_t each) { return each == 0; });
+}
+
+void spread_bins(const float* old_counts, int64_t bins, int64_t parts, const float* middles, const float* edges,
+                 float* counts) {
+  std::fill(counts, counts + bins, 0.0F);
+  int64_t b = 0;
+  for (int64_t old = 0; old < bins; ++old) {
+    const float share = old_counts[old] / static_cast<float>(parts);
+    for (int64_t part = 0; part < parts; ++part, ++middles) {
+      while (b < bins - 1 && edges[b + 1] <= *middles) ++b;
+      while (b > 0 && edges[b] > *middles) --b;
+      counts[b] += share;
+    }
+  }
 }
 
 HistogramError::HistogramError(const float* histogram, int64_t bins, double bin_width, int64_t levels)

@@ -10,6 +10,11 @@ namespace octet {
 /// False, and counts of no meaning, where an element lies outside or is NaN.
 [[nodiscard]] bool count_bins(const float* x, int64_t count, float low, float high, int64_t bins, float* counts);
 
+/// Counts on bins of new edges, ascending, [bins + 1]: each old bin's in `parts` equal parts, where the middle of each
+/// falls ([bins * parts], nearly ascending); beyond the edges in the outermost bin.
+void spread_bins(const float* old_counts, int64_t bins, int64_t parts, const float* middles, const float* edges,
+                 float* counts);
+
 /// What a histogram's mass loses when bins [start, end] are quantized to `levels` steps: the L2 error, each bin's mass
 /// spread evenly over its width, mass outside charged by its distance to the outermost level.
 class HistogramError {

@@ -41,8 +41,8 @@ HistogramObserver::HistogramObserver(const ObserverArgs& args, double eps, int64
 }
 
 void HistogramObserver::observe(const at::Tensor& seen) {
-  // Mostly, the range stays: one pass is enough.
-  if (reading == Reading::kPlain && seen.numel() > 0 && has_data() && !ranges_meet()) {
+  // Once the range stays, one pass is enough.
+  if (reading == Reading::kPlain && seen.numel() > 0 && has_data() && !ranges_meet() && !range_grows_) {
     const at::Tensor counts =
         counted_inside(flat_memory(seen), bins(), first_value<float>(min_val), first_value<float>(max_val));
     if (counts.defined()) {
@@ -58,7 +58,9 @@ void HistogramObserver::observe(const at::Tensor& seen) {
     low = at::minimum(min_val, low);
     high = at::maximum(max_val, high);
   }
-  const at::Tensor counts = counted(found.elements, bins(), first_value<float>(low), first_value<float>(high));
+  const auto least = first_value<float>(low), greatest = first_value<float>(high);
+  range_grows_ = is_first || least < first_value<float>(min_val) || greatest > first_value<float>(max_val);
+  const at::Tensor counts = counted(found.elements, bins(), least, greatest);
   meet_sum(counts);
   if (!is_first) counts.add_(rebinned(low, high));
   histogram.copy_(counts);
@@ -77,13 +79,15 @@ at::Tensor HistogramObserver::rebinned(const at::Tensor& new_min, const at::Tens
     return counted(min_val.reshape({1}), bins(), new_low, new_high) * histogram.sum();
   }
   const int64_t parts = bins() * kUpsample;
-  const at::Tensor mass = at::repeat_interleave(histogram, kUpsample) / kUpsample;
   const at::Tensor part_width = (max_val - min_val) / parts;
   const at::Tensor middles =
       at::linspace(low, high, parts + 1, histogram.options()).slice(0, 0, parts) + part_width * 0.5;
   const at::Tensor edges = at::linspace(new_low, new_high, bins() + 1, histogram.options());
-  const at::Tensor bin = (at::bucketize(middles, edges, /*out_int32=*/false, /*right=*/true) - 1).clamp(0, bins() - 1);
-  return at::bincount(bin, mass, bins());
+  at::Tensor counts = at::empty({bins()}, at::kFloat);
+  const auto on_cpu = [](const at::Tensor& x) { return x.to(at::kCPU).contiguous(); };
+  spread_bins(on_cpu(histogram).const_data_ptr<float>(), bins(), kUpsample, on_cpu(middles).const_data_ptr<float>(),
+              on_cpu(edges).const_data_ptr<float>(), counts.mutable_data_ptr<float>());
+  return counts.to(histogram.device());
 }
 
 std::pair<at::Tensor, at::Tensor> HistogramObserver::search_range() const {

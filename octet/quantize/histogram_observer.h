@@ -29,6 +29,8 @@ class OCTET_API HistogramObserver : public RangeObserver {
 
  private:
   at::Tensor rebinned(const at::Tensor& new_min, const at::Tensor& new_max) const;
+
+  bool range_grows_ = false;  // with the last values: the next are looked at before they are counted
 };
 
 }  // namespace octet

@@ -165,7 +165,8 @@ TEST(CountBins, EqualsHistc) {
                                        at::randn({1000}) * 1e-30F,
                                        at::rand({70000}) * 3e29F,
                                        at::randint(-9, 9, {501}).to(at::kFloat),
-                                       at::tensor({0.1F, 0.7F})};
+                                       at::tensor({0.1F, 0.7F}),
+                                       at::cat({at::zeros({700000}), at::ones({3})})};
   for (const int threads : {1, 2}) {
     at::set_num_threads(threads);
     for (const at::Tensor& x : values) {
@@ -180,6 +181,20 @@ TEST(CountBins, EqualsHistc) {
     }
   }
   at::set_num_threads(before);
+}
+
+TEST(SpreadBins, PutsEachPartWhereItsMiddleFalls) {
+  at::manual_seed(5);
+  for (const auto& [low, high] : {std::pair(-2.0F, 3.0F), {-1.0F, 1.0F}, {-9.5F, 1.25F}}) {
+    const at::Tensor old_counts = at::randint(0, 90, {64}).to(at::kFloat);
+    const at::Tensor middles = at::linspace(-1 + 1.0 / 1024, 1 - 1.0 / 1024, 64 * 16);
+    const at::Tensor edges = at::linspace(low, high, 65);
+    at::Tensor counts = at::empty({64});
+    spread_bins(old_counts.const_data_ptr<float>(), 64, 16, middles.const_data_ptr<float>(),
+                edges.const_data_ptr<float>(), counts.mutable_data_ptr<float>());
+    const at::Tensor bin = (at::bucketize(middles, edges, false, /*right=*/true) - 1).clamp(0, 63);
+    EXPECT_TRUE(at::equal(counts, at::bincount(bin, at::repeat_interleave(old_counts, 16) / 16, 64))) << low;
+  }
 }
 
 TEST(CountBins, TellsWhatLiesOutside) {
