@@ -68,12 +68,13 @@ inline void check_small(const c10::IValue& value) {
   }
 }
 
-/// A run on zeros as the placeholders declare them, and the shapes that follow from it.
+/// A run on zeros as the placeholders declare them, and the shapes that follow from it. Throws octet::Error for what is
+/// not small.
 inline void run(GraphModule& module) {
   int64_t elements = 0;
   for (const Node* input : module.graph().placeholders()) {
     if (input->meta()) elements += input->meta()->numel();
-    if (elements > kMaxElements) return;
+    if (elements > kMaxElements) throw Error("fuzz", "the inputs are too large to go on");
   }
   module.run_observed(example_inputs(module), [](const Node&, const c10::IValue& value) { check_small(value); });
   propagate_shapes(module);

@@ -8,6 +8,7 @@
 #include "octet/integer/fixed_point.h"
 #include "octet/integer/folded.h"
 #include "octet/integer/grid.h"
+#include "octet/integer/line_vector.h"
 #include "octet/integer/rows.h"
 #include "octet/integer/steps.h"
 #include "octet/kernels/crew.h"
@@ -88,6 +89,8 @@ at::Tensor dequantized(const at::Tensor& levels, const Tensor& tensor) {
 // Samples that a thread takes through layers of matrices at once: the weights come from a far cache.
 constexpr int64_t kSamplesAtOnce = 8;
 
+constexpr auto kLine = static_cast<int64_t>(LineAllocator<uint8_t>::kLine);  // bytes
+
 }  // namespace
 
 Executor::Executor(tflite::Model model, ExecutorOptions options)
@@ -107,14 +110,14 @@ Executor::Pass Executor::prepare(const tflite::Model& model, int64_t samples, co
     pass.kernels.push_back(make_kernel({model, op, options.check_overflow, options.path, frame}));
     scratch_bytes = std::max(scratch_bytes, pass.kernels.back().scratch_bytes());
   }
-  pass.layout = plan_memory(outline(model, steps));
+  pass.layout = plan_memory(outline(model, steps), kLine);
   pass.pool = std::make_shared<MemoryPool>(static_cast<size_t>(pass.layout.arena_bytes + scratch_bytes));
   return pass;
 }
 
 void Executor::execute(const Pass& pass, const std::vector<const void*>& inputs,
                        const std::vector<void*>& outputs) const {
-  const MemoryPool::Block block(*pass.pool);
+  MemoryPool::Block block(*pass.pool);
   uint8_t* memory = block.data();
   const auto bytes = [&](int32_t tensor) {
     return static_cast<size_t>(pass.samples) * bytes_of(tensor_of(model_, tensor));

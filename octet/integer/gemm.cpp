@@ -8,18 +8,19 @@
 namespace octet::integer {
 namespace {
 
-// A tile of AMX takes as long for few products as for 64.
-Path path_of_depth(Path path, int64_t products) {
-  constexpr int64_t kShallow = 32;
-  return path == Path::kAmx && products <= kShallow ? Path::kVnni : path;
-}
-
 int64_t rounded_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
 }  // namespace
 
+// A tile of AMX takes as long for few products as for 64, and to load one pays off over many channels.
+const PathOps& PackedWeights::ops_of(Path path, int64_t products, int64_t channels) {
+  constexpr int64_t kShallow = 16;
+  const bool is_shallow = products <= kShallow || (products <= 2 * kShallow && channels < kStrip);
+  return path_ops(path == Path::kAmx && is_shallow ? Path::kVnni : path);
+}
+
 PackedWeights::PackedWeights(Path path, const int8_t* weights, int64_t channels, int64_t segments, int64_t depth)
-    : ops_(&path_ops(path_of_depth(path, segments * depth))),
+    : ops_(&ops_of(path, segments * depth, channels)),
       channels_(channels),
       segments_(segments),
       depth_(depth),

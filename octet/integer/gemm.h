@@ -6,6 +6,7 @@
 #include <functional>
 #include <vector>
 
+#include "octet/integer/line_vector.h"
 #include "octet/integer/parts.h"
 #include "octet/integer/path.h"
 
@@ -18,15 +19,19 @@ class PackedWeights {
  public:
   PackedWeights(Path path, const int8_t* weights, int64_t channels, int64_t segments, int64_t depth);
 
+  /// Those of a path, or of one beside it, that sum so many products for so many channels best.
+  static const PathOps& ops_of(Path path, int64_t products, int64_t channels);
   const PathOps& ops() const { return *ops_; }
   int64_t channels() const { return channels_; }
+  /// Of a row's packed activations, filled up.
+  int64_t row_bytes() const { return segments_ * groups_ * ops_->depth_group * ops_->activation_bytes; }
   /// Of each channel's weights.
   const std::vector<int32_t>& sums() const { return sums_; }
   /// Of their absolute values.
   const std::vector<int64_t>& magnitudes() const { return magnitudes_; }
 
   /// Activations of a row: where its first element lies, packed. What stands behind a segment's last element is read
-  /// too, up to kReadAhead bytes, and does not count.
+  /// too, up to kReadAhead bytes, and does not count; so is what lies between two rows, which are of one memory.
   using RowAt = std::function<const uint8_t*(int64_t row)>;
   /// Takes the sums of channels first to first + count of a row, to be changed at will.
   using Sink = std::function<void(int64_t row, int64_t first, int64_t count, int32_t* sums)>;
@@ -55,7 +60,7 @@ class PackedWeights {
   int64_t channels_, segments_, depth_;
   int64_t groups_;       // of a segment
   int64_t block_bytes_;  // of a block of channels
-  std::vector<uint8_t> data_;
+  LineVector<uint8_t> data_;
   std::vector<int32_t> sums_;
   std::vector<int64_t> magnitudes_;
 };

@@ -24,19 +24,13 @@ KernelRow of_whole_numbers_too(KernelRow row) {
   return row;
 }
 
-std::vector<KernelRow> make_rows() {
+// A number of the result comes from those that stand at its place in the inputs.
+std::vector<KernelRow> elementwise_rows() {
   using enum tflite::OpCode;
   using at::Tensor;
   using tflite::Options;
   return {
-      // Products.
-      computes(kConv2d, make_convolution, float_convolution),
-      computes(kDepthwiseConv2d, make_depthwise_convolution, float_depthwise_convolution),
-      computes(kTransposeConv, make_transposed_convolution, float_transposed_convolution, kOutputShape),
-      computes(kFullyConnected, make_fully_connected, float_fully_connected),
-      computes(kBatchMatmul, make_batch_matmul, float_batch_matmul),
-
-      // Two inputs.
+      // Of two inputs.
       of_whole_numbers_too(
           computes(kAdd, make_addition, of_two([](const Tensor& a, const Tensor& b) { return a + b; }))),
       of_whole_numbers_too(
@@ -53,7 +47,7 @@ std::vector<KernelRow> make_rows() {
       computes(kPrelu, make_prelu,
                of_two([](const Tensor& x, const Tensor& slope) { return at::where(x >= 0, x, x * slope); })),
 
-      // One input, each number by itself.
+      // Of one.
       computes(kRelu, make_relu, of_one([](const Tensor& x) { return x.clamp_min(0); })),
       computes(kRelu6, make_relu6, of_one([](const Tensor& x) { return x.clamp(0, 6); })),
       computes(kReluN1To1, make_relu_n1_to_1, of_one([](const Tensor& x) { return x.clamp(-1, 1); })),
@@ -89,6 +83,25 @@ std::vector<KernelRow> make_rows() {
       moves(kLogicalOr, make_logic),
       moves(kLogicalNot, make_logic),
       moves(kSelectV2, make_select),
+
+      // From type to type.
+      moves(kQuantize, make_quantize),
+      moves(kDequantize, make_dequantize),
+      moves(kCast, make_cast),
+  };
+}
+
+std::vector<KernelRow> other_rows() {
+  using enum tflite::OpCode;
+  return {
+      // Products.
+      computes(kConv2d, make_convolution, float_convolution),
+      computes(kDepthwiseConv2d, make_depthwise_convolution, float_depthwise_convolution),
+      computes(kTransposeConv, make_transposed_convolution, float_transposed_convolution, kOutputShape),
+      computes(kFullyConnected, make_fully_connected, float_fully_connected),
+      computes(kBatchMatmul, make_batch_matmul, float_batch_matmul),
+
+      // Places and sums, of any numbers.
       moves(kArgMax, make_place_of_extremum),
       moves(kArgMin, make_place_of_extremum),
       moves(kTopkV2, make_top_k),
@@ -131,12 +144,15 @@ std::vector<KernelRow> make_rows() {
       moves(kTile, make_tile),
       moves(kReverseV2, make_reverse),
 
-      // From type to type.
-      moves(kQuantize, make_quantize),
-      moves(kDequantize, make_dequantize),
-      moves(kCast, make_cast),
       moves(kShape, make_shape),
   };
+}
+
+std::vector<KernelRow> make_rows() {
+  std::vector<KernelRow> rows = elementwise_rows();
+  for (KernelRow& row : rows) row.elementwise = true;
+  for (KernelRow& row : other_rows()) rows.push_back(std::move(row));
+  return rows;
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ struct KernelRow {
   MakeFloat float32;          ///< empty: it has none
   size_t indices = SIZE_MAX;  ///< of float32: the input that is no number to compute with: axes, sizes, an output shape
   bool on_whole_numbers = false;  ///< what computes float32 computes int32 and int64 too
+  bool elementwise = false;       ///< of inputs of one shape, each place by itself
 };
 
 /// A row for each operator of `.tflite`.

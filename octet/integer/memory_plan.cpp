@@ -6,8 +6,6 @@
 namespace octet::integer {
 namespace {
 
-constexpr int64_t kAlignment = 16;
-
 struct Life {
   int64_t first = -1;
   int64_t last = -1;
@@ -50,7 +48,7 @@ class Timeline {
 
 }  // namespace
 
-MemoryPlan plan_memory(const tflite::Model& model) {
+MemoryPlan plan_memory(const tflite::Model& model, int64_t alignment) {
   const auto steps = static_cast<int64_t>(model.operators.size());
   std::vector<Life> lives(model.tensors.size());
   const auto use = [&](int32_t tensor, int64_t step) {
@@ -74,7 +72,7 @@ MemoryPlan plan_memory(const tflite::Model& model) {
     if (lives[i].first < 0) continue;
     const tflite::Tensor& tensor = model.tensors[i];
     const int64_t bytes = tensor.numel() * tflite::type_size(tensor.type);
-    lives[i].bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    lives[i].bytes = (bytes + alignment - 1) / alignment * alignment;
     order.push_back(i);
   }
   std::vector<int64_t> change(static_cast<size_t>(steps) + 2, 0);  // of the bytes alive, at each step

@@ -18,9 +18,9 @@ struct MemoryPlan {
   std::vector<int64_t> alive_bytes;  ///< at each operator
 };
 
-/// Greedy by size, largest first, each as low as it goes. Offsets are multiples of 16. Inputs live from the start,
-/// results to the end.
-OCTET_API MemoryPlan plan_memory(const tflite::Model& model);
+/// Greedy by size, largest first, each as low as it goes. Offsets are multiples of `alignment`, by default the
+/// device's. Inputs live from the start, results to the end.
+OCTET_API MemoryPlan plan_memory(const tflite::Model& model, int64_t alignment = 16);
 
 /// Bytes of weights, biases and other constants: what lies in flash.
 OCTET_API int64_t constant_bytes(const tflite::Model& model);

@@ -2,10 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <vector>
 
+#include "octet/integer/line_vector.h"
 #include "octet/support/api.h"
 
 namespace octet::integer {
@@ -21,15 +21,15 @@ class OCTET_API MemoryPool {
     ~Block() { pool_.put(std::move(data_)); }
     Block(const Block&) = delete;
     Block& operator=(const Block&) = delete;
-    uint8_t* data() const { return data_.get(); }
+    uint8_t* data() { return data_.data(); }
 
    private:
     MemoryPool& pool_;
-    std::unique_ptr<uint8_t[]> data_;
+    LineVector<uint8_t> data_;
   };
 
  private:
-  std::unique_ptr<uint8_t[]> take() {
+  LineVector<uint8_t> take() {
     {
       const std::lock_guard lock(mutex_);
       if (!free_.empty()) {
@@ -38,16 +38,16 @@ class OCTET_API MemoryPool {
         return block;
       }
     }
-    return std::make_unique<uint8_t[]>(bytes_);
+    return LineVector<uint8_t>(bytes_);
   }
-  void put(std::unique_ptr<uint8_t[]> block) {
+  void put(LineVector<uint8_t> block) {
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(block));
   }
 
   size_t bytes_;
   std::mutex mutex_;
-  std::vector<std::unique_ptr<uint8_t[]>> free_;
+  std::vector<LineVector<uint8_t>> free_;
 };
 
 }  // namespace octet::integer

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "octet/integer/fixed_point.h"
+#include "octet/integer/line_vector.h"
 #include "octet/support/api.h"
 
 namespace octet::integer {
@@ -33,10 +34,10 @@ inline constexpr int64_t kStrip = 64;
 /// From int32 sums to int8, channel by channel: offset (modulo 2^32), factor, zero point, bounds. Tables are filled up
 /// to whole strips.
 struct Requantization {
-  std::vector<int32_t> offset;
-  std::vector<int32_t> multiplier;   ///< at least 0
-  std::vector<int32_t> left, right;  ///< shifts before and behind the product; with rounds_once all in `right`
-  std::vector<int32_t> half;         ///< 2^(right - 1), where is_tame
+  LineVector<int32_t> offset;
+  LineVector<int32_t> multiplier;   ///< at least 0
+  LineVector<int32_t> left, right;  ///< shifts before and behind the product; with rounds_once all in `right`
+  LineVector<int32_t> half;         ///< 2^(right - 1), where is_tame
   int32_t zero_point = 0, low = -128, high = 127;
   bool rounds_once = false;  ///< as integer::multiply_rounding_once, otherwise as integer::multiply
   /// Every sum with its offset is below 2^30, no factor reaches 1 and none is rounded by 2^0: fewer steps do.
@@ -48,7 +49,7 @@ struct Requantization {
   bool is_quick = false;
   /// Scaled sums below 0 end at the low bound, whatever their rounding.
   bool is_positive = false;
-  std::vector<float> scale, above, below;
+  LineVector<float> scale, above, below;
 };
 /// More than float arithmetic is ever off, in units of 2^-16, where the level is not at its bounds anyway.
 inline constexpr int kDoubt = 8;

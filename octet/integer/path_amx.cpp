@@ -15,19 +15,15 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")
 #endif
 
+#include "octet/integer/amx_panels.h"
 #include "octet/integer/vnni_integers.h"
 #include "octet/integer/vnni_vector.h"
 
 namespace octet::integer {
 namespace {
 
-constexpr int64_t kRows = 16;              // of a tile
-constexpr int64_t kLanes = Vnni::kLanes;   // channels of a tile
-constexpr int64_t kDepth = 64;             // bytes of a tile's row: products that are summed at once
-constexpr int64_t kTile = kRows * kDepth;  // bytes
-constexpr int64_t kGroups = kDepth / 4;    // of packed weights
-constexpr int64_t kFewRows = 5;            // VNNI is as fast on fewer
-constexpr int64_t kTilesAtOnce = 4;        // of sums
+constexpr int64_t kLanes = Vnni::kLanes;  // channels of a tile
+constexpr int64_t kTilesAtOnce = 4;       // of sums
 
 struct alignas(64) TileConfig {
   uint8_t palette, start_row;
@@ -52,103 +48,61 @@ class Tiles {
   TileConfig before_;
 };
 
-// 16 rows of activations: where they stand, the same distance apart, or gathered.
-struct Panel {
-  int64_t first, count;  ///< of the rows; fewer than 16 only where gathered
-  const uint8_t* base;
-  int64_t stride;
-  bool is_gathered;
-
-  int64_t step() const { return is_gathered ? kTile : kDepth; }
-  const uint8_t* segment(const TileRows& rows, int64_t s) const {
-    return base + (is_gathered ? s * (rows.groups / kGroups) * kTile : rows.segments[s]);
-  }
-};
-
-// Rows from `first` on, at most 16, a segment behind the other, each in tiles. A lacking row is the last one again.
-Panel gathered(const TileRows& rows, int64_t first, int64_t count, uint8_t*& memory) {
-  const Panel panel = {first, count, memory, kDepth, true};
-  const int64_t steps = rows.groups / kGroups;
-  for (int64_t r = 0; r < kRows; ++r) {
-    const uint8_t* row = rows.rows[first + (r < count ? r : count - 1)];
-    uint8_t* to = memory + r * kDepth;
-    for (int64_t s = 0; s < rows.segment_count; ++s) {
-      const uint8_t* from = row + rows.segments[s];
-      for (int64_t k = 0; k < steps; ++k, to += kTile) {
-        Vnni::store_bytes(reinterpret_cast<int8_t*>(to), Vnni::load_bytes(from + k * kDepth));
-      }
-    }
-  }
-  memory += rows.segment_count * steps * kTile;
-  return panel;
-}
-
-// How many rows from `first` on lie the same distance apart.
-int64_t run_of(const TileRows& rows, int64_t first) {
-  int64_t last = first + 1;
-  if (last == rows.row_count) return 1;
-  const int64_t stride = rows.rows[last] - rows.rows[first];
-  while (last + 1 < rows.row_count && rows.rows[last + 1] - rows.rows[last] == stride) ++last;
-  return last + 1 - first;
-}
-
-Panel where_they_stand(const TileRows& rows, int64_t first) {
-  return {first, kRows, rows.rows[first], rows.rows[first + 1] - rows.rows[first], false};
-}
-
-struct Panels {
-  std::array<Panel, kMostRowsAtATime / 4> each;
-  int64_t count = 0;
-  int64_t rest = 0;  ///< the first row that is in none
-  void push(const Panel& panel) { each[static_cast<size_t>(count++)] = panel; }
-};
-
-// Panels that cover all rows but the last few. Some rows are in two.
-void cover(const TileRows& rows, Panels& panels) {
-  constexpr int64_t kWorthTwice = 8;
-  const int64_t bytes_of_panel = rows.segment_count * rows.groups / kGroups * kTile;
-  const int64_t most_gathered = rows.row_count / kRows + 2;  // all rows, the last ones twice
-  uint8_t* memory = nullptr;
-  int64_t row = 0;
-  while (rows.row_count - row >= kFewRows) {
-    int64_t run = run_of(rows, row);
-    if (run < kRows) {
-      if (memory == nullptr) memory = own_memory(most_gathered * bytes_of_panel, OwnMemory::kTiles);
-      const int64_t count = rows.row_count - row < kRows ? rows.row_count - row : kRows;
-      panels.push(gathered(rows, row, count, memory));
-      row += count;
-      continue;
-    }
-    for (; run >= kRows; run -= kRows, row += kRows) panels.push(where_they_stand(rows, row));
-    const int64_t least = row + run == rows.row_count ? kFewRows : kWorthTwice;
-    if (run >= least) {
-      panels.push(where_they_stand(rows, row + run - kRows));
-      row += run;
-    }
-  }
-  // A few rows that are left, of deep products: to read all weights once more takes longer than 16 rows in tiles.
-  constexpr int64_t kDeep = 512;
-  const int64_t last = rows.row_count - kRows;
-  if (row < rows.row_count && last >= 0 && rows.segment_count * rows.groups * 4 >= kDeep) {
-    if (run_of(rows, last) >= kRows) {
-      panels.push(where_they_stand(rows, last));
-    } else {
-      if (memory == nullptr) memory = own_memory(bytes_of_panel, OwnMemory::kTiles);
-      panels.push(gathered(rows, last, kRows, memory));
-    }
-    row = rows.row_count;
-  }
-  panels.rest = row;
-}
-
 // The compiler does not know what tiles read.
 inline void finish_stores() { __asm__ volatile("" ::: "memory"); }
 
-// sums[(p * 16 + r) * stride + b * 16 + i] = products of row r of panel p and channel i of block b.
-template <int kPanels, int kBlocks>
+// A product of at most four tiles.
+struct Piece {
+  const Panel* panels;
+  int panel_count, blocks;
+  int64_t channel;      ///< the first
+  const int32_t* sums;  ///< [panel_count * 16, blocks * 16]
+};
+
+// What becomes of a piece's sums, a few pairs of rows at a time while the tiles multiply the next piece:
+// take_rows(piece, panel, its sums, first, last) has the panel's rows from `first`, an even one, to `last`.
+template <class TakeRows>
+class Behind {
+ public:
+  explicit Behind(const TakeRows& take_rows) : take_rows_(take_rows) {}
+
+  void begin(const Piece& piece) {
+    piece_ = piece;
+    panel_ = row_ = left_ = 0;
+    for (int i = 0; i < piece.panel_count; ++i) left_ += (piece.panels[i].count + 1) / 2;
+  }
+  int64_t left() const { return left_; }
+  [[gnu::noinline]] void take(int64_t count) {
+    while (count > 0 && left_ > 0) {
+      const Panel& panel = piece_.panels[panel_];
+      const int64_t pairs_of_panel = (panel.count - row_ + 1) / 2;
+      const int64_t pairs = count < pairs_of_panel ? count : pairs_of_panel;
+      const int64_t last = pairs == pairs_of_panel ? panel.count : row_ + 2 * pairs;
+      take_rows_(piece_, panel, piece_.sums + panel_ * kRows * piece_.blocks * kLanes, row_, last);
+      count -= pairs;
+      left_ -= pairs;
+      row_ = last;
+      if (row_ < panel.count) continue;
+      row_ = 0;
+      ++panel_;
+    }
+  }
+
+ private:
+  const TakeRows& take_rows_;
+  Piece piece_ = {};
+  int64_t panel_ = 0, row_ = 0, left_ = 0;
+};
+
+// sums[(p * 16 + place) * stride + b * 16 + i] = products of a place of panel p and channel i of block b.
+template <int kPanels, int kBlocks, class BehindIt>
 inline void multiply(const Panel* panels, const TileRows& rows, const uint8_t* weights, int64_t block_bytes,
-                     int32_t* sums, int64_t stride) {
-  const int64_t steps = rows.groups / kGroups;
+                     int32_t* sums, BehindIt& behind) {
+  constexpr int64_t kStride = kBlocks * kLanes;
+  const int64_t steps = rows.groups / kGroups, all_steps = rows.segment_count * steps;
+  constexpr int64_t kLeastBehind = 4;  // pairs of rows, which take as long as a step
+  const int64_t evenly = (behind.left() + all_steps - 1) / all_steps;
+  const int64_t behind_step = evenly < kLeastBehind ? kLeastBehind : evenly;
   _tile_zero(0);
   if constexpr (kBlocks > 1) _tile_zero(1);
   if constexpr (kPanels > 1 || kBlocks > 2) _tile_zero(2);
@@ -177,51 +131,26 @@ inline void multiply(const Panel* panels, const TileRows& rows, const uint8_t* w
         _tile_loadd(6, weights + 3 * block_bytes, kDepth);
         _tile_dpbusd(3, 4, 6);
       }
+      if (behind.left() > 0) behind.take(behind_step);
     }
   }
-  const int64_t row_bytes = stride * static_cast<int64_t>(sizeof(int32_t));
-  _tile_stored(0, sums, row_bytes);
-  if constexpr (kBlocks > 1) _tile_stored(1, sums + kLanes, row_bytes);
-  if constexpr (kPanels > 1) _tile_stored(2, sums + kRows * stride, row_bytes);
-  if constexpr (kPanels > 1 && kBlocks > 1) _tile_stored(3, sums + kRows * stride + kLanes, row_bytes);
+  constexpr int64_t kRowBytes = kStride * static_cast<int64_t>(sizeof(int32_t));
+  _tile_stored(0, sums, kRowBytes);
+  if constexpr (kBlocks > 1) _tile_stored(1, sums + kLanes, kRowBytes);
+  if constexpr (kPanels > 1) _tile_stored(2, sums + kRows * kStride, kRowBytes);
+  if constexpr (kPanels > 1 && kBlocks > 1) _tile_stored(3, sums + kRows * kStride + kLanes, kRowBytes);
   if constexpr (kBlocks > 2) {
-    _tile_stored(2, sums + 2 * kLanes, row_bytes);
-    _tile_stored(3, sums + 3 * kLanes, row_bytes);
+    _tile_stored(2, sums + 2 * kLanes, kRowBytes);
+    _tile_stored(3, sums + 3 * kLanes, kRowBytes);
   }
 }
 
-// A product of at most four tiles.
-struct Piece {
-  const Panel* panels;
-  int panel_count, blocks;
-  int64_t channel;      ///< the first
-  const int32_t* sums;  ///< [panel_count * 16, blocks * 16]
-};
-
-void multiply(const Piece& piece, const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int32_t* sums) {
-  weights += piece.channel / kLanes * block_bytes;
-  if (piece.panel_count == 2) {
-    if (piece.blocks == 2) {
-      multiply<2, 2>(piece.panels, rows, weights, block_bytes, sums, 2 * kLanes);
-    } else {
-      multiply<2, 1>(piece.panels, rows, weights, block_bytes, sums, kLanes);
-    }
-  } else if (piece.blocks == 4) {
-    multiply<1, 4>(piece.panels, rows, weights, block_bytes, sums, 4 * kLanes);
-  } else if (piece.blocks == 2) {
-    multiply<1, 2>(piece.panels, rows, weights, block_bytes, sums, 2 * kLanes);
-  } else {
-    multiply<1, 1>(piece.panels, rows, weights, block_bytes, sums, kLanes);
-  }
-}
-
-// Sums of panels by `count` channels, at most kStrip, piece by piece: take(piece) has them, and sees one while the
-// next is under way.
-template <class Take>
+// Sums of panels by `count` channels, at most kStrip, piece by piece: `take_rows` has all of them.
+template <class TakeRows>
 inline void for_pieces(const Panel* panels, int64_t panel_count, const TileRows& rows, const uint8_t* weights,
-                       int64_t block_bytes, int64_t count, Take take) {
+                       int64_t block_bytes, int64_t count, const TakeRows& take_rows) {
   alignas(64) int32_t sums[2][kTilesAtOnce * kRows * kLanes];
-  Piece before = {};
+  Behind<TakeRows> behind(take_rows);
   int at = 0;
   for (int64_t p = 0; p < panel_count; p += 2) {
     const int some_panels = p + 1 < panel_count ? 2 : 1;
@@ -230,60 +159,86 @@ inline void for_pieces(const Panel* panels, int64_t panel_count, const TileRows&
       const int64_t left = count - piece.channel;
       piece.blocks = left <= kLanes ? 1 : some_panels == 2 || left <= 3 * kLanes ? 2 : 4;
       piece.sums = sums[at];
-      multiply(piece, rows, weights, block_bytes, sums[at]);
-      if (before.sums != nullptr) take(before);
-      before = piece;
+      const auto product = [&]<int kPanels, int kBlocks>() {
+        multiply<kPanels, kBlocks>(piece.panels, rows, weights + piece.channel / kLanes * block_bytes, block_bytes,
+                                   sums[at], behind);
+      };
+      if (some_panels == 2) {
+        piece.blocks == 2 ? product.template operator()<2, 2>() : product.template operator()<2, 1>();
+      } else if (piece.blocks == 4) {
+        product.template operator()<1, 4>();
+      } else {
+        piece.blocks == 2 ? product.template operator()<1, 2>() : product.template operator()<1, 1>();
+      }
+      behind.take(behind.left());
+      behind.begin(piece);
       at = 1 - at;
     }
   }
-  take(before);
+  behind.take(behind.left());
+}
+
+// What a strip of channels of some panels becomes.
+struct Strip {
+  const Requantization& how;
+  int64_t first, count;  ///< of the channels
+  int8_t* to;            ///< of row 0 and the first of them
+  int64_t stride;
+};
+
+// Of rows first to last of a panel, in kBlocks of a piece's blocks from `skipped` channels on: runs of rows that stand
+// side by side.
+template <int kBlocks, bool kPositive>
+[[gnu::noinline]] void levels_of_rows(const Piece& piece, const Panel& panel, const int32_t* sums, int64_t first,
+                                      int64_t last, const Strip& strip, const wide::Quick<Vnni, kPositive>& quick,
+                                      int64_t skipped) {
+  const int64_t width = piece.blocks * kLanes, channel = piece.channel + skipped;
+  const auto place_of = [&](int64_t row) -> int64_t { return panel.place[static_cast<size_t>(row)]; };
+  int8_t* to = strip.to + (panel.first + first) * strip.stride + channel;
+  while (first < last) {
+    int64_t end = last;
+    while (place_of(end - 1) - place_of(first) != end - 1 - first) --end;
+    wide::levels_of_sums<Vnni, kBlocks, kPositive, InIntegers::requantize, wide::Offsets::kMissing>(
+        sums + place_of(first) * width + skipped, width, end - first, strip.how, quick, strip.first + channel,
+        strip.count - channel, to, strip.stride);
+    to += (end - first) * strip.stride;
+    first = end;
+  }
 }
 
 template <bool kPositive>
 void quick_levels(const Panels& panels, const TileRows& rows, const uint8_t* weights, int64_t block_bytes,
-                  const Requantization& how, int64_t first, int64_t count, int8_t* to, int64_t stride) {
-  const wide::Quick<Vnni, kPositive> quick(how);
-  const auto take = [&](const Piece& piece) {
-    const int64_t width = piece.blocks * kLanes;
-    for (int i = 0; i < piece.panel_count; ++i) {
-      const Panel& panel = piece.panels[i];
-      const int32_t* sums = piece.sums + i * kRows * width;
-      int8_t* const place = to + panel.first * stride + piece.channel;
-      const auto finish = [&]<int kBlocks>() {
-        wide::levels_of_sums<Vnni, kBlocks, kPositive, InIntegers::requantize, wide::Offsets::kMissing>(
-            sums, width, panel.count, how, quick, first + piece.channel, count - piece.channel, place, stride);
-      };
-      if (piece.blocks == 4) {
-        finish.template operator()<4>();
-      } else if (piece.blocks == 2) {
-        finish.template operator()<2>();
-      } else {
-        finish.template operator()<1>();
-      }
-    }
+                  const Strip& strip) {
+  const wide::Quick<Vnni, kPositive> quick(strip.how);
+  const auto take_rows = [&](const Piece& piece, const Panel& panel, const int32_t* sums, int64_t first, int64_t last) {
+    if (piece.blocks == 1) return levels_of_rows<1>(piece, panel, sums, first, last, strip, quick, 0);
+    levels_of_rows<2>(piece, panel, sums, first, last, strip, quick, 0);
+    if (piece.blocks == 4) levels_of_rows<2>(piece, panel, sums, first, last, strip, quick, 2 * kLanes);
   };
-  for_pieces(panels.each.data(), panels.count, rows, weights, block_bytes, count, take);
+  for_pieces(panels.each.data(), panels.count, rows, weights, block_bytes, strip.count, take_rows);
 }
 
 // take(row, first channel, how many, sums)
 template <class Take>
-inline void for_rows(const Piece& piece, int64_t count, Take take) {
-  const int64_t width = piece.blocks * kLanes, left = count - piece.channel;
-  for (int64_t i = 0; i < piece.panel_count; ++i) {
-    for (int64_t r = 0; r < piece.panels[i].count; ++r) {
-      take(piece.panels[i].first + r, piece.channel, left < width ? left : width, piece.sums + (i * kRows + r) * width);
+void each_row(const Panel* panels, int64_t panel_count, const TileRows& rows, const uint8_t* weights,
+              int64_t block_bytes, int64_t count, Take take) {
+  const auto take_rows = [&](const Piece& piece, const Panel& panel, const int32_t* sums, int64_t first, int64_t last) {
+    const int64_t width = piece.blocks * kLanes, left = count - piece.channel;
+    for (int64_t r = first; r < last; ++r) {
+      take(panel.first + r, piece.channel, left < width ? left : width,
+           sums + panel.place[static_cast<size_t>(r)] * width);
     }
-  }
+  };
+  for_pieces(panels, panel_count, rows, weights, block_bytes, count, take_rows);
 }
 
 void levels_in_integers(const Panels& panels, const TileRows& rows, const uint8_t* weights, int64_t block_bytes,
-                        const Requantization& how, int64_t first, int64_t count, int8_t* to, int64_t stride) {
-  const auto take = [&](const Piece& piece) {
-    for_rows(piece, count, [&](int64_t row, int64_t channel, int64_t width, const int32_t* sums) {
-      InIntegers::requantize(sums, how, first + channel, width, to + row * stride + channel);
-    });
-  };
-  for_pieces(panels.each.data(), panels.count, rows, weights, block_bytes, count, take);
+                        const Strip& strip) {
+  each_row(panels.each.data(), panels.count, rows, weights, block_bytes, strip.count,
+           [&](int64_t row, int64_t channel, int64_t width, const int32_t* sums) {
+             InIntegers::requantize(sums, strip.how, strip.first + channel, width,
+                                    strip.to + row * strip.stride + channel);
+           });
 }
 
 void levels(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, const Requantization& how, int64_t first,
@@ -298,7 +253,7 @@ void levels(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, c
                                                    : quick_levels<false>;
     for (int64_t c = first; c < last; c += kStrip) {
       const int64_t width = last - c < kStrip ? last - c : kStrip;
-      strip_of_levels(panels, rows, weights + c / kLanes * block_bytes, block_bytes, how, c, width, to + c, stride);
+      strip_of_levels(panels, rows, weights + c / kLanes * block_bytes, block_bytes, {how, c, width, to + c, stride});
     }
   }
   if (panels.rest == rows.row_count) return;
@@ -309,24 +264,23 @@ void levels(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, c
 
 void sums_of_tile(const TileRows& rows, const uint8_t* weights, int64_t block_bytes, int64_t blocks, int32_t* sums) {
   if (rows.row_count < kFewRows) return vnni_ops().tile(rows, weights, block_bytes, blocks, sums);
-  uint8_t* memory = own_memory(2 * rows.segment_count * rows.groups / kGroups * kTile, OwnMemory::kTiles);
+  uint8_t* memory = own_memory(2 * bytes_of_panel(rows), OwnMemory::kTiles);
   std::array<Panel, 2> panels;
   int64_t panel_count = 0;
   for (int64_t first = 0; first < rows.row_count; first += kRows) {
     const int64_t count = rows.row_count - first < kRows ? rows.row_count - first : kRows;
-    panels[static_cast<size_t>(panel_count++)] =
-        run_of(rows, first) >= kRows ? where_they_stand(rows, first) : gathered(rows, first, count, memory);
+    Panel panel = where_they_stand(rows, first);
+    if (panel.count < count) panel = gathered(rows, first, count, memory + panel_count * bytes_of_panel(rows));
+    panels[static_cast<size_t>(panel_count++)] = panel;
   }
   finish_stores();
   const Tiles tiles;
-  const auto take = [&](const Piece& piece) {
-    for_rows(piece, blocks * kLanes, [&](int64_t row, int64_t channel, int64_t width, const int32_t* from) {
-      for (int64_t i = 0; i < width; i += kLanes) {
-        Vnni::store(sums + row * kStrip + channel + i, Vnni::load(from + i));
-      }
-    });
-  };
-  for_pieces(panels.data(), panel_count, rows, weights, block_bytes, blocks * kLanes, take);
+  each_row(panels.data(), panel_count, rows, weights, block_bytes, blocks * kLanes,
+           [&](int64_t row, int64_t channel, int64_t width, const int32_t* from) {
+             for (int64_t i = 0; i < width; i += kLanes) {
+               Vnni::store(sums + row * kStrip + channel + i, Vnni::load(from + i));
+             }
+           });
 }
 
 PathOps with_tiles() {

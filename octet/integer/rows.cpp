@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "octet/integer/kernel_table.h"
+
 namespace octet::integer {
 namespace {
 
@@ -13,27 +15,6 @@ using tflite::Type;
 
 const Tensor& operand(const Model& model, int32_t index) { return model.tensors[static_cast<size_t>(index)]; }
 
-bool is_elementwise(OpCode code) {
-  switch (code) {
-    case OpCode::kRelu:
-    case OpCode::kRelu6:
-    case OpCode::kReluN1To1:
-    case OpCode::kRelu0To1:
-    case OpCode::kLeakyRelu:
-    case OpCode::kLogistic:
-    case OpCode::kTanh:
-    case OpCode::kHardSwish:
-    case OpCode::kQuantize:
-    case OpCode::kDequantize:
-    case OpCode::kAdd:
-    case OpCode::kSub:
-    case OpCode::kMul:
-      return true;
-    default:
-      return false;
-  }
-}
-
 bool is_layer(const Model& model, const Operator& op) {
   if (op.code != OpCode::kFullyConnected || op.inputs.size() < 2 || op.inputs[0] < 0) return false;
   return operand(model, op.inputs[0]).type == Type::kInt8 && !operand(model, op.inputs[0]).is_constant &&
@@ -43,7 +24,8 @@ bool is_layer(const Model& model, const Operator& op) {
 
 // Of values of one shape, none of them constant.
 bool is_of_like_values(const Model& model, const Operator& op) {
-  if (!is_elementwise(op.code) || op.outputs.size() != 1) return false;
+  const KernelRow* row = kernel_table().find(op.code);
+  if (row == nullptr || !row->elementwise || op.outputs.size() != 1) return false;
   const std::vector<int64_t>& shape = operand(model, op.outputs[0]).shape;
   return std::all_of(op.inputs.begin(), op.inputs.end(), [&](int32_t input) {
     return input >= 0 && !operand(model, input).is_constant && operand(model, input).shape == shape;

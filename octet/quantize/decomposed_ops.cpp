@@ -9,6 +9,7 @@
 #include "octet/formats/dtype.h"
 #include "octet/graph/late_operators.h"
 #include "octet/kernels/fake_quantize_kernel.h"
+#include "octet/kernels/levels.h"
 #include "octet/quantize/observer.h"
 #include "octet/support/error.h"
 
@@ -207,6 +208,9 @@ at::Tensor quantize_per_tensor(const at::Tensor& x, double scale, int64_t zero_p
                                int64_t quant_max, at::ScalarType dtype) {
   constexpr const char* kWhere = "quantize_per_tensor";
   check_bounds(quant_min, quant_max, dtype, kWhere);
+  if (dtype == at::kChar) {
+    if (at::Tensor levels = levels_of(x, scale, zero_point, quant_min, quant_max); levels.defined()) return levels;
+  }
   const at::Tensor q = at::round(widened(x, kWhere) * (1.0 / scale)) + zero_point;
   return clamped(q, quant_min, quant_max).to(dtype);
 }
@@ -221,8 +225,13 @@ at::Tensor quantize_per_channel(const at::Tensor& x, const at::Tensor& scales, c
                                 int64_t axis, int64_t quant_min, int64_t quant_max, at::ScalarType dtype) {
   constexpr const char* kWhere = "quantize_per_channel";
   check_bounds(quant_min, quant_max, dtype, kWhere);
-  const at::Tensor inverse = at::reciprocal(along(scales, x, axis, kWhere));
-  const at::Tensor q = at::round(widened(x, kWhere) * inverse) + along(zero_points, x, axis, kWhere);
+  const at::Tensor beside = along(scales, x, axis, kWhere), points = along(zero_points, x, axis, kWhere);
+  if (axis == 0 && dtype == at::kChar) {
+    if (at::Tensor levels = levels_of_rows(x, scales, zero_points, quant_min, quant_max); levels.defined())
+      return levels;
+  }
+  const at::Tensor inverse = at::reciprocal(beside);
+  const at::Tensor q = at::round(widened(x, kWhere) * inverse) + points;
   return clamped(q, quant_min, quant_max).to(dtype);
 }
 

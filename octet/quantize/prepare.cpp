@@ -1,7 +1,9 @@
 #include "octet/quantize/prepare.h"
 
+#include <array>
 #include <cmath>
 
+#include "octet/kernels/fake_quantize_kernel.h"
 #include "octet/quantize/accumulator.h"
 #include "octet/quantize/factories.h"
 #include "octet/quantize/fake_quantize.h"
@@ -260,9 +262,12 @@ void require_numbers(const GraphModule& model) {
       if (value == nullptr || !value->is_get_attr()) return;
       const at::Tensor tensor = model.attr(value->target());
       if (!tensor.is_floating_point() || tensor.numel() == 0) return;
-      const double most = tensor.detach().abs().max().item<double>();  // NaN where one is
-      if (std::isnan(most)) throw no_number(model, *value, "NaN");
-      if (infinity_too && std::isinf(most)) throw no_number(model, *value, "infinity");
+      const auto [low, high] = min_max(tensor);  // NaN where one is
+      const std::array<float, 2> ends = {low.item<float>(), high.item<float>()};
+      for (const float end : ends) {
+        if (std::isnan(end)) throw no_number(model, *value, "NaN");
+        if (infinity_too && std::isinf(end)) throw no_number(model, *value, "infinity");
+      }
     };
     if (node->is_get_attr()) refuse(node, false);
     const auto places = product_arguments(*node);

@@ -124,8 +124,9 @@ TEST(Executor, AnyBatchGivesTheSamplesRows) {
 // Layers of matrices take several samples at once: the rest of them, and rows of an example of several, come out alike.
 TEST(Executor, AnyBatchOfMatricesGivesTheSamplesRows) {
   at::manual_seed(3);
-  for (const int64_t rows : {1, 2}) {
-    const tflite::Model model = layers(rows);
+  for (const auto& [rows, last] : {std::pair(1, tflite::OpCode::kRelu), std::pair(2, tflite::OpCode::kAbs)}) {
+    tflite::Model model = layers(rows);
+    model.operators.back().code = last;
     ASSERT_TRUE(integer::works_by_rows(model));
     const integer::Executor executor(model);
     for (const int64_t samples : {1, 7, 8, 9, 31}) {
@@ -324,7 +325,7 @@ TEST(Executor, SurvivesDamagedPrograms) {
 
 TEST(MemoryPlan, TensorsThatLiveTogetherLieApart) {
   const tflite::Model model = tflite::read(file("net_mobilenet_v2_w025/neutron_0.tflite"));
-  const integer::MemoryPlan plan = integer::plan_memory(model);
+  const integer::MemoryPlan plan = integer::plan_memory(model), by_lines = integer::plan_memory(model, 64);
   EXPECT_GE(plan.arena_bytes, plan.peak_bytes);
   EXPECT_LE(plan.arena_bytes, plan.peak_bytes * 5 / 4) << "greedy by size comes close to the bound";
   int64_t all = 0;
@@ -342,6 +343,7 @@ TEST(MemoryPlan, TensorsThatLiveTogetherLieApart) {
   for (size_t a = 0; a < model.tensors.size(); ++a) {
     if (plan.offsets[a] < 0) continue;
     EXPECT_EQ(plan.offsets[a] % 16, 0);
+    EXPECT_EQ(by_lines.offsets[a] % 64, 0);
     all += model.tensors[a].numel();
     for (size_t b = 0; b < a; ++b) {
       if (plan.offsets[b] < 0) continue;

@@ -301,6 +301,66 @@ TEST(Paths, WindowsOfManyRowsAndDepths) {
   }
 }
 
+// Large windows over few channels, whose rows fill no tile: as an image's first layer has them.
+TEST(Paths, LargeWindowsOverFewChannels) {
+  for (const int64_t filter : {3, 5, 7}) {
+    for (const int64_t depth : {1, 2, 3, 4, 8}) {
+      for (const int64_t width : {1, 9, 18, 35}) {
+        const auto stride = static_cast<int32_t>(between(1, 3));
+        const Geometry h = axis(between(7, 12), filter, stride, tflite::Padding::kSame);
+        const Geometry w = axis(width, filter, stride, tflite::Padding::kSame);
+        const at::Tensor x = extreme_or_random({between(1, 2), h.in, w.in, depth}, width);
+        const int64_t channels = between(1, 100);
+        const Program program =
+            convolution(OpCode::kConv2d, x, extreme_or_random({channels, filter, filter, depth}, depth), h, w,
+                        tflite::Padding::kSame, grids(channels, 0), 4.0F, between(-128, 127));
+        expect_one_answer(program, {x}, octet::str("width ", width, ", depth ", depth, ", filter ", filter));
+      }
+    }
+  }
+}
+
+TEST(Paths, LargestOfWindowsOfAllShapes) {
+  for (int64_t round = 0; round < 60; ++round) {
+    const auto padding = static_cast<tflite::Padding>(between(0, 1));
+    Geometry h = random_axis(padding), w = random_axis(padding);
+    h = axis(h.in, std::min(h.filter, h.in), h.stride, padding);
+    w = axis(w.in, std::min(w.filter, w.in), w.stride, padding);
+    const int64_t batches = between(1, 2), channels = between(1, 70);
+    const at::Tensor x = extreme_or_random({batches, h.in, w.in, channels}, round);
+    Program pool(OpCode::kMaxPool2d);
+    pool.input(x, grid(0.05F, -3));
+    pool.output({batches, h.out, w.out, channels}, tflite::Type::kInt8, grid(0.05F, -3));
+    pool.options().padding = padding;
+    pool.options().stride_h = h.stride;
+    pool.options().stride_w = w.stride;
+    pool.options().filter_h = static_cast<int32_t>(h.filter);
+    pool.options().filter_w = static_cast<int32_t>(w.filter);
+    pool.options().activation = round % 3 == 0 ? tflite::Activation::kRelu : tflite::Activation::kNone;
+    // Behind a frame of the least level, a window is never clipped.
+    const auto before = [&](const Geometry& axis) {
+      const int64_t lacking = (axis.out - 1) * axis.stride + axis.filter - axis.in;
+      return padding == tflite::Padding::kSame ? std::max<int64_t>(lacking, 0) / 2 : 0;
+    };
+    const int64_t top = before(h), left = before(w), most = 16;
+    const at::Tensor framed = at::full({batches, h.in + most, w.in + most, channels}, -128, x.options());
+    framed.narrow(1, top, h.in).narrow(2, left, w.in).copy_(x);
+    at::Tensor wanted = at::full({batches, h.out, w.out, channels}, -128, x.options());
+    for (int64_t fy = 0; fy < h.filter; ++fy) {
+      for (int64_t fx = 0; fx < w.filter; ++fx) {
+        const at::Tensor tap = framed.slice(1, fy, fy + (h.out - 1) * h.stride + 1, h.stride)
+                                   .slice(2, fx, fx + (w.out - 1) * w.stride + 1, w.stride);
+        wanted = at::maximum(wanted, tap);
+      }
+    }
+    if (round % 3 == 0) wanted = wanted.clamp_min(-3);
+    for (const Path path : integer::available_paths()) {
+      const at::Tensor got = integer::Executor(pool.model(), {.path = path}).run({x}).at(0);
+      ASSERT_TRUE(at::equal(got, wanted)) << path_name(path) << ", round " << round;
+    }
+  }
+}
+
 // Factors that are powers of two: every other sum or so lies on a half, where the two roundings of the reference, and
 // the sign, decide.
 TEST(Paths, HalvesAreRoundedAsTheReferenceDoes) {

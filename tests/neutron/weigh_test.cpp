@@ -157,7 +157,7 @@ TEST(WeighSettings, UnweighedAQuantizerIsExact) {
   EXPECT_EQ(standard.options().settings.at("gelu"), targets::kWeighed);
   const auto explained = standard.explain(*model).model;
   EXPECT_EQ(test::ops_of(*explained), "linear.default layer_norm.default linear.default gelu.default linear.default");
-  const QuantizerOptions whole = in_whole_form(*model, standard.options(), neutron());
+  const QuantizerOptions whole = in_whole_form(*model, {}, neutron());
   EXPECT_EQ(whole.settings.at("norms"), "integer");
   EXPECT_NO_THROW(targets::TableQuantizer(neutron(), {.without_passes = {"decompose_norms", "decompose_gelu"}}));
 }

@@ -109,6 +109,34 @@ TEST(DecomposedOps, PerChannelIsPerTensorChannelByChannel) {
   }
 }
 
+// Rows of any length and memory order, halves, values beyond the range and none at all, against plain operators.
+TEST(DecomposedOps, RowsOfAnyMemoryOrderAreRoundedAlike) {
+  at::manual_seed(3);
+  const auto wanted = [](const at::Tensor& x, const at::Tensor& scales, const at::Tensor& zeros) {
+    const std::vector<int64_t> shape = {-1, 1, 1, 1};
+    const at::Tensor q = at::round(x * at::reciprocal(scales.reshape(shape))) + zeros.reshape(shape);
+    return q.clamp(-128, 127).to(at::kChar);
+  };
+  for (const int64_t channels : {1, 2, 17}) {
+    for (const int64_t size : {1, 3, 6}) {
+      at::Tensor x = at::randint(-300, 300, {channels, 5, size, size}).to(at::kFloat) * 0.25F;
+      x.view(-1)[0] = std::numeric_limits<float>::quiet_NaN();
+      x.view(-1)[3] = std::numeric_limits<float>::infinity();
+      const at::Tensor scales = at::pow(2.0, at::randint(-3, 2, {channels}).to(at::kFloat));
+      const at::Tensor zeros = at::randint(-10, 10, {channels}, at::kLong);
+      const at::Tensor last = x.contiguous(at::MemoryFormat::ChannelsLast), turned = x.transpose(0, 1).contiguous();
+      for (const at::Tensor& given : {x, last, turned.transpose(0, 1), x.slice(1, 1, 4)}) {
+        const at::Tensor q = decomposed::quantize_per_channel(given, scales, zeros, 0, -128, 127, at::kChar);
+        EXPECT_TRUE(at::equal(q, wanted(given, scales, zeros))) << channels << " " << size << " " << given.strides();
+        const at::Tensor whole = decomposed::quantize_per_tensor(given, 0.3, -7, -100, 127, at::kChar);
+        EXPECT_TRUE(at::equal(whole, (at::round(given * (1.0 / 0.3)) - 7).clamp(-100, 127).to(at::kChar)));
+      }
+      const at::Tensor q = decomposed::quantize_per_channel(last, scales, zeros, 0, -128, 127, at::kChar);
+      EXPECT_EQ(q.strides(), last.strides());
+    }
+  }
+}
+
 // The numbers that torch 2.13's own operators give.
 TEST(DecomposedOps, DynamicParametersEqualTorchs) {
   const at::Tensor x = at::tensor({-1.5F, 0.25F, 3.1F, 0.01F, -0.02F, 0.005F}).view({2, 3});

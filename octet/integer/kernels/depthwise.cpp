@@ -169,7 +169,7 @@ class Depthwise {
   FramedRows rows_;
   int64_t channels_, pairs_;
   std::vector<DepthwiseRow::Tap> taps_;
-  std::vector<int16_t> weights_;
+  LineVector<int16_t> weights_;
   Requantization table_;
   const ColumnOps* columns_ = nullptr;  // where they suit
   std::vector<uint8_t> column_tables_;

@@ -3,6 +3,7 @@
 #include "octet/integer/fixed_point.h"
 #include "octet/integer/kernels/window.h"
 #include "octet/integer/parts.h"
+#include "octet/kernels/multi_isa.h"
 #include "octet/support/error.h"
 
 namespace octet::integer {
@@ -22,18 +23,25 @@ Rows covered(const Axis& axis, int64_t place) {
   return {std::max<int64_t>(begin, 0), std::min(begin + axis.filter, axis.in)};
 }
 
-void largest_of(const int8_t* image, int64_t width, Rows rows, Rows columns, int64_t channels, Bounds bounds,
-                int8_t* __restrict to) {
-  std::fill_n(to, channels, static_cast<int8_t>(-128));
-  for (int64_t y = rows.begin; y < rows.end; ++y) {
-    const int8_t* from = image + (y * width + columns.begin) * channels;
-    for (int64_t x = columns.begin; x < columns.end; ++x, from += channels) {
-      for (int64_t c = 0; c < channels; ++c) to[c] = std::max(to[c], from[c]);
-    }
-  }
-  const auto low = static_cast<int8_t>(bounds.low), high = static_cast<int8_t>(bounds.high);
-  for (int64_t c = 0; c < channels; ++c) to[c] = std::min(std::max(to[c], low), high);
-}
+OCTET_MULTI_ISA(keep_larger, (const int8_t* from, int64_t count, int8_t* __restrict to), (from, count, to), {
+  for (int64_t i = 0; i < count; ++i) to[i] = std::max(to[i], from[i]);
+})
+
+// Of a line of pixels: to[o], at least -128, takes the largest of those from begins[o] to ends[o].
+OCTET_MULTI_ISA(keep_larger_beside,
+                (const int8_t* line, const int64_t* begins, const int64_t* ends, int64_t pixels, int64_t channels,
+                 Bounds bounds, int8_t* __restrict to),
+                (line, begins, ends, pixels, channels, bounds, to), {
+                  const auto low = static_cast<int8_t>(bounds.low), high = static_cast<int8_t>(bounds.high);
+                  for (int64_t o = 0; o < pixels; ++o, to += channels) {
+                    for (int64_t c = 0; c < channels; ++c) to[c] = -128;
+                    for (int64_t x = begins[o]; x < ends[o]; ++x) {
+                      const int8_t* from = line + x * channels;
+                      for (int64_t c = 0; c < channels; ++c) to[c] = std::max(to[c], from[c]);
+                    }
+                    for (int64_t c = 0; c < channels; ++c) to[c] = std::min(std::max(to[c], low), high);
+                  }
+                })
 
 void average_of(const int8_t* image, int64_t width, Rows rows, Rows columns, Bounds bounds, std::vector<int32_t>& cells,
                 int8_t* to) {
@@ -63,21 +71,33 @@ Kernel make_pool(const KernelContext& context) {
   const Bounds bounds = activation_bounds(context, context.op.options.activation);
   const bool average = context.op.code == OpCode::kAveragePool2d;
   const int64_t operations = batches * h.out * w.out * channels * h.filter * w.filter * (average ? 8 : 2);
+  std::vector<int64_t> begins, ends;  // of the columns
+  for (int64_t ox = 0; ox < w.out; ++ox) {
+    const Rows columns = covered(w, ox);
+    begins.push_back(columns.begin);
+    ends.push_back(columns.end);
+  }
+  const auto pool_averages = [=](const int8_t* image, Rows rows, int8_t* to) {
+    std::vector<int32_t> cells(static_cast<size_t>(channels));
+    for (size_t ox = 0; ox < begins.size(); ++ox, to += channels) {
+      average_of(image, w.in, rows, {begins[ox], ends[ox]}, bounds, cells, to);
+    }
+  };
+  // Columns first, a whole line at a time.
+  const auto pool_largest = [=](const int8_t* image, Rows rows, int8_t* to) {
+    const int64_t line = w.in * channels;
+    auto* largest = reinterpret_cast<int8_t*>(own_memory(line));
+    std::fill_n(largest, line, static_cast<int8_t>(-128));
+    for (int64_t y = rows.begin; y < rows.end; ++y) keep_larger(image + y * line, line, largest);
+    keep_larger_beside(largest, begins.data(), ends.data(), w.out, channels, bounds, to);
+  };
   return make_from_to<int8_t, int8_t>(context, [=](const int8_t* x, int8_t* y) {
     for_parts(batches * h.out, operations, [&](int64_t begin, int64_t end) {
-      std::vector<int32_t> cells(static_cast<size_t>(average ? channels : 0));
       for (int64_t row = begin; row < end; ++row) {
         const Rows rows = covered(h, row % h.out);
         const int8_t* image = x + row / h.out * h.in * w.in * channels;
         int8_t* to = y + row * w.out * channels;
-        for (int64_t ox = 0; ox < w.out; ++ox, to += channels) {
-          const Rows columns = covered(w, ox);
-          if (average) {
-            average_of(image, w.in, rows, columns, bounds, cells, to);
-          } else {
-            largest_of(image, w.in, rows, columns, channels, bounds, to);
-          }
-        }
+        average ? pool_averages(image, rows, to) : pool_largest(image, rows, to);
       }
     });
   });

@@ -76,7 +76,7 @@ void make_quick(Requantization& how, const std::vector<Multiplier>& factors, con
   constexpr double kMostSum = 2147483647.0;
   constexpr int64_t kMostInput = 255;  // of x less its zero point
   const size_t size = how.offset.size();
-  std::vector<float> scale(size, 0.0F), above(size, 32768.0F), below(size, 32768.0F);
+  LineVector<float> scale(size, 0.0F), above(size, 32768.0F), below(size, 32768.0F);
   for (size_t c = 0; c < magnitudes.size(); ++c) {
     const double most = std::abs(static_cast<double>(bias[c])) + static_cast<double>(kMostInput * magnitudes[c]);
     if (most > kMostSum || most * real_factor(factors[c]) > kMostScaled) return;

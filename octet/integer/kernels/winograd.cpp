@@ -152,7 +152,7 @@ class WinogradProduct {
   PackedImage image_;             // of whole tiles
   int64_t across_, down_, band_;  // tiles; rows of them at a time
   int64_t block_bytes_;
-  std::vector<int16_t> weights_;  // [strip][place][block of channels][group][channel][2]
+  LineVector<int16_t> weights_;  // [strip][place][block of channels][group][channel][2]
   Requantization table_;
 };
 

@@ -127,8 +127,9 @@ std::string Weighing::Candidate::text() const {
 
 QuantizerOptions in_whole_form(const GraphModule& model, const QuantizerOptions& options,
                                const std::shared_ptr<const Target>& target) {
-  QuantizerOptions whole = settled(options, *target);
-  for (const Setting* setting : to_weigh(model, options, target))
+  const QuantizerOptions open = completed(options, *target, "options");
+  QuantizerOptions whole = settled(open, *target);
+  for (const Setting* setting : to_weigh(model, open, target))
     whole.settings[setting->name] = setting->weighed->whole;
   return whole;
 }

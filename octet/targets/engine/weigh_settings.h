@@ -37,7 +37,7 @@ struct Weighing {
 OCTET_API Weighing weigh_settings(const GraphModule& model, const std::vector<std::vector<at::Tensor>>& samples,
                                   const QuantizerOptions& options, const std::shared_ptr<const Target>& target);
 
-/// Completed options, each setting that is kWeighed in the form that brings more of this model onto the accelerator.
+/// The options completed, each setting that is kWeighed in the form that brings more of this model onto the accelerator.
 OCTET_API QuantizerOptions in_whole_form(const GraphModule& model, const QuantizerOptions& options,
                                          const std::shared_ptr<const Target>& target);
 
