@@ -325,9 +325,35 @@ class Flexer {
   std::unordered_map<const Node*, Sizes> shapes_;  // at the other batch
 };
 
+// `arg` with a number in the place of `size`.
+Arg with_number(const Arg& arg, const Node* size, int64_t number) {
+  if (arg.node() == size) return Arg(number);
+  if (!arg.is_list()) return arg;
+  std::vector<Arg> list;
+  for (const Arg& element : arg.list()) list.push_back(with_number(element, size, number));
+  const bool is_settled = std::all_of(
+      list.begin(), list.end(), [](const Arg& element) { return element.is_constant() && element.constant().isInt(); });
+  const Arg settled(std::move(list));
+  return is_settled ? Arg(settled.to_ints()) : settled;
+}
+
 }  // namespace
 
 void make_batch_flexible(GraphModule& module) { Flexer(module).run(); }
+
+void settle_sizes(GraphModule& module) {
+  for (Node* size : module.graph().nodes()) {
+    if (!size->is_call("aten.sym_size.int") || !size->arg("dim").is_constant()) continue;
+    const Node* value = size->arg("self").node();
+    if (value == nullptr || !value->meta()) continue;
+    const int64_t dim = size->arg("dim").to_int();
+    const int64_t number = value->sizes().at(static_cast<size_t>(dim < 0 ? dim + value->meta()->rank() : dim));
+    for (Node* user : size->users()) {
+      for (size_t i = 0; i < user->args().size(); ++i) user->set_arg(i, with_number(user->arg(i), size, number));
+    }
+    if (size->user_count() == 0) module.graph().erase(size);
+  }
+}
 
 namespace lowering::samples {
 
@@ -350,6 +376,12 @@ bool is_positive(const Arg& dim) { return dim.is_constant() && !dim.is_none() &&
 }  // namespace
 
 bool along_dim(const Node& node, const Followers&) { return is_positive(node.arg("dim")); }
+
+bool joined(const Node& node, const Followers& followers) {
+  const auto inputs = node.inputs();
+  return along_dim(node, followers) &&
+         std::all_of(inputs.begin(), inputs.end(), [&](const Node* input) { return followers.count(input) > 0; });
+}
 
 bool from_dim(const Node& node, const Followers&) { return is_positive(node.arg("start_dim")); }
 

@@ -16,6 +16,9 @@ namespace octet {
 /// be followed; the graph may be partly rewritten then, which never changes what it computes at the example batch.
 OCTET_API void make_batch_flexible(GraphModule& module);
 
+/// Sizes that the program reads from its values become numbers, those of the metas: for what runs at one batch alone.
+OCTET_API void settle_sizes(GraphModule& module);
+
 /// The values that depend on an input which carries the batch.
 using Followers = std::unordered_set<const Node*>;
 
@@ -29,6 +32,7 @@ OCTET_API bool apart(const Node& node, const Followers& followers);  ///< always
 OCTET_API bool broadcast(const Node& node,
                          const Followers& followers);  ///< element by element, of inputs that broadcast
 OCTET_API bool along_dim(const Node& node, const Followers& followers);  ///< where `dim` is another dimension
+OCTET_API bool joined(const Node& node, const Followers& followers);     ///< the same, and every input has the batch
 OCTET_API bool from_dim(const Node& node, const Followers& followers);   ///< where `start_dim` is another dimension
 OCTET_API bool over_dims(const Node& node, const Followers& followers);  ///< where `dim` lists others only
 

@@ -233,6 +233,7 @@ tflite::Model lower(const GraphModule& converted, const LoweringOptions& options
   if (lowering::computes_in_uint8(*program)) lowering::recentre_uint8(*program);
   if (options.batch > 0) make_batch_flexible(*program);
   propagate_shapes(*program, example_inputs(*program, options.batch));
+  settle_sizes(*program);
   return lowering::GraphLowering(*program, options).run();
 }
 

@@ -316,7 +316,7 @@ std::vector<OperatorRow> make_rules() {
       not_lowered({"aten.adaptive_max_pool2d.default"}, samples::apart),
 
       // Moving values.
-      along_dim({"aten.cat.default"}, kOneGrid, "CONCATENATION", lower_concatenation),
+      row({"aten.cat.default"}, kOneGrid, Layout::kAny, "CONCATENATION", lower_concatenation, samples::joined),
       nothing(both("aten.dropout.default"), samples::apart),
       nothing(both("aten.feature_dropout.default"), samples::apart),
       nothing(both("aten.alpha_dropout.default"), samples::apart),

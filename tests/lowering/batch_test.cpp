@@ -87,6 +87,23 @@ TEST(Batch, AttentionWithClassToken) {
   expect_rows(*program, {1, 4, 8});
 }
 
+// A .tflite has one batch: what the program reads of it is a number there.
+TEST(Batch, SettledSizes) {
+  const at::Tensor token = at::randn({1, 1, 8});
+  auto program = record(
+      [&](const Tensors& in) {
+        return Tensors{at::cat({token.expand({1, -1, -1}), in[0]}, 1)};
+      },
+      {at::randn({1, 4, 8})}, {});
+  make_batch_flexible(*program);
+  propagate_shapes(*program, {at::randn({3, 4, 8})});
+  ASSERT_NE(program->graph().find("batch"), nullptr);
+  settle_sizes(*program);
+  EXPECT_EQ(program->graph().find("batch"), nullptr);
+  const at::Tensor x = at::randn({3, 4, 8});
+  EXPECT_TRUE(program->forward(x).equal(at::cat({token.expand({3, -1, -1}), x}, 1)));
+}
+
 TEST(Batch, InitialStatesOfRecurrentNets) {
   struct Net : nn::Module {
     Net() : gru(register_module("gru", nn::GRU(nn::GRUOptions(4, 6).num_layers(2).batch_first(true)))) {}

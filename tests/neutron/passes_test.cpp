@@ -165,6 +165,24 @@ TEST(NeutronPasses, NormsInIntegersAreCloseAndKeepTheBatchFree) {
   }
 }
 
+// A row of a tenth of another's deviation has a hundredth of its sum of squares: three levels of the grid
+// that both would have.
+TEST(NeutronPasses, NormsInIntegersHoldRowsOfUnequalDeviation) {
+  at::manual_seed(5);
+  GraphBuilder g;
+  const auto module = g.finish({g.call("aten.layer_norm.default", {g.input({1, 64, 48}), Ints{48}})});
+  const auto before = module->copy();
+  const at::Tensor deviations = at::logspace(-1, 0, 64).reshape({1, 64, 1});
+  const std::vector<at::Tensor> inputs = {at::randn({1, 64, 48}) * deviations};
+  NeutronOptions options;
+  options.integer_norms = true;
+  NeutronQuantizer quantizer(options);
+  const at::Tensor result = calibrate_and_quantize(module, {inputs}, quantizer)->run(inputs).at(0);
+  const at::Tensor expected = before->run(inputs).at(0);
+  const double noise = (result - expected).norm().item<double>();
+  EXPECT_GT(20 * std::log10(expected.norm().item<double>() / noise), 25.8);
+}
+
 // On the reference's fixed range of mul a product cuts its inputs off.
 TEST(NeutronPasses, TakesActivationsApartOnObservedRangesAlone) {
   for (const std::string op : {"aten.silu.default", "aten.hardsigmoid.default", "aten.mish.default"}) {

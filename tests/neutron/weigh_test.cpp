@@ -62,10 +62,21 @@ TEST(WeighSettings, BringsToTheNpuWhatCostsLittle) {
   EXPECT_EQ(test::ops_of(*model), "linear.default gelu.default linear.default");
 }
 
-// The norm of narrow rows loses in integers, gelu does not: each is tried alone.
+// One row of 256 signs, zeros between: every `step`-th is one.
+std::vector<at::Tensor> row_of_signs(int64_t step) {
+  at::Tensor x = at::zeros({1, 256});
+  x.view({-1, step}).select(1, 0).copy_(at::randn({256 / step}).sign());
+  return {x};
+}
+
+// The norm of rows beyond those that calibrate loses in integers, gelu does not: each is tried alone.
 TEST(WeighSettings, LeavesInFloatWhatCostsMuch) {
-  const auto model = network();
-  const Weighing found = weighed(*model, samples_of(8, 6));
+  at::manual_seed(5);
+  GraphBuilder g;
+  Node* norm = g.call("aten.layer_norm.default", {g.input({1, 256}), std::vector<int64_t>{256}});
+  const auto model = g.finish({g.linear("c", g.call("aten.gelu.default", {g.linear("b", norm, 256, 16)}), 16, 4)});
+  const Samples mixed = {row_of_signs(16), row_of_signs(1), row_of_signs(16), row_of_signs(1)};
+  const Weighing found = weighed(*model, mixed);
   ASSERT_EQ(found.candidates.size(), 4U);
   EXPECT_EQ(found.candidates[1].text(), "gelu tanh, norms integer");
   EXPECT_EQ(found.candidates[1].partitions, 1);
@@ -82,14 +93,9 @@ TEST(WeighSettings, LooksAtSamplesThatDidNotCalibrate) {
   const std::vector<int64_t> width = {256};
   Node* norm = g.call("aten.layer_norm.default", {g.input({1, 256}), width});
   const auto model = g.finish({g.call("aten.linear.default", {norm, g.tensor("as_it_is", at::eye(256))})});
-  const auto sample = [](int64_t step) {
-    at::Tensor x = at::zeros({1, 256});
-    x.view({-1, step}).select(1, 0).copy_(at::randn({256 / step}).sign());
-    return std::vector<at::Tensor>{x};
-  };
-  const Samples sparse = {sample(16), sample(16), sample(16), sample(16)};
+  const Samples sparse = {row_of_signs(16), row_of_signs(16), row_of_signs(16), row_of_signs(16)};
   EXPECT_EQ(weighed(*model, sparse).options.settings.at("norms"), "integer");
-  const Samples mixed = {sample(16), sample(1), sample(16), sample(1)};
+  const Samples mixed = {row_of_signs(16), row_of_signs(1), row_of_signs(16), row_of_signs(1)};
   const Weighing found = weighed(*model, mixed);
   ASSERT_EQ(found.candidates.size(), 2U);
   EXPECT_LT(found.candidates[1].sqnr_db, found.candidates[0].sqnr_db - 6.0);

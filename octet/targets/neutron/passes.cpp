@@ -79,6 +79,10 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
   // In front of what joins convolutions with BatchNorms; the reference leaves them in float.
   if (with_products) passes.push_back({"decompose_volumes", targets::decompose_volumes});
   if (with_products) passes.push_back({"recompose_gelu", targets::recompose_gelu});  // its numbers are constants later
+  // While what moves a norm's result is one operator each.
+  if (with_products && !is_qat && options.settings.at("norms") == "integer") {
+    passes.push_back({"fold_norms", targets::fold_norms});
+  }
   if (with_products && !is_qat) {
     passes.push_back({"rename_instance_norms", targets::rename_instance_norms});
     passes.push_back({"spread_transposed_kernels", targets::spread_transposed_kernels});

@@ -1,112 +1,16 @@
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <limits>
-#include <numeric>
 
 #include "octet/support/error.h"
+#include "octet/targets/engine/passes/norms.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
 namespace octet::targets {
 namespace {
 
-// int8 squares of this many elements stay within an int32 accumulator.
-constexpr int64_t kMostInARow = 65536;
-
-// A norm over the rows of a matrix, and the sizes in which weight and bias meet its result.
-struct Norm {
-  Node* x = nullptr;
-  int64_t rows = 0;
-  int64_t width = 0;
-  double eps = 0.0;
-  bool centered = true;
-  std::vector<int64_t> affine = {};
-  std::vector<int64_t> order = {};  ///< of the dimensions, the row's last; empty: as they are
-  bool is_unit = false;             ///< rows become of length 1: divided by that, or by eps where it is less
-};
-
-int64_t product(const std::vector<int64_t>& sizes, size_t first, size_t last) {
-  return std::accumulate(sizes.begin() + static_cast<ptrdiff_t>(first), sizes.begin() + static_cast<ptrdiff_t>(last),
-                         int64_t{1}, std::multiplies<>());
-}
-
-// Over the last dimensions.
-Norm of_last(const Node& node, bool centered, double eps) {
-  const std::vector<int64_t>& sizes = node.sizes();
-  const std::vector<int64_t> shape = node.arg("normalized_shape").to_ints();
-  const size_t first = sizes.size() - shape.size();
-  return {
-      node.arg("input").node(), product(sizes, 0, first), product(sizes, first, sizes.size()), eps, centered, shape};
-}
-
-// Over the positions of a group of channels.
-Norm of_groups(const Node& node, int64_t groups) {
-  const std::vector<int64_t>& sizes = node.sizes();
-  std::vector<int64_t> affine(sizes.size() - 1, 1);
-  affine[0] = sizes[1];
-  const int64_t rows = sizes[0] * groups;
-  const int64_t all = product(sizes, 0, sizes.size());
-  return {node.arg("input").node(), rows, rows == 0 ? 0 : all / rows, node.arg("eps").to_double(), true, affine};
-}
-
-// Where a length may be 0: what is divided by that is no number.
-constexpr double kLeastLength = 1e-12;
-
-// x / clamp(linalg_vector_norm(x, 2, dims, keepdim), eps): what normalize becomes; or by the length as it is.
-std::optional<Norm> of_length(const Node& div) {
-  Node* x = div.arg("self").node();
-  const Node* length = div.arg("other").node();
-  if (x == nullptr || length == nullptr || !length->is_call()) return std::nullopt;
-  double eps = kLeastLength;
-  if (length->is_call("aten.clamp.default")) {
-    const Arg& least = length->arg("min");
-    if (least.is_none() || !least.is_constant() || !length->arg("max").is_none()) return std::nullopt;
-    eps = least.to_double();
-    length = length->arg("self").node();
-  }
-  if (!length->is_call("aten.linalg_vector_norm.default") || length->arg("self").node() != x || !x->meta()) {
-    return std::nullopt;
-  }
-  if (length->arg("dim").is_none() || !length->arg("keepdim").to_bool() || length->arg("ord").to_double() != 2.0 ||
-      !length->arg("dtype").is_none()) {
-    return std::nullopt;
-  }
-  Norm norm{.x = x, .rows = 1, .width = 1, .eps = eps, .centered = false, .is_unit = true};
-  const auto rank = static_cast<int64_t>(x->sizes().size());
-  std::vector<int64_t> row;
-  for (const int64_t dim : length->arg("dim").to_ints()) row.push_back(positive_dim(dim, rank));
-  for (int64_t dim = 0; dim < rank; ++dim) {
-    const bool in_row = std::find(row.begin(), row.end(), dim) != row.end();
-    (in_row ? norm.width : norm.rows) *= x->sizes()[static_cast<size_t>(dim)];
-    if (!in_row) norm.order.push_back(dim);
-  }
-  const bool keeps_samples = !norm.order.empty() && norm.order.front() == 0;
-  norm.order.insert(norm.order.end(), row.begin(), row.end());
-  return keeps_samples && eps > 0.0 ? std::optional(norm) : std::nullopt;
-}
-
-std::optional<Norm> norm_of(const Node& node) {
-  if (!node.is_call() || !node.meta()) return std::nullopt;
-  if (node.is_call("aten.div.Tensor")) return of_length(node);
-  if (node.is_call("aten.layer_norm.default")) return of_last(node, true, node.arg("eps").to_double());
-  if (node.is_call("aten.rms_norm.default")) {
-    const Arg& eps = node.arg("eps");
-    return of_last(node, false, eps.is_none() ? std::numeric_limits<float>::epsilon() : eps.to_double());
-  }
-  if (node.is_call("aten.group_norm.default")) return of_groups(node, node.arg("num_groups").to_int());
-  if (node.is_call("aten.instance_norm.default") && node.meta()->rank() >= 3 && node.arg("use_input_stats").to_bool()) {
-    return of_groups(node, node.sizes()[1]);
-  }
-  return std::nullopt;
-}
-
-bool may_take_apart(const Node& node, const Norm& norm) {
-  const bool is_float = norm.x != nullptr && norm.x->meta() && norm.x->meta()->dtype == at::kFloat;
-  const bool keeps_statistics = node.is_call("aten.instance_norm.default") &&
-                                !(node.arg("running_mean").is_none() && node.arg("running_var").is_none());
-  return is_float && !keeps_statistics && norm.rows > 0 && norm.width > 1 && norm.width <= kMostInARow;
-}
+// Where eps is 0: what rows of zeros are divided by first.
+constexpr double kLeastSize = 1e-6;
 
 class NormParts {
  public:
@@ -117,11 +21,12 @@ class NormParts {
     Node* turned = norm_.order.empty() ? norm_.x : add_permute(norm_.x, norm_.order, node_);
     Node* x = add_reshape(turned, {rows, width}, 0, node_);
     if (norm_.is_unit) {
-      Node* unit = call("aten.mul.Tensor", {x, inverse_root(x)}, {rows, width});
+      Node* unit = call("aten.mul.Tensor", {x, inverse_length(x)}, {rows, width});
       return add_permute(add_reshape(unit, turned->sizes(), 0, node_), way_back(norm_.order), node_);
     }
-    if (norm_.centered) x = call("aten.sub.Tensor", {x, mean(x)}, {rows, width});
-    Node* scaled = call("aten.mul.Tensor", {x, inverse_root(x)}, {rows, width});
+    if (norm_.centered)
+      x = call("aten.sub.Tensor", {x, sum(x, 1.0 / static_cast<double>(width), "mean_")}, {rows, width});
+    Node* scaled = call("aten.mul.Tensor", {x, inverse_deviation(x)}, {rows, width});
     return with_affine(add_reshape(scaled, node_.sizes(), 0, node_));
   }
 
@@ -136,34 +41,52 @@ class NormParts {
     return back;
   }
 
-  // By a product, whose result has a grid of its own: a mean on the grid of what it averages has few levels.
-  Node* mean(Node* x) {
-    const at::Tensor share = at::full({1, norm_.width}, 1.0 / static_cast<double>(norm_.width), at::kFloat);
-    Node* weight = add_attr(module_, octet::str("mean_", node_.name()), share, AttrKind::kConstant);
+  // The sum of each row times `share`. By a product, whose result has a grid of its own: a mean on the grid of what it
+  // averages has few levels.
+  Node* sum(Node* x, double share, const char* name) {
+    const at::Tensor shares = at::full({1, norm_.width}, share, at::kFloat);
+    Node* weight = add_attr(module_, octet::str(name, node_.name()), shares, AttrKind::kConstant);
     return call("aten.linear.default", {x, weight}, {norm_.rows, 1});
   }
 
-  // 1 / sqrt(sum of squares + width * eps), or 1 / max(length, eps). The squares are summed in an accumulator; a tensor
-  // of them would need the square of the range.
-  Node* inverse_root(Node* x) {
+  std::vector<int64_t> column() const { return {norm_.rows, 1}; }
+  Node* product_of(Node* left, Node* right) { return call("aten.mul.Tensor", {left, right}, column()); }
+  Node* root_below(Node* x) { return call("aten.rsqrt.default", {x}, column()); }
+
+  // The sum of squares of each row, from an accumulator: a tensor of them would need the square of the range.
+  Node* squares(Node* x) {
     const int64_t rows = norm_.rows, width = norm_.width;
     Node* left = call("aten.reshape.default", {x, std::vector<int64_t>{-1, 1, width}}, {rows, 1, width});
     Node* right = call("aten.reshape.default", {x, std::vector<int64_t>{-1, width, 1}}, {rows, width, 1});
-    Node* squares = add_reshape(call("aten.bmm.default", {left, right}, {rows, 1, 1}), {rows, 1}, 0, node_);
-    Node* above_zero = norm_.is_unit
-                           ? call("aten.clamp.default", {squares, norm_.eps * norm_.eps}, {rows, 1})
-                           : call("aten.add.Tensor", {squares, static_cast<double>(width) * norm_.eps}, {rows, 1});
-    return call("aten.rsqrt.default", {above_zero}, {rows, 1});
+    return add_reshape(call("aten.bmm.default", {left, right}, {rows, 1, 1}), column(), 0, node_);
   }
 
-  // The root of the width, by which the result is too small, goes into the weight.
+  // 1 / max(length, eps)
+  Node* inverse_length(Node* x) {
+    return root_below(call("aten.clamp.default", {squares(x), norm_.eps * norm_.eps}, column()));
+  }
+
+  // 1 / sqrt(mean of squares + eps). The sums of unequal rows have few levels on one grid: a row of a tenth of
+  // another's deviation has a hundredth of its sum. So rows are brought near each other first, by g = 1 / (size +
+  // sqrt(width eps)) where the size is the sum of |x| / sqrt(width), which has the range of deviations: with f =
+  // sqrt(width) g the result is f / sqrt(sum of squares of g x + eps f^2), whatever g is. What g's grid rounds, the sum
+  // finds and undoes; f has g's levels.
+  Node* inverse_deviation(Node* x) {
+    const double width = static_cast<double>(norm_.width);
+    Node* size = sum(call("aten.abs.default", {x}, {norm_.rows, norm_.width}), 1.0 / std::sqrt(width), "size_");
+    const double least = std::sqrt(width) * std::max(std::sqrt(norm_.eps), kLeastSize);
+    Node* root = root_below(call("aten.add.Tensor", {size, least}, column()));
+    Node* part = product_of(root, root);
+    Node* level = call("aten.mul.Tensor", {x, part}, {norm_.rows, norm_.width});
+    Node* factor = add_scaled(module_, part, std::sqrt(width), node_);
+    Node* guard = add_scaled(module_, factor, std::sqrt(norm_.eps), node_);
+    Node* found = squares(level);
+    Node* all = call("aten.add.Tensor", {found, product_of(guard, guard)}, column());
+    return product_of(factor, root_below(all));
+  }
+
   Node* with_affine(Node* x) {
-    const double root = std::sqrt(static_cast<double>(norm_.width));
-    if (Node* weight = affine("weight")) {
-      x = call("aten.mul.Tensor", {x, add_scaled(module_, weight, root, node_)}, node_.sizes());
-    } else {
-      x = add_scaled(module_, x, root, node_);
-    }
+    if (Node* weight = affine("weight")) x = call("aten.mul.Tensor", {x, weight}, node_.sizes());
     if (Node* bias = affine("bias")) x = call("aten.add.Tensor", {x, bias}, node_.sizes());
     return x;
   }
@@ -185,7 +108,6 @@ bool decompose_norms(GraphModule& module) {
   bool changed = false;
   for (Node* node : calls_where(module.graph(), [](const Node& n) { return norm_of(n).has_value(); })) {
     const Norm norm = *norm_of(*node);
-    if (!may_take_apart(*node, norm)) continue;
     const auto here = module.graph().inserting_before(node);
     replace_by_parts(node, NormParts(module, *node, norm).make());
     changed = true;

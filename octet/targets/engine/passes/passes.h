@@ -334,11 +334,15 @@ bool decompose_elu(GraphModule& module);
 /// leaky_relu, a threshold that gives itself below a clamp. Declined for other thresholds, and for rrelu in train mode.
 bool decompose_shrinks(GraphModule& module);
 
-/// layer_norm, rms_norm, group_norm and instance_norm of float32 become a mean by linear, a difference, the sum of its
-/// squares by bmm, rsqrt, products and a sum; x / clamp(linalg_vector_norm(x), eps), which normalize is, the same
-/// without a mean. Declined above 65536 elements in a row, whose squares an int32 accumulator does not hold, and for an
-/// instance norm that keeps statistics.
+/// layer_norm, rms_norm, group_norm and instance_norm of float32 become a mean by linear, a difference, the mean of its
+/// size, the sum of squares of what that leaves by bmm, rsqrt, products and a sum; x / clamp(linalg_vector_norm(x),
+/// eps), which normalize is, the same without a mean. Declined above 65536 elements in a row, whose squares an int32
+/// accumulator does not hold, and for an instance norm that keeps statistics.
 bool decompose_norms(GraphModule& module);
+/// The weight and bias of such a norm go into the linears and convolutions that alone read it, through moves and
+/// averages over positions. Declined where anything else reads it, where a convolution pads, and for weights that
+/// several nodes read.
+bool fold_norms(GraphModule& module);
 
 /// What may stand for a gelu.
 enum class GeluForm {
