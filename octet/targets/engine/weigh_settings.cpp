@@ -21,46 +21,60 @@ namespace {
 using Samples = std::vector<std::vector<at::Tensor>>;
 using Candidate = Weighing::Candidate;
 
+// Samples that calibrate, and others that are looked at.
+struct Halves {
+  Samples calibration, measured;
+};
+
+// Where there are few samples, which half calibrates says much: then each does in turn.
+std::vector<Halves> halves_of(const Samples& samples) {
+  constexpr size_t kFew = 8;
+  if (samples.size() == 1) return {{samples, samples}};
+  Halves halves;
+  for (size_t i = 0; i < samples.size(); ++i) (i % 2 == 0 ? halves.calibration : halves.measured).push_back(samples[i]);
+  if (samples.size() > kFew) return {halves};
+  return {halves, {halves.measured, halves.calibration}};
+}
+
 class Scale {
  public:
   Scale(const GraphModule& model, const Samples& samples, std::shared_ptr<const Target> target)
-      : model_(model), target_(std::move(target)) {
-    for (size_t i = 0; i < samples.size(); ++i) (i % 2 == 0 ? calibration_ : measured_).push_back(samples[i]);
-    if (measured_.empty()) measured_ = calibration_;
+      : model_(model), target_(std::move(target)), halves_(halves_of(samples)) {
     const std::shared_ptr<GraphModule> exact = model.copy();
     exact->train(false);
-    expected_ = results_of(*exact);
+    for (const Halves& halves : halves_) add_results(*exact, halves.measured, expected_);
   }
 
   void weigh(Candidate& candidate, const QuantizerOptions& options) const {
     TableQuantizer quantizer(target_, options);
-    const std::shared_ptr<GraphModule> quantized = calibrate_and_quantize(model_.copy(), calibration_, quantizer);
-    candidate.sqnr_db = sqnr_db(*quantized);
-    const Placement placement = check_model(*quantized, quantizer).placement;
-    candidate.partitions = placement.partitions;
-    candidate.on_cpu = placement.on_cpu();
+    Results results;
+    for (const Halves& halves : halves_) {
+      const auto quantized = calibrate_and_quantize(model_.copy(), halves.calibration, quantizer);
+      add_results(*quantized, halves.measured, results);
+      const Placement placement = check_model(*quantized, quantizer).placement;
+      candidate.partitions = placement.partitions;
+      candidate.on_cpu = placement.on_cpu();
+    }
+    candidate.sqnr_db = sqnr_db(results);
   }
 
  private:
-  // Each result over all samples, in one row.
-  std::vector<at::Tensor> results_of(GraphModule& model) const {
-    std::vector<std::vector<at::Tensor>> rows;
-    for (const auto& sample : measured_) {
+  using Results = std::vector<std::vector<at::Tensor>>;  // of each result a row a sample
+
+  static void add_results(GraphModule& model, const Samples& samples, Results& rows) {
+    for (const auto& sample : samples) {
       const std::vector<at::Tensor> results = model.run(sample);
       rows.resize(results.size());
       for (size_t i = 0; i < results.size(); ++i) rows[i].push_back(results[i].reshape({-1}));
     }
-    std::vector<at::Tensor> joined;
-    for (const auto& row : rows) joined.push_back(at::cat(row));
-    return joined;
   }
 
-  double sqnr_db(GraphModule& quantized) const {
-    const std::vector<at::Tensor> results = results_of(quantized);
+  double sqnr_db(const Results& results) const {
     double worst = std::numeric_limits<double>::infinity();
     for (size_t i = 0; i < results.size(); ++i) {
-      if (!expected_[i].is_floating_point()) continue;
-      const double found = compute_error(expected_[i], results[i]);
+      const at::Tensor expected = at::cat(expected_[i]);
+      if (!expected.is_floating_point()) continue;
+      const double found = compute_error(expected, at::cat(results[i]));
       if (!(found >= worst)) worst = std::isnan(found) ? -std::numeric_limits<double>::infinity() : found;
     }
     return worst;
@@ -68,9 +82,8 @@ class Scale {
 
   const GraphModule& model_;
   std::shared_ptr<const Target> target_;
-  Samples calibration_;
-  Samples measured_;
-  std::vector<at::Tensor> expected_;
+  std::vector<Halves> halves_;
+  Results expected_;
 };
 
 // A transition saved here and there is no reason to compute less exactly: a quarter of them is.
@@ -129,8 +142,7 @@ QuantizerOptions in_whole_form(const GraphModule& model, const QuantizerOptions&
                                const std::shared_ptr<const Target>& target) {
   const QuantizerOptions open = completed(options, *target, "options");
   QuantizerOptions whole = settled(open, *target);
-  for (const Setting* setting : to_weigh(model, open, target))
-    whole.settings[setting->name] = setting->weighed->whole;
+  for (const Setting* setting : to_weigh(model, open, target)) whole.settings[setting->name] = setting->weighed->whole;
   return whole;
 }
 

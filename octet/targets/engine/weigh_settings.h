@@ -29,15 +29,16 @@ struct Weighing {
 
 /// Decides the settings of `options` that are kWeighed: quantizes the model with the exact forms and with the others,
 /// and takes the fewest partitions that cost at most kMostLossDb and save a quarter of the partitions or of what is on
-/// the CPU. Where there are two samples or more, the one half
-/// calibrates and the other is looked at, so that ranges that happen to fit count for nothing. `samples` of the model's
-/// own batch, one tensor an input; a few dozen will do, since each candidate runs all of them. The model stays as it
-/// is. Without samples, and where none of the settings changes the model, the exact forms are taken; others
-/// that cannot be quantized are left out. Throws octet::Error where the model cannot be quantized in its exact form.
+/// the CPU. Where there are two samples or more, the one half calibrates and the other is looked at, so that ranges
+/// that happen to fit count for nothing; of eight or fewer each half in turn. `samples` of the model's own batch, one
+/// tensor an input; a few dozen will do, since each candidate runs all of them. The model stays as it is. Without
+/// samples, and where none of the settings changes the model, the exact forms are taken; others that cannot be
+/// quantized are left out. Throws octet::Error where the model cannot be quantized in its exact form.
 OCTET_API Weighing weigh_settings(const GraphModule& model, const std::vector<std::vector<at::Tensor>>& samples,
                                   const QuantizerOptions& options, const std::shared_ptr<const Target>& target);
 
-/// The options completed, each setting that is kWeighed in the form that brings more of this model onto the accelerator.
+/// The options completed, each setting that is kWeighed in the form that brings more of this model onto the
+/// accelerator.
 OCTET_API QuantizerOptions in_whole_form(const GraphModule& model, const QuantizerOptions& options,
                                          const std::shared_ptr<const Target>& target);
 
