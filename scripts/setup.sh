@@ -121,8 +121,8 @@ use_fuzzing_clang() {
   fi
   has_libfuzzer "$compiler" || die "$compiler is no clang 16 or newer with libFuzzer (Debian: clang-16 libclang-rt-16-dev)"
   OCTET_CMAKE_ARGS="-DCMAKE_CXX_COMPILER=$compiler -DOCTET_BUILD_FUZZERS=ON -DOCTET_BUILD_TESTS=ON -DOCTET_BUILD_BENCHMARKS=OFF"
-  # libtorch is not instrumented and keeps some memory for the life of the process.
-  export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}
+  # libtorch is not instrumented and keeps some memory for the life of the process. What asks for too much gets none, and says so.
+  export ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 }
 

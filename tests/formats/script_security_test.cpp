@@ -43,9 +43,10 @@ class ScriptFile {
   // An archive of these texts, as a writer of libtorch would lay it out; no module behind it.
   std::string write(const std::string& source) {
     ZipWriter zip(path());
-    zip.add("net/data.pkl", std::string("\x80\x02"
-                                        "c__torch__\nNet\n)\x81}X\x08\0\0\0training\x89sb.",
-                                        41));
+    constexpr char kNet[] =
+        "\x80\x02"
+        "c__torch__\nNet\n)\x81}X\x08\0\0\0training\x89sb.";
+    zip.add("net/data.pkl", std::string(kNet, sizeof kNet - 1));
     zip.add("net/code/__torch__.py", source);
     zip.add("net/constants.pkl", std::string("\x80\x02).", 4));
     zip.add("net/version", "3");
