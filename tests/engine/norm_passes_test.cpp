@@ -223,6 +223,11 @@ std::vector<test::PassCase> fold_cases() {
          return g.finish({g.linear("a", mean, 6, 4)});
        },
        fold_norms, ""},
+      {"norm_to_linear_without_outputs_declines",
+       [](auto& g) {
+         return g.finish({g.linear("a", layer_norm(g, g.input({2, 12}), 12), 12, 0)});
+       },
+       fold_norms, ""},
       {"norm_over_two_dimensions_declines",
        [](auto& g) {
          Node* norm = g.call("aten.layer_norm.default",
@@ -241,6 +246,21 @@ INSTANTIATE_TEST_SUITE_P(Norms, NormPass, testing::ValuesIn(norm_cases()),
                          [](const auto& test) { return test.param.name; });
 INSTANTIATE_TEST_SUITE_P(FoldedNorms, NormPass, testing::ValuesIn(fold_cases()),
                          [](const auto& test) { return test.param.name; });
+
+// A file's sizes need not fit each other: the run says so.
+TEST(FoldedNorms, TakeNoWeightsOfOtherSizes) {
+  for (const auto& [name, sizes] : {std::pair<const char*, Ints>{"a.weight", {4, 6}},
+                                    {"a.weight", {4, 0}},
+                                    {"a.weight", {48}},
+                                    {"a.bias", {3}},
+                                    {"nw", {5}},
+                                    {"nb", {5}}}) {
+    GraphBuilder g;
+    const auto module = g.finish({g.linear("a", layer_norm(g, g.input({2, 12}), 12), 12, 4)});
+    module->set_attr(name, at::ones(sizes), AttrKind::kParameter);
+    EXPECT_FALSE(fold_norms(*module)) << name << sizes;
+  }
+}
 
 // What is compared by name with the float model has its values.
 TEST(FoldedNorms, AreNotTheFloatModelsNorms) {

@@ -48,14 +48,15 @@ class Scale {
   void weigh(Candidate& candidate, const QuantizerOptions& options) const {
     TableQuantizer quantizer(target_, options);
     Results results;
+    std::shared_ptr<GraphModule> quantized;
     for (const Halves& halves : halves_) {
-      const auto quantized = calibrate_and_quantize(model_.copy(), halves.calibration, quantizer);
+      quantized = calibrate_and_quantize(model_.copy(), halves.calibration, quantizer);
       add_results(*quantized, halves.measured, results);
-      const Placement placement = check_model(*quantized, quantizer).placement;
-      candidate.partitions = placement.partitions;
-      candidate.on_cpu = placement.on_cpu();
     }
     candidate.sqnr_db = sqnr_db(results);
+    const Placement placement = check_model(*quantized, quantizer).placement;
+    candidate.partitions = placement.partitions;
+    candidate.on_cpu = placement.on_cpu();
   }
 
  private:

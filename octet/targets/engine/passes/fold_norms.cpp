@@ -109,6 +109,13 @@ bool takes_norm(const GraphModule& module, const AttrReads& reads, const MovedNo
   }
   const at::Tensor value = module.attr(weight->target());
   if (value.scalar_type() != at::kFloat || reads.at(weight->target()) > 1) return false;
+  // As a file declares it; what does not fit is an error of the run.
+  const int64_t groups = is_linear ? 1 : reader.arg("groups").to_int();
+  const int64_t inputs = value.dim() < 2 ? 0 : value.size(1) * groups;
+  if (value.numel() == 0 || inputs != from.node->sizes()[static_cast<size_t>(from.channels)]) return false;
+  if (value.size(0) % groups != 0) return false;
+  const Node* bias = reader.arg("bias").node();
+  if (bias != nullptr && module.attr(bias->target()).sizes() != at::IntArrayRef{value.size(0)}) return false;
   const int64_t rank = from.node->meta()->rank();
   if (is_linear) return from.channels == rank - 1;
   if (from.channels != 1 || rank != value.dim()) return false;
@@ -178,8 +185,10 @@ bool fold_norm(GraphModule& module, const AttrReads& reads, Node* node) {
   const int64_t channels = of_rows ? rank - 1 : 1;
   NormAffine affine{channels_of(module, *node, "weight"), channels_of(module, *node, "bias")};
   if (!affine.weight.defined() && !affine.bias.defined()) return false;
-  if (!affine.weight.defined()) {
-    affine.weight = at::ones({node->sizes()[static_cast<size_t>(channels)]}, at::kDouble);
+  const int64_t count = node->sizes()[static_cast<size_t>(channels)];
+  if (!affine.weight.defined()) affine.weight = at::ones({count}, at::kDouble);
+  for (const at::Tensor& each : {affine.weight, affine.bias}) {
+    if (each.defined() && each.sizes() != at::IntArrayRef{count}) return false;
   }
   const std::optional<NormReaders> readers = norm_readers(module, reads, {node, channels});
   if (!readers) return false;
