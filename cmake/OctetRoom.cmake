@@ -5,6 +5,8 @@ set(OCTET_WARNINGS -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor 
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND OCTET_WARNINGS -Wno-restrict -Wno-stringop-overflow)  # false alarms of GCC 12 inside std::string
   list(APPEND OCTET_WARNINGS -Wno-attributes)  # fields of templates of libtorch and nlohmann, which are hidden here
+else()
+  list(APPEND OCTET_WARNINGS -Wno-unknown-pragmas)  # GCC's ivdep
 endif()
 set(OCTET_ROOMS "" CACHE INTERNAL "")
 
