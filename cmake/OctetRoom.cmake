@@ -29,8 +29,9 @@ if(OCTET_SANITIZE)
   target_link_options(octet_flags INTERFACE -fsanitize=${OCTET_SANITIZE})
 endif()
 if(OCTET_BUILD_FUZZERS)
-  # Indices that a vector's capacity hides from the sanitizer are findings too; clang's own warnings are none.
-  target_compile_options(octet_flags INTERFACE -D_GLIBCXX_ASSERTIONS -Wno-error)
+  # Indices that a vector's capacity hides from the sanitizer are findings too; clang's own warnings are none. -O1 saves a fifth of the
+  # compiler's time.
+  target_compile_options(octet_flags INTERFACE -O1 -D_GLIBCXX_ASSERTIONS -Wno-error)
 endif()
 
 # libtorch's headers cost half a minute a file; one precompiled header serves every room, test and program. What it leaves to each

@@ -232,7 +232,7 @@ OCTET_MULTI_ISA(gradient_sums_of_rows,
                     _Pragma("GCC ivdep") for (int64_t l = 0; l < lanes; ++l) {
                       const float d = in[l] - a.mean[l];
                       const float z = d * a.scale[l] + a.shift[l];
-                      const float g = (z >= low) & (z <= high) ? grad[l] : 0.0F;
+                      const float g = ((z >= low) & (z <= high)) ? grad[l] : 0.0F;
                       plain[l] += g;
                       deviation[l] += g * d;
                     }
@@ -261,7 +261,7 @@ OCTET_MULTI_ISA(gradient_rows,
                     _Pragma("GCC ivdep") for (int64_t l = 0; l < lanes; ++l) {
                       const float d = in[l] - v.affine.mean[l];
                       const float z = d * v.affine.scale[l] + v.affine.shift[l];
-                      const float g = (z >= low) & (z <= high) ? grad[l] : 0.0F;
+                      const float g = ((z >= low) & (z <= high)) ? grad[l] : 0.0F;
                       out[l] = v.affine.scale[l] * g + v.slope[l] * d + v.offset[l];
                     }
                   }

@@ -122,7 +122,7 @@ OCTET_MULTI_ISA(weight_gradient_row,
                       const float w = weight[at + l];
                       const float level = level_of(w * r.factor, r.inverse, r.zero_point);
                       const float back = gradient[at + l] * r.back;
-                      const float passed = (level >= r.least) & (level <= r.most) ? back : 0.0F;
+                      const float passed = ((level >= r.least) & (level <= r.most)) ? back : 0.0F;
                       result[at + l] = passed * r.factor;
                       of_weight[l] += passed * w;
                       of_rounded[l] += gradient[at + l] * value_of(level, r.least, r.most, r.zero_point, r.scale);
