@@ -10,11 +10,11 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "octet/graph/found_places.h"
 #include "octet/integer/executor.h"
 #include "octet/lowering/constants.h"
 #include "octet/lowering/facts.h"
 #include "octet/lowering/layout.h"
-#include "octet/lowering/operators/choices.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/sqnr.h"
 #include "octet/support/error.h"
@@ -80,7 +80,7 @@ class Verifier {
     for (const at::Tensor& input : inputs) given.push_back(kept(input));
     std::unordered_set<const Node*> ordered;  // what places are found in
     for (const Node* node : converted.graph().nodes()) {
-      const Node* finder = lowering::finder_of_places(*node);
+      const Node* finder = finder_of_places(*node);
       if (finder != nullptr && finder->arg(size_t{0}).is_node()) ordered.insert(finder->arg(size_t{0}).node());
     }
     wanted_ = converted.run_observed(given, [&](const Node& node, const c10::IValue& value) {
@@ -146,7 +146,7 @@ class Verifier {
 
   // Places with the float program's in their stead where equal values stand at both: none of these is the right one.
   at::Tensor among_equals(const Node* node, const at::Tensor& got, const at::Tensor& wanted) const {
-    const Node* finder = node == nullptr ? nullptr : lowering::finder_of_places(*node);
+    const Node* finder = node == nullptr ? nullptr : finder_of_places(*node);
     const auto found = finder == nullptr ? ordered_.end() : ordered_.find(finder->arg(size_t{0}).node());
     if (found == ordered_.end() || got.sizes() != wanted.sizes() || got.numel() == 0) return got;
     at::Tensor x = found->second;

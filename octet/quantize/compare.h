@@ -66,6 +66,10 @@ struct ValueLoss {
   std::optional<QuantRecord> grid;  ///< the one that cuts off the most, and what reads it
   std::string reader;
   std::string shares_with;  ///< an operator of several inputs that reads it and has the same grid; may be empty
+  /// Of what finds places (topk, argmax): how many are others than the float model's, of how many; `grid`, `low` and
+  /// `high` are those of the scores.
+  int64_t moved_places = 0, places = 0;
+  std::string scores;  ///< what computes them
 };
 
 /// Of every operator and input that both models have, in graph order, over these samples. Infinite elements count for

@@ -122,6 +122,11 @@ bool RangeObserver::forward_range(const at::Tensor& low, const at::Tensor& high)
   if (reading == Reading::kMaximum && ranges_meet()) return false;
   if (low.dim() != 0 || !is_whole_range(first_value<float>(low), first_value<float>(high), reading)) return false;
   at::Tensor met_low = low, met_high = high;
+  if (flattens(reading)) {
+    const auto [least, most] = flat_bounds(reading, first_value<float>(high));
+    met_low = low.clamp(least, most);
+    met_high = high.clamp(least, most);
+  }
   meet(met_low, met_high);
   if (!observe_range(met_low, met_high)) return false;
   lead_followers();

@@ -60,6 +60,7 @@ class Inserter {
     for (Node* node : module_.graph().nodes()) {
       // From here on only the fact counts.
       if (node->notes().erase(kAnnotationKey)) node->notes()[kAnnotatedNote] = true;
+      node->notes().erase(kNarrowedNote);
     }
     return inserted_;
   }
@@ -78,12 +79,24 @@ class Inserter {
   // A maximum speaks for all that share its grid, since its result cannot be padding; a softmax for itself alone.
   static Reading reading_of_group(const SharingGroups::Group& group) {
     std::set<Reading> readings;
+    std::set<const Node*> values;
     for (const EdgeOrNode& member : group.members) {
+      values.insert(member.node);
       readings.insert(member.consumer == nullptr ? reading_of(*member.node)
                                                  : reading_of(*member.node, *member.consumer));
     }
     if (readings.count(Reading::kMaximum) > 0) return Reading::kMaximum;
-    return readings.size() == 1 ? *readings.begin() : Reading::kPlain;
+    if (readings.size() != 1) return Reading::kPlain;
+    const Reading reading = *readings.begin();
+    const auto narrowed = [](const Node* value) { return may_be_narrowed(*value); };
+    return flattens(reading) && !std::all_of(values.begin(), values.end(), narrowed) ? Reading::kPlain : reading;
+  }
+
+  // What reads in float may tell apart what lies on one level of a fixed grid.
+  static bool may_be_narrowed(const Node& value) {
+    const auto users = value.users();
+    return value.notes().contains(kNarrowedNote) &&
+           std::all_of(users.begin(), users.end(), [](const Node* user) { return is_annotated(*user); });
   }
 
   std::shared_ptr<ObserverBase> make(const SharingGroups::Group& group, bool qat) const {

@@ -27,7 +27,13 @@ constexpr std::pair<Reading, const char*> kNames[] = {{Reading::kPlain, "plain"}
                                                       {Reading::kMaximum, "maximum"},
                                                       {Reading::kSoftmax, "softmax"},
                                                       {Reading::kSummed, "summed softmax"},
-                                                      {Reading::kTakenOff, "taken off softmax"}};
+                                                      {Reading::kTakenOff, "taken off softmax"},
+                                                      {Reading::kRelu, "relu"},
+                                                      {Reading::kRelu6, "relu6"},
+                                                      {Reading::kHardswish, "hardswish"},
+                                                      {Reading::kSilu, "silu"},
+                                                      {Reading::kSigmoid, "sigmoid"},
+                                                      {Reading::kTanh, "tanh"}};
 
 bool is_one_of(const Node& node, std::initializer_list<const char*> ops) {
   return std::any_of(ops.begin(), ops.end(), [&](const char* op) { return node.is_call(op); });
@@ -65,6 +71,33 @@ bool sums(const Node& node) {
   return node.arg("alpha").is_constant() && node.arg("alpha").constant().toScalar().toDouble() == 1.0;
 }
 
+bool is_sigmoid(const Node& node) { return is_one_of(node, {"aten.sigmoid.default", "aten.sigmoid_.default"}); }
+
+// A product of the value and its own sigmoid.
+bool is_gated(const Node& product, const Node& value) {
+  if (!is_one_of(product, {"aten.mul.Tensor", "aten.mul_.Tensor"})) return false;
+  const Node* a = product.arg(size_t{0}).node();
+  const Node* b = product.arg(1).node();
+  if (a == nullptr || b == nullptr) return false;
+  const Node& gate = a == &value ? *b : *a;
+  return (a == &value || b == &value) && is_sigmoid(gate) && gate.arg(size_t{0}).node() == &value;
+}
+
+// Of functions of each element alone.
+Reading flattened_by(const Node& value, const Node& reader) {
+  if (is_one_of(reader, {"aten.relu.default", "aten.relu_.default"})) return Reading::kRelu;
+  if (is_one_of(reader, {"aten.relu6.default", "aten.relu6_.default"})) return Reading::kRelu6;
+  if (is_one_of(reader, {"aten.hardswish.default", "aten.hardswish_.default"})) return Reading::kHardswish;
+  if (is_one_of(reader, {"aten.silu.default", "aten.silu_.default"})) return Reading::kSilu;
+  if (is_one_of(reader, {"aten.tanh.default", "aten.tanh_.default"})) return Reading::kTanh;
+  if (is_gated(reader, value)) return Reading::kSilu;
+  if (!is_sigmoid(reader)) return Reading::kPlain;
+  const std::vector<Node*> users = reader.users();
+  const auto gates = [&](const Node* user) { return is_gated(*user, value); };
+  if (!users.empty() && std::all_of(users.begin(), users.end(), gates)) return Reading::kSilu;
+  return Reading::kSigmoid;
+}
+
 // Through a few steps: what stands between a mask and its softmax is short.
 constexpr int kMostSteps = 8;
 
@@ -82,7 +115,7 @@ Reading by_reader(const Node& value, const Node& reader, int left) {
     if (!subtracts(reader) || reader.arg(1).node() != &value) return Reading::kSummed;
     return reader.arg(size_t{0}).node() != &value ? Reading::kTakenOff : Reading::kPlain;
   }
-  return Reading::kPlain;
+  return flattened_by(value, reader);
 }
 
 Reading by_readers(const Node& value, int left) {
@@ -119,9 +152,35 @@ at::Tensor without_padding(const at::Tensor& x) {
   return -of_sentinels >= kFarBeyond * of_others ? others : x;
 }
 
+// Where x * sigmoid(x) is -`size`, on the side where it goes to 0.
+float tail_of_silu(double size) {
+  constexpr double kLowest = -1.2785;  // there it is least
+  double low = -40.0, high = kLowest;
+  for (int step = 0; step < 50; ++step) {
+    const double middle = (low + high) / 2;
+    (-middle / (1.0 + std::exp(-middle)) > size ? high : low) = middle;
+  }
+  return static_cast<float>(low);
+}
+
 bool is_counted(float value) { return std::abs(value) < kBeyondAll; }  // false for infinities
 
 }  // namespace
+
+bool flattens(Reading reading) { return reading >= Reading::kRelu; }
+
+std::pair<float, float> flat_bounds(Reading reading, float high) {
+  constexpr float kNone = std::numeric_limits<float>::infinity();
+  constexpr double kStepsOfResult = 2048.0;  // eighths of a step of 255 levels, roughly
+  constexpr float kLastLevel = 6.2363696F;   // ln(511): the sigmoid is half a step of 1/256 from 0 or 1
+  if (reading == Reading::kRelu) return {0.0F, kNone};
+  if (reading == Reading::kRelu6) return {0.0F, 6.0F};
+  if (reading == Reading::kHardswish) return {-3.0F, kNone};
+  if (reading == Reading::kSilu) return {tail_of_silu(std::max(high, 1.0F) / kStepsOfResult), kNone};
+  if (reading == Reading::kSigmoid) return {-kLastLevel, kLastLevel};
+  if (reading == Reading::kTanh) return {-kLastLevel / 2, kLastLevel / 2};
+  return {-kNone, kNone};
+}
 
 Reading reading_of(const Node& value) { return by_readers(value, kMostSteps); }
 Reading reading_of(const Node& value, const Node& reader) { return by_reader(value, reader, kMostSteps); }
@@ -142,7 +201,7 @@ Reading reading_from(const std::string& word) {
 
 bool is_whole_range(float low, float high, Reading reading) {
   if (!is_counted(low) || !is_counted(high)) return false;  // NaN too
-  return reading == Reading::kPlain || (reading == Reading::kMaximum && low > kSentinel);
+  return reading == Reading::kPlain || flattens(reading) || (reading == Reading::kMaximum && low > kSentinel);
 }
 
 SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading reading) {
@@ -163,6 +222,13 @@ SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading r
   }
   const bool may_be_padded = ranges_meet() || first_value<float>(seen.low) <= kSentinel;
   if (reading == Reading::kMaximum && may_be_padded) seen.elements = without_padding(seen.elements);
+  if (flattens(reading) && seen.elements.numel() > 0) {
+    if (!seen.elements.is_same(all)) measure();
+    const auto [low, high] = flat_bounds(reading, first_value<float>(seen.high));
+    if (first_value<float>(seen.low) < low || first_value<float>(seen.high) > high) {
+      seen.elements = seen.elements.clamp(low, high);
+    }
+  }
   if (seen.elements.numel() == 0) {
     seen.low = seen.high = at::Tensor();
   } else if (!seen.elements.is_same(all)) {

@@ -3,8 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <string>
+#include <utility>
 
 #include "octet/graph/node.h"
+#include "octet/graph/notes.h"
 #include "octet/support/api.h"
 
 namespace octet {
@@ -18,7 +20,24 @@ enum class Reading {
   kSoftmax,   ///< only softmaxes along the last dimension read it: see seen_range()
   kSummed,    ///< the same behind a sum: a mask, or what it is added to
   kTakenOff,  ///< a mask that is subtracted: the highest elements are the sentinels
+  // What stands in front of a function that is flat from some place on counts as that place: it gives the same.
+  kRelu,       ///< all its readers are relus: nothing below 0
+  kRelu6,      ///< the same, and nothing above 6
+  kHardswish,  ///< nothing below -3
+  kSilu,       ///< x * sigmoid(x): nothing below where that is 1/2048 of the greatest result, an eighth of its step
+  kSigmoid,    ///< nothing beyond +-ln(511), which its grid of 1/256 rounds as all that follows
+  kTanh,       ///< nothing beyond +-ln(511) / 2, the same on a grid of 1/128
 };
+
+/// Set by quantizers on nodes whose grid leaves out what their readers flatten (kRelu to kTanh).
+inline const NoteKey<bool> kNarrowedNote("narrowed_range");
+
+/// kRelu to kTanh.
+bool flattens(Reading reading);
+
+/// The bounds beyond which elements count as these, for a value whose greatest element is `high`; infinite where there
+/// are none.
+std::pair<float, float> flat_bounds(Reading reading, float high);
 
 /// As the readers of the value say; all of them must be of one mind. What only moves rows is looked through.
 Reading reading_of(const Node& value);
@@ -37,7 +56,8 @@ struct SeenRange {
   bool left_out = false;  ///< infinities, or numbers beyond 1e30, were there
 };
 
-/// True where all elements between these bounds count, whatever they are: seen_range() would give just this range.
+/// True where all elements between these bounds count, whatever they are: seen_range() would give just this range, or
+/// what flat_bounds() leave of it.
 bool is_whole_range(float low, float high, Reading reading);
 
 /// The elements of `x` that count. With kSoftmax, an element that lies 64 or more below the greatest of its row (its

@@ -4,6 +4,7 @@
 #include <limits>
 #include <unordered_map>
 
+#include "octet/graph/found_places.h"
 #include "octet/quantize/compare.h"
 #include "octet/quantize/qdq.h"
 #include "octet/quantize/reading.h"
@@ -56,6 +57,7 @@ struct WatchedValue {
   double signal = 0, noise = 0, rounding = 0;
   double low = kUnbounded, high = -kUnbounded;
   int64_t elements = 0;
+  int64_t places = 0, moved_places = 0;  // that it finds
 
   double db() const { return decibel(signal, noise); }
   double rounded_db() const { return read_on ? decibel(signal, rounding) : kUnbounded; }
@@ -195,6 +197,29 @@ double db_from(const WatchedValue& reader, double behind) {
   return lays_side_by_side ? behind : std::max(reader.db(), behind);
 }
 
+// The operator that put a value on its grid, in front of what only moves it.
+const WatchedValue& origin(const WatchedValue& value) {
+  const WatchedValue* found = &value;
+  while (found->inputs.size() == 1 && found->inputs[0]->read_on == found->read_on) found = found->inputs[0];
+  return *found;
+}
+
+ValueLoss place_loss_of(const WatchedValue& finder) {
+  ValueLoss loss;
+  loss.name = finder.node->name();
+  loss.where = finder.node->where();
+  loss.sqnr_db = loss.inputs_sqnr_db = kUnbounded;
+  loss.moved_places = finder.moved_places;
+  loss.places = finder.places;
+  if (finder.inputs.empty()) return loss;
+  const WatchedValue& scores = *finder.inputs[0];
+  loss.grid = scores.read_on;
+  loss.low = scores.low;
+  loss.high = scores.high;
+  loss.scores = origin(scores).node->where();
+  return loss;
+}
+
 ValueLoss loss_of(const WatchedValue& watched) {
   ValueLoss loss;
   loss.name = watched.node->name();
@@ -244,6 +269,12 @@ std::vector<ValueLoss> value_losses(GraphModule& float_model, GraphModule& quant
       const bool is_float = reference.is_floating_point();  // what follows goes by the float model's places, too
       if (is_float && watched == nullptr) return;
       if (is_float) measure(*watched, reference, alone);
+      const Node* finder = finder_of_places(node);
+      WatchedValue* finds = finder != nullptr && !is_float ? watch.find(*finder) : nullptr;
+      if (finds != nullptr) {
+        finds->places += alone.numel();
+        finds->moved_places += alone.ne(reference).sum().item<int64_t>();
+      }
       // What follows reads the float model's value, so that each operator is measured by itself.
       const bool own = node.kind() != NodeKind::kPlaceholder && alone.is_non_overlapping_and_dense();
       if (own && alone.scalar_type() == reference.scalar_type()) alone.copy_(reference);
@@ -262,6 +293,11 @@ std::vector<ValueLoss> value_losses(GraphModule& float_model, GraphModule& quant
   std::vector<ValueLoss> losses;
   for (const Node* node : watch.order()) {
     const WatchedValue& watched = *watch.find(*node);
+    if (watched.places > 0) {
+      losses.push_back(place_loss_of(watched));
+      losses.back().readers_sqnr_db = behind.at(&watched);
+      continue;
+    }
     if (watched.elements == 0 || !(watched.signal > 0)) continue;
     losses.push_back(loss_of(watched));
     losses.back().readers_sqnr_db = behind.at(&watched);

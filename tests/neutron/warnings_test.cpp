@@ -1,5 +1,6 @@
 #include "octet/targets/engine/placement/warnings.h"
 
+#include <ATen/ops/linspace.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -168,6 +169,28 @@ TEST(LossWarnings, SentinelsAreNotCutOff) {
     Node* shares = attention.call("aten.softmax.int", {masked, int64_t{-1}});
     for (const Warning& each : losses(attention, {shares}, {at::randn({2, 8, 8})})) ADD_FAILURE() << text(each);
   }
+}
+
+// Scores on one level are equal, and other ones are the best.
+TEST(LossWarnings, TiesMoveThePlacesThatAreFound) {
+  at::manual_seed(5);
+  const auto best = [](const at::Tensor& scores, const char* op, std::vector<Arg> options) {
+    GraphBuilder b;
+    Node* shares = b.call("aten.sigmoid.default", {b.input(scores.sizes().vec())});
+    options.insert(options.begin(), b.call("aten.flatten.using_ints", {shares, int64_t{1}}));
+    Node* found = b.call(op, options);
+    return losses(b, {std::string(op).find("topk") == std::string::npos ? found : b.item(found, 1)}, {scores});
+  };
+  const at::Tensor many = at::randn({1, 4, 500}) * 6;
+  const at::Tensor apart = at::linspace(-3, 3, 20).view({1, 4, 5});
+  EXPECT_TRUE(best(apart, "aten.topk.default", {int64_t{5}}).empty());
+  EXPECT_TRUE(best(apart, "aten.argmax.default", {int64_t{1}}).empty());
+  const auto found = best(many, "aten.topk.default", {int64_t{20}});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_NE(found[0].where.find("topk"), std::string::npos) << text(found[0]);
+  EXPECT_NE(found[0].text.find("have a grid with a step of 0.00391"), std::string::npos) << text(found[0]);
+  EXPECT_EQ(found[0].way_out.find("--leave-float 'sigmoid'"), 0u) << text(found[0]);
+  EXPECT_EQ(best(at::randn({16, 1, 400}) * 9, "aten.argmax.default", {int64_t{1}}).size(), 1u);
 }
 
 TEST(LossWarnings, AnOrdinaryNetworkHasNone) {

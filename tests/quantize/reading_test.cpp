@@ -109,7 +109,8 @@ TEST(Reading, ObserversGoByItAndKeepIt) {
   copy->forward(at::tensor({0.0F, -1e9F}));
   EXPECT_FLOAT_EQ(copy->min_val.item<float>(), -8.0F - std::log(2.0F));
   for (const Reading reading :
-       {Reading::kPlain, Reading::kMaximum, Reading::kSoftmax, Reading::kSummed, Reading::kTakenOff}) {
+       {Reading::kPlain, Reading::kMaximum, Reading::kSoftmax, Reading::kSummed, Reading::kTakenOff, Reading::kRelu,
+        Reading::kRelu6, Reading::kHardswish, Reading::kSilu, Reading::kSigmoid, Reading::kTanh}) {
     EXPECT_EQ(reading_from(text(reading)), reading);
   }
 }

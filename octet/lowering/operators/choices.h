@@ -10,10 +10,6 @@ namespace octet::lowering {
 /// The value of a getitem, its axes in the graph's order: transposed where the element is kept as NHWC.
 void give_element(OperatorLowering& op, const Node& element, ValueId value);
 
-/// The operator that finds these places (argmax, the second of what topk gives), which are never negative; else
-/// nullptr.
-const Node* finder_of_places(const Node& places);
-
 // choices.cpp
 
 void emit_comparison(OperatorLowering& op, tflite::OpCode code);

@@ -476,7 +476,13 @@ class Annotator {
 
 QuantizationPlan annotate(const Target& target, const QuantizerOptions& options, GraphModule& module,
                           const ConfigOf& own_config) {
-  if (!target.patterns) return Annotator(target, options, module, own_config).run();
+  if (!target.patterns) {
+    QuantizationPlan plan = Annotator(target, options, module, own_config).run();
+    if (target.config(options.scheme, options).narrows_ranges) {
+      for (Node* node : module.graph().nodes()) node->notes()[kNarrowedNote] = true;
+    }
+    return plan;
+  }
   const ChosenSpecs specs(options, module.graph());
   std::vector<PatternScope> scopes;
   for (size_t i = 0; i < options.overrides.size(); ++i) {

@@ -94,6 +94,8 @@ struct OCTET_API QuantizationConfig {
   bool shares_exponentials = false;    ///< exp's result lies on its input's grid
   bool fuse_fixed_activations = true;  ///< an activation with a fixed grid is computed with the operator before it
 
+  bool narrows_ranges = false;  ///< a grid leaves out what the value's readers flatten (reading.h)
+
   /// The role's numbers, or nullptr: it stays in float.
   const RoleConfig* find(Role role) const;
   /// The role whose entry serves this one: itself or its family.

@@ -67,6 +67,7 @@ QuantizationConfig int8(const QuantizerOptions& options) {
     config.roles[Role::kHalf] = fixed(1.0 / 256.0, 0, "--mul-range observed");
     config.shares_exponentials = true;
   }
+  config.narrows_ranges = options.settings.at("mul_range") == "observed";
   config.fuse_fixed_activations = options.settings.at("sigmoid_input") == "reference";
   return config;
 }

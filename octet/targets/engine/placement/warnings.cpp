@@ -221,8 +221,10 @@ class Finder {
 
 constexpr double kClippedShare = 0.01;
 constexpr double kLeastSqnr = 10.0;
-constexpr double kInherited = 3.0;  // dB: what an operator adds to what its inputs lack already
-constexpr double kHarmless = 20.0;  // dB that what reads a value has in spite of what that lacks
+constexpr double kInherited = 3.0;    // dB: what an operator adds to what its inputs lack already
+constexpr double kMovedShare = 0.05;  // of the places that an operator finds
+constexpr int64_t kFewMoved = 2;      // one may be chance
+constexpr double kHarmless = 20.0;    // dB that what reads a value has in spite of what that lacks
 
 // Three figures, as people read them.
 std::string figures(double value) {
@@ -268,6 +270,19 @@ Warning noise(const ValueLoss& loss) {
                      ", scale the inputs alike, or --leave-float '", name_in(loss.shares_with), "'")};
 }
 
+// Scores on one level are equal, and the first of them counts.
+Warning ties(const ValueLoss& loss) {
+  const double share = static_cast<double>(loss.moved_places) / static_cast<double>(loss.places);
+  std::string text =
+      octet::str(figures(100 * share), " % of the places that it finds are not those of the float model");
+  if (!loss.grid) return {loss.where, text, octet::str("--leave-float '", loss.name, "'")};
+  text += octet::str(": its scores, ", figures(loss.low), " to ", figures(loss.high), ", have a grid with a step of ",
+                     figures(loss.grid->scale.front()), ", and of equal ones the first counts");
+  return {loss.where, text,
+          octet::str("--leave-float '", name_in(loss.scores),
+                     "', which computes them, or compare what stands in front of a sigmoid or softmax")};
+}
+
 }  // namespace
 
 std::string text(const Warning& warning) {
@@ -279,7 +294,9 @@ std::vector<Warning> loss_warnings(const std::vector<ValueLoss>& losses, const T
   std::vector<Warning> found;
   std::set<std::string> clipped;  // readers: what they lack is said
   for (const ValueLoss& loss : losses) {
-    if (loss.grid && loss.clipped > kClippedShare && range(*loss.grid)) {
+    if (loss.moved_places >= kFewMoved && loss.moved_places > kMovedShare * static_cast<double>(loss.places)) {
+      found.push_back(ties(loss));
+    } else if (loss.grid && loss.clipped > kClippedShare && range(*loss.grid)) {
       if (clipped.insert(loss.reader).second) found.push_back(clipping(loss, narrow));
     } else if (loss.sqnr_db < kLeastSqnr && loss.sqnr_db < loss.inputs_sqnr_db - kInherited &&
                loss.readers_sqnr_db < kHarmless && clipped.count(loss.where) == 0) {
