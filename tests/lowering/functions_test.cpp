@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tests/engine/graph_builder.h"
 #include "tests/lowering/expect_lowered.h"
 #include "tests/support/error_test.h"
@@ -85,6 +87,20 @@ TEST(Functions, QuotientsThatAreCut) {
                   g.call("aten.fmod.Scalar", {x, 0.3})},
                  "ARG_MAX SUB CAST FLOOR_DIV MUL SUB LESS NOT_EQUAL LOGICAL_AND CAST ADD CAST DIV ABS FLOOR SIGN MUL "
                  "DIV ABS FLOOR SIGN MUL MUL SUB");
+}
+
+// TFLite's QUANTIZE wraps around where value / scale leaves int32: -inf would become the highest level.
+TEST(Functions, WhatLiesFarFromAGridIsCutInFrontOfIt) {
+  GraphBuilder g;
+  Node* x = g.input({2, 6});
+  Node* far = g.tensor("far", at::tensor({-std::numeric_limits<float>::infinity(), -1e9F, 1e9F, 0.0F, 1.0F, -3e38F}));
+  Node* masked = g.call("aten.where.self", {g.call("aten.gt.Scalar", {x, 0.0}), x, far});
+  Node* levels = g.call("quantized_decomposed.quantize_per_tensor.default",
+                        {masked, 0.01, int64_t{-5}, int64_t{-128}, int64_t{127}, static_cast<int64_t>(at::kChar)});
+  const auto module = g.finish({levels});
+  const tflite::Model program = lower(*module);
+  EXPECT_EQ(test::operators_of(program), "GREATER SELECT_V2 MAXIMUM MINIMUM QUANTIZE");
+  EXPECT_TRUE(at::equal(integer::Executor(program).run(g.inputs())[0], module->run(g.inputs())[0]));
 }
 
 TEST(Functions, Distances) {
