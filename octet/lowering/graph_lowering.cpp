@@ -2,6 +2,7 @@
 
 #include "octet/graph/constant_value.h"
 #include "octet/lowering/batch.h"
+#include "octet/lowering/complex_parts.h"
 #include "octet/lowering/constant_data.h"
 #include "octet/lowering/constants.h"
 #include "octet/lowering/far_values.h"
@@ -236,6 +237,7 @@ tflite::Model lower(const GraphModule& converted, const LoweringOptions& options
   if (options.batch > 0) make_batch_flexible(*program);
   propagate_shapes(*program, example_inputs(*program, options.batch));
   settle_sizes(*program);
+  lowering::decompose_complex(*program, lowering::ComplexSources::kSpectra);
   return lowering::GraphLowering(*program, options).run();
 }
 

@@ -89,6 +89,31 @@ TEST(Functions, QuotientsThatAreCut) {
                  "DIV ABS FLOOR SIGN MUL MUL SUB");
 }
 
+// TFLite has no complex numbers: two values stand for each.
+TEST(Functions, ComplexNumbers) {
+  at::manual_seed(5);
+  GraphBuilder g;
+  Node* turn = g.call("aten.unsqueeze.default", {g.tensor("turn", at::randn({6, 4}, at::kComplexFloat)), int64_t{0}});
+  Node* pairs = g.call("aten.view_as_complex.default", {g.input({1, 6, 4, 2})});
+  Node* sound = g.input({1, 64});
+  Node* spectrum = g.call("aten.fft_rfft.default", {sound, Arg(), int64_t{-1}, "ortho"});
+  Node* window = g.call("aten.hann_window.default", {int64_t{12}});
+  Node* spectra = g.call("aten.stft.default", {sound, int64_t{16}, int64_t{4}, int64_t{12}, window, true, Arg(), true});
+  Node* length = g.call("aten.abs.default", {spectra});
+  const auto module = g.finish(
+      {g.call("aten.view_as_real.default", {g.call("aten.mul.Tensor", {pairs, turn})}),
+       g.call("aten.real.default", {spectrum}), g.call("aten.imag.default", {spectrum}), length,
+       g.call("aten.pow.Tensor_Scalar", {length, int64_t{2}}),
+       g.call("aten.view_as_real.default", {g.call("aten.transpose.int", {spectra, int64_t{1}, int64_t{2}})})});
+  const std::vector<at::Tensor> wanted = module->run(g.inputs());
+  const std::vector<at::Tensor> got = integer::Executor(lower(*module)).run(g.inputs());
+  ASSERT_EQ(got.size(), wanted.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_EQ(got[i].sizes(), wanted[i].sizes()) << i;
+    EXPECT_TRUE(at::allclose(got[i], wanted[i], 1e-4, 1e-4)) << i;
+  }
+}
+
 // TFLite's QUANTIZE wraps around where value / scale leaves int32: -inf would become the highest level.
 TEST(Functions, WhatLiesFarFromAGridIsCutInFrontOfIt) {
   GraphBuilder g;
