@@ -1,5 +1,6 @@
 #include "octet/cli/common.h"
 #include "octet/cli/data.h"
+#include "octet/cli/given_inputs.h"
 #include "octet/cli/print.h"
 #include "octet/cli/verbs.h"
 #include "octet/lowering/batch.h"
@@ -35,7 +36,10 @@ void compare(const CompareArguments& arguments) {
       arguments.inputs.empty() ? drawn(arguments, *float_model, *quantized) : read_npy_files(arguments.inputs);
   float_model->train(false);
   quantized->train(false);
-  print(report::ComparisonReport{compare_models(*float_model, *quantized, inputs)}, arguments.json);
+  const auto both = [&] { return compare_models(*float_model, *quantized, inputs); };
+  const auto comparison = on_inputs(arguments.model.path, *float_model, inputs,
+                                    [&] { return on_inputs(arguments.quantized, *quantized, inputs, both); });
+  print(report::ComparisonReport{comparison}, arguments.json);
 }
 
 }  // namespace octet::cli

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "octet/cli/common.h"
+#include "octet/cli/given_inputs.h"
 #include "octet/cli/output.h"
 #include "octet/cli/verbs.h"
 #include "octet/formats/npy.h"
@@ -52,7 +53,7 @@ std::vector<at::Tensor> run_graph(const RunArguments& arguments) {
   if (!sizes.empty() && arguments.model.input_sizes.empty()) module = at_sizes(module, arguments.model, sizes);
   const at::NoGradGuard no_grad;
   module->train(false);
-  return module->run(inputs);
+  return on_inputs(arguments.model.path, *module, inputs, [&] { return module->run(inputs); });
 }
 
 // What a program's variables hold before its first run.

@@ -71,6 +71,7 @@ std::shared_ptr<GraphModule> load(const std::shared_ptr<const ByteSource>& sourc
     log::info("[", source->name(), "] ", blocks.without_gradients.size(),
               " parameters stand in blocks without gradients: training leaves them as they are");
   }
+  compose_synonyms(*module);
   if (dialect(program) == "aten") compose_operators(*module);
   convert_to_float32(*module, blocks.autocast, source->name());
   module->facts()["source"] = "pt2";

@@ -1,5 +1,7 @@
 #include "octet/graph/compose.h"
 
+#include <span>
+
 #include "octet/graph/record.h"
 
 namespace octet {
@@ -73,6 +75,18 @@ std::optional<Composed> dropout(const Node& node) {
   return Composed{"aten.dropout.default", node.args()};
 }
 
+// Of vectors; a matrix norm is another thing.
+std::optional<Composed> vector_norm(const Node& node) {
+  std::vector<Arg> args = node.args();  // self, ord, dim, keepdim, dtype
+  const auto dims = args[2].is_none() ? std::nullopt : std::optional(args[2].to_ints());
+  if (!args[1].is_none() && !(args[1].is_constant() && dims && dims->size() == 1)) return std::nullopt;
+  if (args[1].is_none()) args[1] = Arg(2.0);
+  return Composed{"aten.linalg_vector_norm.default", std::move(args)};
+}
+
+// Of every export, decomposed or not.
+const ComposeRow kSynonyms[] = {{"aten.linalg_norm.default", vector_norm}};
+
 const ComposeRow kRows[] = {
     {"aten.convolution.default", convolution},
     {"aten._native_batch_norm_legit_no_training.default", batch_norm, true},
@@ -113,19 +127,26 @@ bool compose(Graph& graph, Node* node, const ComposeRow& row) {
   return true;
 }
 
-}  // namespace
-
-size_t compose_operators(GraphModule& module) {
+size_t compose_by(GraphModule& module, std::span<const ComposeRow> rows) {
   Graph& graph = module.graph();
   size_t composed = 0;
   std::vector<Node*> calls = graph.nodes();  // their elements go with them
   calls.erase(std::remove_if(calls.begin(), calls.end(), [](const Node* node) { return !node->is_call(); }),
               calls.end());
   for (Node* node : calls) {
-    const auto* row = std::find_if(std::begin(kRows), std::end(kRows),
-                                   [&](const ComposeRow& each) { return node->is_call(each.op); });
-    if (row != std::end(kRows) && compose(graph, node, *row)) ++composed;
+    const auto row =
+        std::find_if(rows.begin(), rows.end(), [&](const ComposeRow& each) { return node->is_call(each.op); });
+    if (row != rows.end() && compose(graph, node, *row)) ++composed;
   }
+  return composed;
+}
+
+}  // namespace
+
+size_t compose_synonyms(GraphModule& module) { return compose_by(module, kSynonyms); }
+
+size_t compose_operators(GraphModule& module) {
+  const size_t composed = compose_by(module, kRows);
   put_linears_together(module);
   return composed;
 }

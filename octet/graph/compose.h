@@ -11,4 +11,8 @@ namespace octet {
 /// operators that quantizers know. The same values for the same inputs. What does not fit stays. Returns how many were.
 OCTET_API size_t compose_operators(GraphModule& module);
 
+/// Names operators that every export has as those that quantizers know: `linalg_norm` of vectors is
+/// `linalg_vector_norm`. Returns how many were.
+OCTET_API size_t compose_synonyms(GraphModule& module);
+
 }  // namespace octet

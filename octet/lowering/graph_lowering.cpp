@@ -2,8 +2,10 @@
 
 #include "octet/graph/constant_value.h"
 #include "octet/lowering/batch.h"
+#include "octet/lowering/complex_parts.h"
 #include "octet/lowering/constant_data.h"
 #include "octet/lowering/constants.h"
+#include "octet/lowering/far_values.h"
 #include "octet/lowering/grids.h"
 #include "octet/lowering/layout.h"
 #include "octet/lowering/operator_lowering.h"
@@ -84,7 +86,8 @@ ValueId GraphLowering::converted(ValueId value, const std::optional<Grid>& grid)
   if (known != converted_.end()) return known->second;
   const std::string name = program_.at(value).name;
   const ValueId result = program_.value(name + (grid ? "_quantized" : "_dequantized"), program_.at(value).shape, grid);
-  program_.emit(grid ? OpCode::kQuantize : OpCode::kDequantize, {value}, {result});
+  const ValueId source = grid && !given ? within_reach(program_, value, *grid) : value;
+  program_.emit(grid ? OpCode::kQuantize : OpCode::kDequantize, {source}, {result});
   return converted_[key] = result;
 }
 
@@ -234,6 +237,7 @@ tflite::Model lower(const GraphModule& converted, const LoweringOptions& options
   if (options.batch > 0) make_batch_flexible(*program);
   propagate_shapes(*program, example_inputs(*program, options.batch));
   settle_sizes(*program);
+  lowering::decompose_complex(*program, lowering::ComplexSources::kSpectra);
   return lowering::GraphLowering(*program, options).run();
 }
 

@@ -41,13 +41,22 @@ bool is_one_of(const Node& node, std::initializer_list<const char*> ops) {
 
 int64_t last_size(const Node& node) { return node.meta() && node.meta()->rank() > 0 ? node.sizes().back() : -1; }
 
-// Every element stays what it is, and rows along the last dimension stay whole.
-bool keeps_rows(const Node& node) {
+bool turns_last_dimension(const Node& node) {
+  const int64_t rank = node.meta()->rank();
+  const auto is_last = [&](const char* name) { return (node.arg(name).to_int() + rank) % rank == rank - 1; };
+  if (node.is_call("aten.permute.default")) return (node.arg("dims").to_ints().back() + rank) % rank != rank - 1;
+  return is_one_of(node, {"aten.transpose.int"}) && is_last("dim0") != is_last("dim1");
+}
+
+// Every element that stays is what it was, and rows along the last dimension stay whole.
+bool keeps_rows(const Node& node, const Node& value) {
   const bool may_keep =
-      node.is(Trait::kView) || is_one_of(node, {"aten.unsqueeze.default", "aten.squeeze.dim", "aten.expand.default",
-                                                "aten.clone.default", "aten.contiguous.default", "aten.alias.default"});
-  return may_keep && node.arg(size_t{0}).is_node() && last_size(node) > 0 &&
-         last_size(node) == last_size(*node.arg(size_t{0}).node());
+      node.is(Trait::kView) ||
+      is_one_of(node, {"aten.unsqueeze.default", "aten.squeeze.dim", "aten.squeeze.dims", "aten.squeeze.default",
+                       "aten.expand.default", "aten.clone.default", "aten.contiguous.default", "aten.alias.default",
+                       "aten.permute.default", "aten.transpose.int", "aten.cat.default", "aten.repeat.default",
+                       "aten.slice.Tensor", "aten.select.int", "aten.index_select.default"});
+  return may_keep && last_size(node) > 0 && last_size(node) == last_size(value) && !turns_last_dimension(node);
 }
 
 bool is_softmax_of_rows(const Node& node) {
@@ -107,8 +116,11 @@ Reading by_reader(const Node& value, const Node& reader, int left) {
   if (left == 0 || !reader.is_call()) return Reading::kPlain;
   if (is_softmax_of_rows(reader)) return Reading::kSoftmax;
   if (is_maximum(reader)) return Reading::kMaximum;
-  if (pads(reader)) return by_readers(reader, left - 1) == Reading::kMaximum ? Reading::kMaximum : Reading::kPlain;
-  if (keeps_rows(reader)) return by_readers(reader, left - 1);
+  if (pads(reader)) {
+    const Reading of_padded = by_readers(reader, left - 1);
+    return of_padded == Reading::kSoftmax ? Reading::kSummed : of_padded;  // what is added may be the row's greatest
+  }
+  if (keeps_rows(reader, value)) return by_readers(reader, left - 1);
   if (sums(reader) && last_size(reader) > 0 && last_size(reader) == last_size(value)) {
     const Reading of_sum = by_readers(reader, left - 1);
     if (of_sum != Reading::kSoftmax && of_sum != Reading::kSummed) return Reading::kPlain;

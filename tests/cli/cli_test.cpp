@@ -1,5 +1,7 @@
 // The program as a user runs it: exit status, one-line errors, files in and out. What it computes is held against what
 // the Python reference and LiteRT recorded, and against numbers by hand.
+#include <ATen/ops/equal.h>
+#include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
@@ -316,6 +318,30 @@ TEST_F(Program, RunChecksItsFiles) {
   EXPECT_EQ(lines(shape.err), 1u) << shape.err;
   EXPECT_NE(shape.err.find("conv2d"), std::string::npos) << shape.err;
   EXPECT_FALSE(std::ifstream(file("o.npy")).good());
+}
+
+// A program keeps the sizes it was exported with: the batch is made free, all else is said in the model's terms.
+TEST_F(Program, RunTakesBatchesOfWhatWasExportedWithOneSample) {
+  GraphModule module;
+  Node* x = module.graph().placeholder("x");
+  x->set_meta(TensorMeta{at::kFloat, {1, 2, 3}});
+  Node* flat = module.graph().call("aten.view.default", {x, std::vector<int64_t>{1, 6}});
+  module.graph().output({module.graph().call("aten.relu.default", {flat})});
+  save_octet(module, file("one.octet"));
+  const at::Tensor batch = at::randn({4, 2, 3});
+  write_npy(file("batch.npy"), batch);
+  const auto on = [&](const std::string& input, const std::string& verb) {
+    return run(verb + " --input " + file(input));
+  };
+  const std::string running = "run " + file("one.octet") + " --output " + file("o.npy");
+  const Outcome more = on("batch.npy", running);
+  ASSERT_EQ(more.status, 0) << more.err;
+  EXPECT_TRUE(at::equal(read_npy(file("o.npy")), batch.view({4, 6}).relu()));
+  EXPECT_EQ(on("batch.npy", "compare " + file("one.octet") + " " + file("one.octet")).status, 0);
+  write_npy(file("wide.npy"), at::randn({1, 2, 5}));
+  const Outcome wide = on("wide.npy", running);
+  EXPECT_EQ(wide.status, 1);
+  EXPECT_NE(wide.err.find("input 'x': expected float32[1, 2, 3], got float32[1, 2, 5]"), std::string::npos) << wide.err;
 }
 
 TEST_F(Program, RunTakesAsManyInputsAsTheProgramHas) {

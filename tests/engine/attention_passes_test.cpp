@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "octet/lowering/complex_parts.h"
 #include "octet/targets/engine/passes/pass_manager.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "tests/engine/graph_builder.h"
@@ -219,9 +220,34 @@ std::vector<PassCase> einsums() {
              "permute.default reshape.default reshape.default matmul.default reshape.default"),
       einsum("same_declines", "bij->bij", {{2, 3, 4}}, ""),
       einsum("diagonal_of_samples_declines", "iij->ij", {{3, 3, 4}}, ""),
-      einsum("sum_of_samples_declines", "bi->i", {{2, 3}}, ""),
-      einsum("number_declines", "bi,bi->", {2, 3}, {2, 3}, ""),
+      einsum("sum_of_samples", "bi->i", {{2, 3}}, "sum.dim_IntList"),
+      einsum("sum_of_samples_of_a_factor", "bi,ij->j", {2, 3}, {3, 4}, "matmul.default sum.dim_IntList"),
+      einsum("number", "bi,bi->", {2, 3}, {2, 3},
+             "reshape.default reshape.default matmul.default reshape.default sum.dim_IntList"),
+      einsum("number_of_one", "bij->", {{2, 3, 4}}, "sum.dim_IntList sum.dim_IntList"),
       einsum("spread_size_declines", "bij,bjk->bik", {2, 3, 4}, {1, 4, 5}, ""),
+  };
+}
+
+std::vector<PassCase> rotations() {
+  const auto on_views = [](GraphModule& module) {
+    return lowering::decompose_complex(module, lowering::ComplexSources::kViews);
+  };
+  return {
+      {"rotary",
+       [](GraphBuilder& g) {
+         Node* pairs = g.call("aten.view_as_complex.default", {g.input({2, 6, 4, 2})});
+         Node* turned = g.call("aten.mul.Tensor", {pairs, g.tensor("turn", at::randn({6, 4}, at::kComplexFloat))});
+         return g.finish({g.call("aten.view_as_real.default", {turned})});
+       },
+       on_views,
+       "select.int select.int mul.Tensor mul.Tensor sub.Tensor mul.Tensor mul.Tensor add.Tensor unsqueeze.default "
+       "unsqueeze.default cat.default"},
+      {"spectrum_declines",
+       [](GraphBuilder& g) {
+         return g.finish({g.call("aten.abs.default", {g.call("aten.fft_rfft.default", {g.input({2, 8})})})});
+       },
+       on_views, ""},
   };
 }
 
@@ -283,6 +309,7 @@ const auto kCase = [](const auto& each) { return each.param.name; };
 INSTANTIATE_TEST_SUITE_P(Products, AttentionPassTest, testing::ValuesIn(products()), kCase);
 INSTANTIATE_TEST_SUITE_P(Attention, AttentionPassTest, testing::ValuesIn(attentions()), kCase);
 INSTANTIATE_TEST_SUITE_P(Einsum, AttentionPassTest, testing::ValuesIn(einsums()), kCase);
+INSTANTIATE_TEST_SUITE_P(Rotations, AttentionPassTest, testing::ValuesIn(rotations()), kCase);
 INSTANTIATE_TEST_SUITE_P(Shares, AttentionPassTest, testing::ValuesIn(shares()), kCase);
 INSTANTIATE_TEST_SUITE_P(Softmax, AttentionPassTest, testing::ValuesIn(softmaxes()), kCase);
 

@@ -278,6 +278,9 @@ PassCase index(const std::string& name, Sizes sizes, int64_t dim, Sizes places, 
           decompose_copies, ops};
 }
 
+constexpr const char* kThreeLinears =
+    "linear.default permute.default linear.default permute.default permute.default linear.default permute.default "
+    "relu.default";
 constexpr const char* kTwoLinears = "linear.default permute.default linear.default permute.default relu.default";
 
 PassCase resize(const std::string& name, const std::string& op, Sizes from, Sizes to, bool aligned) {
@@ -471,6 +474,13 @@ std::vector<PassCase> arithmetic() {
        of_input("aten.upsample_bicubic2d.vec", {1, 2, 5, 4},
                 {Arg(), false, c10::IValue(c10::List<double>({1.6, 2.0}))}),
        decompose_resizes, kTwoLinears},
+      {"trilinear",
+       of_input("aten.upsample_trilinear3d.vec", {1, 2, 3, 4, 5}, {std::vector<int64_t>{6, 5, 3}, true, Arg()}),
+       decompose_resizes, kThreeLinears},
+      {"nearest_of_a_volume",
+       of_input("aten.upsample_nearest3d.vec", {2, 2, 3, 4, 5},
+                {Arg(), c10::IValue(c10::List<double>({2.0, 1.6, 1.0}))}),
+       decompose_resizes, kThreeLinears},
       {"select_the_only_one",
        [](auto& g) {
          return g.finish({g.call("aten.select.int", {g.input({2, 1, 3}), int64_t{1}, int64_t{0}})});

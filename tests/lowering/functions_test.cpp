@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tests/engine/graph_builder.h"
 #include "tests/lowering/expect_lowered.h"
 #include "tests/support/error_test.h"
@@ -85,6 +87,45 @@ TEST(Functions, QuotientsThatAreCut) {
                   g.call("aten.fmod.Scalar", {x, 0.3})},
                  "ARG_MAX SUB CAST FLOOR_DIV MUL SUB LESS NOT_EQUAL LOGICAL_AND CAST ADD CAST DIV ABS FLOOR SIGN MUL "
                  "DIV ABS FLOOR SIGN MUL MUL SUB");
+}
+
+// TFLite has no complex numbers: two values stand for each.
+TEST(Functions, ComplexNumbers) {
+  at::manual_seed(5);
+  GraphBuilder g;
+  Node* turn = g.call("aten.unsqueeze.default", {g.tensor("turn", at::randn({6, 4}, at::kComplexFloat)), int64_t{0}});
+  Node* pairs = g.call("aten.view_as_complex.default", {g.input({1, 6, 4, 2})});
+  Node* sound = g.input({1, 64});
+  Node* spectrum = g.call("aten.fft_rfft.default", {sound, Arg(), int64_t{-1}, "ortho"});
+  Node* window = g.call("aten.hann_window.default", {int64_t{12}});
+  Node* spectra = g.call("aten.stft.default", {sound, int64_t{16}, int64_t{4}, int64_t{12}, window, true, Arg(), true});
+  Node* length = g.call("aten.abs.default", {spectra});
+  const auto module = g.finish(
+      {g.call("aten.view_as_real.default", {g.call("aten.mul.Tensor", {pairs, turn})}),
+       g.call("aten.real.default", {spectrum}), g.call("aten.imag.default", {spectrum}), length,
+       g.call("aten.pow.Tensor_Scalar", {length, int64_t{2}}),
+       g.call("aten.view_as_real.default", {g.call("aten.transpose.int", {spectra, int64_t{1}, int64_t{2}})})});
+  const std::vector<at::Tensor> wanted = module->run(g.inputs());
+  const std::vector<at::Tensor> got = integer::Executor(lower(*module)).run(g.inputs());
+  ASSERT_EQ(got.size(), wanted.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_EQ(got[i].sizes(), wanted[i].sizes()) << i;
+    EXPECT_TRUE(at::allclose(got[i], wanted[i], 1e-4, 1e-4)) << i;
+  }
+}
+
+// TFLite's QUANTIZE wraps around where value / scale leaves int32: -inf would become the highest level.
+TEST(Functions, WhatLiesFarFromAGridIsCutInFrontOfIt) {
+  GraphBuilder g;
+  Node* x = g.input({2, 6});
+  Node* far = g.tensor("far", at::tensor({-std::numeric_limits<float>::infinity(), -1e9F, 1e9F, 0.0F, 1.0F, -3e38F}));
+  Node* masked = g.call("aten.where.self", {g.call("aten.gt.Scalar", {x, 0.0}), x, far});
+  Node* levels = g.call("quantized_decomposed.quantize_per_tensor.default",
+                        {masked, 0.01, int64_t{-5}, int64_t{-128}, int64_t{127}, static_cast<int64_t>(at::kChar)});
+  const auto module = g.finish({levels});
+  const tflite::Model program = lower(*module);
+  EXPECT_EQ(test::operators_of(program), "GREATER SELECT_V2 MAXIMUM MINIMUM QUANTIZE");
+  EXPECT_TRUE(at::equal(integer::Executor(program).run(g.inputs())[0], module->run(g.inputs())[0]));
 }
 
 TEST(Functions, Distances) {

@@ -254,6 +254,18 @@ TEST(Warnings, ObserversOfNothing) {
   EXPECT_NE(warnings(*module).at(0).text.find("saw no data"), std::string::npos);
 }
 
+TEST(Warnings, LayersAlongASequenceThatStayInFloat) {
+  GraphBuilder b;
+  Node* x = b.input({1, 5, 3});
+  const std::vector<Arg> weights = {b.parameter("wi", {12, 3}), b.parameter("wh", {12, 4}), b.parameter("bi", {12}),
+                                    b.parameter("bh", {12})};
+  Node* state = b.tensor("state", at::zeros({1, 1, 4}));
+  Node* all = b.call("aten.gru.input", {x, state, Arg(weights), true, int64_t{1}, 0.0, false, false, true});
+  const auto found = warnings(*calibrated(b, b.item(all, 0)));
+  expect_warning(found, "stays on the CPU in float");
+  EXPECT_NE(found[0].way_out.find("--unroll-rnn yes"), std::string::npos) << found[0].way_out;
+}
+
 TEST(OperatorTable, IsTheDocument) {
   std::ifstream in(test::data("../../docs/operators.md"));
   std::stringstream text;

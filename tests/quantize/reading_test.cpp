@@ -85,6 +85,23 @@ TEST(Reading, FollowsWhatReadsTheValue) {
               return softmax(n, n.call("aten.add.Tensor", {Arg(n.last), Arg(mask)}), 3);
             }),
             Reading::kSummed);
+  EXPECT_EQ(
+      reading([&](test::Net& n) {
+        Node* twice = n.call("aten.cat.default", {Arg(std::vector<Arg>{Arg(n.last), Arg(n.last)}), Arg(int64_t{1})});
+        return softmax(n, n.call("aten.transpose.int", {Arg(twice), Arg(int64_t{0}), Arg(int64_t{1})}), 3);
+      }),
+      Reading::kSoftmax)
+      << "the same rows in other places";
+  EXPECT_EQ(reading([&](test::Net& n) {
+              return softmax(n, n.call("aten.transpose.int", {Arg(n.last), Arg(int64_t{2}), Arg(int64_t{3})}), 3);
+            }),
+            Reading::kPlain)
+      << "columns";
+  EXPECT_EQ(reading([&](test::Net& n) {
+              return softmax(n, n.call("aten.constant_pad_nd.default", {Arg(n.last), test::ints({0, 1}), Arg(0.0)}), 3);
+            }),
+            Reading::kSummed)
+      << "longer rows, whose greatest may be what was added";
   for (const bool is_mask : {false, true}) {
     EXPECT_EQ(reading([&](test::Net& n) {
                 Node* other = n.buffer("other", at::zeros({2, 4, 6, 6}));

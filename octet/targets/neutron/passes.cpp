@@ -1,5 +1,6 @@
 #include "octet/targets/neutron/passes.h"
 
+#include "octet/lowering/complex_parts.h"
 #include "octet/targets/engine/float_divisors.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/neutron/constraints.h"
@@ -78,6 +79,12 @@ std::vector<targets::Pass> default_passes(const NeutronLimits& limits, const tar
   };
   // In front of what joins convolutions with BatchNorms; the reference leaves them in float.
   if (with_products) passes.push_back({"decompose_volumes", targets::decompose_volumes});
+  // Pairs of numbers alone: a spectrum's levels differ too much for eight bits, it stays in float.
+  if (with_products) {
+    passes.push_back({"decompose_complex", [](GraphModule& module) {
+                        return lowering::decompose_complex(module, lowering::ComplexSources::kViews);
+                      }});
+  }
   if (with_products) passes.push_back({"recompose_gelu", targets::recompose_gelu});  // its numbers are constants later
   // While what moves a norm's result is one operator each.
   if (with_products && !is_qat && options.settings.at("norms") == "integer") {

@@ -44,4 +44,15 @@ std::string substitute_for(std::string_view short_name) {
   return "";
 }
 
+std::vector<targets::Warning> recurrent_warnings(const GraphModule& quantized) {
+  std::vector<targets::Warning> found;
+  for (const Node* node : quantized.graph().nodes()) {
+    if (!node->is_call()) continue;
+    const std::string_view name = node->op().short_name();
+    const bool is_recurrent = name == "gru" || name == "lstm" || name == "rnn_tanh" || name == "rnn_relu";
+    if (is_recurrent) found.push_back({node->where(), "stays on the CPU in float", substitute_for(name)});
+  }
+  return found;
+}
+
 }  // namespace octet::neutron

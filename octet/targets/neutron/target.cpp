@@ -140,6 +140,7 @@ targets::Target target(const NeutronTargetSpec& spec, std::vector<targets::Opera
   };
   target.value_types = {"int8", "uint8"};
   target.substitute_for = substitute_for;
+  target.warnings = recurrent_warnings;
   target.document = kDocument;
   target.on_chip_bytes = spec.on_chip_bytes();
   return target;

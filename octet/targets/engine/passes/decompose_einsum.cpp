@@ -33,6 +33,7 @@ char repeated(const std::string& letters) {
 struct Equation {
   std::vector<std::string> factors;
   std::string result;
+  std::string summed_last;  // stand in front of the result while it is computed
 };
 
 constexpr const char* kDots = "...";
@@ -138,7 +139,9 @@ class EinsumWriter {
     }
     Factor product = factors_.front();
     for (size_t i = 1; i < factors_.size(); ++i) product = multiplied(product, factors_[i], wanted_behind(e_, i + 1));
-    return add_permute(product.x, order_of(e_.result, product.letters), node_);
+    Node* result = add_permute(product.x, order_of(e_.result, product.letters), node_);
+    if (e_.summed_last.empty()) return result;
+    return add_call("aten.sum.dim_IntList", {result, order_of(e_.summed_last, e_.result), false}, node_.sizes(), node_);
   }
 
  private:
@@ -242,6 +245,19 @@ bool has_one_size_a_letter(const Equation& e, const std::vector<Arg>& factors) {
   return true;
 }
 
+// Samples that a factor would sum over alone, and something of what would end as one number, are summed over at the
+// end.
+void sum_samples_last(Equation& e, const std::vector<Arg>& factors) {
+  std::string last;
+  for (size_t i = 0; i < factors.size(); ++i) {
+    const char samples = e.factors[i].front();
+    const bool is_lost = !holds(wanted_beside(e, i), samples) || (i == 0 && e.result.empty());
+    if (is_lost && !holds(last, samples) && !is_static(factors[i].node())) last += samples;
+  }
+  e.summed_last = last;
+  e.result = last + e.result;
+}
+
 // Samples are neither summed over within their factor nor a diagonal's; every product has a dimension.
 bool keeps_samples(const Equation& e, const std::vector<Arg>& factors) {
   std::string product;
@@ -265,7 +281,7 @@ std::optional<Equation> equation_of(const Node& node) {
   if (factors.empty() || !std::all_of(factors.begin(), factors.end(), is_float_value)) return std::nullopt;
   std::vector<size_t> ranks;
   for (const Arg& factor : factors) ranks.push_back(factor.node()->sizes().size());
-  const std::optional<Equation> equation = parse(node.arg("equation").to_string(), ranks);
+  std::optional<Equation> equation = parse(node.arg("equation").to_string(), ranks);
   if (!equation || repeated(equation->result) != 0 || equation->result.size() != node.sizes().size())
     return std::nullopt;
   for (const std::string& factor : equation->factors) {
@@ -275,6 +291,7 @@ std::optional<Equation> equation_of(const Node& node) {
   for (const std::string& factor : equation->factors) all += factor;
   if (!those(equation->result, all, false).empty()) return std::nullopt;
   const bool does_nothing = factors.size() == 1 && equation->factors[0] == equation->result;
+  sum_samples_last(*equation, factors);
   if (does_nothing || !has_one_size_a_letter(*equation, factors) || !keeps_samples(*equation, factors)) {
     return std::nullopt;
   }

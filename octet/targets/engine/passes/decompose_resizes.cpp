@@ -1,13 +1,16 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_upsample_bicubic2d_aa.h>
 #include <ATen/ops/_upsample_bilinear2d_aa.h>
+#include <ATen/ops/_upsample_nearest_exact2d.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/upsample_bicubic2d.h>
 #include <ATen/ops/upsample_bilinear2d.h>
+#include <ATen/ops/upsample_nearest2d.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include "octet/graph/op.h"
 #include "octet/lowering/resampling.h"
@@ -24,22 +27,35 @@ using Resize = at::Tensor (*)(const at::Tensor&, at::OptionalIntArrayRef, bool, 
 
 struct ResizeRow {
   OpName op;
-  Resize resize;
+  Resize resize;              // of two dimensions; of each by itself as that of volumes
   bool targets_know = false;  // where the scale is the ratio of the sizes
+  size_t rank = 4;
 };
+
+at::Tensor nearest(const at::Tensor& x, at::OptionalIntArrayRef sizes, bool /*aligned*/,
+                   std::optional<at::ArrayRef<double>> factors) {
+  return at::upsample_nearest2d(x, sizes, factors);
+}
+at::Tensor nearest_exact(const at::Tensor& x, at::OptionalIntArrayRef sizes, bool /*aligned*/,
+                         std::optional<at::ArrayRef<double>> factors) {
+  return at::_upsample_nearest_exact2d(x, sizes, factors);
+}
 
 constexpr std::array kResizes = {
     ResizeRow{"aten.upsample_bicubic2d.vec", at::upsample_bicubic2d},
     ResizeRow{"aten._upsample_bicubic2d_aa.vec", at::_upsample_bicubic2d_aa},
     ResizeRow{"aten._upsample_bilinear2d_aa.vec", at::_upsample_bilinear2d_aa},
     ResizeRow{"aten.upsample_bilinear2d.vec", at::upsample_bilinear2d, true},
+    ResizeRow{"aten.upsample_trilinear3d.vec", at::upsample_bilinear2d, false, 5},
+    ResizeRow{"aten.upsample_nearest3d.vec", nearest, false, 5},
+    ResizeRow{"aten._upsample_nearest_exact3d.vec", nearest_exact, false, 5},
 };
 
 // Shares that a dimension may have: a file says sizes, and nothing else holds them.
 constexpr int64_t kMostShares = int64_t{1} << 24;
 
 bool has_few_shares(const Sizes& from, const Sizes& to) {
-  for (const size_t dim : {2, 3}) {
+  for (size_t dim = 2; dim < from.size(); ++dim) {
     if (from[dim] > kMostShares / std::max({from[dim], to[dim], int64_t{1}})) return false;
   }
   return true;
@@ -49,12 +65,12 @@ const ResizeRow* row_of(const Node& node) {
   for (const ResizeRow& row : kResizes) {
     if (!node.is_call(row.op)) continue;
     const Node* x = node.arg("input").node();
-    const bool is_known = x != nullptr && x->meta() && x->sizes().size() == 4 && x->meta()->dtype == at::kFloat &&
-                          node.meta() && node.meta()->numel() > 0 && node.sizes().size() == 4 &&
-                          has_few_shares(x->sizes(), node.sizes());
+    const bool is_known = x != nullptr && x->meta() && x->sizes().size() == row.rank &&
+                          x->meta()->dtype == at::kFloat && node.meta() && node.meta()->numel() > 0 &&
+                          node.sizes().size() == row.rank && has_few_shares(x->sizes(), node.sizes());
     const Arg& factors = node.arg("scale_factors");
     const bool by_numbers = factors.is_none() || (factors.is_constant() && factors.constant().isDoubleList() &&
-                                                  factors.constant().toDoubleVector().size() == 2);
+                                                  factors.constant().toDoubleVector().size() == row.rank - 2);
     if (!is_known || !by_numbers) return nullptr;
     return &row;
   }
@@ -67,7 +83,7 @@ at::Tensor shares_along(const Node& node, const ResizeRow& row, size_t dim) {
   const at::NoGradGuard no_grad;
   const int64_t from = node.arg("input").node()->sizes()[dim], to = node.sizes()[dim];
   const at::Tensor units = at::eye(from).reshape({1, 1, from, from});
-  const bool aligned = node.arg("align_corners").to_bool();
+  const bool aligned = node.has_arg("align_corners") && node.arg("align_corners").to_bool();
   at::Tensor resized;
   if (node.arg("scale_factors").is_none()) {
     const Sizes sizes = {from, to};
@@ -124,10 +140,15 @@ bool resize_by_linears(GraphModule& module, const std::function<bool(const Node&
   for (Node* node : found) {
     const ResizeRow& row = *row_of(*node);
     const auto here = module.graph().inserting_before(node);
-    Node* wide = resize_last(module, node->arg("input").node(), shares_along(*node, row, 3), *node);
-    Node* turned = add_permute(wide, {0, 1, 3, 2}, *node);
-    Node* high = resize_last(module, turned, shares_along(*node, row, 2), *node);
-    replace_by_parts(node, add_permute(high, {0, 1, 3, 2}, *node));
+    Node* x = node->arg("input").node();
+    for (size_t dim = row.rank - 1; dim >= 2; --dim) {
+      Sizes order(row.rank);
+      std::iota(order.begin(), order.end(), 0);
+      std::swap(order[dim], order.back());
+      Node* resized = resize_last(module, add_permute(x, order, *node), shares_along(*node, row, dim), *node);
+      x = add_permute(resized, order, *node);
+    }
+    replace_by_parts(node, x);
   }
   return !found.empty();
 }
