@@ -8,6 +8,7 @@
 #include "octet/formats/container.h"
 #include "octet/formats/json.h"
 #include "octet/formats/pt2_writer.h"
+#include "octet/graph/written_buffers.h"
 #include "octet/quantize/freeze.h"
 #include "octet/quantize/qdq.h"
 #include "octet/support/atomic_write.h"
@@ -72,6 +73,12 @@ tflite::Model write_tflite(const GraphModule& model, const std::string& path, co
     throw Error(path, "the model is not quantized").hint("octet quantize or octet train --qat it first");
   }
   tflite::Model program = lower(model, options);
+  std::vector<std::string> states;
+  for (const Node* buffer : written_buffers(model)) states.push_back("'" + buffer->target() + "'");
+  if (!states.empty()) {
+    log::warn("[", path, "] keeps nothing from run to run: ", join(", ", states),
+              ", which the model writes, begin each run as they are now; make them inputs and results of the model");
+  }
   program.description = octet::str("octet ", octet::version());
   for (auto& [name, text] : program.metadata) {
     if (name != kProgramFacts) continue;

@@ -1,6 +1,7 @@
 #include "octet/lowering/graph_lowering.h"
 
 #include "octet/graph/constant_value.h"
+#include "octet/graph/written_buffers.h"
 #include "octet/lowering/batch.h"
 #include "octet/lowering/complex_parts.h"
 #include "octet/lowering/constant_data.h"
@@ -233,6 +234,7 @@ tflite::Model lower(const GraphModule& converted, const LoweringOptions& options
   check_grids(converted.graph());
   const auto program = converted.copy();
   program->train(false);
+  drop_last_writes(*program);
   if (lowering::computes_in_uint8(*program)) lowering::recentre_uint8(*program);
   if (options.batch > 0) make_batch_flexible(*program);
   propagate_shapes(*program, example_inputs(*program, options.batch));

@@ -3,6 +3,8 @@
 #include <ATen/core/grad_mode.h>
 
 #include "octet/graph/memory_order.h"
+#include "octet/graph/state_guard.h"
+#include "octet/graph/written_buffers.h"
 #include "octet/quantize/constant_fold.h"
 #include "octet/quantize/fake_quantize.h"
 #include "octet/quantize/histogram_observer.h"
@@ -148,8 +150,20 @@ bool needs_calibration(const GraphModule& prepared) {
   });
 }
 
+namespace {
+
+// What the samples leave there is no part of the model.
+std::vector<at::Tensor> states_of(const GraphModule& prepared) {
+  std::vector<at::Tensor> states;
+  for (const Node* buffer : written_buffers(prepared)) states.push_back(prepared.attr(buffer->target()));
+  return states;
+}
+
+}  // namespace
+
 void calibrate(GraphModule& prepared, const std::vector<std::vector<at::Tensor>>& samples) {
   const at::NoGradGuard no_grad;
+  const StateGuard guard(states_of(prepared));
   const Starts starts = find_starts(prepared);
   const bool channels_last = takes_channels_last(prepared.graph());
   const auto run_all = [&] {

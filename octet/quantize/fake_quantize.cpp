@@ -89,8 +89,8 @@ at::Tensor FakeQuantize::forward(const at::Tensor& x) {
 QParams FakeQuantize::watch(const at::Tensor& low, const at::Tensor& high, const std::function<at::Tensor()>& values) {
   if (is_observer_enabled()) {
     // Others may see more in the values than their range.
-    const Observer& observer = *observer_;
-    const std::type_info& kind = typeid(observer);
+    const ObserverBase& watching = *observer_;
+    const std::type_info& kind = typeid(watching);
     const bool by_range = kind == typeid(MinMaxObserver) || kind == typeid(MovingAverageMinMaxObserver) ||
                           kind == typeid(PerChannelMinMaxObserver) ||
                           kind == typeid(MovingAveragePerChannelMinMaxObserver);

@@ -1,7 +1,10 @@
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
+#include "octet/graph/written_buffers.h"
+#include "octet/quantize/calibrate.h"
 #include "octet/quantize/constant_fold.h"
 #include "octet/quantize/prepare.h"
 #include "octet/quantize/quantize_pt2e.h"
@@ -166,6 +169,22 @@ TEST(Prepare, StateThatTheModelWritesIsNotObserved) {
   module = prepare_pt2e(module, quantizer);
   ASSERT_EQ(observers(*module).size(), 1u) << module->graph().text();
   EXPECT_EQ(observers(*module)[0]->arg(0).node()->name(), "x");
+  calibrate(*module, {{at::ones({2, 3})}, {at::ones({2, 3})}});
+  EXPECT_TRUE(at::equal(module->attr("cache"), at::zeros({2, 3}))) << "what samples leave is no part of the model";
+}
+
+TEST(WrittenBuffers, WritesThatNobodyReadGo) {
+  test::Net net({2, 3});
+  Node* x = net.last;
+  Node* state = net.buffer("cache", at::zeros({2, 3}));
+  Node* sum = net.call("aten.add.Tensor", {Arg(state), Arg(x)});
+  net.call("aten.copy_.default", {Arg(state), Arg(sum)});
+  net.last = sum;
+  auto module = net.finish();
+  ASSERT_EQ(written_buffers(*module).size(), 1u);
+  drop_last_writes(*module);
+  EXPECT_TRUE(written_buffers(*module).empty());
+  EXPECT_TRUE(at::equal((*module)(at::ones({2, 3})), at::ones({2, 3})));
 }
 
 TEST(Convert, WeightsBecomeIntegersAndFloatsGo) {
