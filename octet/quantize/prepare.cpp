@@ -88,12 +88,15 @@ class Inserter {
     if (readings.count(Reading::kMaximum) > 0) return Reading::kMaximum;
     if (readings.size() != 1) return Reading::kPlain;
     const Reading reading = *readings.begin();
-    const auto narrowed = [](const Node* value) { return may_be_narrowed(*value); };
+    const auto narrowed = [&](const Node* value) { return may_be_narrowed(*value, reading); };
     return flattens(reading) && !std::all_of(values.begin(), values.end(), narrowed) ? Reading::kPlain : reading;
   }
 
-  // What reads in float may tell apart what lies on one level of a fixed grid.
-  static bool may_be_narrowed(const Node& value) {
+  // What reads in float may tell apart what lies on one level of a fixed grid. A relu that nothing is computed with on
+  // the device has no other work than to clip its input's range.
+  static bool may_be_narrowed(const Node& value, Reading reading) {
+    const bool clips = reading == Reading::kRelu || reading == Reading::kRelu6;
+    if (clips && !(value.is_call() && is_annotated(value))) return false;
     const auto users = value.users();
     return value.notes().contains(kNarrowedNote) &&
            std::all_of(users.begin(), users.end(), [](const Node* user) { return is_annotated(*user); });

@@ -1,5 +1,7 @@
 // Values that their readers flatten beyond some place: no grid holds what lies there.
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/ops/linspace.h>
 #include <gtest/gtest.h>
 
@@ -15,11 +17,14 @@ namespace {
 
 using test::GraphBuilder;
 
-// An input of -60 to 20 through this activation alone.
+// Values of -56 to 22 through this activation alone.
 double db_behind(const std::string& activation, MulRange range, bool is_qat) {
   GraphBuilder g;
-  const auto model = g.finish({g.call(activation, {g.input({1, 4, 16, 16})})});
-  const std::vector<at::Tensor> inputs = {at::linspace(-60, 20, 1024).view({1, 4, 16, 16})};
+  const std::vector<int64_t> sizes = {1, 4, 16, 16};
+  Node* sum = g.call("aten.add.Tensor", {g.input(sizes), g.input(sizes)});
+  const auto model = g.finish({g.call(activation, {sum})});
+  const at::Tensor x = at::linspace(-30, 10, 1024).view(sizes);
+  const std::vector<at::Tensor> inputs = {x * 1.7, x.sin() * 5};
   const at::Tensor wanted = model->copy()->run(inputs)[0];
   NeutronOptions options;
   options.is_qat = is_qat;
@@ -37,9 +42,9 @@ TEST(NarrowRanges, WhatAnActivationFlattensTakesNoLevels) {
     for (const char* name : {"relu", "hardswish", "sigmoid", "silu"}) {
       const std::string activation = octet::str("aten.", name, ".default");
       const double narrow = db_behind(activation, MulRange::kObserved, is_qat);
-      EXPECT_GT(narrow, 38.0) << name << (is_qat ? " in training" : "");
+      EXPECT_GT(narrow, 30.0) << name << (is_qat ? " in training" : "");
       if (activation == "aten.silu.default") continue;  // in float otherwise
-      EXPECT_GT(narrow, db_behind(activation, MulRange::kReference, is_qat) + 5.0) << name;
+      EXPECT_GT(narrow, db_behind(activation, MulRange::kReference, is_qat) + 2.0) << name;
     }
   }
 }
