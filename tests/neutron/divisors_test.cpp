@@ -174,5 +174,28 @@ TEST(Divisors, AnActivationOfAConvolutionAndAnInputAreNoExceptions) {
   expect_finite_and_near(quotient, h.inputs(), 15.0);
 }
 
+// A position times its frequency: at a step of four, sin would know nothing of its angle.
+TEST(Angles, OfManyTurnsStayInFloat) {
+  GraphBuilder g;
+  const at::Tensor frequencies = at::pow(at::scalar_tensor(0.5), at::arange(8)).to(at::kFloat);
+  Node* turns = g.call("aten.mul.Tensor", {g.input({4, 1}), g.tensor("frequencies", frequencies)});
+  Node* shifted = g.call("aten.unsqueeze.default", {g.call("aten.add.Tensor", {turns, 0.5}), int64_t{0}});
+  Node* sine = g.call("aten.sin.default", {shifted});
+  Node* cosine = g.call("aten.cos.default", {shifted});
+  const auto model = g.finish({g.call("aten.cat.default", {Arg(std::vector<Arg>{sine, cosine}), int64_t{2}})});
+  expect_finite_and_near(model, {at::tensor({3.0F, 250.0F, 777.0F, 1000.0F}).view({4, 1})}, 35.0);
+}
+
+// What weights are multiplied with stays on the NPU: the layers of a network of sines.
+TEST(Angles, LayersInFrontOfASineAreQuantized) {
+  at::manual_seed(0);
+  GraphBuilder g;
+  Node* layer = g.call("aten.linear.default", {g.input({4, 8}), g.parameter("weight", {8, 8})});
+  const auto model = g.finish({g.call("aten.sin.default", {g.call("aten.mul.Tensor", {layer, 30.0})})});
+  const auto quantized = divided(model, {at::randn({4, 8})});
+  EXPECT_TRUE(output_grid(*quantized, "aten.linear.default"));
+  EXPECT_FALSE(output_grid(*quantized, "aten.mul.Tensor"));
+}
+
 }  // namespace
 }  // namespace octet

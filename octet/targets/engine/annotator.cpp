@@ -67,8 +67,11 @@ class Annotator {
     }
     nodes_ = (options.scheme.empty() ? target.schemes.front() : *target.find_scheme(options.scheme)).for_node;
     find_factors();
-    divisors_ = float_divisors(
-        module, [&](const Node& node) { return target_.rules.find(node) == nullptr || specs_.is_left_in_float(node); });
+    const auto stays_in_float = [&](const Node& node) {
+      return target_.rules.find(node) == nullptr || specs_.is_left_in_float(node);
+    };
+    divisors_ = float_divisors(module, stays_in_float);
+    angles_ = float_angles(module, stays_in_float);
   }
 
   QuantizationPlan run() {
@@ -166,8 +169,8 @@ class Annotator {
       reasons_[&node] = node.user_count() == 0 ? "nothing reads it" : "its value is no float tensor";
       return;
     }
-    if (divisors_.count(&node) > 0) {
-      reasons_[&node] = kDivides;
+    if (const char* why = why_in_float(node)) {
+      reasons_[&node] = why;
       return;
     }
     const QuantizationConfig& config = config_of(node);
@@ -193,8 +196,8 @@ class Annotator {
     }
     if (rule == nullptr) {
       reasons_[&node] = "no rule";
-    } else if (divisors_.count(&node) > 0) {
-      reasons_[&node] = kDivides;
+    } else if (const char* reason = why_in_float(node)) {
+      reasons_[&node] = reason;
     } else if (rule->qat_only && !is_qat()) {
       reasons_[&node] = "no rule after training";
     } else if (!is_float_value(node) && !(rule->reads_floats && reads_float(node, *rule))) {
@@ -202,6 +205,14 @@ class Annotator {
     } else {
       annotate_by(node, *rule, config_of(node));
     }
+  }
+
+  // What it gives means nothing on integers to those that read it; nullptr where it does.
+  const char* why_in_float(const Node& node) const {
+    if (divisors_.count(&node) > 0) return "an operator in float divides by it: on integers it could become 0";
+    if (angles_.count(&node) > 0)
+      return "sin and cos read it in float: an angle of many turns has no place on integers";
+    return nullptr;
   }
 
   static bool reads_float(const Node& node, const OperatorRule& rule) {
@@ -423,8 +434,6 @@ class Annotator {
     write_output(node, specs_.activation(*numbers, {&node, product_of_batch_norm(node)}));
   }
 
-  static constexpr const char* kDivides = "an operator in float divides by it: on integers it could become 0";
-
   static std::string together(const Node& other) { return octet::str("computed together with '", other.name(), "'"); }
 
   // The node and the activation behind it become one: nothing is quantized between them.
@@ -469,6 +478,7 @@ class Annotator {
   QuantizationPlan plan_;
   std::unordered_set<const Node*> factors_;
   std::unordered_set<const Node*> divisors_;  // that an operator in float divides by
+  std::unordered_set<const Node*> angles_;    // that sin and cos read in float
   mutable SharedRows rows_;
 };
 

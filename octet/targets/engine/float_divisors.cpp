@@ -133,6 +133,22 @@ std::vector<Node*> sources_of_zeros(const GraphModule& module, const Node& node)
   return is_moved(node) || keeps_zero ? one(node.inputs().front()) : std::vector<Node*>{};
 }
 
+bool is_of_angles(const Node& node) { return is_any_of(node, {"aten.sin.default", "aten.cos.default"}); }
+
+// One of these alone on the NPU, between values of other grids, would be little work there.
+bool scales_or_moves(const Node& node) {
+  return is_moved(node) || is_any_of(node, {"aten.cat.default", "aten.mul.Tensor", "aten.mul_.Tensor",
+                                            "aten.div.Tensor", "aten.div_.Tensor", "aten.add.Tensor",
+                                            "aten.add_.Tensor", "aten.sub.Tensor", "aten.sub_.Tensor"});
+}
+
+bool reads_parameter(const GraphModule& module, const Node& node) {
+  const std::vector<Node*> inputs = node.inputs();
+  return std::any_of(inputs.begin(), inputs.end(), [&](const Node* input) {
+    return input->is_get_attr() && module.attr_kind(input->target()) == AttrKind::kParameter;
+  });
+}
+
 }  // namespace
 
 Node* divisor_of(const Node& node) {
@@ -158,6 +174,26 @@ std::unordered_set<const Node*> float_divisors(const GraphModule& module,
     }
     if (!node->is_call() || !stays_in_float(*node)) continue;
     if (const Node* divisor = divisor_of(*node)) found.insert(divisor);
+  }
+  return found;
+}
+
+std::unordered_set<const Node*> float_angles(const GraphModule& module,
+                                             const std::function<bool(const Node&)>& stays_in_float) {
+  std::unordered_set<const Node*> found;
+  const auto reads_angles = [&](const Node& node) { return is_of_angles(node) && stays_in_float(node); };
+  const std::vector<Node*> nodes = module.graph().nodes();
+  for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
+    const Node* node = *it;
+    if (!reads_angles(*node) && (found.count(node) == 0 || is_product(*node))) continue;
+    for (const Node* input : node->inputs()) {
+      if (scales_or_moves(*input) || (is_product(*input) && !reads_parameter(module, *input))) found.insert(input);
+    }
+  }
+  for (const Node* input : module.graph().placeholders()) {
+    const std::vector<Node*> users = input->users();
+    const auto is_float = [&](const Node* user) { return found.count(user) > 0 || reads_angles(*user); };
+    if (!users.empty() && std::all_of(users.begin(), users.end(), is_float)) found.insert(input);
   }
   return found;
 }

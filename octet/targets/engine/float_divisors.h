@@ -20,4 +20,10 @@ Node* divisor_of(const Node& node);
 std::unordered_set<const Node*> float_divisors(const GraphModule& module,
                                                const std::function<bool(const Node&)>& stays_in_float);
 
+/// The values that sin and cos for which `stays_in_float` holds read, where a scaling, a sum or a product of matrices
+/// without weights gives them, those which these scale and move, and inputs that nothing else reads: of the angles of a
+/// hundred turns (a position times its frequency) a grid of 256 levels does not tell where in its turn each stands.
+std::unordered_set<const Node*> float_angles(const GraphModule& module,
+                                             const std::function<bool(const Node&)>& stays_in_float);
+
 }  // namespace octet::targets
