@@ -1,6 +1,7 @@
 #include "octet/graph/written_buffers.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "octet/graph/trait.h"
@@ -8,55 +9,89 @@
 namespace octet {
 namespace {
 
-// Whose memory the value lies in.
-const Node* owner_of(const Node* value) {
-  while (value != nullptr && value->is_call()) {
-    const std::vector<c10::Argument>& arguments = value->op().schema().arguments();
+// Whose memory a value lies in.
+class Owners {
+ public:
+  explicit Owners(const GraphModule& module) {
+    for (const Node* node : module.graph().nodes()) {
+      const Node* shared = node->is_call() ? shared_by(*node) : nullptr;
+      owners_[node] = shared == nullptr ? node : of(shared);
+    }
+  }
+
+  const Node* of(const Node* value) const {
+    const auto found = owners_.find(value);
+    return found == owners_.end() ? value : found->second;
+  }
+
+ private:
+  static const Node* shared_by(const Node& call) {
+    const std::vector<c10::Argument>& arguments = call.op().schema().arguments();
     const auto shared = std::find_if(arguments.begin(), arguments.end(),
                                      [](const c10::Argument& each) { return each.alias_info() != nullptr; });
-    if (shared == arguments.end()) break;
-    value = value->arg(static_cast<size_t>(shared - arguments.begin())).node();
+    return shared == arguments.end() ? nullptr : call.arg(static_cast<size_t>(shared - arguments.begin())).node();
   }
-  return value;
-}
 
-bool is_state(const GraphModule& module, const Node* node) {
-  if (node == nullptr || !node->is_get_attr() || module.attr_kind(node->target()) != AttrKind::kBuffer) return false;
-  const std::vector<Node*> users = node->users();
-  const bool is_statistic =
-      std::any_of(users.begin(), users.end(), [](const Node* user) { return user->is(Trait::kBatchNorm); });
-  return !is_statistic && module.attr(node->target()).is_floating_point();
-}
+  std::unordered_map<const Node*, const Node*> owners_;
+};
+
+// Asked once of each buffer, however often it is written.
+class States {
+ public:
+  explicit States(const GraphModule& module) : module_(module) {}
+
+  bool contain(const Node* owner) {
+    if (owner == nullptr || !owner->is_get_attr()) return false;
+    const auto [known, is_new] = known_.try_emplace(owner, false);
+    if (is_new) known->second = is_state(*owner);
+    return known->second;
+  }
+
+ private:
+  bool is_state(const Node& owner) const {
+    if (module_.attr_kind(owner.target()) != AttrKind::kBuffer) return false;
+    const std::vector<Node*> users = owner.users();
+    const auto is_batch_norm = [](const Node* user) { return user->is(Trait::kBatchNorm); };
+    const bool is_statistic = std::any_of(users.begin(), users.end(), is_batch_norm);
+    return !is_statistic && module_.attr(owner.target()).is_floating_point();
+  }
+
+  const GraphModule& module_;
+  std::unordered_map<const Node*, bool> known_;
+};
 
 }  // namespace
 
 std::vector<const Node*> written_buffers(const GraphModule& module) {
+  const Owners owners(module);
+  States states(module);
   std::vector<const Node*> written;
+  std::unordered_set<const Node*> seen;
   for (const Node* node : module.graph().nodes()) {
     if (!node->is_call() || node->is(Trait::kBatchNorm)) continue;
     const std::vector<c10::Argument>& arguments = node->op().schema().arguments();
     for (size_t i = 0; i < arguments.size(); ++i) {
       if (arguments[i].alias_info() == nullptr || !arguments[i].alias_info()->isWrite()) continue;
-      const Node* owner = owner_of(node->arg(i).node());
-      if (is_state(module, owner) && std::find(written.begin(), written.end(), owner) == written.end()) {
-        written.push_back(owner);
-      }
+      const Node* owner = owners.of(node->arg(i).node());
+      if (states.contain(owner) && seen.insert(owner).second) written.push_back(owner);
     }
   }
   return written;
 }
 
 void drop_last_writes(GraphModule& module) {
+  const Owners owners(module);
+  States states(module);
   std::unordered_set<const Node*> read;  // owners of what later nodes read
   const std::vector<Node*> nodes = module.graph().nodes();
   for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
     Node* node = *it;
-    const Node* owner = node->is_call("aten.copy_.default") ? owner_of(node->arg(size_t{0}).node()) : nullptr;
-    if (owner != nullptr && node->user_count() == 0 && is_state(module, owner) && !read.contains(owner)) {
+    const Node* owner = node->is_call("aten.copy_.default") ? owners.of(node->arg(size_t{0}).node()) : nullptr;
+    if (owner != nullptr && node->user_count() == 0 && states.contain(owner) && !read.contains(owner)) {
       module.graph().erase(node);
       continue;
     }
-    for (const Node* input : node->inputs()) read.insert(owner_of(input));
+    for (const Node* input : node->inputs()) read.insert(owners.of(input));
   }
 }
 

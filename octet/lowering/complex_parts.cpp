@@ -37,6 +37,13 @@ bool moves(const Node& node) {
   return is_one_of(node, kMoves);
 }
 
+// Elements that a transform's matrix may have: a file says sizes, and nothing else holds them.
+constexpr int64_t kMostWaves = int64_t{1} << 24;
+
+bool has_few_waves(int64_t n, int64_t frequencies) {
+  return n > 0 && frequencies > 0 && frequencies <= kMostWaves / 2 / n;
+}
+
 // [2 F, n]: cosines of F frequencies over n places, then what the imaginary parts take.
 at::Tensor waves(int64_t n, int64_t frequencies, double factor) {
   const at::Tensor places = at::arange(n, at::kLong), turns = at::arange(frequencies, at::kLong);
@@ -53,7 +60,7 @@ class ComplexTaker {
     for (Node* node : module_.graph().nodes()) {
       if (node->is_call() && is_real(*node)) changed = take(*node) || changed;
     }
-    if (changed) module_.graph().eliminate_dead_code();
+    if (!known_.empty()) module_.graph().eliminate_dead_code();  // halves of what could not be taken apart, too
     return changed;
   }
 
@@ -64,7 +71,7 @@ class ComplexTaker {
                                      "aten.abs.default", "aten.angle.default"};
     Node* z = is_one_of(node, kReaders) ? node.arg(size_t{0}).node() : nullptr;
     if (z == nullptr || !is_complex(*z)) return false;
-    const std::optional<Parts> parts = parts_of(z);
+    const std::optional<Parts> parts = parts_behind(z);
     if (!parts) return false;
     const auto here = module_.graph().inserting_before(&node);
     const std::vector<int64_t>& sizes = z->sizes();
@@ -104,14 +111,26 @@ class ComplexTaker {
     return true;
   }
 
-  std::optional<Parts> parts_of(Node* z) {
-    const auto known = known_.find(z);
-    if (known != known_.end()) return known->second;
-    const auto here = module_.graph().inserting_before(z);
-    const std::optional<Parts> parts = make_parts(*z);
-    known_[z] = parts;
-    return parts;
+  // What a value is computed from comes first: files hold chains deeper than any stack.
+  std::optional<Parts> parts_behind(Node* z) {
+    std::vector<Node*> open = {z};
+    while (!open.empty()) {
+      Node* next = open.back();
+      const size_t before = open.size();
+      if (known_.count(next) == 0) {
+        for (Node* input : next->inputs()) {
+          if (is_complex(*input) && known_.count(input) == 0) open.push_back(input);
+        }
+        if (open.size() > before) continue;
+        const auto here = module_.graph().inserting_before(next);
+        known_[next] = make_parts(*next);
+      }
+      open.pop_back();
+    }
+    return known_.at(z);
   }
+
+  std::optional<Parts> parts_of(const Node* z) const { return is_complex(*z) ? known_.at(z) : std::nullopt; }
 
   std::optional<Parts> make_parts(Node& z) {
     if (!is_complex(z)) return std::nullopt;
@@ -192,7 +211,7 @@ class ComplexTaker {
     const int64_t n = x.sizes().back(), frequencies = z.sizes().back();
     const int64_t dim = z.arg("dim").to_int();
     const bool as_it_is = z.arg("n").is_none() || z.arg("n").to_int() == n;
-    if (!as_it_is || (dim != -1 && dim != rank - 1)) return std::nullopt;
+    if (!as_it_is || (dim != -1 && dim != rank - 1) || !has_few_waves(n, frequencies)) return std::nullopt;
     const std::string norm = z.arg("norm").is_none() ? "backward" : z.arg("norm").to_string();
     const double length = static_cast<double>(n);
     const double factor = norm == "ortho" ? 1 / std::sqrt(length) : norm == "forward" ? 1 / length : 1.0;
@@ -207,6 +226,7 @@ class ComplexTaker {
   std::optional<Parts> spectra(Node& z, Node& x) {
     if (x.meta()->rank() != 2 || z.meta()->rank() != 3) return std::nullopt;
     const int64_t n = z.arg("n_fft").to_int(), frequencies = z.sizes()[1];
+    if (!has_few_waves(n, frequencies)) return std::nullopt;
     const int64_t hop = z.arg("hop_length").is_none() ? n / 4 : z.arg("hop_length").to_int();
     const int64_t length = z.arg("win_length").is_none() ? n : z.arg("win_length").to_int();
     at::Tensor window = at::ones({length});

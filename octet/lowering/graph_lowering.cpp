@@ -87,7 +87,7 @@ ValueId GraphLowering::converted(ValueId value, const std::optional<Grid>& grid)
   if (known != converted_.end()) return known->second;
   const std::string name = program_.at(value).name;
   const ValueId result = program_.value(name + (grid ? "_quantized" : "_dequantized"), program_.at(value).shape, grid);
-  const ValueId source = grid && !given ? within_reach(program_, value, *grid) : value;
+  const ValueId source = grid && !given ? far_values_.within_reach(value, *grid) : value;
   program_.emit(grid ? OpCode::kQuantize : OpCode::kDequantize, {source}, {result});
   return converted_[key] = result;
 }

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "octet/lowering/far_values.h"
 #include "octet/lowering/lowering.h"
 #include "octet/lowering/program.h"
 
@@ -55,6 +56,7 @@ class GraphLowering {
   const GraphModule& module_;
   LoweringOptions options_;
   Program program_;
+  FarValues far_values_{program_};
   std::unordered_set<const Node*> channels_last_;
   std::unordered_map<const Node*, Grid> grids_;
   std::unordered_map<const Node*, PlacedValue> values_;

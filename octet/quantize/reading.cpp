@@ -107,38 +107,44 @@ Reading flattened_by(const Node& value, const Node& reader) {
   return Reading::kSigmoid;
 }
 
-// Through a few steps: what stands between a mask and its softmax is short.
+// Through a few steps, past few readers: what stands between a mask and its softmax is short, and graphs in which much
+// is joined again and again have more ways through them than anyone can walk.
 constexpr int kMostSteps = 8;
+constexpr int kMostReaders = 256;
 
-Reading by_readers(const Node& value, int left);
+class Readers {
+ public:
+  Reading of(const Node& value, int left) {
+    std::optional<Reading> common;
+    for (const Node* reader : value.users()) {
+      const Reading reading = says(value, *reader, left);
+      if (reading == Reading::kPlain || (common && *common != reading)) return Reading::kPlain;
+      common = reading;
+    }
+    return common.value_or(Reading::kPlain);
+  }
 
-Reading by_reader(const Node& value, const Node& reader, int left) {
-  if (left == 0 || !reader.is_call()) return Reading::kPlain;
-  if (is_softmax_of_rows(reader)) return Reading::kSoftmax;
-  if (is_maximum(reader)) return Reading::kMaximum;
-  if (pads(reader)) {
-    const Reading of_padded = by_readers(reader, left - 1);
-    return of_padded == Reading::kSoftmax ? Reading::kSummed : of_padded;  // what is added may be the row's greatest
+  Reading says(const Node& value, const Node& reader, int left) {
+    if (left == 0 || --readers_left_ < 0 || !reader.is_call()) return Reading::kPlain;
+    if (is_softmax_of_rows(reader)) return Reading::kSoftmax;
+    if (is_maximum(reader)) return Reading::kMaximum;
+    if (pads(reader)) {
+      const Reading of_padded = of(reader, left - 1);
+      return of_padded == Reading::kSoftmax ? Reading::kSummed : of_padded;  // what is added may be the row's greatest
+    }
+    if (keeps_rows(reader, value)) return of(reader, left - 1);
+    if (sums(reader) && last_size(reader) > 0 && last_size(reader) == last_size(value)) {
+      const Reading of_sum = of(reader, left - 1);
+      if (of_sum != Reading::kSoftmax && of_sum != Reading::kSummed) return Reading::kPlain;
+      if (!subtracts(reader) || reader.arg(1).node() != &value) return Reading::kSummed;
+      return reader.arg(size_t{0}).node() != &value ? Reading::kTakenOff : Reading::kPlain;
+    }
+    return flattened_by(value, reader);
   }
-  if (keeps_rows(reader, value)) return by_readers(reader, left - 1);
-  if (sums(reader) && last_size(reader) > 0 && last_size(reader) == last_size(value)) {
-    const Reading of_sum = by_readers(reader, left - 1);
-    if (of_sum != Reading::kSoftmax && of_sum != Reading::kSummed) return Reading::kPlain;
-    if (!subtracts(reader) || reader.arg(1).node() != &value) return Reading::kSummed;
-    return reader.arg(size_t{0}).node() != &value ? Reading::kTakenOff : Reading::kPlain;
-  }
-  return flattened_by(value, reader);
-}
 
-Reading by_readers(const Node& value, int left) {
-  std::optional<Reading> common;
-  for (const Node* reader : value.users()) {
-    const Reading reading = by_reader(value, *reader, left);
-    if (reading == Reading::kPlain || (common && *common != reading)) return Reading::kPlain;
-    common = reading;
-  }
-  return common.value_or(Reading::kPlain);
-}
+ private:
+  int readers_left_ = kMostReaders;
+};
 
 at::Tensor with_rows_lifted(const at::Tensor& x, Reading reading) {
   if (x.dim() == 0) return x;
@@ -194,8 +200,8 @@ std::pair<float, float> flat_bounds(Reading reading, float high) {
   return {-kNone, kNone};
 }
 
-Reading reading_of(const Node& value) { return by_readers(value, kMostSteps); }
-Reading reading_of(const Node& value, const Node& reader) { return by_reader(value, reader, kMostSteps); }
+Reading reading_of(const Node& value) { return Readers().of(value, kMostSteps); }
+Reading reading_of(const Node& value, const Node& reader) { return Readers().says(value, reader, kMostSteps); }
 
 const char* text(Reading reading) {
   for (const auto& [known, word] : kNames) {

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "octet/lowering/complex_parts.h"
 #include "tests/engine/graph_builder.h"
 #include "tests/lowering/expect_lowered.h"
 #include "tests/support/error_test.h"
@@ -112,6 +113,22 @@ TEST(Functions, ComplexNumbers) {
     ASSERT_EQ(got[i].sizes(), wanted[i].sizes()) << i;
     EXPECT_TRUE(at::allclose(got[i], wanted[i], 1e-4, 1e-4)) << i;
   }
+}
+
+// A file says how many there are: no stack holds them, nor any memory the matrix of a long transform.
+TEST(Functions, ManyComplexNumbers) {
+  const at::NoGradGuard no_grad;
+  GraphBuilder g;
+  Node* value = g.call("aten.view_as_complex.default", {g.input({1, 2})});
+  for (int i = 0; i < 20000; ++i) value = g.call("aten.mul.Tensor", {value, 1.0});
+  const auto deep = g.finish({g.call("aten.view_as_real.default", {value})});
+  EXPECT_TRUE(lowering::decompose_complex(*deep, lowering::ComplexSources::kViews));
+  EXPECT_TRUE(deep->run(g.inputs())[0].equal(g.inputs()[0]));
+
+  GraphBuilder h;
+  Node* spectrum = h.call("aten.fft_rfft.default", {h.input({1, 20000})});
+  const auto wide = h.finish({h.call("aten.real.default", {spectrum})});
+  EXPECT_FALSE(lowering::decompose_complex(*wide, lowering::ComplexSources::kSpectra));
 }
 
 // TFLite's QUANTIZE wraps around where value / scale leaves int32: -inf would become the highest level.

@@ -119,6 +119,24 @@ TEST(Reading, FollowsWhatReadsTheValue) {
       << "another reader needs it whole";
 }
 
+// Where each of twenty values is joined with all of the twenty before, there are more ways on than can be walked.
+TEST(Reading, LooksAtSoManyReadersAlone) {
+  test::Net n({1, 4});
+  Node* first = n.last;
+  std::vector<Arg> layer = {Arg(first)};
+  for (int depth = 0; depth < 7; ++depth) {
+    std::vector<Arg> next;
+    for (int i = 0; i < 20; ++i) {
+      Node* joined = n.call("aten.cat.default", {Arg(layer), Arg(0)});
+      joined->set_meta(TensorMeta{at::kFloat, {1, 4}});
+      next.emplace_back(joined);
+    }
+    layer = next;
+  }
+  for (const Arg& last : layer) n.call("aten.softmax.int", {last, Arg(-1)});
+  EXPECT_EQ(reading_of(*first), Reading::kPlain);
+}
+
 TEST(Reading, ObserversGoByItAndKeepIt) {
   MinMaxObserver observer(ObserverArgs{});
   observer.reading = Reading::kSoftmax;
