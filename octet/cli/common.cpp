@@ -92,16 +92,20 @@ std::vector<int64_t> parse_sizes(const std::string& text) {
   return sizes;
 }
 
+void free_batch(GraphModule& module, const std::string& where) {
+  try {
+    make_batch_flexible(module);
+  } catch (const Error& error) {
+    log::debug("[", where, "] stays at its batch: ", error.what());
+  }
+}
+
 namespace {
 
 // Converters write batch 1 wherever the model leaves it open.
 std::shared_ptr<GraphModule> open_tflite(const std::string& path) {
   std::shared_ptr<GraphModule> module = load_tflite(path);
-  try {
-    make_batch_flexible(*module);
-  } catch (const Error& error) {
-    log::debug("[", path, "] stays at its batch: ", error.what());
-  }
+  free_batch(*module, path);
   return module;
 }
 

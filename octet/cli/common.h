@@ -11,6 +11,8 @@ namespace octet::cli {
 
 /// Reads a .pt2, an octet container, a TorchScript file or a .tflite, or builds a model by its name.
 std::shared_ptr<GraphModule> open_model(const ModelArguments& model);
+/// The batch of the model of the file `where` is made free; a model whose batch cannot be followed stays as it is.
+void free_batch(GraphModule& module, const std::string& where);
 /// True where the model is a .tflite.
 bool is_program(const ModelArguments& model);
 /// The model opened anew with these sizes of its inputs where its file leaves them open; `model` where it does not.

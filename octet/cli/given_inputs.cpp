@@ -2,16 +2,15 @@
 
 #include <algorithm>
 
+#include "octet/cli/common.h"
 #include "octet/formats/dtype.h"
-#include "octet/lowering/batch.h"
-#include "octet/support/log.h"
 #include "octet/support/text.h"
 
 namespace octet::cli {
 namespace {
 
 std::string text_of(at::ScalarType type, const std::vector<int64_t>& sizes) {
-  return octet::str(dtype_name(type), "[", join(", ", sizes), "]");
+  return octet::str(dtype_name(type), sizes_text(sizes));
 }
 
 bool only_batch_differs(const std::vector<int64_t>& exported, const std::vector<int64_t>& given) {
@@ -21,7 +20,7 @@ bool only_batch_differs(const std::vector<int64_t>& exported, const std::vector<
 
 }  // namespace
 
-void take_batch_of(GraphModule& module, const std::vector<at::Tensor>& inputs) {
+void take_batch_of(const std::string& where, GraphModule& module, const std::vector<at::Tensor>& inputs) {
   const std::vector<Node*> placeholders = module.graph().placeholders();
   if (inputs.empty() || inputs.size() != placeholders.size()) return;
   bool differs = false;
@@ -33,11 +32,7 @@ void take_batch_of(GraphModule& module, const std::vector<at::Tensor>& inputs) {
     differs = true;
   }
   if (!differs) return;
-  try {
-    make_batch_flexible(module);
-  } catch (const Error& error) {
-    log::debug("the model stays at its batch: ", error.what());
-  }
+  free_batch(module, where);
 }
 
 Error of_inputs(const std::string& where, const GraphModule& module, const std::vector<at::Tensor>& inputs,

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
+#include "octet/graph/compose.h"
 #include "octet/graph/recorder.h"
 #include "octet/graph/state_guard.h"
 
@@ -73,6 +74,7 @@ std::shared_ptr<GraphModule> record(const ForwardFunction& forward, const Tensor
     results = recorder.run(forward, inputs);
     recorder.finish(results);
   }
+  compose_synonyms(*module);
   put_linears_together(*module);
   module->graph().eliminate_dead_code();
   module->verify();

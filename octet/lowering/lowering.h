@@ -32,7 +32,8 @@ inline constexpr const char* kProgramFacts = "octet";
 /// the names of their nodes. An operator between a dequantize and a quantize becomes an integer operator where
 /// TFLite has one; any other stays in float, between DEQUANTIZE and QUANTIZE. An operator that reads or gives another
 /// grid than its kernel can is joined by QUANTIZE. Where operators compute on uint8, all uint8 becomes int8 with zero
-/// points less 128: the same numbers, in the type that TFLite's kernels compute in.
+/// points less 128: the same numbers, in the type that TFLite's kernels compute in. Buffers that the program writes for
+/// its next run (octet/graph/written_buffers.h) are constants: what only that run would read is left out.
 ///
 /// Throws octet::Error naming the node that TFLite has no operator for, or through which the batch cannot be followed.
 OCTET_API tflite::Model lower(const GraphModule& converted, const LoweringOptions& options = {});

@@ -121,14 +121,10 @@ bool RangeObserver::forward_range(const at::Tensor& low, const at::Tensor& high)
   // What counts of several processes' values is more than one range can say.
   if (reading == Reading::kMaximum && ranges_meet()) return false;
   if (low.dim() != 0 || !is_whole_range(first_value<float>(low), first_value<float>(high), reading)) return false;
-  at::Tensor met_low = low, met_high = high;
-  if (flattens(reading)) {
-    const auto [least, most] = flat_bounds(reading, first_value<float>(high));
-    met_low = low.clamp(least, most);
-    met_high = high.clamp(least, most);
-  }
-  meet(met_low, met_high);
-  if (!observe_range(met_low, met_high)) return false;
+  SeenRange seen{{}, low, high};
+  meet(seen.low, seen.high);
+  flatten(seen, reading);
+  if (!observe_range(seen.low, seen.high)) return false;
   lead_followers();
   return true;
 }
@@ -190,6 +186,7 @@ void RangeObserver::copy_state_from(const RangeObserver& other) {
 SeenRange RangeObserver::look_at(const at::Tensor& x) {
   SeenRange seen = seen_range(type_name(), x, reading);
   meet(seen);
+  flatten(seen, reading);
   left_some_out_ = left_some_out_ || (seen.left_out && reading == Reading::kPlain);
   return seen;
 }

@@ -60,7 +60,6 @@ class Inserter {
     for (Node* node : module_.graph().nodes()) {
       // From here on only the fact counts.
       if (node->notes().erase(kAnnotationKey)) node->notes()[kAnnotatedNote] = true;
-      node->notes().erase(kNarrowedNote);
     }
     return inserted_;
   }
@@ -98,8 +97,8 @@ class Inserter {
     const bool clips = reading == Reading::kRelu || reading == Reading::kRelu6;
     if (clips && !(value.is_call() && is_annotated(value))) return false;
     const auto users = value.users();
-    return value.notes().contains(kNarrowedNote) &&
-           std::all_of(users.begin(), users.end(), [](const Node* user) { return is_annotated(*user); });
+    return std::all_of(users.begin(), users.end(),
+                       [](const Node* user) { return is_annotated(*user) && annotation(*user)->narrows_inputs; });
   }
 
   std::shared_ptr<ObserverBase> make(const SharingGroups::Group& group, bool qat) const {

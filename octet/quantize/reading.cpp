@@ -187,6 +187,10 @@ bool is_counted(float value) { return std::abs(value) < kBeyondAll; }  // false 
 
 bool flattens(Reading reading) { return reading >= Reading::kRelu; }
 
+namespace {
+
+// The bounds beyond which elements count as these, for a value whose greatest element is `high`; infinite where there
+// are none.
 std::pair<float, float> flat_bounds(Reading reading, float high) {
   constexpr float kNone = std::numeric_limits<float>::infinity();
   constexpr double kStepsOfResult = 2048.0;  // eighths of a step of 255 levels, roughly
@@ -199,6 +203,8 @@ std::pair<float, float> flat_bounds(Reading reading, float high) {
   if (reading == Reading::kTanh) return {-kLastLevel / 2, kLastLevel / 2};
   return {-kNone, kNone};
 }
+
+}  // namespace
 
 Reading reading_of(const Node& value) { return Readers().of(value, kMostSteps); }
 Reading reading_of(const Node& value, const Node& reader) { return Readers().says(value, reader, kMostSteps); }
@@ -240,19 +246,22 @@ SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading r
   }
   const bool may_be_padded = ranges_meet() || first_value<float>(seen.low) <= kSentinel;
   if (reading == Reading::kMaximum && may_be_padded) seen.elements = without_padding(seen.elements);
-  if (flattens(reading) && seen.elements.numel() > 0) {
-    if (!seen.elements.is_same(all)) measure();
-    const auto [low, high] = flat_bounds(reading, first_value<float>(seen.high));
-    if (first_value<float>(seen.low) < low || first_value<float>(seen.high) > high) {
-      seen.elements = seen.elements.clamp(low, high);
-    }
-  }
   if (seen.elements.numel() == 0) {
     seen.low = seen.high = at::Tensor();
   } else if (!seen.elements.is_same(all)) {
     measure();
   }
   return seen;
+}
+
+void flatten(SeenRange& seen, Reading reading) {
+  if (!flattens(reading) || !seen.low.defined()) return;
+  const float least = first_value<float>(seen.low), greatest = first_value<float>(seen.high);
+  const auto [low, high] = flat_bounds(reading, greatest);
+  if (least >= low && greatest <= high) return;
+  for (at::Tensor* each : {&seen.elements, &seen.low, &seen.high}) {
+    if (each->defined()) *each = each->clamp(low, high);
+  }
 }
 
 }  // namespace octet

@@ -3,10 +3,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <string>
-#include <utility>
 
 #include "octet/graph/node.h"
-#include "octet/graph/notes.h"
 #include "octet/support/api.h"
 
 namespace octet {
@@ -29,15 +27,8 @@ enum class Reading {
   kTanh,       ///< nothing beyond +-ln(511) / 2, the same on a grid of 1/128
 };
 
-/// Set by quantizers on nodes whose grid leaves out what their readers flatten (kRelu to kTanh).
-inline const NoteKey<bool> kNarrowedNote("narrowed_range");
-
 /// kRelu to kTanh.
 bool flattens(Reading reading);
-
-/// The bounds beyond which elements count as these, for a value whose greatest element is `high`; infinite where there
-/// are none.
-std::pair<float, float> flat_bounds(Reading reading, float high);
 
 /// As the readers of the value say; all of them must be of one mind. What only moves rows is looked through.
 Reading reading_of(const Node& value);
@@ -56,8 +47,7 @@ struct SeenRange {
   bool left_out = false;  ///< infinities, or numbers beyond 1e30, were there
 };
 
-/// True where all elements between these bounds count, whatever they are: seen_range() would give just this range, or
-/// what flat_bounds() leave of it.
+/// True where all elements between these bounds count, whatever they are: seen_range() would give just this range.
 bool is_whole_range(float low, float high, Reading reading);
 
 /// The elements of `x` that count. With kSoftmax, an element that lies 64 or more below the greatest of its row (its
@@ -66,5 +56,9 @@ bool is_whole_range(float low, float high, Reading reading);
 /// all this upside down. Without elements where none
 /// counts. Throws octet::Error naming `observer` for NaN.
 SeenRange seen_range(const std::string& observer, const at::Tensor& x, Reading reading);
+
+/// What the value's readers flatten (kRelu to kTanh) counts as where that begins, in the elements and in their range.
+/// For a range that several processes have, where they share one: silu's depends on the greatest element.
+void flatten(SeenRange& seen, Reading reading);
 
 }  // namespace octet

@@ -138,6 +138,8 @@ struct OCTET_API QuantizationAnnotation {
   /// In training: whether the BatchNorm that alone reads this product is trained as one with it. nullopt: as the
   /// quantizer says of all (Quantizer::joins_batch_norms).
   std::optional<bool> joins_batch_norm;
+  /// The grid of a value that such nodes alone read may leave out what they flatten (Reading::kRelu to kTanh).
+  bool narrows_inputs = false;
   /// Set once a quantizer has decided about the node.
   bool annotated = false;
 

@@ -166,7 +166,8 @@ class WatchedValues {
 at::Tensor counted(const at::Tensor& wanted, Reading reading) {
   const at::Tensor finite = at::isfinite(wanted);
   if (reading == Reading::kPlain || at::isnan(wanted).any().item<bool>()) return finite;
-  const SeenRange seen = seen_range("value_losses", wanted, reading);
+  SeenRange seen = seen_range("value_losses", wanted, reading);
+  flatten(seen, reading);
   if (seen.elements.numel() == 0) return at::zeros_like(finite);
   return finite.logical_and(wanted.ge(seen.low)).logical_and(wanted.le(seen.high));
 }

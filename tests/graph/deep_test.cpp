@@ -6,6 +6,7 @@
 #include "octet/graph/constant_value.h"
 #include "octet/graph/match.h"
 #include "octet/graph/record.h"
+#include "octet/graph/written_buffers.h"
 #include "tests/support/small_stack.h"
 
 namespace octet {
@@ -64,6 +65,23 @@ TEST(DeepGraph, IsRecorded) {
     };
     const auto module = record(forward, {at::rand({1, 2})}, {});
     EXPECT_EQ(calls_of(module->graph(), {"aten.alias.default"}).size(), static_cast<size_t>(kDeep));
+  });
+}
+
+TEST(DeepGraph, WritesIntoOneBufferAreFollowed) {
+  on_small_stack([] {
+    GraphModule module;
+    Graph& graph = module.graph();
+    Node* x = graph.placeholder("x");
+    module.set_attr("state", at::zeros({2}), AttrKind::kBuffer);
+    Node* state = graph.get_attr("state");
+    Node* last = state;
+    for (int64_t i = 0; i < kDeep; ++i) last = graph.call("aten.add_.Tensor", {last, x});
+    for (int64_t i = 0; i < kDeep; ++i) graph.call("aten.copy_.default", {state, x});
+    graph.output({x});
+    EXPECT_EQ(written_buffers(module), std::vector<const Node*>{state});
+    drop_last_writes(module);
+    EXPECT_TRUE(calls_of(graph, {"aten.copy_.default"}).empty());
   });
 }
 

@@ -197,6 +197,21 @@ TEST(Record, FunctionsWithOtherNamesInCpp) {
   EXPECT_TRUE(at::equal(program->forward(x), net.forward(x)));
 }
 
+// As it is called by another name in Python.
+TEST(Record, NormsOfVectorsHaveOneName) {
+  const ForwardFunction forward = [](const Tensors& in) {
+    return Tensors{at::linalg_norm(in[0], std::nullopt, at::IntArrayRef{-1}, true), at::linalg_norm(in[0], 1, 0),
+                   at::linalg_norm(in[0], 1, at::IntArrayRef{0, 1})};
+  };
+  const at::Tensor x = at::randn({3, 4});
+  const auto program = record(forward, {x}, {});
+  EXPECT_EQ(ops(*program), (Ops{"aten.linalg_vector_norm.default", "aten.linalg_vector_norm.default",
+                                "aten.linalg_norm.default"}));  // the last is a matrix's
+  const Tensors wanted = forward({x});
+  const Tensors got = program->run({x});
+  for (size_t i = 0; i < wanted.size(); ++i) EXPECT_TRUE(at::equal(got[i], wanted[i])) << i;
+}
+
 TEST(Record, RecurrentNetwork) {
   struct Net : nn::Module {
     Net() : gru(register_module("gru", nn::GRU(nn::GRUOptions(4, 6).num_layers(2).batch_first(true)))) {}

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "octet/lowering/batch.h"
+#include "octet/lowering/complex_parts.h"
 #include "octet/lowering/layout.h"
 #include "octet/lowering/lowering.h"
 #include "octet/lowering/stats.h"
@@ -52,6 +53,34 @@ TEST(DeepLowering, LowersEachStep) {
     const auto prepared = prepare_pt2e(net.finish(), quantizer);
     prepared->run({at::rand({1, 4})});
     EXPECT_GE(lower(*convert_pt2e(prepared)).operators.size(), static_cast<size_t>(kDeep) / 2);
+  });
+}
+
+TEST(DeepLowering, TakesComplexNumbersApart) {
+  test::on_small_stack([] {
+    const at::NoGradGuard no_grad;
+    test::Net net({1, 2});
+    net.call("aten.view_as_complex.default", {Arg(net.last)});
+    for (int64_t i = 0; i < kDeep; ++i) net.call("aten.mul.Tensor", {Arg(net.last), Arg(1.0)});
+    net.call("aten.view_as_real.default", {Arg(net.last)});
+    const auto module = net.finish();
+    EXPECT_TRUE(lowering::decompose_complex(*module, lowering::ComplexSources::kViews));
+    EXPECT_TRUE(at::equal(module->run({at::ones({1, 2})})[0], at::ones({1, 2})));
+  });
+}
+
+// Each step in float gives a value to the integers: what lies far from their grid is looked for once along all of them.
+TEST(DeepLowering, LooksForFarValuesOnce) {
+  test::on_small_stack([] {
+    test::Net net({1, 4});
+    std::vector<Node*> steps;
+    for (int64_t i = 0; i < kDeep; ++i) steps.push_back(net.call("aten.sin.default", {Arg(net.last)}));
+    test::LambdaQuantizer quantizer([&](GraphModule&) {
+      for (Node* step : steps) ensure_annotation(*step).output_qspec = test::activation_spec(false);
+    });
+    const auto prepared = prepare_pt2e(net.finish(), quantizer);
+    prepared->run({at::rand({1, 4})});
+    EXPECT_GE(lower(*convert_pt2e(prepared)).operators.size(), static_cast<size_t>(kDeep));
   });
 }
 

@@ -115,20 +115,12 @@ TEST(Functions, ComplexNumbers) {
   }
 }
 
-// A file says how many there are: no stack holds them, nor any memory the matrix of a long transform.
-TEST(Functions, ManyComplexNumbers) {
-  const at::NoGradGuard no_grad;
+// A file says how long a transform is: its matrix may be beyond any memory.
+TEST(Functions, TransformsOfManyPlacesStay) {
   GraphBuilder g;
-  Node* value = g.call("aten.view_as_complex.default", {g.input({1, 2})});
-  for (int i = 0; i < 20000; ++i) value = g.call("aten.mul.Tensor", {value, 1.0});
-  const auto deep = g.finish({g.call("aten.view_as_real.default", {value})});
-  EXPECT_TRUE(lowering::decompose_complex(*deep, lowering::ComplexSources::kViews));
-  EXPECT_TRUE(deep->run(g.inputs())[0].equal(g.inputs()[0]));
-
-  GraphBuilder h;
-  Node* spectrum = h.call("aten.fft_rfft.default", {h.input({1, 20000})});
-  const auto wide = h.finish({h.call("aten.real.default", {spectrum})});
-  EXPECT_FALSE(lowering::decompose_complex(*wide, lowering::ComplexSources::kSpectra));
+  Node* spectrum = g.call("aten.fft_rfft.default", {g.input({1, 20000})});
+  const auto module = g.finish({g.call("aten.real.default", {spectrum})});
+  EXPECT_FALSE(lowering::decompose_complex(*module, lowering::ComplexSources::kSpectra));
 }
 
 // TFLite's QUANTIZE wraps around where value / scale leaves int32: -inf would become the highest level.

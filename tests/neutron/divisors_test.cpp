@@ -191,7 +191,7 @@ TEST(Angles, LayersInFrontOfASineAreQuantized) {
   at::manual_seed(0);
   GraphBuilder g;
   Node* layer = g.call("aten.linear.default", {g.input({4, 8}), g.parameter("weight", {8, 8})});
-  const auto model = g.finish({g.call("aten.sin.default", {g.call("aten.mul.Tensor", {layer, 30.0})})});
+  const auto model = g.finish({g.call("aten.sin_.default", {g.call("aten.mul.Tensor", {layer, 30.0})})});
   const auto quantized = divided(model, {at::randn({4, 8})});
   EXPECT_TRUE(output_grid(*quantized, "aten.linear.default"));
   EXPECT_FALSE(output_grid(*quantized, "aten.mul.Tensor"));

@@ -173,6 +173,22 @@ TEST(Prepare, StateThatTheModelWritesIsNotObserved) {
   EXPECT_TRUE(at::equal(module->attr("cache"), at::zeros({2, 3}))) << "what samples leave is no part of the model";
 }
 
+// The place in a cache is state; how many batches there were, which nothing reads, is none.
+TEST(WrittenBuffers, WholeNumbersCountWhereTheyAreRead) {
+  test::Net net({2, 3});
+  Node* x = net.last;
+  Node* place = net.buffer("place", at::zeros({1}, at::kLong));
+  Node* batches = net.buffer("batches", at::zeros({}, at::kLong));
+  Node* sum = net.call("aten.add.Tensor", {Arg(x), Arg(place)});
+  net.call("aten.add_.Tensor", {Arg(place), Arg(1)});
+  net.call("aten.add_.Tensor", {Arg(batches), Arg(1)});
+  net.last = sum;
+  const auto module = net.finish();
+  EXPECT_EQ(written_buffers(*module), std::vector<const Node*>{place});
+  calibrate(*module, {{at::ones({2, 3})}, {at::ones({2, 3})}});
+  EXPECT_EQ(module->attr("place").item<int64_t>(), 0);
+}
+
 TEST(WrittenBuffers, WritesThatNobodyReadGo) {
   test::Net net({2, 3});
   Node* x = net.last;

@@ -120,5 +120,36 @@ TEST(RangeMeeting, SentinelsAreThoseOfTheWholeBatch) {
   }
 }
 
+// Where silu's readers flatten depends on the greatest element, which one part alone may hold.
+TEST(RangeMeeting, WhatReadersFlattenIsSoForTheWholeBatch) {
+  const at::Tensor wide = at::linspace(-12, 40, 64), near = at::linspace(-9, 2, 64);
+  const std::vector<MakeObserver> kinds = {
+      [] { return std::make_shared<MinMaxObserver>(ObserverArgs{}); },
+      [] { return std::make_shared<HistogramObserver>(ObserverArgs{}, kDefaultEps, 64); }};
+  for (const Reading reading : {Reading::kSilu, Reading::kRelu6, Reading::kSigmoid}) {
+    for (const MakeObserver& make : kinds) {
+      const auto of_reading = [&] {
+        auto observer = make();
+        observer->reading = reading;
+        return observer;
+      };
+      expect_as_alone(of_reading, {at::cat({near, wide}), at::cat({wide, near})});
+    }
+  }
+  const auto by_range = std::make_shared<MinMaxObserver>(ObserverArgs{});
+  by_range->reading = Reading::kSilu;
+  const auto by_elements = std::make_shared<MinMaxObserver>(ObserverArgs{});
+  by_elements->reading = Reading::kSilu;
+  by_elements->forward(at::cat({near, wide}));
+  TwoRanks().run([&](int rank) {
+    const at::Tensor part = rank == 0 ? near : wide;
+    const auto own = rank == 0 ? by_range : std::make_shared<MinMaxObserver>(ObserverArgs{});
+    own->reading = Reading::kSilu;
+    EXPECT_TRUE(own->forward_range(part.min(), part.max()));
+  });
+  EXPECT_TRUE(at::equal(by_range->min_val, by_elements->min_val)) << by_range->min_val << by_elements->min_val;
+  EXPECT_GT(by_range->min_val.item<float>(), -9.0F);
+}
+
 }  // namespace
 }  // namespace octet

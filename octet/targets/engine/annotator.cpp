@@ -7,7 +7,7 @@
 #include "octet/quantize/constant_fold.h"
 #include "octet/support/error.h"
 #include "octet/targets/engine/chosen_specs.h"
-#include "octet/targets/engine/float_divisors.h"
+#include "octet/targets/engine/kept_in_float.h"
 #include "octet/targets/engine/passes/rewrite.h"
 #include "octet/targets/engine/pattern_annotator.h"
 #include "octet/targets/engine/shared_rows.h"
@@ -85,7 +85,8 @@ class Annotator {
         annotate(*node);
       }
     }
-    for (const Node* node : graph_.nodes()) {
+    for (Node* node : graph_.nodes()) {
+      if (is_annotated(*node)) ensure_annotation(*node).narrows_inputs = config_.narrows_ranges;
       const bool counts = node->kind() == NodeKind::kPlaceholder || node->is_call();
       if (counts) plan_.entries.push_back({node, reasons_[node]});
     }
@@ -486,13 +487,7 @@ class Annotator {
 
 QuantizationPlan annotate(const Target& target, const QuantizerOptions& options, GraphModule& module,
                           const ConfigOf& own_config) {
-  if (!target.patterns) {
-    QuantizationPlan plan = Annotator(target, options, module, own_config).run();
-    if (target.config(options.scheme, options).narrows_ranges) {
-      for (Node* node : module.graph().nodes()) node->notes()[kNarrowedNote] = true;
-    }
-    return plan;
-  }
+  if (!target.patterns) return Annotator(target, options, module, own_config).run();
   const ChosenSpecs specs(options, module.graph());
   std::vector<PatternScope> scopes;
   for (size_t i = 0; i < options.overrides.size(); ++i) {

@@ -1,7 +1,7 @@
 #include "octet/targets/neutron/passes.h"
 
 #include "octet/lowering/complex_parts.h"
-#include "octet/targets/engine/float_divisors.h"
+#include "octet/targets/engine/kept_in_float.h"
 #include "octet/targets/engine/passes/passes.h"
 #include "octet/targets/neutron/constraints.h"
 

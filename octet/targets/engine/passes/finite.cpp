@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-#include "octet/targets/engine/float_divisors.h"
+#include "octet/targets/engine/kept_in_float.h"
 #include "octet/targets/engine/passes/rewrite.h"
 
 namespace octet::targets {

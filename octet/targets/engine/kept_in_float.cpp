@@ -1,4 +1,4 @@
-#include "octet/targets/engine/float_divisors.h"
+#include "octet/targets/engine/kept_in_float.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -133,7 +133,9 @@ std::vector<Node*> sources_of_zeros(const GraphModule& module, const Node& node)
   return is_moved(node) || keeps_zero ? one(node.inputs().front()) : std::vector<Node*>{};
 }
 
-bool is_of_angles(const Node& node) { return is_any_of(node, {"aten.sin.default", "aten.cos.default"}); }
+bool is_of_angles(const Node& node) {
+  return is_any_of(node, {"aten.sin.default", "aten.sin_.default", "aten.cos.default", "aten.cos_.default"});
+}
 
 // One of these alone on the NPU, between values of other grids, would be little work there.
 bool scales_or_moves(const Node& node) {
